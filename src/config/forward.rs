@@ -1,0 +1,114 @@
+//! Reads `forward`: how a request's destination is handed to the proxy.
+
+use super::json::{Json, quote};
+use super::problem::{Path, Problems};
+use super::reader::Fields;
+
+/// The header that chooses the HTTP/2 twin of the waypoint cluster, set or removed by the filter.
+pub const PROTOCOL_HEADER: &str = "x-ingress-waypoint-protocol";
+
+/// The mechanism that takes the address of the VIP to the ORIGINAL_DST cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Via {
+    /// Filter state that only a filter can write, and a route that matches on it.
+    FilterState,
+    /// A request header with the address, and a route that matches on its presence.
+    OriginalDstHeader {
+        /// Its name, in lower case.
+        header: String,
+    },
+    /// A request header with the cluster's name, followed by a route's `cluster_header`.
+    ClusterHeader {
+        /// Its name, in lower case.
+        header: String,
+    },
+}
+
+/// The mechanism and the clusters it leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forward {
+    /// How the address travels.
+    pub via: Via,
+    /// The ORIGINAL_DST cluster that speaks HTTP/1.1.
+    pub cluster: String,
+    /// The one that speaks HTTP/2: the same name with `_h2` behind it.
+    pub cluster_http2: String,
+}
+
+impl Forward {
+    fn new(via: Via, cluster: String) -> Self {
+        let cluster_http2 = format!("{cluster}_h2");
+        Self { via, cluster, cluster_http2 }
+    }
+
+    /// Whether an upstream cluster is one that only this filter may choose.
+    pub fn is_waypoint_cluster(&self, name: &[u8]) -> bool {
+        name == self.cluster.as_bytes() || name == self.cluster_http2.as_bytes()
+    }
+}
+
+impl Default for Forward {
+    fn default() -> Self {
+        Self::new(Via::FilterState, "waypoint_vip".to_owned())
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    FilterState,
+    OriginalDstHeader,
+    ClusterHeader,
+}
+
+pub(super) fn read(path: &Path<'_>, value: Json, problems: &mut Problems) -> Option<Forward> {
+    let mut fields = Fields::open(path, value, problems)?;
+    let kinds = [
+        ("filter-state", Kind::FilterState),
+        ("original-dst-header", Kind::OriginalDstHeader),
+        ("cluster-header", Kind::ClusterHeader),
+    ];
+    let kind = fields.choice("via", &kinds, problems).unwrap_or(Kind::FilterState);
+    let cluster = fields.string("cluster", problems);
+    let via = match kind {
+        Kind::FilterState => {
+            // Left in place it is reported as unknown.
+            fields.finish(&["via", "cluster"], problems);
+            Via::FilterState
+        }
+        Kind::OriginalDstHeader => {
+            let header = header(&mut fields, "x-envoy-original-dst-host", problems);
+            fields.finish(&["via", "header", "cluster"], problems);
+            Via::OriginalDstHeader { header }
+        }
+        Kind::ClusterHeader => {
+            let header = header(&mut fields, "x-ingress-waypoint-cluster", problems);
+            fields.finish(&["via", "header", "cluster"], problems);
+            Via::ClusterHeader { header }
+        }
+    };
+    Some(Forward::new(via, cluster.unwrap_or_else(|| "waypoint_vip".to_owned())))
+}
+
+fn header(fields: &mut Fields<'_>, default: &str, problems: &mut Problems) -> String {
+    let Some(text) = fields.string("header", problems) else { return default.to_owned() };
+    let name = text.to_ascii_lowercase();
+    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    let path = fields.path().field("header");
+    if !name.bytes().all(token) {
+        problems.add_value(path, quote(&text), "is not a header name");
+    } else if TAKEN.contains(&name.as_str()) {
+        problems.add_value(path, quote(&text), "has a meaning of its own");
+    }
+    name
+}
+
+/// Headers that Envoy or HTTP itself acts on, so that a destination in them would break requests.
+const TAKEN: &[&str] = &[
+    "connection",
+    "content-length",
+    "host",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+    PROTOCOL_HEADER,
+];

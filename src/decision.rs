@@ -1,0 +1,154 @@
+//! The one value that comes out for a request, and from which log, metric, access-log field,
+//! response and `explain` are all made.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use crate::service::{Protocol, Service};
+
+/// Why a request goes where the route says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direct {
+    /// The global switch is off.
+    GloballyDisabled,
+    /// The configuration does not know the service.
+    UnknownService,
+    /// Neither the service nor its namespace asks for the waypoint.
+    NotLabelled,
+    /// It asks, but no ready waypoint is bound to it.
+    NoWaypoint,
+    /// It asks, but has no VIP in the address families wanted.
+    NoVip,
+    /// It asks, but does not declare the port.
+    UnknownPort,
+}
+
+/// Why a request is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reject {
+    /// A required service without a ready waypoint.
+    NoWaypoint,
+    /// A required service without a VIP in the address families wanted.
+    NoVip,
+    /// A required service that does not declare the port.
+    UnknownPort,
+    /// A service that the configuration does not know, where `unknownService` is `reject`.
+    UnknownService,
+    /// A request that was on its way to the waypoint cluster before the filter sent it there.
+    ForgedDestination,
+}
+
+/// What becomes of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It goes where the route says, which is to the endpoints.
+    Direct(Direct),
+    /// It goes to the service's VIP.
+    Waypoint {
+        /// The VIP and the service port.
+        destination: SocketAddr,
+        /// What is spoken there.
+        protocol: Protocol,
+    },
+    /// It is answered with 503.
+    Reject(Reject),
+}
+
+/// An outcome, and the service it is about where that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decision<'p> {
+    /// The service, as the policy knows it.
+    pub service: Option<&'p Service>,
+    /// The service port asked for.
+    pub port: Option<u16>,
+    /// What becomes of the request.
+    pub outcome: Outcome,
+}
+
+/// Decision and reason as one pair out of a closed list: what a metric is counted under.
+pub type Label = (&'static str, &'static str);
+
+impl Outcome {
+    /// Every pair that [`Outcome::label`] gives.
+    pub const LABELS: [Label; 12] = [
+        ("direct", "globally-disabled"),
+        ("direct", "unknown-service"),
+        ("direct", "not-labelled"),
+        ("direct", "no-waypoint"),
+        ("direct", "no-vip"),
+        ("direct", "unknown-port"),
+        ("waypoint", "labelled"),
+        ("reject", "no-waypoint"),
+        ("reject", "no-vip"),
+        ("reject", "unknown-port"),
+        ("reject", "unknown-service"),
+        ("reject", "forged-destination"),
+    ];
+
+    /// Decision and reason, as they are shown everywhere.
+    pub fn label(self) -> Label {
+        match self {
+            Self::Direct(reason) => ("direct", reason.as_str()),
+            Self::Waypoint { .. } => ("waypoint", "labelled"),
+            Self::Reject(reason) => ("reject", reason.as_str()),
+        }
+    }
+}
+
+impl Direct {
+    /// As it is shown everywhere.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::GloballyDisabled => "globally-disabled",
+            Self::UnknownService => "unknown-service",
+            Self::NotLabelled => "not-labelled",
+            Self::NoWaypoint => "no-waypoint",
+            Self::NoVip => "no-vip",
+            Self::UnknownPort => "unknown-port",
+        }
+    }
+}
+
+impl Reject {
+    /// As it is shown everywhere.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoWaypoint => "no-waypoint",
+            Self::NoVip => "no-vip",
+            Self::UnknownPort => "unknown-port",
+            Self::UnknownService => "unknown-service",
+            Self::ForgedDestination => "forged-destination",
+        }
+    }
+
+    /// What the client is told: the reason and the service, never an address or a cluster.
+    pub fn body(self, service: Option<&Service>) -> String {
+        let reason = self.as_str();
+        let why = match self {
+            Self::NoWaypoint => "has no ready waypoint",
+            Self::NoVip => "has no address for its waypoint",
+            Self::UnknownPort => "does not declare this port",
+            Self::UnknownService => "the service of this route is not known",
+            Self::ForgedDestination => "the destination was not chosen by the gateway",
+        };
+        match service {
+            Some(service) => format!("{reason}: {service} requires its waypoint and {why}\n"),
+            None => format!("{reason}: {why}\n"),
+        }
+    }
+}
+
+impl fmt::Display for Decision<'_> {
+    /// `waypoint (labelled) default/reviews at 10.96.0.10:9080 over http`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (decision, reason) = self.outcome.label();
+        write!(f, "{decision} ({reason})")?;
+        if let Some(service) = self.service {
+            write!(f, " {service}")?;
+        }
+        if let Outcome::Waypoint { destination, protocol } = self.outcome {
+            write!(f, " at {destination} over {}", protocol.as_str())?;
+        }
+        Ok(())
+    }
+}

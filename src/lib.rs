@@ -1,0 +1,41 @@
+//! Decides, for an Envoy ingress in front of an ambient mesh, whether a request keeps its
+//! destination at the Service VIP, so that the service's waypoint sees it, or goes to the endpoints.
+//!
+//! The core knows no proxy: [`Policy::from_json`] compiles a configuration once, and
+//! [`Policy::decide_cluster`] (or [`Policy::decide_route`], [`Policy::decide_authority`]) answers
+//! with a [`Decision`]. Shells translate between that and a proxy; the proxy-wasm one is in `wasm`
+//! and exists on `wasm32-wasip1` alone.
+//!
+//! ```
+//! use ingress_waypoint::Policy;
+//!
+//! let policy = Policy::from_json(br#"{
+//!     "ingressUseWaypoints": true,
+//!     "services": [{
+//!         "namespace": "default", "name": "reviews",
+//!         "vips": ["10.96.0.10"], "ports": [{"number": 9080, "protocol": "http"}],
+//!         "waypoint": "default/waypoint", "ingressUseWaypoint": true
+//!     }]
+//! }"#, None)?;
+//!
+//! let decision = policy.decide_cluster(b"outbound|9080||reviews.default.svc.cluster.local");
+//! assert_eq!(decision.to_string(), "waypoint (labelled) default/reviews at 10.96.0.10:9080 over http");
+//! # Ok::<(), ingress_waypoint::config::Problems>(())
+//! ```
+#![cfg_attr(not(all(target_arch = "wasm32", target_os = "wasi")), forbid(unsafe_code))]
+
+pub mod cluster;
+pub mod config;
+mod decision;
+pub mod host;
+mod memo;
+mod policy;
+mod service;
+pub mod switch;
+#[cfg(all(target_arch = "wasm32", target_os = "wasi"))]
+mod wasm;
+
+pub use decision::{Decision, Direct, Outcome, Reject};
+pub use memo::Memo;
+pub use policy::{Policy, Summary};
+pub use service::{Kind, Port, Protocol, Service};

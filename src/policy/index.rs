@@ -1,0 +1,140 @@
+//! Finds the service that a cluster's name, a route's metadata or an authority means.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use crate::cluster::{Named, readings};
+use crate::config::{Forward, Problems, quote};
+use crate::host::{Authority, normalise};
+use crate::service::{Kind, Service};
+
+/// Positions in the list of services, by everything that a service is known under.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    clusters: HashMap<String, (usize, Option<u16>)>,
+    hosts: HashMap<String, usize>,
+    services: HashMap<String, usize>,
+    service_entries: HashMap<String, usize>,
+}
+
+/// A service and the port asked for, which it need not declare.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Found<'p> {
+    pub service: &'p Service,
+    pub port: Option<u16>,
+}
+
+impl Index {
+    /// Builds the index and notes what is claimed twice.
+    pub fn new(services: &[Service], forward: &Forward, problems: &mut Problems) -> Self {
+        let mut index = Self::default();
+        for (i, service) in services.iter().enumerate() {
+            let of = |earlier: usize| match services.get(earlier) {
+                Some(other) if earlier != i => format!("services[{earlier}] ({other})"),
+                _ => "the same service".to_owned(),
+            };
+            // A service without a name is reported as that already.
+            let named = !service.namespace.is_empty() && !service.name.is_empty();
+            let key = named.then(|| service.to_string());
+            if let Some(earlier) = key.and_then(|key| put(index.named(service.kind), key, i)) {
+                let reason = format!("is a duplicate of {}", of(earlier));
+                problems.add_value(format!("services[{i}]"), quote(&service.to_string()), reason);
+                continue;
+            }
+            for host in &service.hosts {
+                if let Some(earlier) = put(&mut index.hosts, host.clone(), i) {
+                    let reason = format!("is already a host of {}", of(earlier));
+                    problems.add_value(format!("services[{i}].hosts"), quote(host), reason);
+                }
+            }
+            for cluster in &service.clusters {
+                let path = || format!("services[{i}].clusters");
+                if forward.is_waypoint_cluster(cluster.name.as_bytes()) {
+                    let reason = "is the cluster that leads to the VIPs (forward.cluster)";
+                    problems.add_value(path(), quote(&cluster.name), reason);
+                }
+                let port = cluster.port.or_else(|| service.only_port());
+                let earlier = put(&mut index.clusters, cluster.name.clone(), (i, port));
+                if let Some((earlier, _)) = earlier {
+                    let reason = format!("is already a cluster of {}", of(earlier));
+                    problems.add_value(path(), quote(&cluster.name), reason);
+                }
+            }
+        }
+        index
+    }
+
+    fn named(&mut self, kind: Kind) -> &mut HashMap<String, usize> {
+        match kind {
+            Kind::Service => &mut self.services,
+            Kind::ServiceEntry => &mut self.service_entries,
+        }
+    }
+
+    /// By the name of an upstream cluster: listed explicitly, else as a control plane spells it.
+    pub fn by_cluster<'p>(&self, services: &'p [Service], cluster: &[u8]) -> Option<Found<'p>> {
+        let cluster = std::str::from_utf8(cluster).ok()?;
+        if let Some((at, port)) = self.clusters.get(cluster) {
+            return services.get(*at).map(|service| Found { service, port: *port });
+        }
+        readings(cluster).find_map(|named| {
+            let (at, port) = match named {
+                Named::Host { host, port } => (self.hosts.get(normalise(host)?.as_ref()), port),
+                Named::Service { namespace, name, port } => {
+                    (self.services.get(&format!("{namespace}/{name}")), port)
+                }
+                Named::ServiceEntry { namespace, name, host, port } => {
+                    let at = self.service_entries.get(&format!("{namespace}/{name}"))?;
+                    let host = normalise(host)?;
+                    let has_host = services.get(*at)?.hosts.iter().any(|known| *known == host);
+                    (has_host.then_some(at), port)
+                }
+            };
+            let service = services.get(*at?)?;
+            Some(Found { service, port: Some(port) })
+        })
+    }
+
+    /// By `namespace/name`; a Service goes before a ServiceEntry of the same name.
+    pub fn by_name<'p>(
+        &self,
+        services: &'p [Service],
+        name: &[u8],
+        port: Option<u16>,
+    ) -> Option<Found<'p>> {
+        let name = std::str::from_utf8(name).ok()?;
+        let at = self.services.get(name).or_else(|| self.service_entries.get(name))?;
+        let service = services.get(*at)?;
+        Some(Found { service, port: port.or_else(|| service.only_port()) })
+    }
+
+    /// By the authority of a request: the host itself, else the closest wildcard above it.
+    pub fn by_authority<'p>(&self, services: &'p [Service], authority: &[u8]) -> Option<Found<'p>> {
+        let Authority { host, port } = Authority::parse(authority)?;
+        let at = self.hosts.get(host.as_ref()).or_else(|| self.wildcard(&host))?;
+        let service = services.get(*at)?;
+        Some(Found { service, port: port.or_else(|| service.only_port()).or(Some(80)) })
+    }
+
+    fn wildcard(&self, host: &str) -> Option<&usize> {
+        let mut rest = host;
+        while let Some((_, parent)) = rest.split_once('.') {
+            if let Some(at) = self.hosts.get(&format!("*.{parent}")) {
+                return Some(at);
+            }
+            rest = parent;
+        }
+        None
+    }
+}
+
+/// Claims a key, or tells who has it already.
+fn put<V: Copy>(map: &mut HashMap<String, V>, key: String, value: V) -> Option<V> {
+    match map.entry(key) {
+        Entry::Occupied(taken) => Some(*taken.get()),
+        Entry::Vacant(free) => {
+            free.insert(value);
+            None
+        }
+    }
+}

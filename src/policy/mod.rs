@@ -1,0 +1,193 @@
+//! The policy: a configuration compiled once, asked for every request.
+//!
+//! Finding the service is in `index`, what looks wrong though it is valid in `warnings`; the rules
+//! themselves are [`Policy::judge`] and fit on a screen.
+
+mod index;
+mod warnings;
+
+use std::borrow::Cow;
+use std::net::{IpAddr, SocketAddr};
+
+use crate::config::{Config, Forward, IpFamily, Problems, UnknownService, quote};
+use crate::decision::{Decision, Direct, Outcome, Reject};
+use crate::service::Service;
+use crate::switch::{Switch, VARIABLE};
+use index::{Found, Index};
+
+/// A configuration made ready to decide. It never changes: the same question has the same answer
+/// for as long as the policy lives.
+#[derive(Debug)]
+pub struct Policy {
+    switch: Switch,
+    ip_family: IpFamily,
+    unknown_service: UnknownService,
+    forward: Forward,
+    annotate: bool,
+    services: Vec<Service>,
+    index: Index,
+}
+
+/// How many services a policy holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Summary {
+    /// Those that ask for their waypoint.
+    pub enrolled: usize,
+    /// Those that don't.
+    pub not_enrolled: usize,
+    /// Those that are refused rather than sent to their endpoints.
+    pub required: usize,
+}
+
+impl Policy {
+    /// Compiles a configuration out of its JSON text and the value of [`VARIABLE`].
+    ///
+    /// # Errors
+    /// All that is wrong with it, at once.
+    pub fn from_json(text: &[u8], variable: Option<&str>) -> Result<Self, Problems> {
+        let (config, mut problems) = Config::read(text);
+        let switch = Switch::resolve(config.ingress_use_waypoints, variable);
+        if let Err(value) = switch {
+            problems.add_value(
+                VARIABLE,
+                quote(value),
+                "is not a boolean (1, t, T, TRUE, true, True, 0, f, F, FALSE, false, False)",
+            );
+        }
+        let index = Index::new(&config.services, &config.forward, &mut problems);
+        match switch {
+            Ok(switch) if problems.is_empty() => Ok(Self {
+                switch,
+                ip_family: config.ip_family,
+                unknown_service: config.unknown_service,
+                forward: config.forward,
+                annotate: config.annotate,
+                services: config.services,
+                index,
+            }),
+            _ => Err(problems),
+        }
+    }
+
+    /// Decides for a request whose upstream cluster is already selected, by the cluster's name.
+    pub fn decide_cluster(&self, cluster: &[u8]) -> Decision<'_> {
+        if self.switch.on && self.forward.is_waypoint_cluster(cluster) {
+            return Decision {
+                service: None,
+                port: None,
+                outcome: Outcome::Reject(Reject::ForgedDestination),
+            };
+        }
+        self.judge(self.index.by_cluster(&self.services, cluster))
+    }
+
+    /// Decides by what a route's metadata names: `namespace/name` and the service port, which may
+    /// be left out where the service has only one.
+    pub fn decide_route(&self, service: &[u8], port: Option<u16>) -> Decision<'_> {
+        self.judge(self.index.by_name(&self.services, service, port))
+    }
+
+    /// Decides by the authority of the request. A port in it is the service port; without one it is
+    /// the service's only port, else 80.
+    pub fn decide_authority(&self, authority: &[u8]) -> Decision<'_> {
+        self.judge(self.index.by_authority(&self.services, authority))
+    }
+
+    /// The rules. Each step is a reason of its own, and the first that applies decides.
+    fn judge<'p>(&'p self, found: Option<Found<'p>>) -> Decision<'p> {
+        let (service, port) = match found {
+            Some(Found { service, port }) => (Some(service), port),
+            None => (None, None),
+        };
+        let outcome = match service {
+            _ if !self.switch.on => Outcome::Direct(Direct::GloballyDisabled),
+            None if self.unknown_service == UnknownService::Reject => {
+                Outcome::Reject(Reject::UnknownService)
+            }
+            None => Outcome::Direct(Direct::UnknownService),
+            Some(service) if !service.ingress_use_waypoint => Outcome::Direct(Direct::NotLabelled),
+            Some(service) => self.forward_to(service, port),
+        };
+        Decision { service, port, outcome }
+    }
+
+    fn forward_to(&self, service: &Service, port: Option<u16>) -> Outcome {
+        let or_reject = |direct, reject| {
+            if service.required { Outcome::Reject(reject) } else { Outcome::Direct(direct) }
+        };
+        if service.waypoint.is_none() {
+            return or_reject(Direct::NoWaypoint, Reject::NoWaypoint);
+        }
+        let Some(vip) = self.vip(service) else {
+            return or_reject(Direct::NoVip, Reject::NoVip);
+        };
+        match port.and_then(|port| service.port(port)) {
+            Some(port) => Outcome::Waypoint {
+                destination: SocketAddr::new(vip, port.number),
+                protocol: port.protocol,
+            },
+            None => or_reject(Direct::UnknownPort, Reject::UnknownPort),
+        }
+    }
+
+    /// The address that is dialled for a service.
+    fn vip(&self, service: &Service) -> Option<IpAddr> {
+        let first = |wanted: fn(&IpAddr) -> bool| service.vips.iter().copied().find(wanted);
+        match self.ip_family {
+            IpFamily::V4Preferred => {
+                first(IpAddr::is_ipv4).or_else(|| service.vips.first().copied())
+            }
+            IpFamily::V6Preferred => {
+                first(IpAddr::is_ipv6).or_else(|| service.vips.first().copied())
+            }
+            IpFamily::V4Only => first(IpAddr::is_ipv4),
+            IpFamily::V6Only => first(IpAddr::is_ipv6),
+        }
+    }
+
+    /// The upstream cluster of a service's endpoints, for a proxy that has to be told it: the one
+    /// listed for the port, else Istio's name. `None` where service or port are not known.
+    pub fn endpoint_cluster<'d>(&self, decision: &Decision<'d>) -> Option<Cow<'d, str>> {
+        let service = decision.service?;
+        let port = service.port(decision.port?)?.number;
+        let listed = service
+            .clusters
+            .iter()
+            .find(|cluster| cluster.port.or_else(|| service.only_port()) == Some(port));
+        match listed {
+            Some(cluster) => Some(Cow::Borrowed(&cluster.name)),
+            None => {
+                let host = service.hosts.first()?;
+                Some(Cow::Owned(format!("outbound|{port}||{host}")))
+            }
+        }
+    }
+
+    /// The global switch.
+    pub fn switch(&self) -> Switch {
+        self.switch
+    }
+
+    /// How a destination is handed to the proxy.
+    pub fn forward(&self) -> &Forward {
+        &self.forward
+    }
+
+    /// Whether decisions are put where an access log can print them.
+    pub fn annotate(&self) -> bool {
+        self.annotate
+    }
+
+    /// How many services there are.
+    pub fn summary(&self) -> Summary {
+        let count = |wanted: fn(&Service) -> bool| {
+            self.services.iter().filter(|service| wanted(service)).count()
+        };
+        let enrolled = count(|service| service.ingress_use_waypoint);
+        Summary {
+            enrolled,
+            not_enrolled: self.services.len() - enrolled,
+            required: count(|service| service.required),
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! A service of the mesh as the configuration describes it.
+
+use std::fmt;
+use std::net::IpAddr;
+
+/// What a service is in Kubernetes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A Kubernetes `Service`.
+    Service,
+    /// An Istio `ServiceEntry`.
+    ServiceEntry,
+}
+
+/// How a port's backends want to be spoken to behind the VIP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    Http,
+    /// HTTP/2 without TLS, as gRPC wants it.
+    Http2,
+}
+
+/// A port that the service declares: the service port, not the target port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Port {
+    /// 1 to 65535.
+    pub number: u16,
+    /// What is spoken there.
+    pub protocol: Protocol,
+}
+
+/// An upstream cluster that the configuration names as a service's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// Envoy's name of the cluster.
+    pub name: String,
+    /// The service port it stands for; absent where the service has only one.
+    pub port: Option<u16>,
+}
+
+/// A service of the mesh, with the facts that a decision needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// `Service` or `ServiceEntry`.
+    pub kind: Kind,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name in the namespace.
+    pub name: String,
+    /// Its host names in normal form ([`crate::host::normalise`]); may be a wildcard `*.example.com`.
+    pub hosts: Vec<String>,
+    /// ClusterIPs, or a ServiceEntry's addresses, in the order of preference of the control plane.
+    pub vips: Vec<IpAddr>,
+    /// The ports it declares.
+    pub ports: Vec<Port>,
+    /// `namespace/name` of the waypoint it is bound to, where that is ready.
+    pub waypoint: Option<String>,
+    /// The effective label `istio.io/ingress-use-waypoint`.
+    pub ingress_use_waypoint: bool,
+    /// Refuse rather than go to the endpoints.
+    pub required: bool,
+    /// Upstream clusters named explicitly.
+    pub clusters: Vec<Cluster>,
+}
+
+impl Service {
+    /// The port with that number, where the service declares it.
+    pub fn port(&self, number: u16) -> Option<Port> {
+        self.ports.iter().copied().find(|port| port.number == number)
+    }
+
+    /// The number of the only port, where there is just one.
+    pub fn only_port(&self) -> Option<u16> {
+        match self.ports.as_slice() {
+            [port] => Some(port.number),
+            _ => None,
+        }
+    }
+}
+
+impl Protocol {
+    /// As the configuration spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Http2 => "http2",
+        }
+    }
+}
+
+impl fmt::Display for Service {
+    /// `namespace/name`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}

@@ -1,0 +1,110 @@
+//! What one configuration needs on one worker: the policy, and its decisions made ready to carry
+//! out.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::host;
+use super::metrics::Metrics;
+use crate::config::{Via, quote};
+use crate::decision::{Decision, Outcome};
+use crate::memo::Memo;
+use crate::policy::Policy;
+use crate::service::Protocol;
+
+/// Decisions remembered at once. Clusters are few; authorities come from clients.
+const REMEMBERED: usize = 16 * 1024;
+
+/// A compiled configuration on one worker.
+pub struct Filter {
+    pub policy: Policy,
+    pub metrics: Metrics,
+    remembered: RefCell<Memo<Rc<Ready>>>,
+}
+
+/// A decision with everything prepared that carrying it out takes.
+pub struct Ready {
+    pub outcome: Outcome,
+    pub action: Action,
+    /// `namespace/name`, or `-`.
+    pub service: String,
+    /// The line for the debug log; nothing in it is unescaped.
+    pub log: String,
+}
+
+/// What is done to the request.
+pub enum Action {
+    /// Nothing: the route stands.
+    Leave,
+    /// The address goes into the filter state, and the route is resolved anew.
+    FilterState { message: Vec<u8>, protocol: Protocol },
+    /// The address goes into the header, and the route is resolved anew.
+    Header { address: String, protocol: Protocol },
+    /// The cluster's name goes into the header that the route follows, with an address where it is
+    /// the waypoint cluster. Without a cluster the header goes, and nothing is routed.
+    Cluster { message: Option<Vec<u8>>, cluster: Option<String> },
+    /// The request is answered here.
+    Refuse { details: String, body: String },
+}
+
+impl Filter {
+    pub fn new(policy: Policy, metrics: Metrics) -> Self {
+        Self { policy, metrics, remembered: RefCell::new(Memo::new(REMEMBERED)) }
+    }
+
+    /// The decision for a key, made at most once for as long as it is remembered. `decide` must
+    /// depend on the key alone.
+    pub fn ready<'f>(
+        &'f self,
+        key: &[u8],
+        decide: impl FnOnce(&'f Policy) -> Decision<'f>,
+    ) -> Rc<Ready> {
+        if let Some(ready) = self.remembered.borrow().get(key) {
+            return Rc::clone(ready);
+        }
+        let ready = Rc::new(self.prepare(key, &decide(&self.policy)));
+        self.remembered.borrow_mut().insert(key, Rc::clone(&ready));
+        ready
+    }
+
+    fn prepare(&self, key: &[u8], decision: &Decision<'_>) -> Ready {
+        Ready {
+            outcome: decision.outcome,
+            action: self.action(decision),
+            service: decision.service.map_or_else(|| "-".to_owned(), ToString::to_string),
+            log: format!("{}: {decision}", quote(&String::from_utf8_lossy(key))),
+        }
+    }
+
+    fn action(&self, decision: &Decision<'_>) -> Action {
+        let forward = self.policy.forward();
+        match (decision.outcome, &forward.via) {
+            (Outcome::Reject(reason), _) => Action::Refuse {
+                details: format!("ingress_waypoint.{}", reason.as_str()),
+                body: reason.body(decision.service),
+            },
+            (Outcome::Direct(_), Via::ClusterHeader { .. }) => Action::Cluster {
+                message: None,
+                cluster: self.policy.endpoint_cluster(decision).map(Into::into),
+            },
+            (Outcome::Direct(_), _) => Action::Leave,
+            (Outcome::Waypoint { destination, protocol }, via) => {
+                let address = destination.to_string();
+                match via {
+                    Via::FilterState => Action::FilterState {
+                        message: host::destination_message(&address),
+                        protocol,
+                    },
+                    Via::OriginalDstHeader { .. } => Action::Header { address, protocol },
+                    Via::ClusterHeader { .. } => Action::Cluster {
+                        message: Some(host::destination_message(&address)),
+                        cluster: Some(match protocol {
+                            Protocol::Http => forward.cluster.clone(),
+                            Protocol::Http2 => forward.cluster_http2.clone(),
+                        }),
+                    },
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Calls to Envoy that the SDK has no function for.
+
+use proxy_wasm::hostcalls;
+use proxy_wasm::types::Status;
+
+/// The filter state from which an ORIGINAL_DST cluster takes the address, `IP:port`.
+const ORIGINAL_DST_ADDRESS: &str = "envoy.network.transport_socket.original_dst_address";
+
+#[link(wasm_import_module = "env")]
+unsafe extern "C" {
+    // proxy-wasm ABI 0.2.1. The SDK's wrapper leaves the details out.
+    fn proxy_send_local_response(
+        status_code: u32,
+        details_data: *const u8,
+        details_size: usize,
+        body_data: *const u8,
+        body_size: usize,
+        headers_data: *const u8,
+        headers_size: usize,
+        grpc_status: i32,
+    ) -> Status;
+}
+
+/// Answers the request with 503 (to a gRPC client: UNAVAILABLE), with response-code details.
+pub fn refuse(details: &str, body: &str) -> Result<(), Status> {
+    // Envoy derives the gRPC status from the HTTP one.
+    const NO_GRPC_STATUS: i32 = -1;
+    // No headers: a list of length zero, little endian.
+    const NO_HEADERS: [u8; 4] = [0; 4];
+    // SAFETY: each pointer comes with the length of the borrowed buffer behind it, and the host
+    // copies out of them before it returns.
+    let status = unsafe {
+        proxy_send_local_response(
+            503,
+            details.as_ptr(),
+            details.len(),
+            body.as_ptr(),
+            body.len(),
+            NO_HEADERS.as_ptr(),
+            NO_HEADERS.len(),
+            NO_GRPC_STATUS,
+        )
+    };
+    match status {
+        Status::Ok => Ok(()),
+        status => Err(status),
+    }
+}
+
+/// Sets the destination of the request's ORIGINAL_DST cluster; see [`destination_message`].
+pub fn set_destination(message: &[u8]) -> Result<(), Status> {
+    hostcalls::call_foreign_function("set_envoy_filter_state", Some(message)).map(|_| ())
+}
+
+/// The argument of Envoy's foreign function `set_envoy_filter_state`: a protobuf message
+/// `SetEnvoyFilterStateArguments` of path (1) and value (2). Its span (3) stays at the default, the
+/// filter chain: an internal redirect starts without it and is decided anew.
+pub fn destination_message(address: &str) -> Vec<u8> {
+    let mut message = Vec::with_capacity(ORIGINAL_DST_ADDRESS.len() + address.len() + 4);
+    for (field, text) in [(1_u8, ORIGINAL_DST_ADDRESS), (2, address)] {
+        // Wire type 2, length-delimited. Both texts are far below the 128 bytes of a longer varint.
+        message.push(field << 3 | 2);
+        message.push(text.len() as u8);
+        message.extend_from_slice(text.as_bytes());
+    }
+    message
+}

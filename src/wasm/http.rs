@@ -1,0 +1,150 @@
+//! One request: asks the filter and carries the answer out.
+
+use std::rc::Rc;
+
+use log::{debug, error};
+use proxy_wasm::hostcalls;
+use proxy_wasm::traits::{Context, HttpContext};
+use proxy_wasm::types::{Action as Flow, MapType, Status};
+
+use super::filter::{Action, Filter, Ready};
+use super::host;
+use crate::config::{PROTOCOL_HEADER, Via};
+use crate::service::Protocol;
+
+/// Filter state (behind Envoy's prefix `wasm.`) for the access log, where `annotate` is on.
+const DECISION: &str = "ingress_waypoint.decision";
+const REASON: &str = "ingress_waypoint.reason";
+const SERVICE: &str = "ingress_waypoint.service";
+
+/// The context of one request.
+pub struct Request {
+    filter: Rc<Filter>,
+}
+
+impl Request {
+    pub fn new(filter: Rc<Filter>) -> Self {
+        Self { filter }
+    }
+
+    fn decide(&self) -> Result<Rc<Ready>, Status> {
+        let policy = &self.filter.policy;
+        let cluster = || hostcalls::get_property(vec!["xds", "cluster_name"]);
+        if let Via::ClusterHeader { .. } = policy.forward().via {
+            let cluster = if policy.switch().on { cluster()? } else { None };
+            return match cluster {
+                Some(cluster) if policy.forward().is_waypoint_cluster(&cluster) => {
+                    Ok(self.filter.ready(&cluster, |policy| policy.decide_cluster(&cluster)))
+                }
+                _ => self.decide_without_cluster(),
+            };
+        }
+        // Off, the answer needs no question, unless the access log wants the service.
+        let cluster =
+            if policy.switch().on || policy.annotate() { cluster()? } else { None };
+        let cluster = cluster.unwrap_or_default();
+        Ok(self.filter.ready(&cluster, |policy| policy.decide_cluster(&cluster)))
+    }
+
+    /// Behind a route with `cluster_header` no cluster is selected yet: the route's metadata names
+    /// the service, else the authority does.
+    fn decide_without_cluster(&self) -> Result<Rc<Ready>, Status> {
+        let metadata = |field| {
+            let path = vec!["xds", "route_metadata", "filter_metadata", "ingress_waypoint", field];
+            hostcalls::get_property(path)
+        };
+        if let Some(service) = metadata("service")? {
+            let port = metadata("port")?.map(|bytes| port(&bytes));
+            let mut key = service.clone();
+            // Never equal to an authority or a cluster's name: those hold no NUL.
+            key.push(0);
+            key.extend(port.into_iter().flat_map(u16::to_be_bytes));
+            return Ok(self.filter.ready(&key, |policy| policy.decide_route(&service, port)));
+        }
+        let authority = hostcalls::get_map_value_bytes(MapType::HttpRequestHeaders, ":authority")?;
+        let authority = authority.unwrap_or_default();
+        Ok(self.filter.ready(&authority, |policy| policy.decide_authority(&authority)))
+    }
+
+    fn carry_out(&self, ready: &Ready) -> Result<Flow, Status> {
+        match (&ready.action, &self.filter.policy.forward().via) {
+            (Action::Leave, _) => {}
+            (Action::FilterState { message, protocol }, _) => {
+                host::set_destination(message)?;
+                choose_protocol(*protocol)?;
+            }
+            (Action::Header { address, protocol }, Via::OriginalDstHeader { header }) => {
+                set_header(header, Some(address))?;
+                choose_protocol(*protocol)?;
+            }
+            (Action::Cluster { message, cluster }, Via::ClusterHeader { header }) => {
+                if let Some(message) = message {
+                    host::set_destination(message)?;
+                }
+                set_header(header, cluster.as_deref())?;
+            }
+            (Action::Refuse { details, body }, _) => {
+                host::refuse(details, body)?;
+                return Ok(Flow::Pause);
+            }
+            // The filter makes actions for its own mechanism only.
+            (Action::Header { .. } | Action::Cluster { .. }, _) => {
+                return Err(Status::InternalFailure);
+            }
+        }
+        Ok(Flow::Continue)
+    }
+
+    fn annotate(ready: &Ready) -> Result<(), Status> {
+        let (decision, reason) = ready.outcome.label();
+        for (name, value) in [(DECISION, decision), (REASON, reason), (SERVICE, &*ready.service)] {
+            hostcalls::set_property(vec![name], Some(value.as_bytes()))?;
+        }
+        Ok(())
+    }
+
+    fn handle(&self) -> Result<Flow, Status> {
+        let ready = self.decide()?;
+        self.filter.metrics.count(ready.outcome);
+        debug!("{}", ready.log);
+        if self.filter.policy.annotate() {
+            Self::annotate(&ready)?;
+        }
+        self.carry_out(&ready)
+    }
+}
+
+impl Context for Request {}
+
+impl HttpContext for Request {
+    fn on_http_request_headers(&mut self, _: usize, _: bool) -> Flow {
+        self.handle().unwrap_or_else(|status| {
+            // Half carried out is not carried out: nothing may go on to the endpoints.
+            error!("refusing a request: Envoy answered a host call with {status:?}");
+            let _ = host::refuse("ingress_waypoint.host-call-failed", "host-call-failed\n");
+            Flow::Pause
+        })
+    }
+}
+
+/// Chooses between the two waypoint clusters. Either edit makes Envoy resolve the route anew, which
+/// has to happen after the destination is set; a client's own header is overwritten or removed.
+fn choose_protocol(protocol: Protocol) -> Result<(), Status> {
+    match protocol {
+        Protocol::Http => set_header(PROTOCOL_HEADER, None),
+        Protocol::Http2 => set_header(PROTOCOL_HEADER, Some(protocol.as_str())),
+    }
+}
+
+fn set_header(name: &str, value: Option<&str>) -> Result<(), Status> {
+    match value {
+        Some(value) => hostcalls::set_map_value(MapType::HttpRequestHeaders, name, Some(value)),
+        None => hostcalls::remove_map_value(MapType::HttpRequestHeaders, name),
+    }
+}
+
+/// A number of the metadata, which Envoy gives as eight bytes; 0, no port, for what is none.
+fn port(bytes: &[u8]) -> u16 {
+    let number = <[u8; 8]>::try_from(bytes).map_or(0.0, f64::from_le_bytes);
+    if number.fract() == 0.0 && (1.0..=65_535.0).contains(&number) { number as u16 } else { 0 }
+}

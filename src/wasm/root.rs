@@ -1,0 +1,150 @@
+//! The plugin on one worker: takes a configuration or refuses it, and reports to the operator.
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::rc::Rc;
+use std::time::Duration;
+
+use log::{error, info, warn};
+use proxy_wasm::hostcalls;
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::{BufferType, ContextType, Status};
+
+use super::filter::Filter;
+use super::http::Request;
+use super::metrics::Metrics;
+use crate::config::Problems;
+use crate::policy::Policy;
+use crate::switch::VARIABLE;
+
+/// How often counters reach Envoy, and a changed log level reaches the filter.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Problems and warnings written to the log at most; the rest is counted.
+const SHOWN: usize = 50;
+
+/// The root context. Without a filter it was never configured, and Envoy sends it no requests.
+#[derive(Default)]
+pub struct Root {
+    filter: Option<Rc<Filter>>,
+}
+
+impl Root {
+    fn configure(&mut self) -> Result<(), Status> {
+        let text = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, usize::MAX)?;
+        let text = text.unwrap_or_default();
+        let variable = std::env::var_os(VARIABLE).map(|value| value.to_string_lossy().into_owned());
+        let policy = match Policy::from_json(&text, variable.as_deref()) {
+            Ok(policy) => policy,
+            Err(problems) => {
+                report_problems(&problems);
+                return Err(Status::BadArgument);
+            }
+        };
+        if first_to_load(&text, variable.as_deref()) {
+            report(&policy);
+        }
+        let metrics = Metrics::define(policy.summary())?;
+        if let Some(old) = self.filter.replace(Rc::new(Filter::new(policy, metrics))) {
+            old.metrics.flush();
+        }
+        hostcalls::set_tick_period(TICK)
+    }
+}
+
+impl Context for Root {}
+
+impl RootContext for Root {
+    fn on_configure(&mut self, _: usize) -> bool {
+        follow_log_level();
+        match self.configure() {
+            Ok(()) => true,
+            Err(Status::BadArgument) => false,
+            Err(status) => {
+                error!("configuration refused: Envoy answered a host call with {status:?}");
+                false
+            }
+        }
+    }
+
+    fn on_tick(&mut self) {
+        follow_log_level();
+        if let Some(filter) = &self.filter {
+            filter.metrics.flush();
+        }
+    }
+
+    fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> {
+        let filter = Rc::clone(self.filter.as_ref()?);
+        Some(Box::new(Request::new(filter)))
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+}
+
+impl Drop for Root {
+    /// Envoy deletes the context when the configuration goes: what the last tick missed is counted.
+    fn drop(&mut self) {
+        if let Some(filter) = &self.filter {
+            filter.metrics.flush();
+        }
+    }
+}
+
+/// Skips the making of log lines that Envoy would throw away, at the level it has now.
+fn follow_log_level() {
+    if let Ok(level) = hostcalls::get_log_level() {
+        proxy_wasm::set_log_level(level);
+    }
+}
+
+/// Whether no other VM of this Envoy has loaded this configuration just before: every worker has a
+/// VM, and the operator wants one line, not one a worker.
+fn first_to_load(text: &[u8], variable: Option<&str>) -> bool {
+    let plugin = hostcalls::get_property(vec!["plugin_name"]).ok().flatten().unwrap_or_default();
+    let key = format!("ingress_waypoint.loaded.{}", String::from_utf8_lossy(&plugin));
+    let mut hasher = DefaultHasher::new();
+    (text, variable).hash(&mut hasher);
+    let fingerprint = hasher.finish().to_le_bytes();
+    match hostcalls::get_shared_data(&key) {
+        Ok((Some(loaded), _)) if loaded == fingerprint => false,
+        // Two workers at once may both write; then there are two lines.
+        _ => {
+            let _ = hostcalls::set_shared_data(&key, Some(&fingerprint), None);
+            true
+        }
+    }
+}
+
+fn report(policy: &Policy) {
+    let switch = policy.switch();
+    let summary = policy.summary();
+    info!(
+        "{} (from {}), {} services: {} enrolled, {} required",
+        if switch.on { "on" } else { "off" },
+        switch.source,
+        summary.enrolled + summary.not_enrolled,
+        summary.enrolled,
+        summary.required,
+    );
+    let mut warnings = policy.warnings();
+    for warning in warnings.by_ref().take(SHOWN) {
+        warn!("{warning}");
+    }
+    let more = warnings.count();
+    if more > 0 {
+        warn!("and {more} more services that ask for their waypoint in vain");
+    }
+}
+
+fn report_problems(problems: &Problems) {
+    for problem in problems.iter().take(SHOWN) {
+        error!("configuration refused: {problem}");
+    }
+    let more = problems.len().saturating_sub(SHOWN);
+    if more > 0 {
+        error!("configuration refused: and {more} more problems");
+    }
+}

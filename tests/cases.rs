@@ -1,0 +1,103 @@
+//! Replays `testdata/` on the core: every case's decision, and every invalid configuration's
+//! problems. Runs natively and, compiled to wasm, in V8.
+
+use ingress_waypoint::{Decision, Outcome, Policy};
+use serde_json::{Value, json};
+#[cfg(target_os = "unknown")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+/// In V8 there is no file system, so the files are part of the test.
+macro_rules! files {
+    ($folder:literal: $($name:literal)*) => {
+        &[$(($name, include_str!(concat!("../testdata/", $folder, "/", $name, ".json")))),*]
+    };
+}
+
+const CASES: &[(&str, &str)] = files!("cases":
+    "cluster-header" "cluster-names" "decisions" "globally-off" "ip-family-v4-only"
+    "ip-family-v4-preferred" "ip-family-v6-only" "ip-family-v6-preferred" "off-by-default"
+    "off-by-environment" "on-by-environment" "original-dst-header" "own-names"
+    "unknown-service-reject");
+
+const INVALID: &[(&str, &str)] = files!("invalid":
+    "addresses" "duplicates" "empty" "environment" "environment-empty" "forward-header"
+    "forward-header-taken" "names" "not-an-object" "ports" "required-not-labelled"
+    "services-twice" "syntax" "trailing" "types" "unknown-fields");
+
+#[test]
+fn every_case_is_decided_as_expected() {
+    let mut failures = Vec::new();
+    for (name, text) in CASES {
+        let file: Value = serde_json::from_str(text).unwrap();
+        let policy = load(&file).unwrap_or_else(|problems| panic!("{name}: {problems}"));
+        for case in file["cases"].as_array().unwrap() {
+            let found = describe(&decide(&policy, &case["request"]));
+            if found != case["expect"] {
+                failures.push(format!("{name}, {}: {found}", case["name"]));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn every_invalid_configuration_is_refused_with_all_its_problems() {
+    for (name, text) in INVALID {
+        let file: Value = serde_json::from_str(text).unwrap();
+        let problems = load(&file).expect_err(name).to_string();
+        let expected: Vec<_> =
+            file["problems"].as_array().unwrap().iter().map(|p| p.as_str().unwrap()).collect();
+        assert_eq!(problems, expected.join("\n"), "{name}");
+    }
+}
+
+#[test]
+#[cfg(not(target_os = "unknown"))]
+fn no_file_is_left_out() {
+    for (folder, files) in [("cases", CASES), ("invalid", INVALID)] {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/").to_owned() + folder;
+        let mut found: Vec<_> = std::fs::read_dir(path)
+            .unwrap()
+            .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
+            .collect();
+        found.sort();
+        assert_eq!(found, Vec::from_iter(files.iter().map(|(name, _)| *name)), "{folder}");
+    }
+}
+
+fn load(file: &Value) -> Result<Policy, ingress_waypoint::config::Problems> {
+    let text = match file["text"].as_str() {
+        Some(text) => text.to_owned(),
+        None => file["config"].to_string(),
+    };
+    Policy::from_json(text.as_bytes(), file["env"]["INGRESS_USE_WAYPOINTS"].as_str())
+}
+
+fn decide<'p>(policy: &'p Policy, request: &Value) -> Decision<'p> {
+    let text = |value: &Value| value.as_str().unwrap().as_bytes().to_vec();
+    if let Some(route) = request.get("route") {
+        let port = route.get("port").map(|port| u16::try_from(port.as_u64().unwrap()).unwrap());
+        return policy.decide_route(&text(&route["service"]), port);
+    }
+    match request.get("cluster") {
+        Some(cluster) => policy.decide_cluster(&text(cluster)),
+        None => policy.decide_authority(&text(&request["authority"])),
+    }
+}
+
+fn describe(decision: &Decision<'_>) -> Value {
+    let (outcome, reason) = decision.outcome.label();
+    let (destination, protocol) = match decision.outcome {
+        Outcome::Waypoint { destination, protocol } => {
+            (Some(destination.to_string()), Some(protocol.as_str()))
+        }
+        _ => (None, None),
+    };
+    json!({
+        "decision": outcome,
+        "reason": reason,
+        "service": decision.service.map(ToString::to_string),
+        "destination": destination,
+        "protocol": protocol,
+    })
+}
