@@ -2,12 +2,11 @@
 //! destination at the Service VIP, so that the service's waypoint sees it, or goes to the endpoints.
 //!
 //! The core knows no proxy: [`Policy::from_json`] compiles a configuration once, and
-//! [`Policy::decide_cluster`] (or [`Policy::decide_route`], [`Policy::decide_authority`]) answers
-//! with a [`Decision`]. Shells translate between that and a proxy; the proxy-wasm one is in `wasm`
+//! [`Policy::decide`] answers a [`Question`] with a [`Decision`]. Shells translate between that and a proxy; the proxy-wasm one is in `wasm`
 //! and exists on `wasm32-wasip1` alone.
 //!
 //! ```
-//! use ingress_waypoint::Policy;
+//! use ingress_waypoint::{Policy, Question};
 //!
 //! let policy = Policy::from_json(br#"{
 //!     "ingressUseWaypoints": true,
@@ -18,7 +17,7 @@
 //!     }]
 //! }"#, None)?;
 //!
-//! let decision = policy.decide_cluster(b"outbound|9080||reviews.default.svc.cluster.local");
+//! let decision = policy.decide(Question::Cluster(b"outbound|9080||reviews.default.svc.cluster.local"));
 //! assert_eq!(decision.to_string(), "waypoint (labelled) default/reviews at 10.96.0.10:9080 over http");
 //! # Ok::<(), ingress_waypoint::config::Problems>(())
 //! ```
@@ -30,6 +29,7 @@ mod decision;
 pub mod host;
 mod memo;
 mod policy;
+mod question;
 mod service;
 pub mod switch;
 #[cfg(all(target_arch = "wasm32", target_os = "wasi"))]
@@ -38,4 +38,5 @@ mod wasm;
 pub use decision::{Decision, Direct, Outcome, Reject};
 pub use memo::Memo;
 pub use policy::{Policy, Summary};
+pub use question::Question;
 pub use service::{Kind, Port, Protocol, Service};

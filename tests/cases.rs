@@ -1,7 +1,7 @@
 //! Replays `testdata/` on the core: every case's decision, and every invalid configuration's
 //! problems. Runs natively and, compiled to wasm, in V8.
 
-use ingress_waypoint::{Decision, Outcome, Policy};
+use ingress_waypoint::{Decision, Outcome, Policy, Question};
 use serde_json::{Value, json};
 #[cfg(target_os = "unknown")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -74,14 +74,15 @@ fn load(file: &Value) -> Result<Policy, ingress_waypoint::config::Problems> {
 }
 
 fn decide<'p>(policy: &'p Policy, request: &Value) -> Decision<'p> {
-    let text = |value: &Value| value.as_str().unwrap().as_bytes().to_vec();
+    let text = |value: &'_ Value| value.as_str().unwrap().to_owned();
     if let Some(route) = request.get("route") {
         let port = route.get("port").map(|port| u16::try_from(port.as_u64().unwrap()).unwrap());
-        return policy.decide_route(&text(&route["service"]), port);
+        return policy
+            .decide(Question::Route { service: text(&route["service"]).as_bytes(), port });
     }
     match request.get("cluster") {
-        Some(cluster) => policy.decide_cluster(&text(cluster)),
-        None => policy.decide_authority(&text(&request["authority"])),
+        Some(cluster) => policy.decide(Question::Cluster(text(cluster).as_bytes())),
+        None => policy.decide(Question::Authority(text(&request["authority"]).as_bytes())),
     }
 }
 

@@ -41,8 +41,7 @@ pub enum Named<'a> {
 
 /// Every reading of a name, in the order in which they are tried.
 pub fn readings(cluster: &str) -> impl Iterator<Item = Named<'_>> {
-    let grammars =
-        [istio::read, kgateway::read, envoy_gateway::read, contour::read, cilium::read];
+    let grammars = [istio::read, kgateway::read, envoy_gateway::read, contour::read, cilium::read];
     grammars.into_iter().filter_map(move |read| read(cluster))
 }
 
@@ -74,10 +73,22 @@ mod tests {
             port: 5000,
         };
         let cases = [
-            ("outbound|9080||reviews.default.svc.cluster.local", host("reviews.default.svc.cluster.local", 9080)),
-            ("outbound|9080|v1|reviews.default.svc.cluster.local", host("reviews.default.svc.cluster.local", 9080)),
-            ("outbound_.9080_._.reviews.default.svc.cluster.local", host("reviews.default.svc.cluster.local", 9080)),
-            ("outbound_.9080_.v1_.reviews.default.svc.cluster.local", host("reviews.default.svc.cluster.local", 9080)),
+            (
+                "outbound|9080||reviews.default.svc.cluster.local",
+                host("reviews.default.svc.cluster.local", 9080),
+            ),
+            (
+                "outbound|9080|v1|reviews.default.svc.cluster.local",
+                host("reviews.default.svc.cluster.local", 9080),
+            ),
+            (
+                "outbound_.9080_._.reviews.default.svc.cluster.local",
+                host("reviews.default.svc.cluster.local", 9080),
+            ),
+            (
+                "outbound_.9080_.v1_.reviews.default.svc.cluster.local",
+                host("reviews.default.svc.cluster.local", 9080),
+            ),
             ("outbound|443||*.example.com", host("*.example.com", 443)),
             ("outbound|8080||my-service.static", host("my-service.static", 8080)),
             ("inbound|9080||", None),

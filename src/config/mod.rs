@@ -83,7 +83,9 @@ impl Config {
         let mut root = Root::default();
         let refusal = match text.iter().find(|byte| !byte.is_ascii_whitespace()) {
             Some(b'{') => None,
-            Some(_) => Some("is not a JSON object (Envoy hands over the text of a StringValue as it is, a Struct as protobuf)"),
+            Some(_) => Some(
+                "is not a JSON object (Envoy hands over the text of a StringValue as it is, a Struct as protobuf)",
+            ),
             None => Some("is empty: a JSON object is expected"),
         };
         if let Some(reason) = refusal {

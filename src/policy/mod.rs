@@ -11,6 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::config::{Config, Forward, IpFamily, Problems, UnknownService, quote};
 use crate::decision::{Decision, Direct, Outcome, Reject};
+use crate::question::Question;
 use crate::service::Service;
 use crate::switch::{Switch, VARIABLE};
 use index::{Found, Index};
@@ -69,28 +70,18 @@ impl Policy {
         }
     }
 
-    /// Decides for a request whose upstream cluster is already selected, by the cluster's name.
-    pub fn decide_cluster(&self, cluster: &[u8]) -> Decision<'_> {
-        if self.switch.on && self.forward.is_waypoint_cluster(cluster) {
-            return Decision {
-                service: None,
-                port: None,
-                outcome: Outcome::Reject(Reject::ForgedDestination),
-            };
-        }
-        self.judge(self.index.by_cluster(&self.services, cluster))
-    }
-
-    /// Decides by what a route's metadata names: `namespace/name` and the service port, which may
-    /// be left out where the service has only one.
-    pub fn decide_route(&self, service: &[u8], port: Option<u16>) -> Decision<'_> {
-        self.judge(self.index.by_name(&self.services, service, port))
-    }
-
-    /// Decides by the authority of the request. A port in it is the service port; without one it is
-    /// the service's only port, else 80.
-    pub fn decide_authority(&self, authority: &[u8]) -> Decision<'_> {
-        self.judge(self.index.by_authority(&self.services, authority))
+    /// Decides for one request.
+    pub fn decide(&self, question: Question<'_>) -> Decision<'_> {
+        let (services, index) = (&self.services, &self.index);
+        self.judge(match question {
+            Question::Cluster(name) if self.switch.on && self.forward.is_waypoint_cluster(name) => {
+                let outcome = Outcome::Reject(Reject::ForgedDestination);
+                return Decision { service: None, port: None, outcome };
+            }
+            Question::Cluster(name) => index.by_cluster(services, name),
+            Question::Route { service, port } => index.by_name(services, service, port),
+            Question::Authority(authority) => index.by_authority(services, authority),
+        })
     }
 
     /// The rules. Each step is a reason of its own, and the first that applies decides.

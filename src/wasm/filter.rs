@@ -1,15 +1,17 @@
 //! What one configuration needs on one worker: the policy, and its decisions made ready to carry
 //! out.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::host;
 use super::metrics::Metrics;
-use crate::config::{Via, quote};
+use crate::config::Via;
 use crate::decision::{Decision, Outcome};
 use crate::memo::Memo;
 use crate::policy::Policy;
+use crate::question::Question;
 use crate::service::Protocol;
 
 /// Decisions remembered at once. Clusters are few; authorities come from clients.
@@ -52,28 +54,21 @@ impl Filter {
         Self { policy, metrics, remembered: RefCell::new(Memo::new(REMEMBERED)) }
     }
 
-    /// The decision for a key, made at most once for as long as it is remembered. `decide` must
-    /// depend on the key alone.
-    pub fn ready<'f>(
-        &'f self,
-        key: &[u8],
-        decide: impl FnOnce(&'f Policy) -> Decision<'f>,
-    ) -> Rc<Ready> {
-        if let Some(ready) = self.remembered.borrow().get(key) {
+    /// The answer to a question, found at most once for as long as it is remembered.
+    pub fn ready(&self, question: Question<'_>) -> Rc<Ready> {
+        let key = key(question);
+        if let Some(ready) = self.remembered.borrow().get(&key) {
             return Rc::clone(ready);
         }
-        let ready = Rc::new(self.prepare(key, &decide(&self.policy)));
-        self.remembered.borrow_mut().insert(key, Rc::clone(&ready));
-        ready
-    }
-
-    fn prepare(&self, key: &[u8], decision: &Decision<'_>) -> Ready {
-        Ready {
+        let decision = self.policy.decide(question);
+        let ready = Rc::new(Ready {
             outcome: decision.outcome,
-            action: self.action(decision),
+            action: self.action(&decision),
             service: decision.service.map_or_else(|| "-".to_owned(), ToString::to_string),
-            log: format!("{}: {decision}", quote(&String::from_utf8_lossy(key))),
-        }
+            log: format!("{question}: {decision}"),
+        });
+        self.remembered.borrow_mut().insert(&key, Rc::clone(&ready));
+        ready
     }
 
     fn action(&self, decision: &Decision<'_>) -> Action {
@@ -105,6 +100,22 @@ impl Filter {
                     },
                 }
             }
+        }
+    }
+}
+
+/// A question as the memo's key. Within one mechanism clusters and authorities are not both asked
+/// for, but for the waypoint clusters, whose names are no hosts; a route's key holds a NUL, as
+/// neither of the others can.
+fn key(question: Question<'_>) -> Cow<'_, [u8]> {
+    match question {
+        Question::Cluster(name) => Cow::Borrowed(name),
+        Question::Authority(authority) => Cow::Borrowed(authority),
+        Question::Route { service, port } => {
+            let mut key = service.to_vec();
+            key.push(0);
+            key.extend(port.into_iter().flat_map(u16::to_be_bytes));
+            Cow::Owned(key)
         }
     }
 }

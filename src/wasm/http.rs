@@ -10,6 +10,7 @@ use proxy_wasm::types::{Action as Flow, MapType, Status};
 use super::filter::{Action, Filter, Ready};
 use super::host;
 use crate::config::{PROTOCOL_HEADER, Via};
+use crate::question::Question;
 use crate::service::Protocol;
 
 /// Filter state (behind Envoy's prefix `wasm.`) for the access log, where `annotate` is on.
@@ -34,16 +35,15 @@ impl Request {
             let cluster = if policy.switch().on { cluster()? } else { None };
             return match cluster {
                 Some(cluster) if policy.forward().is_waypoint_cluster(&cluster) => {
-                    Ok(self.filter.ready(&cluster, |policy| policy.decide_cluster(&cluster)))
+                    Ok(self.filter.ready(Question::Cluster(&cluster)))
                 }
                 _ => self.decide_without_cluster(),
             };
         }
         // Off, the answer needs no question, unless the access log wants the service.
-        let cluster =
-            if policy.switch().on || policy.annotate() { cluster()? } else { None };
+        let cluster = if policy.switch().on || policy.annotate() { cluster()? } else { None };
         let cluster = cluster.unwrap_or_default();
-        Ok(self.filter.ready(&cluster, |policy| policy.decide_cluster(&cluster)))
+        Ok(self.filter.ready(Question::Cluster(&cluster)))
     }
 
     /// Behind a route with `cluster_header` no cluster is selected yet: the route's metadata names
@@ -55,15 +55,11 @@ impl Request {
         };
         if let Some(service) = metadata("service")? {
             let port = metadata("port")?.map(|bytes| port(&bytes));
-            let mut key = service.clone();
-            // Never equal to an authority or a cluster's name: those hold no NUL.
-            key.push(0);
-            key.extend(port.into_iter().flat_map(u16::to_be_bytes));
-            return Ok(self.filter.ready(&key, |policy| policy.decide_route(&service, port)));
+            return Ok(self.filter.ready(Question::Route { service: &service, port }));
         }
         let authority = hostcalls::get_map_value_bytes(MapType::HttpRequestHeaders, ":authority")?;
         let authority = authority.unwrap_or_default();
-        Ok(self.filter.ready(&authority, |policy| policy.decide_authority(&authority)))
+        Ok(self.filter.ready(Question::Authority(&authority)))
     }
 
     fn carry_out(&self, ready: &Ready) -> Result<Flow, Status> {
