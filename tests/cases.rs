@@ -1,5 +1,6 @@
 //! Replays `testdata/` on the core: every case's decision, and every invalid configuration's
 //! problems. Runs natively and, compiled to wasm, in V8.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use ingress_waypoint::{Decision, Outcome, Policy, Question};
 use serde_json::{Value, json};

@@ -1,0 +1,125 @@
+# Thin targets over cargo and scripts/. `make help` lists them.
+
+# The Envoy versions that e2e runs on: the first with everything, the others with E2E_OTHERS.
+ENVOY_VERSIONS := 1.40.0 1.36.2
+ENVOY_VERSION ?= $(firstword $(ENVOY_VERSIONS))
+# Arguments to `cargo test` on the other versions.
+E2E_OTHERS ?=
+FUZZ_SECONDS ?= 20
+FUZZ_TARGETS := config cluster_name
+
+export ENVOY_VERSION
+ifneq ($(ENVOY_PATH),)
+# Absolute, as tests run in the folder of their package.
+override ENVOY_PATH := $(abspath $(ENVOY_PATH))
+export ENVOY_PATH
+endif
+
+WASM := dist/ingress_waypoint.wasm
+# As cargo builds it, with every export; a copy, as the folder depends on the toolchain.
+WASM_UNSTRIPPED := target/ingress_waypoint.wasm
+WASM_MAX_KIB := 250
+# What Envoy needs, and the callbacks the filter does something in.
+WASM_EXPORTS := memory _initialize proxy_abi_version_0_2_1 proxy_on_memory_allocate \
+	proxy_on_vm_start proxy_on_configure proxy_on_context_create proxy_on_request_headers \
+	proxy_on_tick proxy_on_delete
+
+heading = printf '\n=== %s\n' '$(1)'
+
+.PHONY: help wasm run test unit wasm-test e2e fuzz lint fmt clean FORCE
+.DELETE_ON_ERROR:
+
+help: ## this list (default)
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | \
+		while IFS='|' read -r target text; do printf '%-18s %s\n' "$$target" "$$text"; done
+	@echo
+	@echo 'Variables:'
+	@echo '  ENVOY_PATH=…     an Envoy of your own, instead of the one that is downloaded'
+	@echo '  ENVOY_VERSION=…  the Envoy that `make run` downloads: $(ENVOY_VERSIONS) (default $(ENVOY_VERSION))'
+	@echo '  KEEP=1           `make run` keeps Envoy running until Ctrl-C'
+	@echo '  FUZZ_SECONDS=…   how long each fuzz target runs (default $(FUZZ_SECONDS))'
+
+wasm: $(WASM) ## build the filter: dist/ingress_waypoint.wasm
+
+run: wasm ## show the filter in a real Envoy (KEEP=1: leave it running)
+	@scripts/install-envoy $(ENVOY_VERSION)
+	@cargo run -q -p ingress-waypoint-testbed --bin demo -- $(if $(KEEP),--keep)
+
+test: ## unit, wasm-test, e2e and fuzz, in this order
+	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory wasm-test
+	@$(MAKE) --no-print-directory e2e
+	@$(MAKE) --no-print-directory fuzz
+
+unit: ## tests of the core and the tools, natively
+	@$(call heading,unit tests)
+	@cargo test --workspace --exclude ingress-waypoint-testbed
+
+wasm-test: ## the tests of the core again as WebAssembly, in V8
+	@$(call heading,core tests as WebAssembly in V8)
+	@scripts/install-wasm-bindgen-runner
+	@CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER='$(CURDIR)/.tools/bin/wasm-bindgen-test-runner' \
+		scripts/wasm-cargo wasm32-unknown-unknown test -p ingress-waypoint
+
+e2e: wasm ## tests through a real Envoy, in each of the versions supported
+ifneq ($(ENVOY_PATH),)
+	@$(call heading,end-to-end tests on $(ENVOY_PATH))
+	@scripts/install-envoy $(ENVOY_VERSION)
+	@cargo test -p ingress-waypoint-testbed
+else
+	@set -e; others=; for version in $(ENVOY_VERSIONS); do \
+		$(call heading,end-to-end tests on Envoy '"$$version"'); \
+		scripts/install-envoy $$version; \
+		ENVOY_VERSION=$$version cargo test -p ingress-waypoint-testbed $$others; \
+		others='$(E2E_OTHERS)'; \
+	done
+endif
+
+# Stable Rust has no sanitizers; without unsafe code in the core there is little for them to find.
+# New inputs go to fuzz/corpus, which git ignores; the seeds are only read.
+fuzz: ## fuzz the config and the cluster names, FUZZ_SECONDS each
+	@scripts/install-cargo-fuzz
+	@set -e; mkdir -p target; for target in $(FUZZ_TARGETS); do \
+		$(call heading,fuzzing '"$$target"' for $(FUZZ_SECONDS) s); \
+		mkdir -p fuzz/corpus/$$target; \
+		.tools/bin/cargo-fuzz run -s none $$target fuzz/corpus/$$target testdata/fuzz/$$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=1 \
+			>target/fuzz-$$target.log 2>&1 || { cat target/fuzz-$$target.log; exit 1; }; \
+		sed -n 's/^stat::number_of_executed_units: */inputs tried, none failed: /p' target/fuzz-$$target.log; \
+	done
+
+lint: ## formatting, clippy, rustdoc and shellcheck; warnings are errors
+	@cargo fmt --all --check
+	@cargo fmt --check --manifest-path fuzz/Cargo.toml
+	@cargo clippy -q --workspace --all-targets -- -D warnings
+# The proxy-wasm shell exists on this target only. Debian's toolchain has no clippy for it.
+	@scripts/wasm-cargo --setup wasm32-wasip1
+	@if [ "$$(scripts/wasm-cargo --way wasm32-wasip1)" = rustup ]; then \
+		scripts/wasm-cargo wasm32-wasip1 clippy -q -p ingress-waypoint --lib -- -D warnings; \
+	else \
+		echo 'lint: no clippy for wasm32-wasip1 here; skipped'; \
+	fi
+	@RUSTDOCFLAGS=-Dwarnings cargo doc -q --workspace --no-deps
+	@if command -v shellcheck >/dev/null; then \
+		shellcheck -x -P SCRIPTDIR .ci/run scripts/lib.sh scripts/install-* scripts/wasm-cargo; \
+	else \
+		echo 'lint: shellcheck is not installed; skipped'; \
+	fi
+
+fmt: ## format the sources
+	@cargo fmt --all
+	@cargo fmt --manifest-path fuzz/Cargo.toml
+
+clean: ## remove what was built; the downloads in .tools stay
+	@rm -rf target dist fuzz/target fuzz/corpus fuzz/artifacts
+
+# cargo knows best whether there is anything to build; the copy only changes when the module does.
+$(WASM_UNSTRIPPED): FORCE
+	@scripts/wasm-cargo wasm32-wasip1 build -q --profile wasm --lib
+	@built="$$(scripts/wasm-cargo --target-dir wasm32-wasip1)/wasm32-wasip1/wasm/ingress_waypoint.wasm"; \
+		cmp -s "$$built" $@ || cp "$$built" $@
+
+$(WASM): $(WASM_UNSTRIPPED) tools/strip-exports/src/main.rs Makefile
+	@cargo run -q -p strip-exports -- $< $@ $(WASM_EXPORTS)
+	@test $$(wc -c <$@) -le $$(($(WASM_MAX_KIB) * 1024)) || \
+		{ echo '$@ is larger than $(WASM_MAX_KIB) KiB' >&2; exit 1; }
