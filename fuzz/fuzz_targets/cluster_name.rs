@@ -21,7 +21,7 @@ fuzz_target!(|name: &[u8]| {
     ] {
         check(question);
     }
-}
+});
 
 fn check(question: Question<'_>) {
     let decision = POLICY.decide(question);

@@ -18,7 +18,7 @@ pub struct Problem {
 pub struct Problems(Vec<Problem>);
 
 impl Problems {
-    /// The problems, in the order of the configuration.
+    /// The problems: of each service first, then of the fields beside them, then across services.
     pub fn iter(&self) -> std::slice::Iter<'_, Problem> {
         self.0.iter()
     }

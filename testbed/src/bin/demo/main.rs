@@ -1,0 +1,122 @@
+//! `make run`: the project on one machine. The same requests go through an Envoy ingress gateway
+//! twice, with the filter off and on, and each has to come out as expected.
+
+mod ask;
+mod expected;
+mod table;
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail, ensure};
+use testbed::scene::{Scene, SceneOptions};
+use testbed::wasm_host::Module;
+use tokio::signal::unix::{SignalKind, signal};
+
+use ask::Row;
+
+const USAGE: &str = "usage: demo [--keep]\n\n  --keep  leave everything running until Ctrl-C";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let mut keep = false;
+    for argument in std::env::args().skip(1) {
+        match argument.as_str() {
+            "--keep" => keep = true,
+            "-h" | "--help" => {
+                println!("{USAGE}");
+                return ExitCode::SUCCESS;
+            }
+            other => {
+                eprintln!("unknown argument {other}\n{USAGE}");
+                return ExitCode::from(2);
+            }
+        }
+    }
+    // Interrupted, `run` is dropped, and with it the processes that it has started.
+    let result = tokio::select! {
+        biased; // `--keep` waits for the same signal, and ends well on it
+        result = run(keep) => result,
+        result = signalled() => result.and_then(|()| bail!("interrupted")),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(keep: bool) -> Result<()> {
+    let module = Module::built();
+    ensure!(module.is_file(), "there is no {}: run `make wasm`", module.display());
+    let options = SceneOptions { switch: Some(false), ..SceneOptions::default() };
+    let scene = Scene::start(options).await?;
+
+    table::headline("1. Filter off (INGRESS_USE_WAYPOINTS=false)");
+    println!("Requests go to the endpoints, past the waypoint that denies /admin: the problem.\n");
+    let off = ask::all(&scene).await?;
+    table::print(&off);
+
+    let scene = scene.restart_with_switch(true).await?;
+    table::headline("2. Filter on (INGRESS_USE_WAYPOINTS=true)");
+    println!("Services that ask for their waypoint are reached at their VIP, where it applies.\n");
+    let on = ask::all(&scene).await?;
+    table::print(&on);
+
+    let differences = [compare(1, &off, &expected::OFF), compare(2, &on, &expected::ON)].concat();
+    println!();
+    if differences.is_empty() {
+        table::good(
+            "As expected: with the filter on, no service that asks for its waypoint is reached past it.",
+        );
+    } else {
+        table::bad("Not as expected:");
+        println!("{}", differences.join("\n"));
+    }
+    if keep {
+        invite(&scene);
+        signalled().await?;
+        drop(scene);
+        println!("\nstopped");
+    }
+    ensure!(differences.is_empty(), "{} rows are not as expected", differences.len());
+    Ok(())
+}
+
+/// The rows of a phase that differ from what is expected, each with both sides.
+fn compare(phase: u8, rows: &[Row], expected: &[expected::Row]) -> Vec<String> {
+    let actual: Vec<_> = rows.iter().map(Row::outline).collect();
+    let expected: Vec<_> = expected.iter().map(|row| row.map(str::to_owned)).collect();
+    let missing = expected.iter().filter(|row| !actual.contains(row)).map(|row| ("expected", row));
+    let surplus = actual.iter().filter(|row| !expected.contains(row)).map(|row| ("got", row));
+    let line = |(what, row): (&str, &[String; 5])| {
+        format!("  phase {phase}: {what:<8} {}", row.join(" | "))
+    };
+    missing.chain(surplus).map(line).collect()
+}
+
+fn invite(scene: &Scene) {
+    let (address, admin) = (scene.address(), scene.ingress.admin());
+    println!(
+        "
+Still running. To try:
+  curl -i -H 'Host: reviews.example.com' http://{address}/
+  curl -i -H 'Host: reviews.example.com' http://{address}/admin   # denied by the waypoint
+  curl -i -H 'Host: ratings.example.com' http://{address}/admin   # not labelled
+  curl -i -H 'Host: billing.example.com' http://{address}/        # refused: required, without a VIP
+  curl -s http://{admin}/stats/prometheus | grep ingress_waypoint
+  tail -f {log}
+Ctrl-C stops it.",
+        log = scene.ingress.access_log_file().display(),
+    );
+}
+
+/// Ends on Ctrl-C, and on a request to terminate.
+async fn signalled() -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("no signal handler")?;
+    tokio::select! {
+        result = tokio::signal::ctrl_c() => result.context("no signal handler"),
+        _ = terminate.recv() => Ok(()),
+    }
+}

@@ -1,0 +1,217 @@
+//! The files of `envoy/`, made runnable side by side: their documented ports replaced by free ones,
+//! and helpers to find and edit what a test varies.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde_json::{Map, Value, json};
+
+pub use crate::ports::Ports;
+use crate::workspace;
+
+/// The HTTP filter that is this project.
+pub const FILTER: &str = "ingress_waypoint";
+
+/// One file of `envoy/`, parsed, with its ports replaced.
+#[derive(Clone, Debug)]
+pub struct Example {
+    /// The bootstrap configuration, ready for [`crate::envoy::Envoy::start`].
+    pub config: Value,
+    /// The ports it was loaded with.
+    pub ports: Ports,
+}
+
+impl Example {
+    /// Loads `envoy/<file>`.
+    pub fn load(file: &str, ports: &Ports) -> Result<Self> {
+        let path = workspace().join("envoy").join(file);
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        Self::parse(&text, ports).with_context(|| format!("in {}", path.display()))
+    }
+
+    /// Loads a configuration given as text.
+    pub fn parse(text: &str, ports: &Ports) -> Result<Self> {
+        let config =
+            serde_saphyr::from_str(&ports.replace(text)).map_err(|e| anyhow::anyhow!("{e}"))?;
+        Ok(Self { config, ports: ports.clone() })
+    }
+
+    /// The value at a JSON pointer such as `/static_resources/listeners/0`.
+    pub fn at(&mut self, pointer: &str) -> Result<&mut Value> {
+        self.config
+            .pointer_mut(pointer)
+            .with_context(|| format!("the configuration has no {pointer}"))
+    }
+
+    /// Sets `key` of the object at a JSON pointer.
+    pub fn set(&mut self, pointer: &str, key: &str, value: Value) -> Result<()> {
+        let object = self.at(pointer)?.as_object_mut();
+        object.with_context(|| format!("{pointer} is not an object"))?.insert(key.into(), value);
+        Ok(())
+    }
+
+    /// The filter's entry in `http_filters` (or in the resources of ECDS).
+    pub fn filter(&mut self) -> Result<&mut Value> {
+        let pointer = self.filter_pointer()?;
+        self.at(&pointer)
+    }
+
+    fn filter_pointer(&self) -> Result<String> {
+        locate(&self.config, &|value| {
+            let named = value.get("name") == Some(&json!(FILTER));
+            named && (value.get("typed_config").or(value.get("config_discovery"))).is_some()
+        })
+        .with_context(|| format!("the configuration has no http filter named {FILTER}"))
+    }
+
+    fn plugin_pointer(&self) -> Result<String> {
+        Ok(self.filter_pointer()? + "/typed_config/config/configuration/value")
+    }
+
+    /// A copy of the filter's own configuration: `annotate`, `services` and so on.
+    pub fn plugin(&self) -> Result<Map<String, Value>> {
+        let pointer = self.plugin_pointer()?;
+        match self.config.pointer(&pointer) {
+            Some(Value::String(text)) => {
+                serde_json::from_str(text).context("the filter's configuration")
+            }
+            Some(Value::Object(fields)) => Ok(fields.clone()),
+            _ => anyhow::bail!("there is no configuration at {pointer}"),
+        }
+    }
+
+    /// Edits the filter's own configuration, whether it is given as text or as a `Struct`.
+    pub fn edit_plugin(
+        &mut self,
+        edit: impl FnOnce(&mut Map<String, Value>) -> Result<()>,
+    ) -> Result<()> {
+        let mut plugin = self.plugin()?;
+        edit(&mut plugin)?;
+        let pointer = self.plugin_pointer()?;
+        let place = self.at(&pointer)?;
+        let plugin = Value::Object(plugin);
+        *place = if place.is_string() { json!(plugin.to_string()) } else { plugin };
+        Ok(())
+    }
+
+    /// A copy of one entry of the filter's `services`.
+    pub fn service(&self, name: &str) -> Result<Map<String, Value>> {
+        Ok(service_in(&mut self.plugin()?, name)?.clone())
+    }
+
+    /// Edits one entry of the filter's `services`.
+    pub fn edit_service(
+        &mut self,
+        name: &str,
+        edit: impl FnOnce(&mut Map<String, Value>),
+    ) -> Result<()> {
+        self.edit_plugin(|plugin| {
+            edit(service_in(plugin, name)?);
+            Ok(())
+        })
+    }
+
+    /// Writes the configuration to a file as a whole: beside it first, then moved into place, as
+    /// Envoy wants it of a file that it watches.
+    pub fn move_into_place(&self, path: &Path) -> Result<()> {
+        let beside = path.with_extension("new");
+        std::fs::write(&beside, serde_json::to_vec(&self.config)?)?;
+        std::fs::rename(&beside, path).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// The environment variables that the filter's VM sees.
+    pub fn vm_env(&mut self) -> Result<&mut Map<String, Value>> {
+        let vm = self
+            .filter()?
+            .pointer_mut("/typed_config/config/vm_config")
+            .and_then(Value::as_object_mut);
+        let variables = vm
+            .context("the filter has no vm_config")?
+            .entry("environment_variables")
+            .or_insert(json!({}));
+        let values = variables.as_object_mut().map(|v| v.entry("key_values").or_insert(json!({})));
+        values
+            .and_then(Value::as_object_mut)
+            .context("environment_variables.key_values is not an object")
+    }
+
+    /// Sets the mesh-wide switch, `INGRESS_USE_WAYPOINTS`.
+    pub fn set_switch(&mut self, on: bool) -> Result<()> {
+        self.vm_env()?.insert("INGRESS_USE_WAYPOINTS".into(), json!(on.to_string()));
+        Ok(())
+    }
+
+    /// Takes the filter out, which leaves the plain Envoy that the project starts from.
+    pub fn remove_filter(&mut self) -> Result<()> {
+        let filter = self.filter()?.clone();
+        let chain = locate(&self.config, &|value| {
+            value.as_array().is_some_and(|items| items.contains(&filter))
+        });
+        let chain = self.at(&chain.context("the filter is in no list")?)?;
+        if let Some(items) = chain.as_array_mut() {
+            items.retain(|item| *item != filter);
+        }
+        Ok(())
+    }
+
+    /// The HTTP connection manager of the first listener.
+    pub fn connection_manager(&mut self) -> Result<&mut Map<String, Value>> {
+        let pointer = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
+        self.at(pointer)?.as_object_mut().with_context(|| format!("{pointer} is not an object"))
+    }
+}
+
+/// The JSON pointer of the first value, outermost first, that satisfies `wanted`.
+fn locate(value: &Value, wanted: &dyn Fn(&Value) -> bool) -> Option<String> {
+    if wanted(value) {
+        return Some(String::new());
+    }
+    let within = |key: String, inner| locate(inner, wanted).map(|rest| format!("/{key}{rest}"));
+    match value {
+        Value::Object(fields) => fields
+            .iter()
+            .find_map(|(key, inner)| within(key.replace('~', "~0").replace('/', "~1"), inner)),
+        Value::Array(items) => {
+            items.iter().enumerate().find_map(|(index, inner)| within(index.to_string(), inner))
+        }
+        _ => None,
+    }
+}
+
+fn service_in<'a>(
+    plugin: &'a mut Map<String, Value>,
+    name: &str,
+) -> Result<&'a mut Map<String, Value>> {
+    let services =
+        plugin.get_mut("services").and_then(Value::as_array_mut).context("no services")?;
+    let found = services.iter_mut().find(|service| service.get("name") == Some(&json!(name)));
+    found.and_then(Value::as_object_mut).with_context(|| format!("no service named {name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn anchors_and_aliases_are_expanded_and_the_filter_is_found() {
+        let mut example = Example::load("filter-state.yaml", &Ports::choose().unwrap()).unwrap();
+        let hosts = example.connection_manager().unwrap()["route_config"]["virtual_hosts"].clone();
+        assert_eq!(hosts[1]["routes"][0], hosts[0]["routes"][0]);
+        assert_eq!(
+            hosts[1]["routes"][0]["match"]["filter_state"][0]["address_match"]["ranges"][1]["address_prefix"],
+            "::"
+        );
+
+        example.set_switch(false).unwrap();
+        assert_eq!(example.vm_env().unwrap()["INGRESS_USE_WAYPOINTS"], "false");
+        let port = example.ports.get(9080);
+        assert_eq!(example.service("reviews").unwrap()["ports"][0]["number"], port);
+        example
+            .edit_service("reviews", |service| drop(service.insert("required".into(), json!(true))))
+            .unwrap();
+        assert_eq!(example.service("reviews").unwrap()["required"], true);
+        example.remove_filter().unwrap();
+        assert!(example.filter().is_err());
+    }
+}

@@ -1,0 +1,22 @@
+//! What the end-to-end tests and the demo stand on: a real Envoy run from the files in `envoy/`, the
+//! servers and clients around it, and a mocked proxy-wasm host for what no Envoy lets one see.
+//!
+//! Everything listens on loopback, on ports nobody else has, and goes away when its value is dropped.
+
+pub mod client;
+pub mod envoy;
+pub mod example;
+mod outcome;
+pub mod ports;
+pub mod scene;
+pub mod servers;
+pub mod wait;
+pub mod wasm_host;
+
+use std::path::{Path, PathBuf};
+
+/// The root of the workspace: where `envoy/`, `testdata/`, `dist/` and `.tools/` are.
+pub fn workspace() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_path_buf()
+}

@@ -1,0 +1,157 @@
+//! Every file of `envoy/`: what is a bootstrap configuration loads as it is, and of what is a
+//! Kubernetes object the parts load that Envoy or the filter get to see.
+
+use std::path::{Path, PathBuf};
+
+use ingress_waypoint::Policy;
+use serde_json::{Map, Value, json};
+use testbed::envoy::Envoy;
+use testbed::workspace;
+
+fn files(folder: &str) -> Vec<PathBuf> {
+    let mut files: Vec<_> = std::fs::read_dir(workspace().join("envoy").join(folder))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
+        .collect();
+    files.sort();
+    assert!(!files.is_empty());
+    files
+}
+
+fn load(path: &Path) -> Value {
+    let text = std::fs::read_to_string(path).unwrap();
+    serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn example(name: &str) -> Value {
+    load(&workspace().join("envoy").join(name))
+}
+
+fn visit<'a>(value: &'a Value, found: &mut dyn FnMut(&'a Map<String, Value>)) {
+    match value {
+        Value::Object(fields) => {
+            found(fields);
+            fields.values().for_each(|value| visit(value, found));
+        }
+        Value::Array(items) => items.iter().for_each(|value| visit(value, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_bootstrap_configuration_loads() {
+    for path in files("") {
+        Envoy::validate(&load(&path)).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
+}
+
+#[test]
+fn every_filter_fails_closed_and_has_a_configuration_that_it_takes() {
+    let mut filters = 0;
+    for path in files("").into_iter().chain(files("ecds")) {
+        let config = load(&path);
+        visit(&config, &mut |object| {
+            let is_filter = object.contains_key("vm_config");
+            if !is_filter {
+                return;
+            }
+            filters += 1;
+            assert_eq!(object["failure_policy"], "FAIL_CLOSED", "{}", path.display());
+            let text = object["configuration"]["value"].as_str().unwrap();
+            let policy = Policy::from_json(text.as_bytes(), Some("true"))
+                .unwrap_or_else(|problems| panic!("{}: {problems}", path.display()));
+            assert!(policy.switch().on);
+        });
+    }
+    assert_eq!(filters, 4);
+}
+
+/// The metric labels need the same `stats_tags` everywhere.
+#[test]
+fn every_bootstrap_configuration_with_the_filter_has_the_stats_tags() {
+    let tags = example("filter-state.yaml")["stats_config"].clone();
+    assert_eq!(tags["stats_tags"].as_array().unwrap().len(), 3);
+    for path in files("") {
+        let config = load(&path);
+        if path.file_name().unwrap() != "waypoint.yaml" {
+            assert_eq!(config["stats_config"], tags, "{}", path.display());
+        }
+    }
+}
+
+/// A configuration of our own with clusters and routes as a control plane would add them.
+fn with_fragments(clusters: Vec<Value>, routes: Vec<Value>) -> Value {
+    let mut config = example("filter-state.yaml");
+    let pointer = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts";
+    for host in config.pointer_mut(pointer).and_then(Value::as_array_mut).unwrap() {
+        let existing = host["routes"].as_array_mut().unwrap();
+        existing.retain(|route| {
+            route["route"]["cluster"] != "waypoint_vip"
+                && route["route"]["cluster"] != "waypoint_vip_h2"
+        });
+        existing.splice(0..0, routes.iter().cloned());
+    }
+    let existing =
+        config.pointer_mut("/static_resources/clusters").and_then(Value::as_array_mut).unwrap();
+    existing.retain(|cluster| cluster["type"] != "ORIGINAL_DST");
+    existing.extend(clusters);
+    config
+}
+
+#[test]
+fn istio_objects_hold_what_envoy_and_the_filter_take() {
+    let plugin = example("istio/wasmplugin.yaml");
+    assert_eq!(plugin["spec"]["failStrategy"], "FAIL_CLOSE");
+    let variable = plugin["spec"]["vmConfig"]["env"][0].clone();
+    assert_eq!(variable["name"], "INGRESS_USE_WAYPOINTS");
+    let text = plugin["spec"]["pluginConfig"].to_string();
+    let policy = Policy::from_json(text.as_bytes(), variable["value"].as_str()).unwrap();
+    assert!(policy.switch().on);
+
+    let filter = example("istio/envoyfilter.yaml");
+    let patches = filter["spec"]["configPatches"].as_array().unwrap();
+    let of = |kind: &str| -> Vec<Value> {
+        let kinds = patches.iter().filter(|patch| patch["applyTo"] == kind);
+        kinds.map(|patch| patch["patch"]["value"].clone()).collect()
+    };
+    let (clusters, mut routes) = (of("CLUSTER"), of("HTTP_ROUTE"));
+    // Each is inserted as the first.
+    routes.reverse();
+    assert_eq!((clusters.len(), routes.len(), patches.len()), (2, 2, 4));
+    assert_twins(&routes);
+    Envoy::validate(&with_fragments(clusters, routes)).unwrap();
+}
+
+#[test]
+fn envoy_gateway_objects_hold_what_envoy_and_the_filter_take() {
+    let extension = example("envoy-gateway/extension-policy.yaml");
+    let wasm = &extension["spec"]["wasm"][0];
+    assert_eq!(wasm["failOpen"], false);
+    Policy::from_json(wasm["config"].to_string().as_bytes(), None).unwrap();
+
+    let patch = example("envoy-gateway/patch-policy.yaml");
+    let patches = patch["spec"]["jsonPatches"].as_array().unwrap();
+    let of = |kind: &str| -> Vec<Value> {
+        let kinds = patches.iter().filter(|patch| patch["type"].as_str().unwrap().ends_with(kind));
+        kinds.map(|patch| patch["operation"]["value"].clone()).collect()
+    };
+    let (clusters, mut routes) = (of("Cluster"), of("RouteConfiguration"));
+    // Each is added at position 0.
+    routes.reverse();
+    assert_eq!((clusters.len(), routes.len(), patches.len()), (2, 2, 4));
+    assert_twins(&routes);
+    Envoy::validate(&with_fragments(clusters, routes)).unwrap();
+}
+
+/// The HTTP/2 twin is the narrower one, so it has to come first.
+fn assert_twins(routes: &[Value]) {
+    let names: Vec<_> = routes.iter().map(|route| route["route"]["cluster"].clone()).collect();
+    assert_eq!(json!(names), json!(["waypoint_vip_h2", "waypoint_vip"]));
+    let plain = example("filter-state.yaml");
+    let pointer = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts/0/routes";
+    for (route, ours) in routes.iter().zip(plain.pointer(pointer).unwrap().as_array().unwrap()) {
+        assert_eq!(route["match"], ours["match"]);
+        assert_eq!(route["request_headers_to_remove"], ours["request_headers_to_remove"]);
+    }
+}
