@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn one_normal_form() {
-        let cases: &[(&str, Option<(&str, Option<u16>)>)] = &[
+        let cases = [
             ("reviews.default.svc", Some(("reviews.default.svc", None))),
             ("Reviews.Example.COM:9080", Some(("reviews.example.com", Some(9080)))),
             ("example.com.", Some(("example.com", None))),
@@ -109,7 +109,7 @@ mod tests {
         for (text, expected) in cases {
             let found = Authority::parse(text.as_bytes());
             let found = found.as_ref().map(|a| (a.host.as_ref(), a.port));
-            assert_eq!(found, *expected, "{text:?}");
+            assert_eq!(found, expected, "{text:?}");
         }
     }
 

@@ -1,4 +1,5 @@
 //! A configuration that changes under a running Envoy, by ECDS from the file system.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::fs;
 use std::path::PathBuf;
@@ -89,7 +90,7 @@ async fn a_good_update_takes_effect_and_drops_no_request_in_flight() {
     here.scene.ingress.wait_for_stat(started, |active| active == 1).await.unwrap();
 
     here.replace(|plugin| plugin["services"][0]["ingressUseWaypoint"] = json!(false)).unwrap();
-    here.scene.ingress.wait_for_stat(UPDATED, |count| count == 2).await.unwrap();
+    here.scene.ingress.wait_for_stat(UPDATED, |count| count >= 2).await.unwrap();
     testbed::wait::until("the new decision", async || {
         Ok((here.decision().await? == "direct").then_some(()))
     })
@@ -127,7 +128,7 @@ async fn a_bad_update_is_refused_and_the_old_one_serves_on() {
     }
     // And the next good one is taken.
     here.replace(|plugin| plugin["ingressUseWaypoints"] = json!(false)).unwrap();
-    ingress.wait_for_stat(UPDATED, |count| count == 2).await.unwrap();
+    ingress.wait_for_stat(UPDATED, |count| count >= 2).await.unwrap();
     testbed::wait::until("the new decision", async || {
         Ok((here.decision().await? == "direct").then_some(()))
     })
@@ -141,11 +142,11 @@ async fn counts_survive_an_update() {
     let counter = "wasmcustom.ingress_waypoint.decision.waypoint.reason.labelled.requests_total";
     for update in 0..3_u64 {
         for _ in 0..5 {
-            here.decision().await.unwrap();
+            assert_eq!(here.decision().await.unwrap(), "waypoint");
         }
         // At once, so that some requests are still to be counted when the old configuration goes.
-        here.replace(|plugin| plugin["clusterDomain"] = json!(format!("cluster-{update}.local")))
-            .unwrap();
+        let family = if update == 1 { "v4-only" } else { "v6-preferred" };
+        here.replace(|plugin| plugin["ipFamily"] = json!(family)).unwrap();
         here.replace(|_| {}).unwrap();
     }
     let ingress = &here.scene.ingress;
