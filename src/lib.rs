@@ -39,4 +39,4 @@ pub use decision::{Decision, Direct, Outcome, Reject};
 pub use memo::Memo;
 pub use policy::{Policy, Summary};
 pub use question::Question;
-pub use service::{Kind, Port, Protocol, Service};
+pub use service::{Cluster, Kind, Port, Protocol, Service};
