@@ -2,8 +2,8 @@
 //! destination at the Service VIP, so that the service's waypoint sees it, or goes to the endpoints.
 //!
 //! The core knows no proxy: [`Policy::from_json`] compiles a configuration once, and
-//! [`Policy::decide`] answers a [`Question`] with a [`Decision`]. Shells translate between that and a proxy; the proxy-wasm one is in `wasm`
-//! and exists on `wasm32-wasip1` alone.
+//! [`Policy::decide`] answers a [`Question`] with a [`Decision`]. Shells translate between that and a
+//! proxy; the proxy-wasm one is in `wasm` and exists on `wasm32-wasip1` alone.
 //!
 //! ```
 //! use ingress_waypoint::{Policy, Question};
@@ -39,4 +39,4 @@ pub use decision::{Decision, Direct, Outcome, Reject};
 pub use memo::Memo;
 pub use policy::{Policy, Summary};
 pub use question::Question;
-pub use service::{Kind, Port, Protocol, Service};
+pub use service::{Cluster, Kind, Port, Protocol, Service};

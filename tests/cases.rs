@@ -21,7 +21,7 @@ const CASES: &[(&str, &str)] = files!("cases":
     "unknown-service-reject");
 
 const INVALID: &[(&str, &str)] = files!("invalid":
-    "addresses" "duplicates" "empty" "environment" "environment-empty" "forward-header"
+    "addresses" "clusters-of-others" "duplicates" "empty" "environment" "environment-empty" "forward-header"
     "forward-header-taken" "names" "not-an-object" "ports" "required-not-labelled"
     "services-twice" "syntax" "trailing" "types" "unknown-fields");
 

@@ -1,5 +1,6 @@
-//! Any bytes as the name of an upstream cluster, of a service, or as an authority: the answer is the same every time, and a request
-//! is only ever sent to an address and a port that the service it is about really has.
+//! Any bytes as the name of an upstream cluster, of a service, or as an authority: the answer is the
+//! same every time, and a request is only ever sent to an address and a port that the service it is
+//! about really has.
 #![no_main]
 
 use std::sync::LazyLock;

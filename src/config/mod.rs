@@ -22,7 +22,7 @@ pub use problem::{Problem, Problems};
 use reader::Fields;
 
 use crate::host;
-use crate::service::Service;
+use crate::service::{Kind, Service};
 
 const SERVICES: &str = "services";
 const FIELDS: &[&str] = &[
@@ -72,7 +72,7 @@ pub struct Config {
     pub forward: Forward,
     /// Whether decision, reason and service are put where an access log can print them.
     pub annotate: bool,
-    /// The services, with default hosts filled in.
+    /// The services; each Service with its own host in the cluster domain as the first.
     pub services: Vec<Service>,
 }
 
@@ -140,8 +140,11 @@ impl Root {
         fields.finish(FIELDS, &mut problems);
         for service in &mut config.services {
             let named = !service.name.is_empty() && !service.namespace.is_empty();
-            if named && service.hosts.is_empty() {
-                service.hosts.push(format!("{}.{}.svc.{domain}", service.name, service.namespace));
+            if named && service.kind == Kind::Service {
+                let host = format!("{}.{}.svc.{domain}", service.name, service.namespace);
+                if !service.hosts.contains(&host) {
+                    service.hosts.insert(0, host);
+                }
             }
         }
         (config, problems)

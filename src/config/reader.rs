@@ -121,7 +121,7 @@ pub(super) fn string(path: &Path<'_>, value: Json, problems: &mut Problems) -> O
 /// A port number from 1 to 65535.
 pub(super) fn port(path: &Path<'_>, value: Json, problems: &mut Problems) -> Option<u16> {
     let number = match &value {
-        // Envoy hands a protobuf Struct over with every number a double.
+        // Control planes that keep the configuration as a protobuf Struct write 9080.0.
         Json::Number(n) => n.as_u64().or_else(|| n.as_f64().and_then(whole)),
         _ => None,
     };
@@ -145,21 +145,27 @@ pub(super) fn vip(path: &Path<'_>, value: Json, problems: &mut Problems) -> Opti
         Some((bare, prefix)) => (bare, Some(prefix)),
         None => (text.as_str(), None),
     };
-    let reason = match (bare.parse::<IpAddr>(), prefix) {
+    let address = bare.parse::<IpAddr>().map(|address| address.to_canonical());
+    let reason = match (address, prefix) {
         (Err(_), _) => "is not an IP address",
-        (Ok(IpAddr::V4(_)), Some(prefix)) if prefix != "32" => {
+        (Ok(_), Some(prefix)) if !bare.contains(':') && prefix != "32" => {
             "is a range, not an address (only /32 is one)"
         }
-        (Ok(IpAddr::V6(_)), Some(prefix)) if prefix != "128" => {
+        (Ok(_), Some(prefix)) if bare.contains(':') && prefix != "128" => {
             "is a range, not an address (only /128 is one)"
         }
-        (Ok(address), _) if address.is_unspecified() || address.is_multicast() => {
-            "is no address that a service can have"
-        }
+        (Ok(address), _) if !can_be_dialled(address) => "is no address that a service can have",
         (Ok(address), _) => return Some(address),
     };
     problems.add_value(path, quote(&text), reason);
     None
+}
+
+fn can_be_dialled(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.octets()[0] != 0 && !v4.is_multicast() && !v4.is_broadcast(),
+        IpAddr::V6(v6) => !v6.is_unspecified() && !v6.is_multicast(),
+    }
 }
 
 /// A name as Kubernetes takes it for namespaces, Services and ServiceEntries (RFC 1123 subdomain).

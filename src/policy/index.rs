@@ -61,7 +61,27 @@ impl Index {
                 }
             }
         }
+        index.check_clusters(services, problems);
         index
+    }
+
+    /// A cluster that is listed may not be one that, by its name, belongs to another service, or to
+    /// another port: a slip there would send a required service's requests past its waypoint.
+    fn check_clusters(&self, services: &[Service], problems: &mut Problems) {
+        for (i, service) in services.iter().enumerate() {
+            for cluster in &service.clusters {
+                let port = cluster.port.or_else(|| service.only_port());
+                let Some(named) = self.by_grammar(services, &cluster.name) else { continue };
+                let whose = named.service;
+                if std::ptr::eq(whose, service) && (named.port == port || port.is_none()) {
+                    continue;
+                }
+                let port = named.port.map(|port| format!(" port {port}")).unwrap_or_default();
+                let reason = format!("is by its name the cluster of {whose}{port}");
+                let path = format!("services[{i}].clusters");
+                problems.add_value(path, quote(&cluster.name), reason);
+            }
+        }
     }
 
     fn named(&mut self, kind: Kind) -> &mut HashMap<String, usize> {
@@ -77,6 +97,10 @@ impl Index {
         if let Some((at, port)) = self.clusters.get(cluster) {
             return services.get(*at).map(|service| Found { service, port: *port });
         }
+        self.by_grammar(services, cluster)
+    }
+
+    fn by_grammar<'p>(&self, services: &'p [Service], cluster: &str) -> Option<Found<'p>> {
         readings(cluster).find_map(|named| {
             let (at, port) = match named {
                 Named::Host { host, port } => (self.hosts.get(normalise(host)?.as_ref()), port),

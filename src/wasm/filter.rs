@@ -104,18 +104,16 @@ impl Filter {
     }
 }
 
-/// A question as the memo's key. Within one mechanism clusters and authorities are not both asked
-/// for, but for the waypoint clusters, whose names are no hosts; a route's key holds a NUL, as
-/// neither of the others can.
+/// A question as the memo's key. A cluster, which most are, is its own name; the others begin with a
+/// NUL, which no cluster's name holds, lest a client's authority be taken for one.
 fn key(question: Question<'_>) -> Cow<'_, [u8]> {
     match question {
         Question::Cluster(name) => Cow::Borrowed(name),
-        Question::Authority(authority) => Cow::Borrowed(authority),
+        Question::Authority(authority) => Cow::Owned([b"\0a", authority].concat()),
         Question::Route { service, port } => {
-            let mut key = service.to_vec();
-            key.push(0);
-            key.extend(port.into_iter().flat_map(u16::to_be_bytes));
-            Cow::Owned(key)
+            let [high, low] = port.unwrap_or_default().to_be_bytes();
+            let port = [u8::from(port.is_some()), high, low];
+            Cow::Owned([b"\0r", port.as_slice(), service].concat())
         }
     }
 }

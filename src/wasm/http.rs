@@ -30,19 +30,24 @@ impl Request {
 
     fn decide(&self) -> Result<Rc<Ready>, Status> {
         let policy = &self.filter.policy;
-        let cluster = || hostcalls::get_property(vec!["xds", "cluster_name"]);
-        if let Via::ClusterHeader { .. } = policy.forward().via {
-            let cluster = if policy.switch().on { cluster()? } else { None };
-            return match cluster {
-                Some(cluster) if policy.forward().is_waypoint_cluster(&cluster) => {
-                    Ok(self.filter.ready(Question::Cluster(&cluster)))
+        let forward = policy.forward();
+        let on = policy.switch().on;
+        match &forward.via {
+            // A client's own header is to be gone by now, whatever cluster it led to.
+            Via::OriginalDstHeader { header } if on && get_header(header)?.is_some() => {
+                return Ok(self.filter.ready(Question::Cluster(forward.cluster.as_bytes())));
+            }
+            Via::ClusterHeader { .. } => {
+                let cluster = if on { cluster_name()? } else { Vec::new() };
+                if !forward.is_waypoint_cluster(&cluster) {
+                    return self.decide_without_cluster();
                 }
-                _ => self.decide_without_cluster(),
-            };
+                return Ok(self.filter.ready(Question::Cluster(&cluster)));
+            }
+            Via::FilterState | Via::OriginalDstHeader { .. } => {}
         }
         // Off, the answer needs no question, unless the access log wants the service.
-        let cluster = if policy.switch().on || policy.annotate() { cluster()? } else { None };
-        let cluster = cluster.unwrap_or_default();
+        let cluster = if on || policy.annotate() { cluster_name()? } else { Vec::new() };
         Ok(self.filter.ready(Question::Cluster(&cluster)))
     }
 
@@ -53,12 +58,14 @@ impl Request {
             let path = vec!["xds", "route_metadata", "filter_metadata", "ingress_waypoint", field];
             hostcalls::get_property(path)
         };
-        if let Some(service) = metadata("service")? {
-            let port = metadata("port")?.map(|bytes| port(&bytes));
+        let service = metadata("service")?;
+        let port = metadata("port")?.map(|bytes| port(&bytes));
+        if service.is_some() || port.is_some() {
+            // A port alone names no service, and the client is not asked instead.
+            let service = service.unwrap_or_default();
             return Ok(self.filter.ready(Question::Route { service: &service, port }));
         }
-        let authority = hostcalls::get_map_value_bytes(MapType::HttpRequestHeaders, ":authority")?;
-        let authority = authority.unwrap_or_default();
+        let authority = get_header(":authority")?.unwrap_or_default();
         Ok(self.filter.ready(Question::Authority(&authority)))
     }
 
@@ -101,12 +108,13 @@ impl Request {
 
     fn handle(&self) -> Result<Flow, Status> {
         let ready = self.decide()?;
-        self.filter.metrics.count(ready.outcome);
         debug!("{}", ready.log);
         if self.filter.policy.annotate() {
             Self::annotate(&ready)?;
         }
-        self.carry_out(&ready)
+        let flow = self.carry_out(&ready)?;
+        self.filter.metrics.count(ready.outcome);
+        Ok(flow)
     }
 }
 
@@ -117,7 +125,11 @@ impl HttpContext for Request {
         self.handle().unwrap_or_else(|status| {
             // Half carried out is not carried out: nothing may go on to the endpoints.
             error!("refusing a request: Envoy answered a host call with {status:?}");
-            let _ = host::refuse("ingress_waypoint.host-call-failed", "host-call-failed\n");
+            let refused = host::refuse("ingress_waypoint.host-call-failed", "host-call-failed\n");
+            if refused.is_err() {
+                // A request held for ever would be no answer: leave it to the failure policy.
+                std::process::abort();
+            }
             Flow::Pause
         })
     }
@@ -130,6 +142,15 @@ fn choose_protocol(protocol: Protocol) -> Result<(), Status> {
         Protocol::Http => set_header(PROTOCOL_HEADER, None),
         Protocol::Http2 => set_header(PROTOCOL_HEADER, Some(protocol.as_str())),
     }
+}
+
+/// The name of the upstream cluster that the route selected; empty for a route without one.
+fn cluster_name() -> Result<Vec<u8>, Status> {
+    Ok(hostcalls::get_property(vec!["xds", "cluster_name"])?.unwrap_or_default())
+}
+
+fn get_header(name: &str) -> Result<Option<Vec<u8>>, Status> {
+    hostcalls::get_map_value_bytes(MapType::HttpRequestHeaders, name)
 }
 
 fn set_header(name: &str, value: Option<&str>) -> Result<(), Status> {

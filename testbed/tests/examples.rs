@@ -82,8 +82,12 @@ fn every_bootstrap_configuration_with_the_filter_has_the_stats_tags() {
 }
 
 /// A configuration of our own with clusters and routes as a control plane would add them.
-fn with_fragments(clusters: Vec<Value>, routes: Vec<Value>) -> Value {
+fn with_fragments(filters: Vec<Value>, clusters: Vec<Value>, routes: Vec<Value>) -> Value {
     let mut config = example("filter-state.yaml");
+    let pointer =
+        "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters";
+    let chain = config.pointer_mut(pointer).and_then(Value::as_array_mut).unwrap();
+    chain.splice(0..0, filters);
     let pointer = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts";
     for host in config.pointer_mut(pointer).and_then(Value::as_array_mut).unwrap() {
         let existing = host["routes"].as_array_mut().unwrap();
@@ -116,12 +120,20 @@ fn istio_objects_hold_what_envoy_and_the_filter_take() {
         let kinds = patches.iter().filter(|patch| patch["applyTo"] == kind);
         kinds.map(|patch| patch["patch"]["value"].clone()).collect()
     };
-    let (clusters, mut routes) = (of("CLUSTER"), of("HTTP_ROUTE"));
+    let (filters, clusters, mut routes) = (of("HTTP_FILTER"), of("CLUSTER"), of("HTTP_ROUTE"));
     // Each is inserted as the first.
     routes.reverse();
-    assert_eq!((clusters.len(), routes.len(), patches.len()), (2, 2, 4));
+    assert_eq!((filters.len(), clusters.len(), routes.len(), patches.len()), (1, 2, 2, 5));
+    // What resolves the route stands right before the plugin, by the name that Istio gives it.
+    let metadata = &plugin["metadata"];
+    let (namespace, name) = (metadata["namespace"].as_str(), metadata["name"].as_str());
+    let plugin_filter =
+        format!("extensions.istio.io/wasmplugin/{}.{}", namespace.unwrap(), name.unwrap());
+    let before = patches[0].pointer("/match/listener/filterChain/filter/subFilter/name");
+    assert_eq!(before, Some(&json!(plugin_filter)));
+    assert_eq!(patches[0]["patch"]["operation"], "INSERT_BEFORE");
     assert_twins(&routes);
-    Envoy::validate(&with_fragments(clusters, routes)).unwrap();
+    Envoy::validate(&with_fragments(filters, clusters, routes)).unwrap();
 }
 
 #[test]
@@ -142,7 +154,19 @@ fn envoy_gateway_objects_hold_what_envoy_and_the_filter_take() {
     routes.reverse();
     assert_eq!((clusters.len(), routes.len(), patches.len()), (2, 2, 4));
     assert_twins(&routes);
-    Envoy::validate(&with_fragments(clusters, routes)).unwrap();
+    Envoy::validate(&with_fragments(vec![], clusters, routes)).unwrap();
+}
+
+/// Whatever takes its settings from the route comes before the filter, which picks another route.
+#[test]
+fn envoy_gateway_puts_the_filter_behind_all_that_depend_on_the_route() {
+    let proxy = example("envoy-gateway/proxy.yaml");
+    let order = proxy["spec"]["filterOrder"].as_array().unwrap();
+    assert!(order.iter().all(|entry| entry["name"] == "envoy.filters.http.wasm"));
+    for filter in ["rbac", "local_ratelimit", "ratelimit", "bandwidth_limit"] {
+        let name = json!(format!("envoy.filters.http.{filter}"));
+        assert!(order.iter().any(|entry| entry["after"] == name), "{filter}");
+    }
 }
 
 /// The HTTP/2 twin is the narrower one, so it has to come first.

@@ -137,57 +137,144 @@ async fn without_early_header_mutation_the_filter_refuses() {
     }
 }
 
-/// The answer to bytes sent as they are: an endpoint may only have been reached through the
-/// waypoint.
-async fn raw(scene: &Scene, bytes: &[u8]) -> String {
+/// The second line does not hang on the name of the cluster that the routes lead to.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_header_that_is_still_there_is_refused_whatever_the_cluster_is_called() {
+    let scene = scene("original-dst-header.yaml", |ingress| {
+        ingress.connection_manager()?.remove("early_header_mutation_extensions");
+        let text = ingress.config.to_string().replace("\"waypoint_vip\"", "\"another_name\"");
+        ingress.config = serde_json::from_str(&text)?;
+        Ok(())
+    })
+    .await;
+    let endpoint = scene.endpoint("reviews").unwrap().to_string();
+    for host in ["reviews.example.com", "ratings.example.com"] {
+        let outcome = scene.get(host, "/admin", &[(ADDRESS, &endpoint)]).await.unwrap();
+        assert_eq!((outcome.status, outcome.served_by.as_deref()), (503, None));
+        assert_eq!(outcome.logged("reason"), Some("forged-destination"));
+    }
+    let outcome = scene.get("reviews.example.com", "/admin", &[]).await.unwrap();
+    assert_at_waypoint(&scene, &outcome, "/admin", "without the header");
+}
+
+/// The status of the answer to bytes sent as they are: an endpoint may only have been reached
+/// through the waypoint.
+async fn raw(scene: &Scene, bytes: &[u8]) -> u16 {
     let answer = client::raw(scene.address(), bytes).await.unwrap();
-    let text = String::from_utf8_lossy(&answer).into_owned();
+    let text = String::from_utf8_lossy(&answer);
     assert!(
         !text.contains("\"server\":") || text.contains("x-waypoint"),
         "went past the waypoint: {text}"
     );
-    text
+    text.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unusual_requests_do_no_harm() {
     for mechanism in MECHANISMS {
         let scene = scene(mechanism, |ingress| {
-            let options = json!({"accept_http_10": true});
-            ingress.connection_manager()?.insert("http_protocol_options".into(), options);
+            let manager = ingress.connection_manager()?;
+            manager.insert("http_protocol_options".into(), json!({"accept_http_10": true}));
+            // So that a request gets to the filter whatever its authority is.
+            let domains = &mut manager["route_config"]["virtual_hosts"][0]["domains"];
+            domains.as_array_mut().unwrap().push(json!("*"));
             Ok(())
         })
         .await;
-        let status = |answer: &str| answer.split(' ').nth(1).unwrap_or_default().to_owned();
-
-        let bytes = b"GET / HTTP/1.1\r\nhost: reviews.example.com\r\nx-bytes: \xff\xfe\x80\r\n\r\n";
-        assert_eq!(status(&raw(&scene, bytes).await), "200", "{mechanism}");
-
-        let header =
-            format!("GET / HTTP/1.1\r\nhost: reviews.example.com\r\n{ADDRESS}: \u{e9}\r\n\r\n");
-        assert_eq!(status(&raw(&scene, header.as_bytes()).await), "200", "{mechanism}");
-
-        for host in [b"\xff\xfe.example.com".as_slice(), b"", b"reviews.example.com\xff"] {
-            let request = [b"GET / HTTP/1.1\r\nhost: ", host, b"\r\n\r\n"].concat();
-            let answer = raw(&scene, &request).await;
-            assert_ne!(status(&answer), "200", "{mechanism} {host:?}");
+        // With cluster-header and no route of its own, an authority that is no service goes nowhere.
+        let any_host = if mechanism == "cluster-header.yaml" { 503 } else { 200 };
+        let get = |host: &[u8], rest: &[u8]| {
+            [b"GET / HTTP/1.1\r\nhost: ", host, b"\r\n", rest, b"\r\n"].concat()
+        };
+        let reviews = b"reviews.example.com".as_slice();
+        for header in ["x-bytes", ADDRESS, CLUSTER, PROTOCOL] {
+            let header = [header.as_bytes(), b": \xff\xfe\x80\r\n"].concat();
+            assert_eq!(raw(&scene, &get(reviews, &header)).await, 200, "{mechanism} {header:?}");
         }
-
-        let long = format!("GET / HTTP/1.1\r\nhost: {}\r\n\r\n", "a".repeat(59 * 1024));
-        assert_ne!(status(&raw(&scene, long.as_bytes()).await), "200", "{mechanism}");
+        // What Envoy itself takes for no authority, and what it does not.
+        for host in [b"\xff\xfe.example.com".as_slice(), b"", b"reviews.example.com\xff"] {
+            let status = raw(&scene, &get(host, b"")).await;
+            assert!(status == 400 || status == any_host, "{mechanism} {host:?}: {status}");
+        }
+        let long = "a".repeat(59 * 1024);
+        assert_eq!(raw(&scene, &get(long.as_bytes(), b"")).await, any_host, "{mechanism}");
 
         let old = b"GET /admin HTTP/1.0\r\nhost: reviews.example.com\r\n\r\n";
-        assert_eq!(status(&raw(&scene, old).await), "403", "{mechanism}");
-        let no_host = b"GET / HTTP/1.0\r\n\r\n";
-        assert_ne!(status(&raw(&scene, no_host).await), "200", "{mechanism}");
-
-        let connect =
-            b"CONNECT reviews.example.com:80 HTTP/1.1\r\nhost: reviews.example.com:80\r\n\r\n";
-        assert_ne!(status(&raw(&scene, connect).await), "200", "{mechanism}");
+        assert_eq!(raw(&scene, old).await, 403, "{mechanism}");
+        let no_host = raw(&scene, b"GET / HTTP/1.0\r\n\r\n").await;
+        assert!(no_host == 400 || no_host == any_host, "{mechanism}: {no_host}");
 
         // After all that the filter still does its job.
         let outcome = scene.get("reviews.example.com", "/admin", &[]).await.unwrap();
         assert_at_waypoint(&scene, &outcome, "/admin", mechanism);
+    }
+}
+
+/// A twin has to match what its route matches: `prefix` never matches CONNECT.
+#[tokio::test(flavor = "multi_thread")]
+async fn connect_goes_to_the_vip_where_its_route_has_a_twin() {
+    let scene = scene("filter-state.yaml", |ingress| {
+        let manager = ingress.connection_manager()?;
+        manager.insert("upgrade_configs".into(), json!([{"upgrade_type": "CONNECT"}]));
+        let host = &mut manager["route_config"]["virtual_hosts"][0];
+        // The authority of CONNECT has a port.
+        host["domains"].as_array_mut().unwrap().push(json!("reviews.example.com:80"));
+        let routes = host["routes"].as_array_mut().unwrap();
+        let connect = |route: &Value| {
+            let mut route = route.clone();
+            let matched = route["match"].as_object_mut().unwrap();
+            matched.remove("prefix");
+            matched.insert("connect_matcher".into(), json!({}));
+            route
+        };
+        let connects: Vec<_> = routes.iter().map(connect).collect();
+        routes.splice(0..0, connects);
+        Ok(())
+    })
+    .await;
+    let host = "reviews.example.com";
+    let connect = format!("CONNECT {host}:80 HTTP/1.1\r\nhost: {host}\r\n\r\n");
+    raw(&scene, connect.as_bytes()).await;
+    let entry =
+        scene.ingress.wait_for_access_log(|entry| entry["decision"] == "waypoint").await.unwrap();
+    assert_eq!(entry["upstream"], scene.vip("reviews").unwrap().to_string());
+}
+
+/// What a filter in front takes from the route it takes from the plain one, and that still holds.
+#[tokio::test(flavor = "multi_thread")]
+async fn authorization_at_the_gateway_still_holds() {
+    for mechanism in MECHANISMS {
+        let scene = scene(mechanism, |ingress| {
+            let manager = ingress.connection_manager()?;
+            let rbac = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3";
+            let filters = manager["http_filters"].as_array_mut().unwrap();
+            filters.insert(
+                0,
+                json!({"name": "rbac", "typed_config": {"@type": format!("{rbac}.RBAC")}}),
+            );
+            let deny = json!({"rbac": {"@type": format!("{rbac}.RBACPerRoute"), "rbac": {"rules": {
+                "action": "DENY",
+                "policies": {"secret": {
+                    "permissions": [{"url_path": {"path": {"prefix": "/secret"}}}],
+                    "principals": [{"any": true}],
+                }},
+            }}}});
+            let hosts = manager["route_config"]["virtual_hosts"].as_array_mut().unwrap();
+            for route in hosts.iter_mut().flat_map(|host| host["routes"].as_array_mut().unwrap()) {
+                let twin = route["route"]["cluster"]
+                    .as_str()
+                    .is_some_and(|c| c.starts_with("waypoint_vip"));
+                if !twin {
+                    route["typed_per_filter_config"] = deny.clone();
+                }
+            }
+            Ok(())
+        })
+        .await;
+        let outcome = scene.get("reviews.example.com", "/secret", &[]).await.unwrap();
+        assert_eq!((outcome.status, outcome.logged("upstream")), (403, None), "{mechanism}");
+        let outcome = scene.get("reviews.example.com", "/", &[]).await.unwrap();
+        assert_at_waypoint(&scene, &outcome, "/", mechanism);
     }
 }
 
