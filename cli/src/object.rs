@@ -4,10 +4,10 @@ use std::fmt;
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use gateway_api::apis::experimental::grpcroutes::GrpcRoute;
+use gateway_api::apis::experimental::httproutes::HttpRoute;
 use gateway_api::apis::standard::gatewayclasses::GatewayClass;
 use gateway_api::apis::standard::gateways::Gateway;
-use gateway_api::apis::standard::grpcroutes::GRPCRoute;
-use gateway_api::apis::standard::httproutes::HTTPRoute;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
 
 use crate::service_entry::ServiceEntry;
@@ -21,8 +21,8 @@ pub enum Object {
     ServiceEntry(Box<ServiceEntry>),
     Gateway(Box<Gateway>),
     GatewayClass(Box<GatewayClass>),
-    HttpRoute(Box<HTTPRoute>),
-    GrpcRoute(Box<GRPCRoute>),
+    HttpRoute(Box<HttpRoute>),
+    GrpcRoute(Box<GrpcRoute>),
     Pod(Box<Pod>),
 }
 

@@ -1,0 +1,107 @@
+//! The arguments of `compile`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::{Input, RuleArgs, Settings};
+use crate::compile::target::{Gateway, Labels, Sha256};
+use crate::envoy::fragments::Switch;
+
+/// What `compile` writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// The filter's configuration, JSON
+    Config,
+    /// Istio's object that loads the filter at a gateway
+    Wasmplugin,
+    /// Istio's object with the VIP clusters and the routes to them
+    EnvoyFilter,
+    /// Envoy Gateway's two objects
+    EnvoyGateway,
+    /// The discovery resource for an Envoy that reads the configuration from a file
+    Ecds,
+    /// A table for people
+    Table,
+}
+
+/// `compile`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ingress-waypoint compile -f manifests/ -o table
+  ingress-waypoint compile -f manifests/ -o config > ingress-waypoint.json
+  ingress-waypoint compile --cluster -o wasmplugin --gateway ingress/public \\
+      --image registry.example/ingress-waypoint:0.1.0 | kubectl apply -f -
+  kubectl get svc,ns,gtw,serviceentry -A -o yaml | ingress-waypoint compile -f - -o table")]
+pub struct Compile {
+    /// Where objects come from.
+    #[command(flatten)]
+    pub input: Input,
+    /// What to write
+    #[arg(short, long, value_enum, default_value = "config")]
+    pub output: Output,
+    /// Write to this file instead of standard output, moved into place as a whole
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// What the mesh's rules leave open.
+    #[command(flatten)]
+    pub rules: RuleArgs,
+    /// Fields of the configuration beside the services.
+    #[command(flatten)]
+    pub settings: Settings,
+    /// How the filter is loaded.
+    #[command(flatten)]
+    pub load: Load,
+}
+
+/// How the filter is loaded.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Loading the filter (wasmplugin, envoy-filter, envoy-gateway, ecds)")]
+pub struct Load {
+    /// The Gateway that the objects are for
+    #[arg(long, value_name = "NAMESPACE/NAME", conflicts_with = "selector")]
+    pub gateway: Option<Gateway>,
+    /// The labels of the gateway's pods instead (Istio)
+    #[arg(long, value_name = "KEY=VALUE,…", requires = "namespace")]
+    pub selector: Option<Labels>,
+    /// The namespace of those pods
+    #[arg(long, short, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+    /// A listener of the Gateway, where that is not among the objects; repeatable (Envoy Gateway)
+    #[arg(long, value_name = "NAME")]
+    pub listener: Vec<String>,
+    /// The module: an OCI image, or a URL (http, https, file)
+    #[arg(long, value_name = "IMAGE")]
+    pub image: Option<String>,
+    /// Its digest
+    #[arg(long, value_name = "DIGEST")]
+    pub sha256: Option<Sha256>,
+    /// Where Envoy finds the module in its file system (ecds)
+    #[arg(long, value_name = "PATH", default_value = "dist/ingress_waypoint.wasm")]
+    pub module: String,
+    /// The global switch of the filter's VM, where the configuration has none
+    #[arg(long, value_enum, default_value = "on", value_name = "WHERE")]
+    pub vm_switch: VmSwitch,
+}
+
+/// The global switch of the filter's VM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum VmSwitch {
+    /// On
+    On,
+    /// Off
+    Off,
+    /// What the proxy's own INGRESS_USE_WAYPOINTS says
+    Environment,
+}
+
+impl From<VmSwitch> for Switch {
+    fn from(switch: VmSwitch) -> Self {
+        match switch {
+            VmSwitch::On => Self::On,
+            VmSwitch::Off => Self::Off,
+            VmSwitch::Environment => Self::Environment,
+        }
+    }
+}

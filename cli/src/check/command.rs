@@ -1,0 +1,71 @@
+//! The command `check`.
+
+use clap::Args;
+
+use super::{Objects, Options, Report, exit, run};
+use crate::args::{Input, RuleArgs, Settings};
+use crate::compile::target::Gateway;
+use crate::input::{self, Wanted};
+use crate::mesh::{Key, Selector, Severity};
+use crate::object::Read;
+use crate::report::{self, Exit, Format};
+
+/// `check`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ingress-waypoint check -f manifests/
+  ingress-waypoint check --cluster --strict
+  ingress-waypoint check --cluster --gateway ingress/public --format json")]
+pub struct Arguments {
+    /// Count warnings: exit with 1 where there are any
+    #[arg(long)]
+    pub strict: bool,
+    /// The ingress Gateway; without it, all Gateways that are no waypoints
+    #[arg(long, value_name = "NAMESPACE/NAME")]
+    pub gateway: Option<Gateway>,
+    /// The ingress's pods, where they belong to no Gateway (a label selector: istio=ingressgateway)
+    #[arg(long, value_name = "SELECTOR")]
+    pub gateway_pods: Option<Selector>,
+    /// Where objects come from.
+    #[command(flatten)]
+    pub input: Input,
+    /// What the mesh's rules leave open.
+    #[command(flatten)]
+    pub rules: RuleArgs,
+    /// Fields of the configuration beside the services.
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// Reads the objects and prints what is found.
+///
+/// # Errors
+/// For a source that cannot be read at all.
+pub fn command(arguments: &Arguments, format: Format) -> anyhow::Result<Exit> {
+    let mut objects = Objects::default();
+    let mut exit_of_input = Exit::Done;
+    let sources = arguments.input.sources()?;
+    input::read_wanted(&sources, Wanted::Checks, &mut |read| match read {
+        Read::Object(origin, object) => objects.add(origin, object),
+        Read::Broken(broken) => {
+            exit_of_input = Exit::Failed;
+            let (origin, reason) = (broken.origin, broken.reason);
+            report::message(Severity::Error, format_args!("{origin}: {reason}"));
+        }
+        Read::Warning(warning) => report::message(Severity::Warning, warning),
+    })?;
+    let gateway = arguments.gateway.as_ref();
+    let options = Options {
+        rules: arguments.rules.rules(),
+        settings: arguments.settings.configuration(),
+        gateway: gateway.map(|g| Key { namespace: g.namespace.clone(), name: g.name.clone() }),
+        pods: arguments.gateway_pods.clone(),
+    };
+    let report = Report::from(run(&objects, &options)?);
+    match format {
+        Format::Text => report::text(&report.text())?,
+        Format::Json => report::json(&report)?,
+    }
+    Ok(exit(&report.findings, arguments.strict).max(exit_of_input))
+}

@@ -1,0 +1,164 @@
+//! The label `istio.io/ingress-use-waypoint` itself: values that are none, places where it has no
+//! effect, and where control planes differ.
+
+use ingress_waypoint::switch::parse_bool;
+
+use super::scope::{Scope, listed};
+use super::{Cause, Code, Findings, mend};
+use crate::mesh::label::{INGRESS_USE_WAYPOINT, Place};
+use crate::mesh::waypoint::USE_WAYPOINT;
+use crate::mesh::{Compat, Labels, Meta, ObjectRef, Resolved, Severity};
+
+pub(super) fn check(scope: &Scope<'_>, out: &mut Findings) {
+    for (name, meta) in &scope.objects.world.namespaces {
+        let object = ObjectRef::global("Namespace", name);
+        value(scope, out, &object, meta, None);
+        annotation(out, &object, meta);
+    }
+    for resolved in scope.services() {
+        let Some(meta) = meta(scope, resolved) else { continue };
+        value(scope, out, &resolved.object, meta, Some(resolved));
+        annotation(out, &resolved.object, meta);
+        overrides(scope, out, resolved);
+        of_namespace(scope, out, resolved);
+    }
+    for (key, gateway) in &scope.objects.world.gateways {
+        let Some(text) = gateway.meta.labels.get(INGRESS_USE_WAYPOINT) else { continue };
+        let object = ObjectRef::namespaced("Gateway", key);
+        let mend = "label the Service, the ServiceEntry or its Namespace";
+        let cause = Cause::new(Code::LabelOnGateway, object, "has no effect on a Gateway")
+            .label(INGRESS_USE_WAYPOINT, Some(text.clone()))
+            .mend(mend);
+        out.add(Severity::Warning, cause);
+    }
+}
+
+fn meta<'a>(scope: &Scope<'a>, resolved: &Resolved) -> Option<&'a Meta> {
+    let world = &scope.objects.world;
+    let namespace = resolved.object.namespace.clone()?;
+    let key = crate::mesh::Key { namespace, name: resolved.object.name.clone() };
+    match resolved.object.kind {
+        "ServiceEntry" => world.entries.get(&key).map(|entry| &entry.meta),
+        _ => world.services.get(&key).map(|service| &service.meta),
+    }
+}
+
+/// A value that means nothing to the control plane; the waypoint's name above all.
+fn wrong(scope: &Scope<'_>, text: &str) -> bool {
+    match scope.options.rules.compat {
+        Compat::Istio => parse_bool(text).is_none(),
+        // Takes `true` alone; what Go reads as false says what it does.
+        Compat::Kgateway => text != "true" && parse_bool(text) != Some(false),
+    }
+}
+
+fn value(
+    scope: &Scope<'_>,
+    out: &mut Findings,
+    object: &ObjectRef,
+    meta: &Meta,
+    resolved: Option<&Resolved>,
+) {
+    if let Some((severity, cause)) = wrong_value(scope, object, &meta.labels, resolved) {
+        out.add(severity, cause);
+    }
+}
+
+fn wrong_value(
+    scope: &Scope<'_>,
+    object: &ObjectRef,
+    labels: &Labels,
+    resolved: Option<&Resolved>,
+) -> Option<(Severity, Cause)> {
+    let text = labels.get(INGRESS_USE_WAYPOINT).filter(|text| wrong(scope, text))?;
+    let enable = mend::label(object, INGRESS_USE_WAYPOINT, "true");
+    let kind = if object.kind == "Namespace" { "namespace" } else { "service" };
+    let (says, mend) = if is_waypoints_name(scope, object, labels, text) {
+        let bind = match labels.get(USE_WAYPOINT) {
+            Some(_) => String::new(),
+            None => format!(" ({})", mend::label(object, USE_WAYPOINT, text)),
+        };
+        let says = match kind {
+            "namespace" => "looks like the waypoint's name; it counts as false and the namespace's services are bypassed silently",
+            _ => "looks like the waypoint's name; it counts as false and the service is bypassed silently",
+        };
+        (says, format!("{enable}; the waypoint's name belongs into {USE_WAYPOINT}{bind}"))
+    } else if scope.options.rules.compat == Compat::Kgateway && parse_bool(text) == Some(true) {
+        ("is not exactly \"true\", which alone kgateway takes: it counts as false", enable)
+    } else {
+        ("is no boolean and counts as false", enable)
+    };
+    // Under kgateway the namespace's label may ask for the waypoint all the same.
+    let is_on = resolved.is_some_and(|resolved| resolved.label.on);
+    let severity = if is_on { Severity::Warning } else { Severity::Error };
+    let cause = Cause::new(Code::LabelNotBoolean, object.clone(), says)
+        .label(INGRESS_USE_WAYPOINT, Some(text.clone()))
+        .mend(mend);
+    Some((severity, cause))
+}
+
+fn is_waypoints_name(scope: &Scope<'_>, object: &ObjectRef, labels: &Labels, text: &str) -> bool {
+    let world = &scope.objects.world;
+    let namespace = object.namespace.as_ref().and_then(|name| world.namespace(name));
+    let named = |labels: &Labels| labels.get(USE_WAYPOINT).is_some_and(|name| name == text);
+    let bare = text.rsplit_once('/').map_or(text, |(_, name)| name);
+    text.contains("waypoint")
+        || named(labels)
+        || namespace.is_some_and(|meta| named(&meta.labels))
+        || world.gateways.keys().any(|key| key.name == bare && scope.is_waypoint(key))
+}
+
+/// The services that inherit the namespace's value.
+fn of_namespace(scope: &Scope<'_>, out: &mut Findings, resolved: &Resolved) {
+    if resolved.label.own.is_some() || resolved.label.on {
+        return;
+    }
+    let Some(name) = &resolved.object.namespace else { return };
+    let Some(meta) = scope.objects.world.namespace(name) else { return };
+    let object = ObjectRef::global("Namespace", name);
+    if let Some((severity, cause)) = wrong_value(scope, &object, &meta.labels, None) {
+        out.add_for(severity, cause, listed(resolved));
+    }
+}
+
+fn annotation(out: &mut Findings, object: &ObjectRef, meta: &Meta) {
+    for key in [INGRESS_USE_WAYPOINT, USE_WAYPOINT] {
+        let Some(text) = meta.annotations.get(key) else { continue };
+        if meta.labels.contains_key(key) {
+            continue;
+        }
+        let value = if text.is_empty() { "VALUE" } else { text };
+        let cause = Cause::new(Code::LabelAsAnnotation, object.clone(), "is an annotation, and has to be a label")
+            .field(format!("metadata.annotations[{key}]"), Some(text.clone()))
+            .mend(mend::label(object, key, value));
+        out.add(Severity::Error, cause);
+    }
+}
+
+/// A service that says no under a namespace that says yes.
+fn overrides(scope: &Scope<'_>, out: &mut Findings, resolved: &Resolved) {
+    let label = &resolved.label;
+    let (Some(own), Some(namespace)) = (&label.own, &label.namespace) else { return };
+    if parse_bool(&own.text) != Some(false) || !namespace.is_on() {
+        return;
+    }
+    let (severity, says, mend) = match scope.options.rules.compat {
+        Compat::Istio => (
+            Severity::Info,
+            "wins over the namespace's \"true\": the service goes to its endpoints here, and under kgateway to the waypoint",
+            "nothing, where kgateway is not used: it would need the namespace without the label".to_owned(),
+        ),
+        Compat::Kgateway => {
+            let namespace = super::scope::culprit(resolved, Place::Namespace).object;
+            (
+                Severity::Warning,
+                "is ignored for the namespace's \"true\": the service goes to the waypoint, and under Istio to its endpoints",
+                format!("label the services one by one ({})", mend::unlabel(&namespace, INGRESS_USE_WAYPOINT)),
+            )
+        }
+    };
+    let cause = Cause::new(Code::LabelOverridesNamespace, resolved.object.clone(), says)
+        .label(INGRESS_USE_WAYPOINT, Some(own.text.clone()))
+        .mend(mend);
+    out.add(severity, cause);
+}

@@ -1,0 +1,142 @@
+//! Takes objects in for the checks: what the rules read goes to the [`World`], what only the checks
+//! read is kept beside it.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::route::Route;
+use crate::mesh::{Key, Labels, World};
+use crate::object::{Object, Origin};
+
+const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
+const GATEWAY_CLASS: &str = "gateway.networking.k8s.io/gateway-class-name";
+const OWNING_NAME: &str = "gateway.envoyproxy.io/owning-gateway-name";
+const OWNING_NAMESPACE: &str = "gateway.envoyproxy.io/owning-gateway-namespace";
+pub(super) const REDIRECTION: &str = "ambient.istio.io/redirection";
+
+/// Everything that the checks look at.
+#[derive(Debug, Default)]
+pub struct Objects {
+    /// What the mesh's rules read.
+    pub world: World,
+    pub(super) routes: BTreeMap<(&'static str, Key), Route>,
+    pub(super) pods: BTreeMap<Key, PodFacts>,
+    pub(super) traffic: BTreeMap<Key, Traffic>,
+}
+
+/// Settings of a Service about who of its endpoints is preferred.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Traffic {
+    pub internal_traffic_policy: Option<String>,
+    pub traffic_distribution: Option<String>,
+}
+
+/// What is kept of a pod.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct PodFacts {
+    /// `metadata.resourceVersion`: first, so that the newer of two copies is the greater one.
+    version: Option<u64>,
+    /// The Gateway that it belongs to.
+    pub gateway: Option<Key>,
+    pub class: Option<String>,
+    pub labels: Labels,
+    /// The annotation of Istio's CNI.
+    pub redirection: Option<String>,
+    pub host_network: bool,
+    pub phase: Option<String>,
+}
+
+impl Objects {
+    /// Takes an object in; the order does not matter.
+    pub fn add(&mut self, origin: Origin, object: Object) {
+        let traffic = match &object {
+            Object::Service(service) => Some((Key::of(&service.metadata), Traffic::new(service))),
+            _ => None,
+        };
+        let rest = self.world.add(origin.clone(), object);
+        if let Some((key, traffic)) = traffic {
+            // Of two copies the world keeps one; the same is kept here.
+            let kept = self.world.services.get(&key).is_some_and(|kept| kept.meta.origin == origin);
+            match traffic {
+                _ if !kept => {}
+                Some(traffic) => drop(self.traffic.insert(key, traffic)),
+                None => drop(self.traffic.remove(&key)),
+            }
+        }
+        match rest {
+            Some((_, Object::Pod(pod))) => newer(&mut self.pods, Key::of(&pod.metadata), PodFacts::new(*pod)),
+            Some((_, Object::HttpRoute(route))) => {
+                self.route("HTTPRoute", &route.metadata, serde_json::to_value(&route.spec));
+            }
+            Some((_, Object::GrpcRoute(route))) => {
+                self.route("GRPCRoute", &route.metadata, serde_json::to_value(&route.spec));
+            }
+            _ => {}
+        }
+    }
+
+    fn route(
+        &mut self,
+        kind: &'static str,
+        meta: &ObjectMeta,
+        spec: serde_json::Result<serde_json::Value>,
+    ) {
+        // A typed object that was read can also be written.
+        let Ok(spec) = spec else { return };
+        let key = Key::of(meta);
+        let route = Route::new(version(meta), &key.namespace, &spec);
+        newer(&mut self.routes, (kind, key), route);
+    }
+}
+
+/// Keeps the greater of two copies, which does not depend on their order.
+fn newer<K: Ord, V: Ord>(map: &mut BTreeMap<K, V>, key: K, value: V) {
+    match map.get_mut(&key) {
+        Some(old) if *old >= value => {}
+        Some(old) => *old = value,
+        None => drop(map.insert(key, value)),
+    }
+}
+
+fn version(meta: &ObjectMeta) -> Option<u64> {
+    meta.resource_version.as_ref()?.parse().ok()
+}
+
+impl Traffic {
+    fn new(service: &Service) -> Option<Self> {
+        let spec = service.spec.as_ref()?;
+        let internal_traffic_policy =
+            spec.internal_traffic_policy.clone().filter(|policy| policy == "Local");
+        let traffic_distribution = spec.traffic_distribution.clone();
+        let any = internal_traffic_policy.is_some() || traffic_distribution.is_some();
+        any.then_some(Self { internal_traffic_policy, traffic_distribution })
+    }
+}
+
+impl PodFacts {
+    fn new(pod: Pod) -> Self {
+        let Key { namespace, .. } = Key::of(&pod.metadata);
+        let version = version(&pod.metadata);
+        let labels = pod.metadata.labels.unwrap_or_default();
+        let gateway = match (labels.get(GATEWAY_NAME), labels.get(OWNING_NAME)) {
+            (Some(name), _) => Some(Key { namespace, name: name.clone() }),
+            (None, Some(name)) => {
+                // Envoy Gateway runs them in a namespace of its own.
+                let namespace = labels.get(OWNING_NAMESPACE).cloned().unwrap_or(namespace);
+                Some(Key { namespace, name: name.clone() })
+            }
+            (None, None) => None,
+        };
+        Self {
+            version,
+            gateway,
+            class: labels.get(GATEWAY_CLASS).cloned(),
+            labels,
+            redirection: pod.metadata.annotations.and_then(|mut all| all.remove(REDIRECTION)),
+            host_network: pod.spec.and_then(|spec| spec.host_network).unwrap_or(false),
+            phase: pod.status.and_then(|status| status.phase),
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! What is kept of an HTTPRoute or GRPCRoute. Both have the same shape, so both are read from the
+//! tree of their `spec`.
+
+use serde_json::Value;
+
+use super::setting::{self, Setting};
+use crate::mesh::Key;
+
+/// A route.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Route {
+    /// `metadata.resourceVersion`: first, so that the newer of two copies is the greater one.
+    version: Option<u64>,
+    pub parents: Vec<Target>,
+    pub rules: Vec<Rule>,
+}
+
+/// A rule of a route.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Rule {
+    /// Where it applies, by path; empty where that is everywhere.
+    pub paths: Vec<Path>,
+    pub backends: Vec<Backend>,
+    /// What it does to every request.
+    pub settings: Vec<Setting>,
+    pub session_persistence: bool,
+}
+
+/// One of a rule's backends.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Backend {
+    pub target: Target,
+    pub port: Option<i64>,
+    /// What is done to the requests that go there.
+    pub settings: Vec<Setting>,
+}
+
+/// What a reference names.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Target {
+    Gateway(Key),
+    Service(Key),
+    ServiceEntry(Key),
+    /// Istio's backend by host name.
+    Host(String),
+    Other,
+}
+
+/// Where a match applies.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Path {
+    Exact(String),
+    Prefix(String),
+    /// A regular expression, or what has no path.
+    Any,
+}
+
+impl Route {
+    pub fn new(version: Option<u64>, namespace: &str, spec: &Value) -> Self {
+        let parents = list(spec, "parentRefs").map(|parent| {
+            Target::read(parent, namespace, "gateway.networking.k8s.io", "Gateway")
+        });
+        let rules = list(spec, "rules").enumerate();
+        Self {
+            version,
+            parents: parents.collect(),
+            rules: rules.map(|(i, rule)| Rule::new(i, rule, namespace)).collect(),
+        }
+    }
+}
+
+impl Rule {
+    fn new(i: usize, rule: &Value, namespace: &str) -> Self {
+        let field = format!("spec.rules[{i}]");
+        let backends = list(rule, "backendRefs").enumerate().map(|(j, backend)| Backend {
+            target: Target::read(backend, namespace, "", "Service"),
+            port: backend.get("port").and_then(Value::as_i64),
+            settings: setting::read(&format!("{field}.backendRefs[{j}]"), backend, namespace),
+        });
+        Self {
+            paths: list(rule, "matches").map(Path::read).collect(),
+            backends: backends.collect(),
+            settings: setting::read(&field, rule, namespace),
+            session_persistence: rule.get("sessionPersistence").is_some(),
+        }
+    }
+
+    /// Whether a request can match both. Paths alone are compared, so `true` may be wrong.
+    pub fn may_meet(&self, other: &Self) -> bool {
+        let all = [Path::Any];
+        let paths = |rule: &'_ Self| match rule.paths.as_slice() {
+            [] => all.to_vec(),
+            some => some.to_vec(),
+        };
+        let others = paths(other);
+        paths(self).iter().any(|path| others.iter().any(|other| path.meets(other)))
+    }
+}
+
+impl Target {
+    /// A reference that says nothing of group or kind means the default ones.
+    pub fn read(reference: &Value, namespace: &str, group: &str, kind: &str) -> Self {
+        let given = |field| text(reference, field);
+        let key = Key {
+            namespace: given("namespace").unwrap_or(namespace).to_owned(),
+            name: given("name").unwrap_or_default().to_owned(),
+        };
+        match (given("group").unwrap_or(group), given("kind").unwrap_or(kind)) {
+            // ListenerSets add listeners to a Gateway.
+            ("gateway.networking.k8s.io", "Gateway" | "ListenerSet") => Self::Gateway(key),
+            ("gateway.networking.x-k8s.io", "XListenerSet") => Self::Gateway(key),
+            ("" | "core", "Service") => Self::Service(key),
+            ("networking.istio.io", "ServiceEntry") => Self::ServiceEntry(key),
+            ("networking.istio.io", "Hostname") => Self::Host(key.name.to_ascii_lowercase()),
+            _ => Self::Other,
+        }
+    }
+}
+
+impl Path {
+    fn read(given: &Value) -> Self {
+        let Some(path) = given.get("path") else { return Self::Any };
+        let value = text(path, "value").unwrap_or("/").to_owned();
+        match text(path, "type") {
+            Some("Exact") => Self::Exact(value),
+            Some("RegularExpression") => Self::Any,
+            _ => Self::Prefix(value),
+        }
+    }
+
+    fn meets(&self, other: &Self) -> bool {
+        // By whole elements of the path, as Gateway API has it.
+        let under = |path: &str, prefix: &str| {
+            let prefix = prefix.trim_end_matches('/');
+            path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        match (self, other) {
+            (Self::Any, _) | (_, Self::Any) => true,
+            (Self::Exact(one), Self::Exact(other)) => one == other,
+            (Self::Exact(path), Self::Prefix(prefix)) | (Self::Prefix(prefix), Self::Exact(path)) => {
+                under(path, prefix)
+            }
+            (Self::Prefix(one), Self::Prefix(other)) => under(one, other) || under(other, one),
+        }
+    }
+}
+
+pub(super) fn list<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> {
+    value.get(field).and_then(Value::as_array).into_iter().flatten()
+}
+
+pub(super) fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
+    value.get(field).and_then(Value::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Path::{Any, Exact, Prefix};
+
+    #[test]
+    fn paths_meet_by_whole_elements() {
+        let (exact, prefix) = (|p: &str| Exact(p.to_owned()), |p: &str| Prefix(p.to_owned()));
+        let cases = [
+            (Any, exact("/a"), true),
+            (exact("/a"), exact("/a"), true),
+            (exact("/a"), exact("/b"), false),
+            (exact("/a/b"), prefix("/a"), true),
+            (exact("/ab"), prefix("/a"), false),
+            (exact("/a"), prefix("/"), true),
+            (prefix("/a/"), prefix("/a/b"), true),
+            (prefix("/a"), prefix("/ab"), false),
+        ];
+        for (one, other, expected) in cases {
+            assert_eq!(one.meets(&other), expected, "{one:?} {other:?}");
+            assert_eq!(other.meets(&one), expected, "{other:?} {one:?}");
+        }
+    }
+}

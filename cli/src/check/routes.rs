@@ -1,0 +1,53 @@
+//! Settings of the ingress's routes that lose their meaning at a VIP, or lead past the waypoint.
+
+use super::route::{Rule, Target};
+use super::scope::{Scope, asks, is_in_mesh, listed, reaches_waypoint};
+use super::setting::Does;
+use super::{Cause, Code, Findings};
+use crate::mesh::{ObjectRef, Resolved, Severity};
+
+pub(super) fn check(scope: &Scope<'_>, out: &mut Findings) {
+    for (route, facts) in scope.ingress_routes() {
+        for (i, rule) in facts.rules.iter().enumerate() {
+            let of_backends = rule.backends.iter().flat_map(|backend| &backend.settings);
+            for setting in rule.settings.iter().chain(of_backends) {
+                if let Does::Mirror(target) = &setting.does {
+                    mirror(scope, out, &route, &setting.field, target);
+                }
+            }
+            let backends = rule.backends.iter().flat_map(|backend| scope.find(&backend.target));
+            for resolved in backends.filter(|resolved| reaches_waypoint(resolved)) {
+                at_one_vip(out, &route, i, rule, resolved);
+            }
+        }
+    }
+}
+
+fn at_one_vip(out: &mut Findings, route: &ObjectRef, i: usize, rule: &Rule, resolved: &Resolved) {
+    if rule.session_persistence {
+        let says = "does not hold for backends that are reached at their VIP";
+        let cause = Cause::new(Code::RouteSessionPersistence, route.clone(), says)
+            .field(format!("spec.rules[{i}].sessionPersistence"), None)
+            .mend("take it out, or give it to a route of the service itself, at the waypoint");
+        out.add_for(Severity::Warning, cause, listed(resolved));
+    }
+    if rule.settings.iter().any(|setting| matches!(setting.does, Does::Retry { .. })) {
+        let says = "goes to the same VIP again: whether to another pod is up to the waypoint";
+        let cause = Cause::new(Code::RouteRetry, route.clone(), says)
+            .field(format!("spec.rules[{i}].retry"), None)
+            .mend("nothing, where any pod will do; else retry in a route of the service itself, at the waypoint");
+        out.add_for(Severity::Info, cause, listed(resolved));
+    }
+}
+
+fn mirror(scope: &Scope<'_>, out: &mut Findings, route: &ObjectRef, field: &str, target: &Target) {
+    for resolved in scope.find(target).into_iter().filter(|r| asks(r) && is_in_mesh(r)) {
+        let severity = if resolved.required.is_some() { Severity::Error } else { Severity::Warning };
+        let says = "mirrors requests to the endpoints of a service that asks for its waypoint";
+        let cause = Cause::new(Code::RouteMirror, route.clone(), says)
+            .field(format!("{field}.requestMirror.backendRef"), None)
+            .mend("mirror in a route of the service itself, at the waypoint");
+        // Not refused either: the filter does not see copies.
+        out.add_for(severity, cause, resolved.object.to_string());
+    }
+}

@@ -1,0 +1,55 @@
+//! Compiles a world: the rules applied, the configuration written, and read again by the filter's
+//! core.
+
+use anyhow::Context as _;
+use ingress_waypoint::{Policy, Question};
+
+use super::config::{Configuration, text};
+use crate::mesh::{Resolution, Resolved, Rules, Step, World};
+
+/// A configuration together with the policy that the filter makes of it.
+#[derive(Debug)]
+pub struct Compiled {
+    /// What the rules gave.
+    pub resolution: Resolution,
+    /// The configuration.
+    pub text: String,
+    /// The filter's own reading of it, with the global switch on where the configuration has none.
+    pub policy: Policy,
+}
+
+impl Compiled {
+    /// Applies the rules to the world and has the filter's core read the result: what it would
+    /// refuse is never given out.
+    ///
+    /// # Errors
+    /// Where the core refuses the configuration, which only settings can bring about.
+    pub fn new(world: &World, rules: &Rules, settings: &Configuration) -> anyhow::Result<Self> {
+        let resolution = world.resolve(rules);
+        let mut settings = settings.clone();
+        let domain = &rules.cluster_domain;
+        settings.cluster_domain = (domain != "cluster.local").then(|| domain.clone());
+        let services = resolution.services.iter().filter_map(|resolved| resolved.service.as_ref());
+        let text = text(services, &settings)?;
+        let policy = Policy::from_json(text.as_bytes(), Some("true"))
+            .context("the filter refuses the configuration that was made")?;
+        Ok(Self { resolution, text, policy })
+    }
+
+    /// The chain of rules for a service. That of the VIPs does not hold where there is none of the
+    /// family that the settings ask for.
+    pub fn steps(&self, world: &World, resolved: &Resolved) -> Vec<Step> {
+        let mut steps = resolved.steps(world);
+        let port = resolved.ports.kept.first().map_or(1, |kept| kept.port.number);
+        let cluster = resolved.cluster(port);
+        let decision = self.policy.decide(Question::Cluster(cluster.as_bytes()));
+        if let ("direct" | "reject", "no-vip") = decision.outcome.label() {
+            for step in steps.iter_mut().filter(|step| step.rule == "vip" && step.holds) {
+                step.holds = false;
+                "holds no address of the family that ipFamily asks for".clone_into(&mut step.says);
+                step.change = Some("choose another --ip-family".to_owned());
+            }
+        }
+        steps
+    }
+}

@@ -1,0 +1,57 @@
+//! The discovery resource for an Envoy that reads the filter's configuration from a file (ECDS).
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use crate::envoy::fragments::{FILTER, Module, type_url, wasm};
+use crate::envoy::yaml;
+
+/// The file's content, as YAML; `config` is the filter's configuration, JSON. Its version is a hash of the rest, so that the same configuration
+/// is the same file.
+pub fn resource(config: &str, module: &Module) -> String {
+    let resource = json!({
+        "@type": type_url("envoy.config.core.v3.TypedExtensionConfig"),
+        "name": FILTER,
+        "typed_config": wasm(config, module),
+    });
+    let hash = Sha256::digest(resource.to_string());
+    let version: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    yaml::write(&json!({"version_info": version, "resources": [resource]}).into())
+}
+
+/// Moves a file into place as a whole, which is what Envoy watches for: it never sees half of it.
+/// Where the file is as it should be, nothing is done. Returns whether anything was.
+///
+/// # Errors
+/// Where the folder cannot be written.
+pub fn write_atomically(path: &Path, content: &str) -> io::Result<bool> {
+    if fs::read(path).is_ok_and(|old| old == content.as_bytes()) {
+        return Ok(false);
+    }
+    // A move is atomic only within one file system, so the new file is made in the same folder.
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    let mut file = tempfile::Builder::new().prefix(".ingress-waypoint-").tempfile_in(folder)?;
+    file.write_all(content.as_bytes())?;
+    file.as_file().set_permissions(permissions(path)?)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    File::open(folder)?.sync_all()?;
+    Ok(true)
+}
+
+/// Those of the file that is replaced; of a new one, what lets an Envoy of another user read it.
+fn permissions(path: &Path) -> io::Result<Permissions> {
+    use std::os::unix::fs::PermissionsExt;
+    match fs::metadata(path) {
+        Ok(old) => Ok(old.permissions()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Permissions::from_mode(0o644)),
+        Err(error) => Err(error),
+    }
+}

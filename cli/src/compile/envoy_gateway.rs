@@ -1,0 +1,133 @@
+//! The objects for Envoy Gateway: the `EnvoyExtensionPolicy` that loads the filter, the
+//! `EnvoyPatchPolicy` with the clusters and routes that it leads to, and an `EnvoyProxy` with the order
+//! of filters that it needs.
+
+use ingress_waypoint::switch::VARIABLE;
+use serde_json::{Map, Value, json};
+
+use super::target::{Gateway, NAME, Options, Refusal, filter_state};
+use crate::envoy::fragments::{FILTER, Switch, clusters, general_twins, has_switch, type_url};
+use crate::envoy::yaml;
+
+/// The filters of Envoy Gateway that take settings from the route: behind this filter they would have
+/// those of the twin, which are none.
+const IN_FRONT: [&str; 6] = [
+    "rbac",
+    "local_ratelimit",
+    "ratelimit",
+    "bandwidth_limit",
+    "credential_injector",
+    "compressor",
+];
+
+/// Why the `EnvoyProxy` is there.
+const ORDER: &str = "\
+# Name this in the Gateway's infrastructure.parametersRef (or the GatewayClass's parametersRef), or add
+# its filterOrder to the EnvoyProxy that is named there. Without it, authorization and rate limits of
+# the gateway come behind the filter, and do not apply on the way to a VIP.
+";
+
+/// The objects, as a stream of YAML documents. `listeners` are the names of the Gateway's HTTP
+/// listeners, after each of which Envoy Gateway names a route configuration.
+///
+/// # Errors
+/// Where the configuration is invalid, or its mechanism is not `filter-state`.
+pub fn policies(
+    config: &Value,
+    gateway: &Gateway,
+    listeners: &[String],
+    options: &Options,
+) -> Result<String, Refusal> {
+    let forward = filter_state(config)?;
+    let mut patches: Vec<_> = clusters(&forward, "10s")
+        .iter()
+        .map(|cluster| {
+            let operation = json!({"op": "add", "path": "", "value": cluster});
+            patch("envoy.config.cluster.v3.Cluster", cluster.get("name"), operation)
+        })
+        .collect();
+    for listener in listeners {
+        let name = json!(format!("{}/{}/{listener}", gateway.namespace, gateway.name));
+        // Each is put before the first route of every virtual host, so the one that has to be first
+        // comes last.
+        for twin in general_twins(&forward).into_iter().flatten().rev() {
+            let operation = json!({
+                "op": "add",
+                "jsonPath": "$.virtual_hosts[*]",
+                "path": "/routes/0",
+                "value": twin,
+            });
+            patches.push(patch("envoy.config.route.v3.RouteConfiguration", Some(&name), operation));
+        }
+    }
+    let patch_policy = object(
+        "EnvoyPatchPolicy",
+        gateway,
+        json!({
+            "targetRef": gateway.reference(),
+            "type": "JSONPatch",
+            "jsonPatches": patches,
+        }),
+    );
+    let extension_policy = object(
+        "EnvoyExtensionPolicy",
+        gateway,
+        json!({
+            "targetRefs": [gateway.reference()],
+            "wasm": [wasm(config, options)],
+        }),
+    );
+    let order = IN_FRONT.map(|filter| {
+        json!({
+            "name": "envoy.filters.http.wasm",
+            "after": format!("envoy.filters.http.{filter}"),
+        })
+    });
+    let proxy = object("EnvoyProxy", gateway, json!({"filterOrder": order}));
+    Ok(format!("{patch_policy}---\n{extension_policy}---\n{ORDER}{proxy}"))
+}
+
+fn wasm(config: &Value, options: &Options) -> Value {
+    let (kind, field, url) = match options.image.split_once("://") {
+        Some(("http" | "https", _)) => ("HTTP", "http", options.image.as_str()),
+        Some((_, image)) => ("Image", "image", image),
+        None => ("Image", "image", options.image.as_str()),
+    };
+    let mut source = Map::from_iter([("url".to_owned(), json!(url))]);
+    if let Some(digest) = &options.sha256 {
+        source.insert("sha256".into(), json!(digest.0));
+    }
+    let mut wasm = Map::new();
+    wasm.insert("name".into(), json!(FILTER));
+    wasm.insert("rootID".into(), json!(FILTER));
+    wasm.insert("failOpen".into(), json!(false));
+    wasm.insert("code".into(), json!({"type": kind, field: source}));
+    let mut plugin = Map::new();
+    if !has_switch(config) {
+        // A value for the VM alone can't be given here: the configuration itself takes it.
+        match options.switch {
+            Switch::On => drop(plugin.insert("ingressUseWaypoints".into(), json!(true))),
+            Switch::Off => drop(plugin.insert("ingressUseWaypoints".into(), json!(false))),
+            Switch::Environment => drop(wasm.insert("env".into(), json!({"hostKeys": [VARIABLE]}))),
+        }
+    }
+    // A null, which is as good as absent, would be one field given twice.
+    let fields = config.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+    plugin.extend(fields.map(|(key, value)| (key.clone(), value.clone())));
+    wasm.insert("config".into(), Value::Object(plugin));
+    Value::Object(wasm)
+}
+
+fn patch(kind: &str, name: Option<&Value>, operation: Value) -> Value {
+    json!({"type": type_url(kind), "name": name, "operation": operation})
+}
+
+fn object(kind: &str, gateway: &Gateway, spec: Value) -> String {
+    let object = json!({
+        "apiVersion": "gateway.envoyproxy.io/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": NAME, "namespace": gateway.namespace},
+        "spec": spec,
+    });
+    yaml::write(&(&object).into())
+}

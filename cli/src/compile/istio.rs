@@ -1,0 +1,103 @@
+//! The objects for an Istio gateway: the `WasmPlugin` that loads the filter, and the `EnvoyFilter`
+//! with the clusters and routes that it leads to.
+
+use ingress_waypoint::switch::VARIABLE;
+use serde_json::{Map, Value, json};
+
+use super::target::{NAME, Options, Refusal, Target, filter_state};
+use crate::envoy::fragments::{Switch, clusters, fresh_route, general_twins, has_switch};
+use crate::envoy::yaml;
+
+/// The `WasmPlugin`, as YAML.
+///
+/// # Errors
+/// Where the configuration is invalid, or its mechanism is not `filter-state`.
+pub fn wasm_plugin(config: &Value, target: &Target, options: &Options) -> Result<String, Refusal> {
+    filter_state(config)?;
+    let mut spec = selection(target);
+    spec.insert("url".into(), json!(url(&options.image)));
+    if let Some(digest) = &options.sha256 {
+        spec.insert("sha256".into(), json!(digest.0));
+    }
+    spec.insert("failStrategy".into(), json!("FAIL_CLOSE"));
+    // Without a phase it runs last, right before the router.
+    if !has_switch(config) {
+        let variable = match options.switch {
+            Switch::On => json!({"name": VARIABLE, "value": "true"}),
+            Switch::Off => json!({"name": VARIABLE, "value": "false"}),
+            Switch::Environment => json!({"name": VARIABLE, "valueFrom": "HOST"}),
+        };
+        spec.insert("vmConfig".into(), json!({"env": [variable]}));
+    }
+    spec.insert("pluginConfig".into(), config.clone());
+    Ok(object("extensions.istio.io/v1alpha1", "WasmPlugin", target, spec))
+}
+
+/// The `EnvoyFilter`, as YAML. It depends on the mechanism alone, so that services come and go
+/// without it.
+///
+/// # Errors
+/// Where the configuration is invalid, or its mechanism is not `filter-state`.
+pub fn envoy_filter(config: &Value, target: &Target) -> Result<String, Refusal> {
+    let forward = filter_state(config)?;
+    let patch = |kind: &str, operation: &str, value: &Value| {
+        json!({
+            "applyTo": kind,
+            "match": {"context": "GATEWAY"},
+            "patch": {"operation": operation, "value": value},
+        })
+    };
+    let mut patches = vec![fresh_route_patch(target)];
+    patches
+        .extend(clusters(&forward, "10s").iter().map(|cluster| patch("CLUSTER", "ADD", cluster)));
+    // Each is put before the first route, so the one that has to be first comes last.
+    let twins = general_twins(&forward).into_iter().flatten().rev();
+    patches.extend(twins.map(|twin| patch("HTTP_ROUTE", "INSERT_FIRST", &twin)));
+    let mut spec = match target {
+        // An EnvoyFilter spells its selector otherwise than a WasmPlugin.
+        Target::Selector { labels, .. } => {
+            Map::from_iter([("workloadSelector".to_owned(), json!({"labels": labels.0}))])
+        }
+        Target::Gateway(_) => selection(target),
+    };
+    spec.insert("configPatches".into(), Value::Array(patches));
+    Ok(object("networking.istio.io/v1alpha3", "EnvoyFilter", target, spec))
+}
+
+/// Where JWT or ext_authz clear the route cache, the plugin, right behind this, would read the route
+/// as it was.
+fn fresh_route_patch(target: &Target) -> Value {
+    let plugin = format!("extensions.istio.io/wasmplugin/{}.{NAME}", target.namespace());
+    let filter = json!({
+        "name": "envoy.filters.network.http_connection_manager",
+        "subFilter": {"name": plugin},
+    });
+    json!({
+        "applyTo": "HTTP_FILTER",
+        "match": {"context": "GATEWAY", "listener": {"filterChain": {"filter": filter}}},
+        "patch": {"operation": "INSERT_BEFORE", "value": fresh_route()},
+    })
+}
+
+fn selection(target: &Target) -> Map<String, Value> {
+    let (field, value) = match target {
+        Target::Gateway(gateway) => ("targetRefs", json!([gateway.reference()])),
+        Target::Selector { labels, .. } => ("selector", json!({"matchLabels": labels.0})),
+    };
+    Map::from_iter([(field.to_owned(), value)])
+}
+
+/// An image is one of OCI unless it says otherwise.
+fn url(image: &str) -> String {
+    if image.contains("://") { image.to_owned() } else { format!("oci://{image}") }
+}
+
+fn object(version: &str, kind: &str, target: &Target, spec: Map<String, Value>) -> String {
+    let object = json!({
+        "apiVersion": version,
+        "kind": kind,
+        "metadata": {"name": NAME, "namespace": target.namespace()},
+        "spec": spec,
+    });
+    yaml::write(&(&object).into())
+}

@@ -1,0 +1,10 @@
+//! The forms that a compiled configuration is written in.
+
+mod compiled;
+pub mod config;
+pub mod ecds;
+pub mod envoy_gateway;
+pub mod istio;
+pub mod said;
+pub mod table;
+pub mod target;

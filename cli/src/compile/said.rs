@@ -1,0 +1,82 @@
+//! What `compile` tells beside its output: services that ask for their waypoint and won't reach it,
+//! and values that did not make it into the configuration.
+
+use super::config::Compiled;
+use crate::mesh::waypoint::USE_WAYPOINT;
+use crate::mesh::{Note, Resolved, Severity, Step, World};
+
+/// The notes of the rules, and those on services that are not sent to their waypoint.
+pub fn said(world: &World, compiled: &Compiled) -> Vec<Note> {
+    let mut notes = compiled.resolution.notes.clone();
+    for resolved in &compiled.resolution.services {
+        about(world, compiled, resolved, &mut notes);
+    }
+    notes.sort();
+    notes.dedup();
+    notes
+}
+
+fn about(world: &World, compiled: &Compiled, resolved: &Resolved, notes: &mut Vec<Note>) {
+    let (label, outside) = (&resolved.label, resolved.external_name.is_some());
+    let misspelt = label.value().is_some_and(|value| value.parsed.is_none());
+    let asks = label.on || resolved.required.is_some();
+    if asks || misspelt {
+        let then = match (misspelt, &resolved.required) {
+            // What follows is in the note on the service that requires it.
+            (true, _) => "",
+            (false, Some(_)) => ": requests are refused",
+            (false, None) => ": requests go to the endpoints",
+        };
+        let says = |step: &Step| format!("{}{then}", step.says);
+        let broken = compiled.steps(world, resolved).into_iter().find(|step| !step.holds);
+        // Required and not labelled is an error that the rules have noted already.
+        let noted = resolved.required.is_some() && (outside || !label.on) && !misspelt;
+        let usable = broken.filter(|step| step.rule != "port" || resolved.ports.kept.is_empty());
+        notes.extend(usable.filter(|_| !noted).map(|step| {
+            let severity = if outside { Severity::Info } else { Severity::Warning };
+            let (rule, object) = (step.rule, resolved.object.clone());
+            match resolved.binding.reference() {
+                // Read from the waypoint, but about the service.
+                Some(waypoint) if step.object.kind.starts_with("Gateway") => Note {
+                    field: format!("metadata.labels[{USE_WAYPOINT}]"),
+                    value: Some(waypoint.gateway.name.clone()),
+                    says: {
+                        let (gateway, says) = (&waypoint.gateway, says(&step));
+                        let field = step.field.strip_prefix("metadata.name");
+                        let field = field.map_or(format!("{} ", step.field), str::to_owned);
+                        format!("names {gateway}, which cannot be used: {field}{says}")
+                    },
+                    severity,
+                    rule,
+                    object,
+                },
+                _ => Note {
+                    object: step.object.clone(),
+                    field: step.field.clone(),
+                    value: step.value.clone(),
+                    says: says(&step),
+                    severity,
+                    rule,
+                },
+            }
+        }));
+    }
+    let note = |severity, rule, field: &str, value: Option<String>, says: String| {
+        let (object, field) = (resolved.object.clone(), field.to_owned());
+        Note { severity, rule, object, field, value, says }
+    };
+    // Where none is left, that has been said with all of them.
+    let dropped = resolved.vips.dropped.iter();
+    let dropped = dropped.filter(|_| !asks || !resolved.vips.addresses.is_empty());
+    notes.extend(dropped.map(|dropped| {
+        let severity = if asks { Severity::Warning } else { Severity::Info };
+        let value = Some(dropped.value.clone());
+        note(severity, "vip-dropped", &dropped.field, value, dropped.why.to_owned())
+    }));
+    if asks && !outside && !resolved.ports.kept.is_empty() {
+        notes.extend(resolved.ports.left_out.iter().map(|port| {
+            let says = format!("{}: port {} is left out", port.why, port.number);
+            note(Severity::Info, "port-left-out", &port.from.field, port.from.value.clone(), says)
+        }));
+    }
+}

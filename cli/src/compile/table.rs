@@ -1,0 +1,212 @@
+//! What a person reads: a row for each service and port, where everything came from, and the
+//! filter's decision.
+
+use std::io::Write;
+
+use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
+use ingress_waypoint::{Outcome, Question};
+use serde::Serialize;
+
+use super::config::Compiled;
+use crate::mesh::label::{Label, Place};
+use crate::mesh::waypoint::Unusable;
+use crate::mesh::{Binding, Resolved};
+use crate::report::{self, Format};
+
+/// One row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Row {
+    /// `Service` or `ServiceEntry`.
+    pub kind: &'static str,
+    /// `namespace/name`.
+    pub service: String,
+    /// Its host names.
+    pub hosts: Vec<String>,
+    /// The addresses.
+    pub vips: Vec<String>,
+    /// The service port.
+    pub port: Option<i64>,
+    /// `http` or `http2`; absent where the port is left out.
+    pub protocol: Option<&'static str>,
+    /// The value of the label.
+    pub label: Option<String>,
+    /// Whose it is: `object` or `namespace`.
+    pub label_from: Option<Place>,
+    /// Whether that is a boolean.
+    pub label_valid: bool,
+    /// `namespace/name` of the waypoint that a label names.
+    pub waypoint: Option<String>,
+    /// `ready`, or why it cannot be used.
+    pub waypoint_state: &'static str,
+    /// Whether it fails closed.
+    pub required: bool,
+    /// The filter's decision.
+    pub decision: &'static str,
+    /// Its reason.
+    pub reason: &'static str,
+    /// What there is to say beside that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// The waypoint's state in one or two words.
+pub fn waypoint_state(binding: &Binding) -> &'static str {
+    match binding {
+        Binding::Unlabelled => "unbound",
+        Binding::None(_) => "none",
+        Binding::Managed(_) => "is one itself",
+        Binding::Ready(_) => "ready",
+        Binding::Unusable(_, Unusable::Missing) => "missing",
+        Binding::Unusable(_, Unusable::NotReady) => "not ready",
+        Binding::Unusable(_, Unusable::NotAllowed(_)) => "namespace not allowed",
+        Binding::Unusable(_, Unusable::NotForServices(_)) => "not for services",
+    }
+}
+
+/// The rows, in the order of the resolution.
+pub fn rows(compiled: &Compiled) -> Vec<Row> {
+    compiled.resolution.services.iter().flat_map(|resolved| of(compiled, resolved)).collect()
+}
+
+fn of<'a>(compiled: &'a Compiled, resolved: &'a Resolved) -> impl Iterator<Item = Row> + 'a {
+    let kept =
+        resolved.ports.kept.iter().map(|kept| {
+            (Some(i64::from(kept.port.number)), Some(kept.port.protocol.as_str()), None)
+        });
+    let left_out = resolved.ports.left_out.iter().map(|port| {
+        let value = port.from.value.as_deref().unwrap_or_default();
+        (Some(port.number), None, Some(format!("{value:?} {}", port.why)))
+    });
+    let mut ports: Vec<_> = kept.chain(left_out).collect();
+    if ports.is_empty() {
+        ports.push((None, None, Some("no port".to_owned())));
+    }
+    ports.into_iter().map(move |(port, protocol, port_note)| {
+        let asked = port.and_then(|port| u16::try_from(port).ok()).unwrap_or(1);
+        let cluster = resolved.cluster(asked);
+        let outcome = compiled.policy.decide(Question::Cluster(cluster.as_bytes())).outcome;
+        let (decision, reason) = outcome.label();
+        let outside = resolved.external_name.as_ref().map(|name| format!("ExternalName {name:?}"));
+        let shadowed = resolved.hosts.is_empty().then(|| "all hosts are another's".to_owned());
+        Row {
+            kind: resolved.object.kind,
+            service: name(resolved),
+            hosts: resolved.hosts.clone(),
+            vips: resolved.vips.addresses.iter().map(ToString::to_string).collect(),
+            port,
+            protocol,
+            label: resolved.label.value().map(|value| value.text.clone()),
+            label_from: resolved.label.from,
+            label_valid: resolved.label.value().is_none_or(|value| value.parsed.is_some()),
+            waypoint: resolved.binding.reference().map(|reference| reference.gateway.to_string()),
+            waypoint_state: waypoint_state(&resolved.binding),
+            required: resolved.required.is_some(),
+            decision,
+            reason,
+            note: outside.or(shadowed).or(port_note),
+        }
+    })
+}
+
+fn name(resolved: &Resolved) -> String {
+    let namespace = resolved.object.namespace.as_deref().unwrap_or_default();
+    format!("{namespace}/{}", resolved.object.name)
+}
+
+/// Prints the table.
+///
+/// # Errors
+/// Where standard output does not take it.
+pub fn print(compiled: &Compiled, format: Format) -> anyhow::Result<()> {
+    let rows = rows(compiled);
+    if format == Format::Json {
+        return report::json(&rows);
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    // What standard output is, is judged where it is written to.
+    table.enforce_styling().style_text_only();
+    table.set_header(["SERVICE", "VIP", "PORT", "LABEL", "WAYPOINT", "RESULT", "REASON"]);
+    for (row, resolved) in rows.iter().zip(resolved_rows(compiled)) {
+        table.add_row(cells(row, resolved));
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    let mut out = report::out();
+    for line in table.lines() {
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    out.flush()?;
+    Ok(())
+}
+
+/// The service of each row.
+fn resolved_rows(compiled: &Compiled) -> impl Iterator<Item = &Resolved> {
+    compiled.resolution.services.iter().flat_map(|resolved| {
+        let ports = resolved.ports.kept.len() + resolved.ports.left_out.len();
+        std::iter::repeat_n(resolved, ports.max(1))
+    })
+}
+
+fn cells(row: &Row, resolved: &Resolved) -> [Cell; 7] {
+    let service = match (row.kind, row.hosts.first()) {
+        ("ServiceEntry", Some(host)) if row.hosts.len() > 1 => {
+            format!("{} ({host} +{})", row.service, row.hosts.len() - 1)
+        }
+        ("ServiceEntry", Some(host)) => format!("{} ({host})", row.service),
+        _ => row.service.clone(),
+    };
+    let port = match (row.port, row.protocol) {
+        (Some(port), Some("http2")) => format!("{port} http2"),
+        (Some(port), _) => port.to_string(),
+        (None, _) => "-".to_owned(),
+    };
+    let waypoint = match &row.waypoint {
+        Some(waypoint) => format!("{waypoint} ({})", row.waypoint_state),
+        None => row.waypoint_state.replace("unbound", "-"),
+    };
+    let required = if row.required { ", required" } else { "" };
+    let reason = match &row.note {
+        Some(note) => format!("{}: {note}{required}", row.reason),
+        None => format!("{}{required}", row.reason),
+    };
+    let colour = match row.decision {
+        "waypoint" => Color::Green,
+        "reject" => Color::Red,
+        _ => Color::Yellow,
+    };
+    let vips = if row.vips.is_empty() { "-".to_owned() } else { row.vips.join(",") };
+    [
+        Cell::new(service),
+        Cell::new(vips),
+        Cell::new(port),
+        Cell::new(label(&resolved.label)),
+        Cell::new(waypoint),
+        Cell::new(row.decision).fg(colour),
+        Cell::new(reason),
+    ]
+}
+
+fn label(label: &Label) -> String {
+    let Some(value) = label.value() else { return "-".to_owned() };
+    let whose = match label.from {
+        Some(Place::Namespace) => "namespace",
+        _ => "own",
+    };
+    match value.parsed {
+        Some(_) => format!("{} ({whose})", value.text),
+        None => format!("{:?} is no boolean ({whose})", value.text),
+    }
+}
+
+/// The destination of a decision, where it has one.
+pub fn destination(outcome: Outcome) -> Option<(String, &'static str)> {
+    match outcome {
+        Outcome::Waypoint { destination, protocol } => {
+            Some((destination.to_string(), protocol.as_str()))
+        }
+        _ => None,
+    }
+}

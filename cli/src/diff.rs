@@ -1,0 +1,195 @@
+//! `diff`: which services change path between two configurations, and why.
+//!
+//! Both configurations are asked the same questions, and the answers are the filter's own. A path
+//! changes where a request goes another way than before: to the endpoints, to the VIP (another
+//! address, port or protocol counts too), or to no one. Another reason for the same way does not.
+
+mod command;
+mod report;
+mod side;
+mod why;
+
+use std::collections::BTreeSet;
+
+use ingress_waypoint::config::Via;
+use ingress_waypoint::{Decision, Outcome, Question};
+use serde::Serialize;
+
+pub use command::{Arguments, command};
+pub use report::exit;
+pub use side::{Id, Side, is_configuration};
+
+use crate::compile::table::destination;
+
+/// What changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Diff {
+    /// What goes another way, by namespace, name, kind and port.
+    pub changes: Vec<Change>,
+    /// Fields beside the services.
+    pub settings: Vec<Setting>,
+    /// What goes the same way for another reason.
+    pub same_path: Vec<Change>,
+    /// What the comparison took for granted.
+    pub notes: Vec<String>,
+}
+
+/// A service's port, or one name of it, that is decided otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Change {
+    /// The service.
+    #[serde(flatten)]
+    pub service: Id,
+    /// The service port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// The upstream cluster, where only requests by this name are concerned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// The decision before.
+    pub old: Verdict,
+    /// The decision after.
+    pub new: Verdict,
+    /// What in the configurations brings that about.
+    pub why: Vec<String>,
+}
+
+/// A decision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// `direct`, `waypoint` or `reject`.
+    pub decision: &'static str,
+    /// Why.
+    pub reason: &'static str,
+    /// The VIP and port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub destination: Option<String>,
+    /// What is spoken there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<&'static str>,
+    /// The endpoints' cluster, where the filter names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoints: Option<String>,
+}
+
+/// A field beside the services.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Setting {
+    /// Its name.
+    pub field: &'static str,
+    /// Before.
+    pub old: String,
+    /// After.
+    pub new: String,
+    /// Whether requests go another way by that alone; what it does to services is among the changes.
+    pub changes_path: bool,
+    /// What that means.
+    pub means: &'static str,
+}
+
+/// Compares two configurations.
+pub fn run(old: &Side, new: &Side) -> Diff {
+    let mut diff = Diff {
+        changes: Vec::new(),
+        settings: why::settings(old, new),
+        same_path: Vec::new(),
+        notes: why::notes(old, new),
+    };
+    let ids: BTreeSet<_> = old.ids().chain(new.ids()).collect();
+    let mut asked = BTreeSet::new();
+    for id in ids {
+        for port in ports(old, new, id) {
+            let before = old.decide(id, port);
+            let after = new.decide(id, port);
+            let whole = (old.verdict(&before), new.verdict(&after));
+            push(&mut diff, Change {
+                service: id.clone(),
+                port,
+                cluster: None,
+                why: why::service(old, new, &before, &after, port),
+                old: whole.0.clone(),
+                new: whole.1.clone(),
+            });
+            for name in names(old, new, id, port) {
+                if !asked.insert(name.clone()) {
+                    continue;
+                }
+                let question = Question::Cluster(name.as_bytes());
+                let before = old.policy().decide(question);
+                let after = new.policy().decide(question);
+                let verdicts = (old.verdict(&before), new.verdict(&after));
+                if verdicts != whole {
+                    push(&mut diff, Change {
+                        service: id.clone(),
+                        port,
+                        cluster: Some(name),
+                        why: why::name(old, new, &before, &after, port),
+                        old: verdicts.0,
+                        new: verdicts.1,
+                    });
+                }
+            }
+        }
+    }
+    diff
+}
+
+fn push(diff: &mut Diff, change: Change) {
+    if !change.old.same_path(&change.new) {
+        diff.changes.push(change);
+    } else if change.old != change.new {
+        diff.same_path.push(change);
+    }
+}
+
+/// The ports of either; a service without any is asked for without one.
+fn ports(old: &Side, new: &Side, id: &Id) -> Vec<Option<u16>> {
+    let of = |side: &Side| -> Vec<u16> {
+        side.service(id).map(|s| s.ports.iter().map(|port| port.number).collect()).unwrap_or_default()
+    };
+    let ports: BTreeSet<_> = of(old).into_iter().chain(of(new)).collect();
+    if ports.is_empty() { vec![None] } else { ports.into_iter().map(Some).collect() }
+}
+
+/// The upstream clusters that either knows the port by: Istio's names, and those that are listed.
+fn names(old: &Side, new: &Side, id: &Id, port: Option<u16>) -> BTreeSet<String> {
+    let Some(number) = port else { return BTreeSet::new() };
+    let mut names = BTreeSet::new();
+    for service in [old.service(id), new.service(id)].into_iter().flatten() {
+        names.extend(service.hosts.iter().map(|host| format!("outbound|{number}||{host}")));
+        let listed = service.clusters.iter();
+        let listed = listed.filter(|c| c.port.or_else(|| service.only_port()) == port);
+        names.extend(listed.map(|cluster| cluster.name.clone()));
+    }
+    names
+}
+
+impl Side {
+    fn verdict(&self, decision: &Decision<'_>) -> Verdict {
+        let (label, reason) = decision.outcome.label();
+        let (destination, protocol) = destination(decision.outcome).unzip();
+        // With the other mechanisms the route names the endpoints' cluster, and nobody else.
+        let named = matches!(self.policy().forward().via, Via::ClusterHeader { .. });
+        let endpoints = match decision.outcome {
+            Outcome::Direct(_) if named => self.policy().endpoint_cluster(decision),
+            _ => None,
+        };
+        let endpoints = endpoints.map(std::borrow::Cow::into_owned);
+        Verdict { decision: label, reason, destination, protocol, endpoints }
+    }
+}
+
+impl Verdict {
+    /// Whether a request goes the same way; why it does is another matter.
+    pub fn same_path(&self, other: &Self) -> bool {
+        let way = |verdict: &Self| (verdict.decision, verdict.destination.clone(), verdict.protocol);
+        let same_endpoints = match (&self.endpoints, &other.endpoints) {
+            (Some(one), Some(other)) => one == other,
+            _ => true,
+        };
+        way(self) == way(other) && same_endpoints
+    }
+}

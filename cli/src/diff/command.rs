@@ -1,0 +1,101 @@
+//! The command `diff`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+
+use super::{Side, exit, is_configuration, run};
+use crate::args::{Input, RuleArgs, Settings};
+use crate::compile::config::Compiled;
+use crate::report::{self, Exit, Format};
+
+/// `diff`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ingress-waypoint diff running.json new.json
+  ingress-waypoint diff running.json manifests/
+  ingress-waypoint diff running.json --cluster --format json
+  kubectl get svc,ns,gtw,serviceentry -A -o yaml | ingress-waypoint diff running.json -
+
+Exit codes:
+  0  everything goes the same way
+  1  something goes another way
+  2  OLD or NEW cannot be used")]
+pub struct Arguments {
+    /// What runs now: a configuration of the filter (JSON), or a file or folder of Kubernetes
+    /// objects, or - for either on standard input
+    pub old: PathBuf,
+    /// What is to run: the same
+    #[arg(required_unless_present = "cluster", conflicts_with = "cluster")]
+    pub new: Option<PathBuf>,
+    /// Compare with the live cluster
+    #[arg(long)]
+    pub cluster: bool,
+    /// The kubeconfig's context, if not its current one
+    #[arg(long, requires = "cluster")]
+    pub context: Option<String>,
+    /// What the mesh's rules leave open, for objects.
+    #[command(flatten)]
+    pub rules: RuleArgs,
+    /// Fields of the configuration beside the services, for objects.
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// Reads both and prints what changes.
+///
+/// # Errors
+/// Where one of them cannot be used.
+pub fn command(arguments: &Arguments, format: Format) -> anyhow::Result<Exit> {
+    let stdin = Path::new("-");
+    let twice = arguments.old == stdin && arguments.new.as_deref() == Some(stdin);
+    anyhow::ensure!(!twice, "standard input cannot be both OLD and NEW");
+    let (old, mut all) = path(arguments, &arguments.old)?;
+    let (new, rest) = match &arguments.new {
+        Some(new) => path(arguments, new)?,
+        None => {
+            let (cluster, context) = (true, arguments.context.clone());
+            objects(arguments, &Input { filename: Vec::new(), cluster, context })?
+        }
+    };
+    all = all.max(rest);
+    let diff = run(&old, &new);
+    match format {
+        Format::Text => report::text(&diff.text())?,
+        Format::Json => report::json(&diff)?,
+    }
+    // A comparison without all objects answers nothing.
+    Ok(if all == Exit::Done { exit(&diff) } else { Exit::Failed })
+}
+
+fn path(arguments: &Arguments, given: &Path) -> anyhow::Result<(Side, Exit)> {
+    let mut file = given.to_owned();
+    let mut kept = None;
+    if given == Path::new("-") {
+        // Looked at twice, and it may be large.
+        let mut copy = tempfile::Builder::new().prefix("stdin-").suffix(".yaml").tempfile()?;
+        std::io::copy(&mut std::io::stdin().lock(), &mut copy).context("cannot read -")?;
+        file = copy.path().to_owned();
+        kept = Some(copy);
+    }
+    let side = if is_configuration(&file)? {
+        let cannot = || format!("cannot read {}", given.display());
+        let text = std::fs::read(&file).with_context(cannot)?;
+        let side = Side::from_json(&text).with_context(|| given.display().to_string())?;
+        (side, Exit::Done)
+    } else {
+        let filename = file.to_str().with_context(|| format!("{} is not UTF-8", file.display()))?;
+        objects(arguments, &Input { filename: vec![filename.to_owned()], ..Input::default() })?
+    };
+    drop(kept);
+    Ok(side)
+}
+
+fn objects(arguments: &Arguments, input: &Input) -> anyhow::Result<(Side, Exit)> {
+    let (world, exit) = crate::run::world(input)?;
+    let (rules, settings) = (arguments.rules.rules(), arguments.settings.configuration());
+    let compiled = Compiled::new(&world, &rules, &settings)?;
+    Ok((Side::from_json(compiled.text.as_bytes())?, exit))
+}

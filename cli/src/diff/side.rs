@@ -1,0 +1,175 @@
+//! One of the two configurations, and what it answers.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::Path;
+
+use anyhow::Context as _;
+use ingress_waypoint::{Decision, Kind, Policy, Question, Service};
+use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
+
+/// A service by namespace, name and kind.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[allow(missing_docs)]
+pub struct Id {
+    pub namespace: String,
+    pub name: String,
+    /// `Service` or `ServiceEntry`.
+    pub kind: &'static str,
+}
+
+/// A configuration as the filter reads it.
+#[derive(Debug)]
+pub struct Side {
+    policy: Policy,
+    /// Each with a host, for those that a name alone does not lead to.
+    ids: BTreeMap<Id, Option<String>>,
+    pub(super) cluster_domain: String,
+    pub(super) ip_family: String,
+}
+
+/// What the core does not give out again: who is in it, and two settings. Read only once the core
+/// has taken the configuration, so nothing is checked here.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Listing {
+    cluster_domain: Option<String>,
+    ip_family: Option<String>,
+    services: Option<Vec<Listed>>,
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    kind: Option<String>,
+    namespace: String,
+    name: String,
+    hosts: Option<Vec<String>>,
+}
+
+impl Side {
+    /// Has the filter's core read a configuration. Where the configuration leaves the global switch
+    /// to the environment it counts as on, for otherwise nothing could be compared.
+    ///
+    /// # Errors
+    /// All that the core finds wrong with it.
+    pub fn from_json(text: &[u8]) -> anyhow::Result<Self> {
+        let policy = Policy::from_json(text, Some("true")).context("configuration refused")?;
+        let listing: Listing = serde_json::from_slice(text)?;
+        let ids = listing.services.into_iter().flatten().map(|listed| {
+            let kind = match listed.kind.as_deref() {
+                Some("ServiceEntry") => "ServiceEntry",
+                _ => "Service",
+            };
+            let host = listed.hosts.and_then(|hosts| hosts.into_iter().next());
+            (Id { namespace: listed.namespace, name: listed.name, kind }, host)
+        });
+        Ok(Self {
+            ids: ids.collect(),
+            cluster_domain: listing.cluster_domain.unwrap_or_else(|| "cluster.local".to_owned()),
+            ip_family: listing.ip_family.unwrap_or_else(|| "v4-preferred".to_owned()),
+            policy,
+        })
+    }
+
+    /// The filter's core.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Everyone in it.
+    pub fn ids(&self) -> impl Iterator<Item = &Id> {
+        self.ids.keys()
+    }
+
+    /// The service as the core knows it.
+    pub fn service(&self, id: &Id) -> Option<&Service> {
+        self.decide(id, None).service
+    }
+
+    /// The core's decision for a service; that for an unknown one, where the service is not in it.
+    pub fn decide(&self, id: &Id, port: Option<u16>) -> Decision<'_> {
+        let Some(host) = self.ids.get(id) else { return self.unknown() };
+        let name = format!("{}/{}", id.namespace, id.name);
+        let decision = self.policy.decide(Question::Route { service: name.as_bytes(), port });
+        let kind = match decision.service.map(|service| service.kind) {
+            Some(Kind::ServiceEntry) => "ServiceEntry",
+            _ => "Service",
+        };
+        if kind == id.kind {
+            return decision;
+        }
+        // A Service of the same name goes before it there, but not by kgateway's names.
+        let host = host.as_deref().unwrap_or_default();
+        let number = port.unwrap_or(u16::MAX);
+        let cluster = format!("istio-se_{}_{}_{host}_{number}", id.namespace, id.name);
+        self.policy.decide(Question::Cluster(cluster.as_bytes()))
+    }
+
+    /// The decision for a service that is not in it: no cluster has the empty name.
+    pub fn unknown(&self) -> Decision<'_> {
+        self.policy.decide(Question::Cluster(b""))
+    }
+}
+
+impl fmt::Display for Id {
+    /// `default/reviews`, and the kind where it is no Service.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)?;
+        if self.kind == "Service" { Ok(()) } else { write!(f, " ({})", self.kind) }
+    }
+}
+
+/// Whether a path holds a configuration, rather than Kubernetes objects: JSON without `apiVersion`,
+/// `kind` or `items`.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn is_configuration(path: &Path) -> anyhow::Result<bool> {
+    let cannot = || format!("cannot read {}", path.display());
+    if std::fs::metadata(path).with_context(cannot)?.is_dir() {
+        return Ok(false);
+    }
+    let mut file = BufReader::new(File::open(path).with_context(cannot)?);
+    let mut first = [0];
+    while file.read(&mut first).with_context(cannot)? == 1 {
+        match first {
+            [b'{'] => break,
+            [byte] if byte.is_ascii_whitespace() => {}
+            _ => return Ok(false),
+        }
+    }
+    let mut keys = Keys { are_of_object: false };
+    // Stops early where a key tells, and what is broken is for the core to say.
+    let mut json = serde_json::Deserializer::from_reader(b"{".chain(file));
+    let _ = json.deserialize_map(&mut keys);
+    Ok(!keys.are_of_object)
+}
+
+struct Keys {
+    are_of_object: bool,
+}
+
+impl<'de> Visitor<'de> for &mut Keys {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "apiVersion" | "kind" | "items" => {
+                    self.are_of_object = true;
+                    return Ok(());
+                }
+                "services" | "ingressUseWaypoints" => return Ok(()),
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(())
+    }
+}

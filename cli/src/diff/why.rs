@@ -1,0 +1,151 @@
+//! What in two configurations makes a decision another one.
+
+use ingress_waypoint::config::{Forward, Via};
+use ingress_waypoint::switch::Source;
+use ingress_waypoint::{Decision, Service};
+
+use super::{Setting, Side};
+
+/// The fields beside the services that differ.
+pub(super) fn settings(old: &Side, new: &Side) -> Vec<Setting> {
+    let mut settings = Vec::new();
+    let mut compare = |field, [old, new]: [String; 2], changes_path, means| {
+        if old != new {
+            settings.push(Setting { field, old, new, changes_path, means });
+        }
+    };
+    let sides = [old, new];
+    let switch = |side: &Side| match (side.policy().switch().source, side.policy().switch().on) {
+        (Source::Configuration, on) => on.to_string(),
+        _ => "left to the environment".to_owned(),
+    };
+    compare("ingressUseWaypoints", sides.map(switch), false, "the global switch of all services");
+    let domain = "the default hosts of all Services";
+    compare("clusterDomain", sides.map(|side| side.cluster_domain.clone()), false, domain);
+    let family = "which VIP of a dual-stack service is dialled";
+    compare("ipFamily", sides.map(|side| side.ip_family.clone()), false, family);
+    let unknown = |side: &Side| side.unknown().outcome.label().0.to_owned();
+    let means = "requests whose service is not in the configuration go another way";
+    compare("unknownService", sides.map(unknown), true, means);
+    let [old_forward, new_forward] = sides.map(|side| side.policy().forward());
+    let means = "the proxy's routes and clusters have to be those of the new mechanism before it is loaded";
+    compare("forward", [forward(old_forward), forward(new_forward)], true, means);
+    let annotate = |side: &Side| side.policy().annotate().to_string();
+    compare("annotate", sides.map(annotate), false, "what an access log can print");
+    settings
+}
+
+/// What the comparison took for granted.
+pub(super) fn notes(old: &Side, new: &Side) -> Vec<String> {
+    let mut notes = Vec::new();
+    for (side, whose) in [(old, "old"), (new, "new")] {
+        if side.policy().switch().source != Source::Configuration {
+            notes.push(format!(
+                "the {whose} configuration leaves the global switch to INGRESS_USE_WAYPOINTS: compared as if that were on"
+            ));
+        }
+    }
+    notes
+}
+
+fn forward(forward: &Forward) -> String {
+    match &forward.via {
+        Via::FilterState => format!("filter-state, cluster {}", forward.cluster),
+        Via::OriginalDstHeader { header } => {
+            format!("original-dst-header {header}, cluster {}", forward.cluster)
+        }
+        Via::ClusterHeader { header } => format!("cluster-header {header}, cluster {}", forward.cluster),
+    }
+}
+
+/// Why a service's port is decided otherwise.
+pub(super) fn service(
+    old: &Side,
+    new: &Side,
+    before: &Decision<'_>,
+    after: &Decision<'_>,
+    port: Option<u16>,
+) -> Vec<String> {
+    let mut why = global(old, new, before, after);
+    match (before.service, after.service) {
+        (None, Some(_)) => why.push("not in the old configuration".to_owned()),
+        (Some(_), None) => why.push("not in the new configuration".to_owned()),
+        (Some(old), Some(new)) => fields(old, new, port, &mut why),
+        (None, None) => {}
+    }
+    why
+}
+
+/// Why one of a service's names is decided otherwise than the service as such.
+pub(super) fn name(
+    old: &Side,
+    new: &Side,
+    before: &Decision<'_>,
+    after: &Decision<'_>,
+    port: Option<u16>,
+) -> Vec<String> {
+    let (was, is) = (before.service, after.service);
+    let name = |service: Option<&Service>| match service {
+        Some(service) => service.to_string(),
+        None => "no service's".to_owned(),
+    };
+    if name(was) == name(is) {
+        return service(old, new, before, after, port);
+    }
+    let mut why = global(old, new, before, after);
+    why.push(format!("the name was {}, and is {}", owner(&name(was)), owner(&name(is))));
+    if old.cluster_domain != new.cluster_domain {
+        why.push(format!("clusterDomain: {} → {}", old.cluster_domain, new.cluster_domain));
+    }
+    why
+}
+
+fn owner(name: &str) -> String {
+    if name.contains('/') { format!("that of {name}") } else { name.to_owned() }
+}
+
+/// Settings that bear on the two decisions.
+fn global(old: &Side, new: &Side, before: &Decision<'_>, after: &Decision<'_>) -> Vec<String> {
+    let mut why = Vec::new();
+    let bears = |setting: &Setting| match setting.field {
+        "ingressUseWaypoints" => old.policy().switch().on != new.policy().switch().on,
+        "ipFamily" => before.service.is_some() && after.service.is_some(),
+        "unknownService" => before.service.is_none() || after.service.is_none(),
+        _ => false,
+    };
+    for setting in settings(old, new).into_iter().filter(bears) {
+        why.push(format!("{}: {} → {}", setting.field, setting.old, setting.new));
+    }
+    why
+}
+
+fn fields(old: &Service, new: &Service, port: Option<u16>, why: &mut Vec<String>) {
+    let mut compare = |field: &str, old: String, new: String| {
+        if old != new {
+            why.push(format!("{field}: {old} → {new}"));
+        }
+    };
+    let flag = |on: bool| on.to_string();
+    compare("ingressUseWaypoint", flag(old.ingress_use_waypoint), flag(new.ingress_use_waypoint));
+    let waypoint = |s: &Service| s.waypoint.clone().unwrap_or_else(|| "none".to_owned());
+    compare("waypoint", waypoint(old), waypoint(new));
+    let vips = |service: &Service| {
+        let vips: Vec<_> = service.vips.iter().map(ToString::to_string).collect();
+        if vips.is_empty() { "none".to_owned() } else { vips.join(", ") }
+    };
+    compare("vips", vips(old), vips(new));
+    if let Some(number) = port {
+        let spoken = |service: &Service| match service.port(number) {
+            Some(port) => port.protocol.as_str(),
+            None => "not declared",
+        };
+        compare(&format!("port {number}"), spoken(old).to_owned(), spoken(new).to_owned());
+    }
+    compare("required", flag(old.required), flag(new.required));
+    compare("hosts", old.hosts.join(", "), new.hosts.join(", "));
+    let clusters = |service: &Service| {
+        let names: Vec<_> = service.clusters.iter().map(|cluster| cluster.name.clone()).collect();
+        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    };
+    compare("clusters", clusters(old), clusters(new));
+}

@@ -1,0 +1,238 @@
+//! The parts that load the filter and lead to the VIPs, as in the hand-written files of `envoy/`.
+
+use ingress_waypoint::config::{Forward, PROTOCOL_HEADER, Via};
+use serde_json::{Value, json};
+
+/// The HTTP filter, and the extension that goes with it.
+pub const FILTER: &str = "ingress_waypoint";
+
+/// The filter before it, which resolves the route again where a filter in front cleared the cache.
+pub const FRESH_ROUTE: &str = "fresh_route";
+
+/// The variable of the global switch.
+const SWITCH: &str = ingress_waypoint::switch::VARIABLE;
+
+/// The filter state that an ORIGINAL_DST cluster takes the address from.
+const ORIGINAL_DST_ADDRESS: &str = "envoy.network.transport_socket.original_dst_address";
+
+/// The header that Envoy looks for an address in, where it is not told another.
+const ORIGINAL_DST_HEADER: &str = "x-envoy-original-dst-host";
+
+const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+
+/// The type of the HTTP router filter.
+pub const ROUTER: &str = "envoy.extensions.filters.http.router.v3.Router";
+
+/// The type of the filter that loads a WebAssembly module.
+pub const WASM: &str = "envoy.extensions.filters.http.wasm.v3.Wasm";
+
+/// The type of the filter that [`FRESH_ROUTE`] is.
+pub const HEADER_MUTATION: &str = "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation";
+
+/// The type of an HTTP connection manager.
+pub const CONNECTION_MANAGER: &str =
+    "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+
+/// Where the VM of the filter has the global switch from. A configuration with
+/// `ingressUseWaypoints` overrides it, and the VM is given none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Switch {
+    /// It is on.
+    #[default]
+    On,
+    /// It is off.
+    Off,
+    /// From Envoy's own environment.
+    Environment,
+}
+
+/// How Envoy loads the module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Module {
+    /// Where Envoy finds it in its file system.
+    pub path: String,
+    /// The global switch.
+    pub switch: Switch,
+}
+
+impl Default for Module {
+    fn default() -> Self {
+        Self { path: "dist/ingress_waypoint.wasm".to_owned(), switch: Switch::On }
+    }
+}
+
+/// The `@type` of an `Any`.
+pub fn type_url(name: &str) -> String {
+    format!("type.googleapis.com/{name}")
+}
+
+/// Whether the configuration has the global switch itself.
+pub fn has_switch(config: &Value) -> bool {
+    config.get("ingressUseWaypoints").is_some_and(|value| !value.is_null())
+}
+
+/// Whether a port of the configuration speaks HTTP/2.
+pub fn has_http2(config: &Value) -> bool {
+    let services = config.get("services").and_then(Value::as_array);
+    let ports =
+        services.into_iter().flatten().filter_map(|service| service.get("ports")?.as_array());
+    ports.flatten().any(|port| port.get("protocol").and_then(Value::as_str) == Some("http2"))
+}
+
+/// The two ORIGINAL_DST clusters: HTTP/1.1, then HTTP/2.
+pub fn clusters(forward: &Forward, connect_timeout: &str) -> [Value; 2] {
+    let cluster = |name: &str, protocol: &str| {
+        let mut cluster = json!({
+            "name": name,
+            "type": "ORIGINAL_DST",
+            "lb_policy": "CLUSTER_PROVIDED",
+            "connect_timeout": connect_timeout,
+            "cleanup_interval": "5s",
+        });
+        if let (Via::OriginalDstHeader { header }, Some(fields)) =
+            (&forward.via, cluster.as_object_mut())
+        {
+            let mut config = json!({"use_http_header": true});
+            if let Some(config) = config.as_object_mut().filter(|_| header != ORIGINAL_DST_HEADER) {
+                config.insert("http_header_name".into(), json!(header));
+            }
+            fields.insert("original_dst_lb_config".into(), config);
+        }
+        if let Some(fields) = cluster.as_object_mut() {
+            // A bounded number of requests a connection spreads them over the waypoint's pods.
+            let options = json!({
+                HTTP_OPTIONS: {
+                    "@type": type_url(HTTP_OPTIONS),
+                    "common_http_protocol_options": {"max_requests_per_connection": 1000},
+                    "explicit_http_config": {protocol: {}},
+                }
+            });
+            fields.insert("typed_extension_protocol_options".into(), options);
+        }
+        cluster
+    };
+    [
+        cluster(&forward.cluster, "http_protocol_options"),
+        cluster(&forward.cluster_http2, "http2_protocol_options"),
+    ]
+}
+
+/// The filter's `typed_config`, with its own configuration as the text that it is.
+pub fn wasm(config: &str, module: &Module) -> Value {
+    let has_switch = serde_json::from_str(config).is_ok_and(|config| has_switch(&config));
+    let mut vm = json!({
+        "vm_id": FILTER,
+        "runtime": "envoy.wasm.runtime.v8",
+        "code": {"local": {"filename": module.path}},
+    });
+    if let Some(vm) = vm.as_object_mut().filter(|_| !has_switch) {
+        let variables = match module.switch {
+            Switch::On => json!({"key_values": {SWITCH: "true"}}),
+            Switch::Off => json!({"key_values": {SWITCH: "false"}}),
+            Switch::Environment => json!({"host_env_keys": [SWITCH]}),
+        };
+        vm.insert("environment_variables".into(), variables);
+    }
+    json!({
+        "@type": type_url(WASM),
+        "config": {
+            "name": FILTER,
+            "failure_policy": "FAIL_CLOSED",
+            "vm_config": vm,
+            // A StringValue's text reaches the filter as it is; a Struct would arrive as protobuf.
+            "configuration": {
+                "@type": type_url("google.protobuf.StringValue"),
+                "value": format!("{}\n", config.trim()),
+            },
+        },
+    })
+}
+
+/// The filter before the filter: any with settings per route resolves the route, and this is one that
+/// does nothing else.
+pub fn fresh_route() -> Value {
+    json!({"name": FRESH_ROUTE, "typed_config": {"@type": type_url(HEADER_MUTATION)}})
+}
+
+/// The filter, and the one that belongs before it.
+pub fn http_filters(config: &str, module: &Module) -> [Value; 2] {
+    [fresh_route(), json!({"name": FILTER, "typed_config": wasm(config, module)})]
+}
+
+/// For the header mechanisms: takes out what a client sent, before any route is resolved.
+pub fn early_header_mutation(name: &str, header: &str) -> Value {
+    let kind = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation";
+    json!({
+        "name": name,
+        "typed_config": {
+            "@type": type_url(kind),
+            "mutations": [{"remove": header}, {"remove": PROTOCOL_HEADER}],
+        },
+    })
+}
+
+/// What turns the filter's metric names into Prometheus labels.
+pub fn stats_tags() -> [Value; 3] {
+    let tag = |name: &str, regex: &str| json!({"tag_name": name, "regex": regex});
+    [
+        tag("decision", r"^wasmcustom\.ingress_waypoint(\.decision\.([a-z]+))\."),
+        tag("reason", r"^wasmcustom\.ingress_waypoint\.decision\.[a-z]+(\.reason\.([a-z-]+))\."),
+        tag("enrolled", r"^wasmcustom\.ingress_waypoint\.services(\.enrolled\.(true|false))$"),
+    ]
+}
+
+/// What a twin's match has more than its route's: the field of the match, and an item for it.
+/// `None` for the mechanism that needs no twins.
+pub fn chosen(forward: &Forward) -> Option<(&'static str, Value)> {
+    match &forward.via {
+        Via::FilterState => Some((
+            "filter_state",
+            json!({
+                "key": ORIGINAL_DST_ADDRESS,
+                "address_match": {"ranges": [
+                    {"address_prefix": "0.0.0.0", "prefix_len": 0},
+                    {"address_prefix": "::", "prefix_len": 0},
+                ]},
+            }),
+        )),
+        Via::OriginalDstHeader { header } => {
+            Some(("headers", json!({"name": header, "present_match": true})))
+        }
+        Via::ClusterHeader { .. } => None,
+    }
+}
+
+/// What the match of a twin for HTTP/2 has on top: an item of `headers`.
+pub fn chosen_http2() -> Value {
+    json!({"name": PROTOCOL_HEADER, "string_match": {"exact": "http2"}})
+}
+
+/// The two twins for all paths of a virtual host, for where its own routes are not known: first the
+/// narrower one, for HTTP/2.
+pub fn general_twins(forward: &Forward) -> Option<[Value; 2]> {
+    let (field, item) = chosen(forward)?;
+    let mut wide = json!({"prefix": "/"});
+    if let Some(wide) = wide.as_object_mut() {
+        wide.insert(field.into(), json!([item]));
+    }
+    let mut narrow = wide.clone();
+    if let Some(narrow) = narrow.as_object_mut() {
+        let headers = narrow.entry("headers").or_insert_with(|| json!([]));
+        if let Some(headers) = headers.as_array_mut() {
+            headers.push(chosen_http2());
+        }
+    }
+    Some([
+        json!({
+            "name": "to-vip-http2",
+            "match": narrow,
+            "route": {"cluster": forward.cluster_http2, "timeout": "0s"},
+            "request_headers_to_remove": [PROTOCOL_HEADER],
+        }),
+        json!({
+            "name": "to-vip",
+            "match": wide,
+            "route": {"cluster": forward.cluster, "timeout": "0s"},
+        }),
+    ])
+}

@@ -1,0 +1,227 @@
+//! `explain`: the chain of rules for a service out of objects, or the filter's own decision out of
+//! its configuration.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use ingress_waypoint::{Decision, Policy, Question, Service};
+use serde::Serialize;
+
+use crate::args::AskedAs;
+use crate::compile::config::Compiled;
+use crate::compile::table::destination;
+use crate::mesh::note::ObjectRef;
+use crate::mesh::{Resolved, Step, World};
+use crate::report::Tone;
+
+/// Why one service goes where it goes.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Explanation {
+    /// The object.
+    pub object: ObjectRef,
+    /// Its hosts.
+    pub hosts: Vec<String>,
+    /// Where it was read.
+    pub origin: String,
+    /// The chain of rules.
+    pub steps: Vec<Step>,
+    /// What the filter decides, for each port.
+    pub decisions: Vec<Answer>,
+    /// Where the global switch is.
+    pub switch: String,
+}
+
+/// A question to the filter, and its answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Answer {
+    /// What was asked: `cluster "outbound|…"`.
+    pub question: String,
+    /// `direct`, `waypoint` or `reject`.
+    pub decision: &'static str,
+    /// Why.
+    pub reason: &'static str,
+    /// The service, where the filter knows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// The VIP and port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub destination: Option<String>,
+    /// What is spoken there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<&'static str>,
+}
+
+impl Answer {
+    /// Asks.
+    pub fn to(policy: &Policy, question: Question<'_>) -> Self {
+        let Decision { service, outcome, .. } = policy.decide(question);
+        let (decision, reason) = outcome.label();
+        let (destination, protocol) = destination(outcome).unzip();
+        Self {
+            question: question.to_string(),
+            decision,
+            reason,
+            service: service.map(ToString::to_string),
+            destination,
+            protocol,
+        }
+    }
+
+    /// `waypoint (labelled), to 10.96.0.10:9080 over http`.
+    pub fn text(&self) -> String {
+        let mut text =
+            format!("{} ({})", Tone::of_decision(self.decision).paint(self.decision), self.reason);
+        if let (Some(destination), Some(protocol)) = (&self.destination, self.protocol) {
+            // Writing to a string cannot fail.
+            let _ = write!(text, ", to {destination} over {protocol}");
+        }
+        text
+    }
+}
+
+/// Everything that the subject means; empty where no object does.
+pub fn explain(world: &World, compiled: &Compiled, subject: &str) -> Vec<Explanation> {
+    let services = &compiled.resolution.services;
+    let named: Vec<_> = services.iter().filter(|resolved| is_named(resolved, subject)).collect();
+    if !named.is_empty() {
+        return named.into_iter().map(|found| one(world, compiled, found, None)).collect();
+    }
+    let cluster = Question::Cluster(subject.as_bytes());
+    let questions = [cluster, Question::Authority(subject.as_bytes())];
+    for question in questions {
+        let Some(service) = compiled.policy.decide(question).service else { continue };
+        let found = services.iter().filter(|resolved| is_entry(resolved, service));
+        let asked = (question == cluster).then_some(question);
+        return found.map(|found| one(world, compiled, found, asked)).collect();
+    }
+    Vec::new()
+}
+
+/// Whether a person means this service: by name, `namespace/name`, a host, or the start of a
+/// Service's host.
+fn is_named(resolved: &Resolved, subject: &str) -> bool {
+    let ObjectRef { kind, namespace, name } = &resolved.object;
+    let namespace = namespace.as_deref().unwrap_or_default();
+    let short = [format!("{name}.{namespace}"), format!("{name}.{namespace}.svc")];
+    let host = ingress_waypoint::host::normalise(subject);
+    subject == name
+        || subject.split_once('/') == Some((namespace, name))
+        || (*kind == "Service" && short.iter().any(|short| short == subject))
+        || host.is_some_and(|host| resolved.hosts.iter().any(|known| *known == host))
+}
+
+fn is_entry(resolved: &Resolved, service: &Service) -> bool {
+    let entry = resolved.service.as_ref();
+    entry.is_some_and(|entry| {
+        (entry.kind, &entry.namespace, &entry.name)
+            == (service.kind, &service.namespace, &service.name)
+    })
+}
+
+fn one(
+    world: &World,
+    compiled: &Compiled,
+    resolved: &Resolved,
+    asked: Option<Question<'_>>,
+) -> Explanation {
+    let policy = &compiled.policy;
+    let decisions = match asked {
+        Some(question) => vec![Answer::to(policy, question)],
+        None => {
+            let kept = resolved.ports.kept.iter().map(|kept| kept.port.number);
+            let left_out = resolved.ports.left_out.iter();
+            let left_out = left_out.filter_map(|port| u16::try_from(port.number).ok());
+            let mut ports: Vec<_> = kept.chain(left_out).collect();
+            if ports.is_empty() {
+                // Whatever is asked for, it is not declared.
+                ports.push(80);
+            }
+            // DNS has its port twice, for TCP and UDP.
+            let mut seen = BTreeSet::new();
+            ports.retain(|port| seen.insert(*port));
+            let ask = |port| {
+                let cluster = resolved.cluster(port);
+                Answer::to(policy, Question::Cluster(cluster.as_bytes()))
+            };
+            ports.into_iter().map(ask).collect()
+        }
+    };
+    Explanation {
+        object: resolved.object.clone(),
+        hosts: resolved.hosts.clone(),
+        origin: resolved.origin.to_string(),
+        steps: compiled.steps(world, resolved),
+        decisions,
+        switch: switch(policy),
+    }
+}
+
+fn switch(policy: &Policy) -> String {
+    use ingress_waypoint::switch::{Source, VARIABLE};
+    let switch = policy.switch();
+    match (switch.source, switch.on) {
+        (Source::Configuration, true) => "on, by the configuration".to_owned(),
+        (Source::Configuration, false) => "off, by the configuration".to_owned(),
+        _ => format!("taken to be on; the proxy's {VARIABLE} decides (unset: off)"),
+    }
+}
+
+impl Explanation {
+    /// For people.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        let sent = self.decisions.iter().any(|answer| answer.decision == "waypoint");
+        let title = Tone::Strong.paint(&self.object);
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{title}  {}  ({})", self.hosts.join(", "), self.origin);
+        for answer in &self.decisions {
+            let _ = writeln!(text, "  {}: {}", answer.question, answer.text());
+        }
+        let switch = format!("global switch: {}", self.switch);
+        let _ = writeln!(text, "  {}", Tone::Faint.paint(switch));
+        for step in &self.steps {
+            let (tone, mark) = if step.holds { (Tone::Good, "yes") } else { (Tone::Bad, "no ") };
+            let (mark, rule) = (tone.paint(mark), Tone::Strong.paint(step.rule));
+            let value = step.value.as_ref().map_or("-".to_owned(), |value| format!("{value:?}"));
+            let _ = writeln!(text, "\n  {mark} {rule}: {}", step.says);
+            let _ = writeln!(text, "      {}  {}: {value}", step.object, step.field);
+            // The other result: where it goes to the waypoint, what would keep it off, and the
+            // other way round.
+            if let Some(change) = step.change.as_ref().filter(|_| step.holds == sent) {
+                let other =
+                    if sent { "to keep it at its endpoints" } else { "to send it to its waypoint" };
+                let change = Tone::Faint.paint(format_args!("{other}: {change}"));
+                let _ = writeln!(text, "      {change}");
+            }
+        }
+        text
+    }
+}
+
+/// The filter's answer out of its configuration. Not told what the subject is, the first reading
+/// counts that the filter knows a service by, else that of a cluster's name.
+pub fn ask(policy: &Policy, subject: &str, asked_as: Option<AskedAs>) -> Answer {
+    let (cluster, authority) =
+        (Question::Cluster(subject.as_bytes()), Question::Authority(subject.as_bytes()));
+    let (name, port) = match subject.rsplit_once(':') {
+        Some((name, port)) => (name, ingress_waypoint::host::parse_port(port)),
+        None => (subject, None),
+    };
+    let service =
+        Question::Route { service: if port.is_some() { name } else { subject }.as_bytes(), port };
+    let question = match asked_as {
+        Some(AskedAs::Cluster) => cluster,
+        Some(AskedAs::Service) => service,
+        Some(AskedAs::Authority) => authority,
+        None => {
+            let known = |question: &Question<'_>| {
+                let decision = policy.decide(*question);
+                decision.service.is_some() || decision.outcome.label().1 == "forged-destination"
+            };
+            [cluster, service, authority].into_iter().find(known).unwrap_or(cluster)
+        }
+    };
+    Answer::to(policy, question)
+}

@@ -1,0 +1,76 @@
+//! Kubernetes objects out of files, standard input or the live cluster, one at a time.
+//!
+//! Nothing here holds a whole dump: a file is read document by document, a `List` item by item,
+//! the cluster page by page. What cannot be used is said and never hides what stands beside it.
+
+mod client;
+mod cluster;
+mod documents;
+mod files;
+mod items;
+mod kinds;
+mod lines;
+mod out;
+mod progress;
+mod tree;
+mod typed;
+mod yaml;
+
+use std::path::PathBuf;
+
+use crate::object::Read;
+
+pub use kinds::{Kind, RESOURCES, Resource, Wanted};
+
+/// Where objects come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A file, or a folder with its `*.yaml`, `*.yml` and `*.json`.
+    Path(PathBuf),
+    /// Standard input (`-`).
+    Stdin,
+    /// The live cluster.
+    Cluster {
+        /// The kubeconfig's context, if not its current one.
+        context: Option<String>,
+    },
+}
+
+impl Source {
+    /// What the argument of `-f` means.
+    pub fn from_argument(argument: &str) -> Self {
+        if argument == "-" { Self::Stdin } else { Self::Path(PathBuf::from(argument)) }
+    }
+}
+
+/// Reads every kind of object, as [`read_wanted`] does.
+///
+/// # Errors
+/// As [`read_wanted`].
+pub fn read(sources: &[Source], sink: &mut dyn FnMut(Read)) -> anyhow::Result<()> {
+    read_wanted(sources, Wanted::Checks, sink)
+}
+
+/// Reads the sources in the order given and hands what they hold to `sink`, one at a time.
+///
+/// # Errors
+/// For a source that cannot be read at all: a path that does not exist, a cluster that does not
+/// answer or that refuses. Objects that cannot be used are no error, but [`Read::Broken`].
+pub fn read_wanted(
+    sources: &[Source],
+    wanted: Wanted,
+    sink: &mut dyn FnMut(Read),
+) -> anyhow::Result<()> {
+    let files = files::find(sources, sink)?;
+    let progress = progress::Progress::of_bytes(files.iter().map(|f| f.size).sum::<Option<u64>>());
+    for file in &files {
+        file.read(&progress, wanted, sink)?;
+    }
+    progress.finish();
+    for source in sources {
+        if let Source::Cluster { context } = source {
+            cluster::read(context.as_deref(), wanted, sink)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,148 @@
+//! The mesh: objects reduced to facts, and the rules that make services out of them.
+//!
+//! [`World`] takes objects in any order; [`World::resolve`] applies the rules and gives the same
+//! answer whatever that order was.
+
+pub mod entries;
+pub mod facts;
+pub mod label;
+pub mod note;
+mod noted;
+pub mod ports;
+pub mod required;
+pub mod resolve;
+pub mod selector;
+pub mod steps;
+pub mod vips;
+pub mod waypoint;
+
+use std::collections::BTreeMap;
+
+use gateway_api::apis::standard::gatewayclasses::GatewayClass;
+
+use crate::object::{Object, Origin};
+pub use facts::{EntryFacts, GatewayFacts, Key, Labels, Meta, PortFacts, ServiceFacts};
+pub use label::{Compat, Label};
+pub use note::{Note, ObjectRef, Severity};
+pub use ports::Ports;
+pub use resolve::{Resolution, Resolved, Rules};
+pub use selector::Selector;
+pub use steps::Step;
+pub use vips::Vips;
+pub use waypoint::Binding;
+
+/// Everything that was read, by name.
+#[derive(Debug, Default)]
+#[allow(missing_docs)]
+pub struct World {
+    pub services: BTreeMap<Key, ServiceFacts>,
+    pub entries: BTreeMap<Key, EntryFacts>,
+    pub namespaces: BTreeMap<String, Meta>,
+    pub gateways: BTreeMap<Key, GatewayFacts>,
+    pub classes: BTreeMap<String, Meta>,
+    /// Objects that came more than once and were not the same each time.
+    pub conflicts: BTreeMap<ObjectRef, Vec<Origin>>,
+}
+
+impl World {
+    /// Takes an object in, or gives it back where the rules don't read its kind.
+    pub fn add(&mut self, origin: Origin, object: Object) -> Option<(Origin, Object)> {
+        let conflicts = &mut self.conflicts;
+        match object {
+            Object::Service(service) => {
+                let key = Key::of(&service.metadata);
+                let name = ObjectRef::namespaced("Service", &key);
+                put(&mut self.services, key, ServiceFacts::new(origin, *service), name, conflicts);
+            }
+            Object::ServiceEntry(entry) => {
+                let key = Key::of(&entry.metadata);
+                let name = ObjectRef::namespaced("ServiceEntry", &key);
+                put(&mut self.entries, key, EntryFacts::new(origin, *entry), name, conflicts);
+            }
+            Object::Gateway(gateway) => {
+                let key = Key::of(&gateway.metadata);
+                let name = ObjectRef::namespaced("Gateway", &key);
+                put(&mut self.gateways, key, GatewayFacts::new(origin, *gateway), name, conflicts);
+            }
+            Object::Namespace(namespace) => {
+                let key = namespace.metadata.name.clone().unwrap_or_default();
+                let name = ObjectRef::global("Namespace", &key);
+                let meta = Meta::new(origin, namespace.metadata);
+                put(&mut self.namespaces, key, meta, name, conflicts);
+            }
+            Object::GatewayClass(class) => {
+                let GatewayClass { metadata, .. } = *class;
+                let key = metadata.name.clone().unwrap_or_default();
+                let name = ObjectRef::global("GatewayClass", &key);
+                put(&mut self.classes, key, Meta::new(origin, metadata), name, conflicts);
+            }
+            other => return Some((origin, other)),
+        }
+        None
+    }
+
+    /// The labels and annotations of a namespace, where it was read.
+    pub fn namespace(&self, name: &str) -> Option<&Meta> {
+        self.namespaces.get(name)
+    }
+}
+
+/// Facts of which there may be two copies.
+trait Facts: std::fmt::Debug + Clone {
+    fn meta(&mut self) -> &mut Meta;
+
+    /// All but where it was read and in which version.
+    fn content(&self) -> String {
+        let mut copy = self.clone();
+        let meta = copy.meta();
+        meta.origin = Origin::Cluster;
+        meta.version = None;
+        format!("{copy:?}")
+    }
+}
+
+macro_rules! facts {
+    ($($facts:ty => |$this:ident| $meta:expr,)*) => {$(
+        impl Facts for $facts {
+            fn meta(&mut self) -> &mut Meta {
+                let $this = self;
+                $meta
+            }
+        }
+    )*};
+}
+
+facts! {
+    ServiceFacts => |this| &mut this.meta,
+    EntryFacts => |this| &mut this.meta,
+    GatewayFacts => |this| &mut this.meta,
+    Meta => |this| this,
+}
+
+/// Keeps the newer of two copies. Where that cannot be told, the choice is arbitrary but the same
+/// whichever came first.
+fn put<K: Ord, F: Facts>(
+    map: &mut BTreeMap<K, F>,
+    key: K,
+    mut new: F,
+    name: ObjectRef,
+    conflicts: &mut BTreeMap<ObjectRef, Vec<Origin>>,
+) {
+    let Some(old) = map.get_mut(&key) else {
+        map.insert(key, new);
+        return;
+    };
+    let (old_rank, new_rank) = (rank(old), rank(&mut new));
+    if old_rank.1 != new_rank.1 {
+        let places = conflicts.entry(name).or_insert_with(|| vec![old.meta().origin.clone()]);
+        places.push(new.meta().origin.clone());
+    }
+    if new_rank > old_rank {
+        *old = new;
+    }
+}
+
+/// Version first, then content; where it was read is neither.
+fn rank<F: Facts>(facts: &mut F) -> (Option<u64>, String) {
+    (facts.meta().version, facts.content())
+}

@@ -1,0 +1,109 @@
+//! What the rules notice: objects that cannot be named, labels that contradict each other, objects
+//! that are missing.
+
+use std::collections::BTreeMap;
+
+use super::label::INGRESS_USE_WAYPOINT;
+use super::note::{Note, ObjectRef, Severity};
+use super::{Key, Resolved, World};
+
+impl World {
+    /// What is odd about the objects as a whole.
+    pub(super) fn note_input(&self, notes: &mut Vec<Note>) {
+        for (object, places) in &self.conflicts {
+            let places: Vec<_> = places.iter().map(ToString::to_string).collect();
+            notes.push(Note {
+                severity: Severity::Warning,
+                rule: "given-twice",
+                object: object.clone(),
+                field: "metadata.name".to_owned(),
+                value: Some(object.name.clone()),
+                says: format!(
+                    "is given more than once and not the same each time: {} (the highest resourceVersion counts)",
+                    places.join("; ")
+                ),
+            });
+        }
+        let mut unknown: BTreeMap<&String, usize> = BTreeMap::new();
+        for key in self.services.keys().chain(self.entries.keys()) {
+            if !self.namespaces.contains_key(&key.namespace) {
+                *unknown.entry(&key.namespace).or_default() += 1;
+            }
+        }
+        for (namespace, services) in unknown {
+            let plural = if services == 1 { "service counts" } else { "services count" };
+            notes.push(Note {
+                severity: Severity::Info,
+                rule: "namespace-unknown",
+                object: ObjectRef::global("Namespace", namespace),
+                field: "metadata.labels".to_owned(),
+                value: None,
+                says: format!(
+                    "are not known, for the Namespace is not among the objects: its {services} {plural} as without labels from there"
+                ),
+            });
+        }
+    }
+}
+
+impl Resolved {
+    /// What is odd about the service.
+    pub(super) fn note(&self, notes: &mut Vec<Note>) {
+        let mut note = |severity, rule, field: &str, value: Option<String>, says: String| {
+            let (object, field) = (self.object.clone(), field.to_owned());
+            notes.push(Note { severity, rule, object, field, value, says });
+        };
+        if let (Some(name), Some(_)) = (&self.external_name, &self.required) {
+            let says = "is not part of the mesh, and the service is required: it is refused";
+            note(
+                Severity::Error,
+                "required-external-name",
+                "spec.externalName",
+                Some(name.clone()),
+                says.into(),
+            );
+        } else if let (Some(_), false) = (&self.required, self.label.on) {
+            let value = self.label.value().map(|value| value.text.clone());
+            let field = format!("metadata.labels[{}]", INGRESS_USE_WAYPOINT);
+            let says = "does not ask for the waypoint that the service requires: it is refused until the label is \"true\"";
+            note(Severity::Error, "required-not-labelled", &field, value, says.into());
+        }
+        for (host, owner) in &self.shadowed {
+            let (severity, but) = match self.required {
+                Some(_) => (Severity::Error, ", whether that is required or not"),
+                None => (Severity::Warning, ""),
+            };
+            let says = format!("is a host of {owner} already, which gets its requests{but}");
+            note(severity, "host-taken", "spec.hosts", Some(host.clone()), says);
+        }
+    }
+}
+
+/// Whether the configuration can name the object; a cluster never has one that it cannot.
+pub(super) fn check_name(object: &ObjectRef, key: &Key, notes: &mut Vec<Note>) -> bool {
+    let fields = [("metadata.namespace", &key.namespace), ("metadata.name", &key.name)];
+    for (field, name) in fields {
+        if !is_name(name) {
+            notes.push(Note {
+                severity: Severity::Error,
+                rule: "name",
+                object: object.clone(),
+                field: field.to_owned(),
+                value: Some(name.clone()),
+                says: "is not a Kubernetes name: the object is left out".to_owned(),
+            });
+            return false;
+        }
+    }
+    true
+}
+
+/// RFC 1123 subdomain, as Kubernetes takes names.
+pub(super) fn is_name(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    let label = |label: &str| {
+        let ends = label.starts_with('-') || label.ends_with('-');
+        !label.is_empty() && !ends && label.bytes().all(plain)
+    };
+    name.len() <= 253 && name.split('.').all(label)
+}

@@ -1,0 +1,201 @@
+//! The chain of rules for one service: what was read, where, what it means, and what to change for
+//! the other result.
+
+mod waypoint;
+
+use serde::Serialize;
+
+use super::label::{INGRESS_USE_WAYPOINT, Place};
+use super::note::ObjectRef;
+use super::required::{REQUIRED, RequiredBy};
+use super::{Resolved, World};
+
+/// One rule, applied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// The rule's short name.
+    pub rule: &'static str,
+    /// Whether it lets the service go to its waypoint.
+    pub holds: bool,
+    /// The object that it was read from.
+    pub object: ObjectRef,
+    /// The field.
+    pub field: String,
+    /// What stands there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// What that means.
+    pub says: String,
+    /// What to change for the other result, where that is in the user's hands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub change: Option<String>,
+}
+
+/// A label's field.
+fn label(name: &str) -> String {
+    format!("metadata.labels[{name}]")
+}
+
+/// The ways of kubectl to set a label, for a person to copy.
+fn kubectl(object: &ObjectRef, label: &str) -> String {
+    let kind = object.kind.to_lowercase();
+    match &object.namespace {
+        Some(namespace) => format!("kubectl label -n {namespace} {kind} {} {label}", object.name),
+        None => format!("kubectl label {kind} {} {label}", object.name),
+    }
+}
+
+impl Resolved {
+    /// The chain, in the order in which the rules apply. Where one does not hold, those that
+    /// depend on it are left out.
+    pub fn steps(&self, world: &World) -> Vec<Step> {
+        let mut steps = vec![self.mesh_step()];
+        if self.external_name.is_none() {
+            steps.push(self.label_step());
+            self.binding_steps(world, &mut steps);
+            steps.push(self.vip_step());
+            steps.extend(self.port_steps());
+        }
+        steps.extend(self.required_step());
+        steps
+    }
+
+    fn namespace(&self) -> ObjectRef {
+        ObjectRef::global("Namespace", self.object.namespace.as_deref().unwrap_or_default())
+    }
+
+    fn at(&self, place: Place) -> ObjectRef {
+        match place {
+            Place::Object => self.object.clone(),
+            Place::Namespace => self.namespace(),
+        }
+    }
+
+    fn own(&self, rule: &'static str, holds: bool, field: impl Into<String>) -> Step {
+        let object = self.object.clone();
+        let (field, says) = (field.into(), String::new());
+        Step { rule, holds, object, field, value: None, says, change: None }
+    }
+
+    fn mesh_step(&self) -> Step {
+        let step = self.own("in-the-mesh", self.external_name.is_none(), "spec.type");
+        match (&self.external_name, self.object.kind) {
+            (Some(name), _) => Step {
+                field: "spec.externalName".into(),
+                value: Some(name.clone()),
+                says: "an ExternalName service is not part of the mesh: it has no VIP, and no waypoint sees it".into(),
+                change: Some("give it a selector or a ServiceEntry instead".into()),
+                ..step
+            },
+            (None, "ServiceEntry") => Step {
+                field: "spec.hosts".into(),
+                value: Some(self.hosts.join(", ")),
+                says: "these hosts are known to the mesh and share their addresses".into(),
+                ..step
+            },
+            (None, _) => Step { says: "the mesh knows the service".into(), ..step },
+        }
+    }
+
+    fn label_step(&self) -> Step {
+        let field = label(INGRESS_USE_WAYPOINT);
+        let enrol = kubectl(&self.object, &format!("{INGRESS_USE_WAYPOINT}=true --overwrite"));
+        let leave = kubectl(&self.object, &format!("{INGRESS_USE_WAYPOINT}=false --overwrite"));
+        let step = self.own("ingress-use-waypoint", self.label.on, field);
+        let change = Some(if self.label.on { leave } else { enrol });
+        let (Some(place), Some(value)) = (self.label.from, self.label.value()) else {
+            let says = "neither the service nor its namespace asks for the waypoint".into();
+            return Step { says, change, ..step };
+        };
+        let whose = match (place, &self.label.own, &self.label.namespace) {
+            (Place::Object, _, Some(_)) => "the service's own label wins over its namespace's",
+            (Place::Object, ..) => "the service's own label",
+            (Place::Namespace, Some(_), _) => "the namespace's label counts as well (kgateway)",
+            (Place::Namespace, ..) => "the namespace's label, for the service has none",
+        };
+        let means = match value.parsed {
+            Some(true) => "asks for the waypoint",
+            Some(false) if self.label.on => "asks for the waypoint",
+            Some(false) => "does not ask for the waypoint",
+            None => {
+                "is no boolean and counts as false: the waypoint's name belongs in istio.io/use-waypoint"
+            }
+        };
+        Step {
+            object: self.at(place),
+            value: Some(value.text.clone()),
+            says: format!("{means}; {whose}"),
+            change,
+            ..step
+        }
+    }
+
+    fn vip_step(&self) -> Step {
+        let (vips, holds) = (&self.vips, !self.vips.addresses.is_empty());
+        let step = self.own("vip", holds, vips.field);
+        let value = (!vips.value.is_empty()).then(|| vips.value.clone());
+        let dropped: String = vips
+            .dropped
+            .iter()
+            .map(|dropped| format!("; {} {:?} {}", dropped.field, dropped.value, dropped.why))
+            .collect();
+        let says = match vips.none {
+            None => format!("the address that the mesh captures{dropped}"),
+            Some(why) => format!("{why}{dropped}"),
+        };
+        let change = match (holds, self.object.kind) {
+            (true, _) => None,
+            (false, "ServiceEntry") => Some(
+                "give it spec.addresses, or a resolution other than NONE and wait for an address",
+            ),
+            (false, _) => {
+                Some("give it a ClusterIP: a headless service has to be made anew for that")
+            }
+        };
+        Step { value, says, change: change.map(str::to_owned), ..step }
+    }
+
+    fn port_steps(&self) -> Vec<Step> {
+        let kept = self.ports.kept.iter().map(|kept| {
+            let says = format!(
+                "port {} is spoken to in {}",
+                kept.port.number,
+                match kept.port.protocol {
+                    ingress_waypoint::Protocol::Http => "HTTP/1.1",
+                    ingress_waypoint::Protocol::Http2 => "HTTP/2",
+                }
+            );
+            let value = kept.from.value.clone();
+            Step { value, says, ..self.own("port", true, kept.from.field.as_str()) }
+        });
+        let left_out = self.ports.left_out.iter().map(|port| {
+            let says = format!("{}: port {} is left out", port.why, port.number);
+            let value = port.from.value.clone();
+            Step { value, says, ..self.own("port", false, port.from.field.as_str()) }
+        });
+        let mut steps: Vec<_> = kept.chain(left_out).collect();
+        if steps.is_empty() {
+            let says = "no port is declared".into();
+            steps.push(Step { says, ..self.own("port", false, "spec.ports") });
+        }
+        steps
+    }
+
+    fn required_step(&self) -> Option<Step> {
+        let by = self.required.as_ref()?;
+        let says = "requests are refused rather than sent past the waypoint".to_owned();
+        Some(match by {
+            RequiredBy::Selector(selector) => Step {
+                value: Some(selector.clone()),
+                says: format!("matches --required: {says}"),
+                ..self.own("required", true, "metadata.labels")
+            },
+            RequiredBy::Annotation(place, value) => Step {
+                object: self.at(*place),
+                value: Some(value.clone()),
+                says,
+                ..self.own("required", true, format!("metadata.annotations[{REQUIRED}]"))
+            },
+        })
+    }
+}

@@ -1,0 +1,145 @@
+//! The steps that lead to the waypoint.
+
+use super::{Step, kubectl, label};
+use crate::mesh::label::Place;
+use crate::mesh::note::ObjectRef;
+use crate::mesh::waypoint::{
+    For, INBOUND_BINDING, MANAGED, Owner, Reference, USE_WAYPOINT, Unusable, WAYPOINT_FOR,
+};
+use crate::mesh::{Binding, Key, Resolved, World};
+
+impl Resolved {
+    pub(super) fn binding_steps(&self, world: &World, steps: &mut Vec<Step>) {
+        let ready = self.binding.ready().is_some();
+        let step = self.own("use-waypoint", ready, label(USE_WAYPOINT));
+        let bind = || Some(kubectl(&self.object, &format!("{USE_WAYPOINT}=NAME --overwrite")));
+        match &self.binding {
+            Binding::Unlabelled => {
+                let says = "neither the service nor its namespace is bound to a waypoint".into();
+                steps.push(Step { says, change: bind(), ..step });
+            }
+            Binding::None(place) => {
+                let (object, value) = (self.at(*place), Some("none".to_owned()));
+                let says = "unbound on purpose".into();
+                steps.push(Step { object, value, says, change: bind(), ..step });
+            }
+            Binding::Managed(by) => {
+                let (field, value) = (label(MANAGED), Some(by.clone()));
+                let says =
+                    "is a waypoint or an east-west gateway itself, which is never bound to one"
+                        .into();
+                steps.push(Step { field, value, says, ..step });
+            }
+            Binding::Ready(reference) | Binding::Unusable(reference, _) => {
+                let whose_label = match reference.place {
+                    Place::Object => "by the service's own label",
+                    Place::Namespace => "by the namespace's label, for the service has none",
+                };
+                let whose = self.at(reference.place);
+                let unbind = kubectl(&whose, &format!("{USE_WAYPOINT}=none --overwrite"));
+                steps.push(Step {
+                    holds: true,
+                    object: whose,
+                    value: Some(reference.gateway.name.clone()),
+                    says: format!("names the waypoint {}, {whose_label}", reference.gateway),
+                    change: ready.then_some(unbind),
+                    ..step
+                });
+                let why = match &self.binding {
+                    Binding::Unusable(_, why) => Some(why),
+                    _ => None,
+                };
+                self.waypoint_steps(world, reference, why, steps);
+            }
+        }
+    }
+
+    /// Ready, lets the namespace in, is for services: up to the first that does not hold.
+    fn waypoint_steps(
+        &self,
+        world: &World,
+        reference: &Reference,
+        why: Option<&Unusable>,
+        steps: &mut Vec<Step>,
+    ) {
+        let object = ObjectRef::namespaced("Gateway", &reference.gateway);
+        let step = |rule, holds, field: &str| {
+            let (object, field) = (object.clone(), field.to_owned());
+            Step { rule, holds, object, field, value: None, says: String::new(), change: None }
+        };
+        let Some(gateway) = world.gateways.get(&reference.gateway) else {
+            steps.push(Step {
+                says: "no such Gateway was read; the namespace's waypoint is not tried instead"
+                    .into(),
+                change: Some(deploy(&reference.gateway)),
+                ..step("waypoint-ready", false, "metadata.name")
+            });
+            return;
+        };
+        let ready = step("waypoint-ready", gateway.is_ready(), "status.addresses");
+        if why == Some(&Unusable::NotReady) {
+            steps.push(Step {
+                says: "is empty: no pod of the waypoint is ready; the namespace's waypoint is not tried instead".into(),
+                change: Some("see why the waypoint's pods do not start".into()),
+                ..ready
+            });
+            return;
+        }
+        let addresses = gateway.status_addresses.iter().map(|address| address.value.clone());
+        let value = Some(addresses.collect::<Vec<_>>().join(", "));
+        steps.push(Step { value, says: "the waypoint is ready".into(), ..ready });
+
+        let (allowed, _) = gateway.allowed(world);
+        let let_in = !matches!(why, Some(Unusable::NotAllowed(_)));
+        let namespace = self.namespace().name;
+        let whom = match (allowed.from, &allowed.selector) {
+            (Some("All"), _) => "every namespace".to_owned(),
+            (Some("Selector"), Some(selector)) => format!("namespaces with {selector}"),
+            (Some("Selector"), None) => {
+                "no namespace, for the selector is absent or broken".to_owned()
+            }
+            (Some(_), _) => format!("its own namespace {}", reference.gateway.namespace),
+            (None, _) => {
+                format!(
+                    "its own namespace {}, for the field is absent",
+                    reference.gateway.namespace
+                )
+            }
+        };
+        let verdict = if let_in { "is let in" } else { "is not let in" };
+        steps.push(Step {
+            value: allowed.from.map(str::to_owned),
+            says: format!("lets in {whom}: {namespace} {verdict}"),
+            change: (!let_in).then(|| {
+                format!("set allowedRoutes.namespaces of the waypoint's HBONE listener (port 15008, or that of {INBOUND_BINDING}) so that it lets {namespace} in")
+            }),
+            ..step("allowed-routes", let_in, &allowed.field)
+        });
+        if !let_in {
+            return;
+        }
+        let For { value, from } = gateway.is_for(world);
+        let holds = !matches!(why, Some(Unusable::NotForServices(_)));
+        let owner = match from {
+            Some(Owner::Class) => ObjectRef::global("GatewayClass", &gateway.class),
+            _ => object.clone(),
+        };
+        let says = match (holds, from) {
+            (true, None) => "absent on Gateway and GatewayClass, which means service".to_owned(),
+            (true, _) => "says that the waypoint is for services".to_owned(),
+            (false, _) => "says that the waypoint is not for services".to_owned(),
+        };
+        let serve = || kubectl(&object, &format!("{WAYPOINT_FOR}=service --overwrite"));
+        steps.push(Step {
+            object: owner,
+            value: from.map(|_| value),
+            says,
+            change: (!holds).then(serve),
+            ..step("waypoint-for", holds, &label(WAYPOINT_FOR))
+        });
+    }
+}
+
+fn deploy(gateway: &Key) -> String {
+    format!("istioctl waypoint apply -n {} --name {}", gateway.namespace, gateway.name)
+}

@@ -1,0 +1,224 @@
+//! Puts the filter, the clusters, the twins and the metric labels in.
+
+use ingress_waypoint::Policy;
+use ingress_waypoint::config::{Forward, Via};
+use serde_json::{Value, json};
+
+use super::Options;
+use super::ours::{BEFORE, EARLY, EARLY_IN_EMPTY, EARLY_IN_NULL};
+use super::places::{Place, connection_managers, is_extension, route_configurations, route_lists};
+use super::report::{Problems, Report, Severity, Touched};
+use super::settings::{self, Endpoints};
+use super::twin::{Twins, is_cluster_action};
+use crate::envoy::fragments::{
+    FILTER, FRESH_ROUTE, ROUTER, clusters, early_header_mutation, has_http2, http_filters,
+    stats_tags, type_url,
+};
+use crate::envoy::tree::{Map, Node};
+
+/// Puts it all into a configuration that has nothing of ours.
+pub fn put_in(
+    root: &mut Node,
+    policy: &Policy,
+    config: &str,
+    options: &Options,
+) -> Result<Report, Problems> {
+    let forward = policy.forward();
+    refuse_taken_names(root, forward)?;
+    let mut report = Report::default();
+    let endpoints = Endpoints::new(root, policy);
+    let twins =
+        Twins { forward, http2: has_http2(&serde_json::from_str(config).unwrap_or_default()) };
+    let filters = http_filters(config, &options.module).map(Node::from);
+    connection_managers(root, &mut |place, manager| {
+        let Some(router) = router(manager) else {
+            let message = "has no router at the end of its http_filters: left as it is";
+            report.note(Severity::Warning, &place.path, message);
+            return;
+        };
+        if let Some(list) = manager.get_mut("http_filters").and_then(Node::list_mut) {
+            list.splice(router..router, filters.iter().cloned());
+        }
+        if let Via::OriginalDstHeader { header } = &forward.via {
+            put_in_early_mutation(manager, header);
+        }
+        let touched = put_in_twins(manager, place, &twins, &endpoints, &mut report);
+        note_other_sources(manager, place, &mut report);
+        report.connection_managers.push(touched);
+    });
+    if report.connection_managers.is_empty() {
+        let reason = "hold no HTTP connection manager that could be patched (listeners from LDS \
+                      are made ready where they come from)";
+        return Err(Problems::one("static_resources.listeners", None, reason));
+    }
+    let Some(root) = root.map_mut() else { return Ok(report) };
+    if let Some(resources) = root.get_mut("static_resources").and_then(Node::map_mut) {
+        report.clusters = put_in_clusters(resources, forward);
+    }
+    put_in_stats_tags(root, &mut report);
+    settings::note_dynamic_resources(root, &mut report);
+    Ok(report)
+}
+
+/// What is left under our names once all of ours is taken out is somebody else's.
+fn refuse_taken_names(root: &mut Node, forward: &Forward) -> Result<(), Problems> {
+    let mut problems = Problems::default();
+    let clusters = root.get("static_resources").and_then(|resources| resources.get("clusters"));
+    for (i, cluster) in clusters.and_then(Node::list).into_iter().flatten().enumerate() {
+        if let Some(name) = cluster.name().filter(|n| forward.is_waypoint_cluster(n.as_bytes())) {
+            let path = format!("static_resources.clusters[{i}].name");
+            let reason = "is taken by a cluster that this command did not put in: choose another \
+                          forward.cluster";
+            problems.add(&path, Some(name), reason);
+        }
+    }
+    connection_managers(root, &mut |place, manager| {
+        for field in ["http_filters", EARLY] {
+            let list = manager.get(field).and_then(Node::list).unwrap_or_default();
+            for (i, item) in list.iter().enumerate() {
+                let ours = [FILTER, FRESH_ROUTE, EARLY_IN_EMPTY, EARLY_IN_NULL];
+                if let Some(name) = item.name().filter(|name| ours.contains(name)) {
+                    let path = place.at(&format!("{field}[{i}].name"));
+                    problems.add(&path, Some(name), "is taken by another filter: rename that one");
+                }
+            }
+        }
+    });
+    if problems.0.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+/// The position of the router, which is the last of the filters.
+fn router(manager: &Map) -> Option<usize> {
+    let filters = manager.get("http_filters")?.list()?;
+    let last = filters.last()?;
+    let discovered = last
+        .get("config_discovery")
+        .and_then(|discovery| discovery.map()?.get("type_urls")?.list())
+        .is_some_and(|urls| urls.iter().any(|url| url.text() == Some(&type_url(ROUTER))));
+    let named = last.name() == Some("envoy.filters.http.router");
+    (named || discovered || is_extension(last, ROUTER)).then_some(filters.len() - 1)
+}
+
+fn put_in_early_mutation(manager: &mut Map, header: &str) {
+    let name = match manager.get(EARLY) {
+        Some(Node::Null) => EARLY_IN_NULL,
+        Some(Node::List(items)) if items.is_empty() => EARLY_IN_EMPTY,
+        _ => FILTER,
+    };
+    // The last, so that none behind it brings a client's value back.
+    manager.push(EARLY, Node::from(early_header_mutation(name, header)));
+}
+
+fn put_in_twins(
+    manager: &mut Map,
+    place: &Place,
+    twins: &Twins<'_>,
+    endpoints: &Endpoints<'_>,
+    report: &mut Report,
+) -> Touched {
+    let mut touched = Touched {
+        path: place.path.clone(),
+        listener: place.listener.clone(),
+        ..Touched::default()
+    };
+    route_configurations(manager, place, &mut |path, config| {
+        settings::note_shared(config, path, report);
+        route_lists(config, path, &mut |path, routes| {
+            let mut all = Vec::with_capacity(routes.len() * 3);
+            for (i, route) in routes.drain(..).enumerate() {
+                let path = format!("{path}[{i}]");
+                if is_cluster_action(&route) {
+                    settings::note_route(&route, &path, twins.forward, endpoints, report);
+                    let made = twins.of(&route, &path, report);
+                    touched.routes += 1;
+                    touched.twins += made.len();
+                    all.extend(made);
+                } else {
+                    settings::note_other_route(&path, endpoints, report);
+                }
+                all.push(route);
+            }
+            *routes = all;
+        });
+    });
+    touched
+}
+
+/// Routes that stand elsewhere have to get their twins there.
+fn note_other_sources(manager: &Map, place: &Place, report: &mut Report) {
+    let listener = &place.listener;
+    let mut note = |field: &str, what: &str| {
+        let message = format!(
+            "the routes of listener {listener:?} come from {what}, and their twins belong there: \
+             without them requests go to the endpoints, those for a required service too"
+        );
+        report.note(Severity::Warning, &place.at(field), message);
+    };
+    if manager.get("rds").is_some() {
+        note("rds", "RDS");
+    }
+    if let Some(scoped) = manager.get("scoped_routes") {
+        let list = scoped.get("scoped_route_configurations_list");
+        let scopes = list.and_then(|l| l.get("scoped_route_configurations")?.list());
+        let inline = scopes.is_some_and(|scopes| {
+            scopes.iter().all(|scope| scope.get("route_configuration").is_some())
+        });
+        if !inline {
+            note("scoped_routes", "RDS, by scope");
+        }
+    }
+    if manager.get("route_config").is_some_and(|config| config.get("vhds").is_some()) {
+        note("route_config.vhds", "VHDS");
+    }
+}
+
+fn put_in_clusters(resources: &mut Map, forward: &Forward) -> Vec<String> {
+    let before = match resources.get("clusters") {
+        Some(Node::Null) => Some(Value::Null),
+        Some(Node::List(items)) if items.is_empty() => Some(json!([])),
+        _ => None,
+    };
+    let mut names = Vec::new();
+    for mut cluster in clusters(forward, "2s") {
+        if let (Some(before), Some(fields)) = (&before, cluster.as_object_mut()) {
+            // An empty list and none at all are told apart again by this alone.
+            let metadata = json!({"filter_metadata": {FILTER: {BEFORE: before}}});
+            fields.insert("metadata".into(), metadata);
+        }
+        names.extend(cluster.get("name").and_then(Value::as_str).map(str::to_owned));
+        resources.push("clusters", Node::from(cluster));
+    }
+    names
+}
+
+fn put_in_stats_tags(root: &mut Map, report: &mut Report) {
+    let mut skip = |message: &str| {
+        report.note(Severity::Info, "stats_config.stats_tags", message);
+    };
+    match root.get_mut("stats_config") {
+        None => {
+            let tags = stats_tags().to_vec();
+            root.set("stats_config", Node::from(json!({"stats_tags": tags})));
+        }
+        Some(Node::Map(config)) if !config.is_empty() => match config.get_mut("stats_tags") {
+            None => config.set("stats_tags", Node::from(Value::from(stats_tags().to_vec()))),
+            Some(Node::List(tags)) if !tags.is_empty() => {
+                for tag in stats_tags().map(Node::from) {
+                    let name = tag.get("tag_name").cloned();
+                    if tags.iter().any(|other| other.get("tag_name") == name.as_ref()) {
+                        let name = name.as_ref().and_then(Node::text).unwrap_or_default();
+                        skip(&format!(
+                            "has a tag {name:?} already: the filter's metrics go without it as a label"
+                        ));
+                    } else {
+                        tags.push(tag);
+                    }
+                }
+            }
+            Some(_) => skip("is empty and left so: the filter's metrics go without labels"),
+        },
+        Some(_) => {
+            skip("belongs to an empty object, left so: the filter's metrics go without labels")
+        }
+    }
+}

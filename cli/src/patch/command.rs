@@ -1,0 +1,102 @@
+//! The command `patch`.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::Args;
+
+use super::{Options, Patched, Report, Severity, apply, remove};
+use crate::args::VmSwitch;
+use crate::compile::ecds::write_atomically;
+use crate::envoy::fragments::Module;
+use crate::report::{self, Exit, Format};
+use crate::{mesh, run};
+
+/// `patch`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ingress-waypoint patch envoy.yaml --config ingress-waypoint.json > ready.yaml
+  ingress-waypoint compile -f manifests/ | ingress-waypoint patch envoy.yaml --config - --out envoy.yaml
+  ingress-waypoint patch ready.yaml --remove > envoy.yaml
+
+The configuration goes to standard output (or --out), what there is to know to standard error.")]
+pub struct Arguments {
+    /// A static Envoy configuration, YAML or JSON, or - for standard input
+    #[arg(value_name = "ENVOY.yaml")]
+    pub envoy: PathBuf,
+    /// The filter's configuration, or - for standard input
+    #[arg(long, value_name = "FILE", required_unless_present = "remove")]
+    pub config: Option<PathBuf>,
+    /// Take out what an earlier patch put in
+    #[arg(long, conflicts_with = "config")]
+    pub remove: bool,
+    /// Write to this file instead of standard output, moved into place as a whole
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Where Envoy finds the module in its file system
+    #[arg(long, value_name = "PATH", default_value = "dist/ingress_waypoint.wasm")]
+    pub module: String,
+    /// The global switch of the filter's VM, where the configuration has none
+    #[arg(long, value_enum, default_value = "on", value_name = "WHERE")]
+    pub vm_switch: VmSwitch,
+}
+
+/// Patches, or takes the patch out.
+///
+/// # Errors
+/// Where a file cannot be read, or all that stands in the way in it.
+pub fn command(arguments: &Arguments, format: Format) -> anyhow::Result<Exit> {
+    let read = |path: &PathBuf| -> anyhow::Result<String> {
+        let text = String::from_utf8(run::read(path)?);
+        text.with_context(|| format!("{} is not UTF-8", path.display()))
+    };
+    if arguments.config.as_ref() == Some(&arguments.envoy) {
+        anyhow::bail!("{} cannot be both configurations", arguments.envoy.display());
+    }
+    let envoy = read(&arguments.envoy)?;
+    let Patched { text, report } = match &arguments.config {
+        Some(config) => {
+            let module =
+                Module { path: arguments.module.clone(), switch: arguments.vm_switch.into() };
+            apply(&envoy, &read(config)?, &Options { module })
+        }
+        None => remove(&envoy),
+    }
+    .with_context(|| format!("{} is left as it is", arguments.envoy.display()))?;
+    match &arguments.out {
+        Some(path) => {
+            write_atomically(path, &text)
+                .with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        None => report::text(&text)?,
+    }
+    match format {
+        Format::Text => say(&report, arguments.remove),
+        Format::Json => eprintln!("{}", serde_json::to_string_pretty(&report)?),
+    }
+    let warned = report.notes.iter().any(|note| note.severity == Severity::Warning);
+    Ok(if warned { Exit::LookAt } else { Exit::Done })
+}
+
+fn say(report: &Report, removed: bool) {
+    let verb = if removed { "taken out of" } else { "put into" };
+    for touched in &report.connection_managers {
+        let text = format!(
+            "{verb} listener {:?} ({}): {} twins for {} routes",
+            touched.listener, touched.path, touched.twins, touched.routes
+        );
+        report::message(mesh::Severity::Info, text);
+    }
+    if !report.clusters.is_empty() {
+        let text = format!("{verb} the clusters: {}", report.clusters.join(", "));
+        report::message(mesh::Severity::Info, text);
+    }
+    for note in &report.notes {
+        let severity = match note.severity {
+            Severity::Info => mesh::Severity::Info,
+            Severity::Warning => mesh::Severity::Warning,
+        };
+        report::message(severity, format_args!("{}: {}", note.path, note.message));
+    }
+}

@@ -1,0 +1,171 @@
+//! Finds what `patch` put into a configuration, and takes it out.
+
+use std::collections::BTreeSet;
+
+use ingress_waypoint::config::Forward;
+use serde_json::Value;
+
+use super::places::{connection_managers, is_extension, route_configurations, route_lists};
+use super::report::{Report, Severity, Touched};
+use super::twin::{clusters_of, is_cluster_action};
+use crate::envoy::fragments::{FILTER, FRESH_ROUTE, HEADER_MUTATION, WASM, stats_tags};
+use crate::envoy::tree::{Map, Node};
+
+/// The list of extensions that take headers out before any route is resolved.
+pub const EARLY: &str = "early_header_mutation_extensions";
+
+/// What the early header mutation is called where it is the only item of a list that stood there
+/// empty, or as `null`. (Where there was none, and where there were others, it is [`FILTER`].)
+pub const EARLY_IN_EMPTY: &str = "ingress_waypoint_in_empty_list";
+/// See [`EARLY_IN_EMPTY`].
+pub const EARLY_IN_NULL: &str = "ingress_waypoint_in_null";
+
+/// The metadata that says, in that same case, what stood for the list of clusters.
+pub const BEFORE: &str = "clusters_before";
+
+/// Whether it is the filter: loaded as a module, or discovered.
+pub fn is_filter(filter: &Node) -> bool {
+    filter.name() == Some(FILTER)
+        && (is_extension(filter, WASM) || filter.get("config_discovery").is_some())
+}
+
+/// Whether it is the filter before the filter: one that does nothing.
+fn is_fresh_route(filter: &Node) -> bool {
+    let changes = filter.get("typed_config").and_then(|config| config.get("mutations"));
+    filter.name() == Some(FRESH_ROUTE) && is_extension(filter, HEADER_MUTATION) && changes.is_none()
+}
+
+/// Takes out what is ours; nothing is, where there is no filter.
+pub fn take_out(root: &mut Node) -> Report {
+    let mut report = Report::default();
+    let mut names = BTreeSet::new();
+    connection_managers(root, &mut |_, manager| {
+        let filters = manager.get("http_filters").and_then(Node::list).unwrap_or_default();
+        for filter in filters.iter().filter(|filter| is_filter(filter)) {
+            names.extend(cluster_names(filter));
+        }
+    });
+    if names.is_empty() {
+        let message = format!("there is no filter named {FILTER}: nothing to take out");
+        report.note(Severity::Info, "static_resources.listeners", message);
+        return report;
+    }
+    connection_managers(root, &mut |place, manager| {
+        let mut touched = Touched {
+            path: place.path.clone(),
+            listener: place.listener.clone(),
+            ..Touched::default()
+        };
+        let filtered = take_out_filters(manager);
+        take_out_early_mutation(manager);
+        route_configurations(manager, place, &mut |path, config| {
+            route_lists(config, path, &mut |_, routes| {
+                let before = routes.len();
+                routes.retain(|route| !is_twin(route, &names));
+                touched.twins += before - routes.len();
+                touched.routes += routes.iter().filter(|route| is_cluster_action(route)).count();
+            });
+        });
+        if filtered || touched.twins > 0 {
+            report.connection_managers.push(touched);
+        }
+    });
+    if let Some(root) = root.map_mut() {
+        report.clusters = take_out_clusters(root, &names);
+        take_out_stats_tags(root);
+    }
+    report
+}
+
+/// The clusters that a filter's own configuration sends requests to.
+fn cluster_names(filter: &Node) -> [String; 2] {
+    let config = filter.get("typed_config");
+    let config = config.map(|config| config.get("value").unwrap_or(config));
+    let text = config
+        .and_then(|config| config.get("config")?.get("configuration")?.get("value")?.text())
+        .unwrap_or_default();
+    let config: Value = serde_json::from_str(text).unwrap_or_default();
+    match config.pointer("/forward/cluster").and_then(Value::as_str) {
+        Some(name) => [name.to_owned(), format!("{name}_h2")],
+        None => {
+            let Forward { cluster, cluster_http2, .. } = Forward::default();
+            [cluster, cluster_http2]
+        }
+    }
+}
+
+fn is_twin(route: &Node, names: &BTreeSet<String>) -> bool {
+    let clusters = route.get("route").and_then(Node::map).map(clusters_of).unwrap_or_default();
+    !clusters.is_empty() && clusters.iter().all(|cluster| names.contains(*cluster))
+}
+
+fn take_out_filters(manager: &mut Map) -> bool {
+    let filters = manager.get_mut("http_filters").and_then(Node::list_mut);
+    let Some(filters) = filters.filter(|filters| filters.iter().any(is_filter)) else {
+        return false;
+    };
+    filters.retain(|filter| !is_filter(filter) && !is_fresh_route(filter));
+    true
+}
+
+fn take_out_early_mutation(manager: &mut Map) {
+    let Some(items) = manager.get_mut(EARLY).and_then(Node::list_mut) else { return };
+    let ours = [FILTER, EARLY_IN_EMPTY, EARLY_IN_NULL];
+    let Some(at) = items.iter().position(|item| item.name().is_some_and(|n| ours.contains(&n)))
+    else {
+        return;
+    };
+    let item = items.remove(at);
+    if !items.is_empty() {
+        return;
+    }
+    match item.name() {
+        Some(EARLY_IN_EMPTY) => {}
+        Some(EARLY_IN_NULL) => manager.set(EARLY, Node::Null),
+        _ => drop(manager.remove(EARLY)),
+    }
+}
+
+fn take_out_clusters(root: &mut Map, names: &BTreeSet<String>) -> Vec<String> {
+    let Some(resources) = root.get_mut("static_resources").and_then(Node::map_mut) else {
+        return Vec::new();
+    };
+    let Some(clusters) = resources.get_mut("clusters").and_then(Node::list_mut) else {
+        return Vec::new();
+    };
+    let (mut taken, mut before) = (Vec::new(), None);
+    clusters.retain(|cluster| {
+        let original_dst = cluster.get("type").and_then(Node::text) == Some("ORIGINAL_DST");
+        match cluster.name().filter(|name| original_dst && names.contains(*name)) {
+            Some(name) => {
+                let metadata = cluster.get("metadata").and_then(|m| m.get("filter_metadata"));
+                let noted = metadata.and_then(|m| m.get(FILTER)?.get(BEFORE)).cloned();
+                before = noted.or(before.take());
+                taken.push(name.to_owned());
+                false
+            }
+            None => true,
+        }
+    });
+    if clusters.is_empty() && !taken.is_empty() {
+        match before {
+            Some(before) => resources.set("clusters", before),
+            None => drop(resources.remove("clusters")),
+        }
+    }
+    taken
+}
+
+fn take_out_stats_tags(root: &mut Map) {
+    let Some(config) = root.get_mut("stats_config").and_then(Node::map_mut) else { return };
+    let Some(tags) = config.get_mut("stats_tags").and_then(Node::list_mut) else { return };
+    let ours = stats_tags().map(Node::from);
+    let before = tags.len();
+    tags.retain(|tag| !ours.contains(tag));
+    if tags.is_empty() && before > 0 {
+        config.remove("stats_tags");
+        if config.is_empty() {
+            root.remove("stats_config");
+        }
+    }
+}

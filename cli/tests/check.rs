@@ -1,0 +1,218 @@
+//! `check` on the folders of `testdata/cli/check`: objects, the options where there are any, and the
+//! findings, side by side. `BLESS=1 cargo test` writes the findings anew, to be read as a change.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anstream::adapter::strip_str;
+use ingress_waypoint_cli::check::{self, Code, Finding, Objects, Options, Report};
+use ingress_waypoint_cli::compile::config::IpFamily;
+use ingress_waypoint_cli::input::{self, Source};
+use ingress_waypoint_cli::mesh::{Compat, Severity};
+use ingress_waypoint_cli::object::{Object, Origin, Read};
+use ingress_waypoint_cli::report::Exit;
+use serde_json::Value;
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/cli/check").join(name)
+}
+
+fn folders() -> Vec<String> {
+    let entries = fs::read_dir(folder("")).unwrap();
+    let mut names: Vec<_> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+fn objects(path: PathBuf) -> Vec<(Origin, Object)> {
+    let mut objects = Vec::new();
+    let source = Source::Path(path.clone());
+    input::read(&[source], &mut |read| match read {
+        Read::Object(origin, object) => objects.push((origin, object)),
+        other => panic!("{}: {other:?}", path.display()),
+    })
+    .unwrap();
+    objects
+}
+
+fn options(path: &Path) -> Options {
+    let mut options = Options::default();
+    let Ok(text) = fs::read_to_string(path) else { return options };
+    let given: serde_json::Map<String, Value> = serde_json::from_str(&text).unwrap();
+    for (name, value) in given {
+        let value = value.as_str().unwrap();
+        match name.as_str() {
+            "compat" => options.rules.compat = clap::ValueEnum::from_str(value, false).unwrap(),
+            "required" => options.rules.required = Some(value.parse().unwrap()),
+            "ipFamily" => {
+                let family: IpFamily = clap::ValueEnum::from_str(value, false).unwrap();
+                options.settings.ip_family = Some(family);
+            }
+            "gatewayPods" => options.pods = Some(value.parse().unwrap()),
+            other => panic!("{other}"),
+        }
+    }
+    options
+}
+
+fn run(objects: impl IntoIterator<Item = (Origin, Object)>, options: &Options) -> Vec<Finding> {
+    let mut all = Objects::default();
+    for (origin, object) in objects {
+        all.add(origin, object);
+    }
+    check::run(&all, options).unwrap()
+}
+
+fn findings(name: &str) -> Vec<Finding> {
+    let options = options(&folder(name).join("options.json"));
+    run(objects(folder(name).join("objects.yaml")), &options)
+}
+
+#[test]
+fn each_folder_has_its_findings() {
+    for name in folders() {
+        let findings = findings(&name);
+        let mut json = serde_json::to_string_pretty(&Report::from(findings)).unwrap();
+        json.push('\n');
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").to_str().unwrap().to_owned();
+        let json = json.replace(&root, "…");
+        let path = folder(&name).join("findings.json");
+        if std::env::var_os("BLESS").is_some() {
+            fs::write(&path, &json).unwrap();
+        }
+        let expected = fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(json, expected, "{name}");
+    }
+}
+
+#[test]
+fn what_is_fine_has_no_finding() {
+    assert_eq!(findings("clean"), []);
+}
+
+#[test]
+fn each_code_has_a_folder_where_it_is_found() {
+    let folders = folders();
+    for code in Code::ALL {
+        assert!(folders.contains(&code.to_string()), "{code}");
+        assert!(findings(code.as_str()).iter().any(|finding| finding.code == *code), "{code}");
+    }
+    let names: BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+    assert_eq!(names.len(), Code::ALL.len());
+}
+
+/// A folder is about one thing: what else is found there is of the same kind, or the other half of
+/// the same mistake.
+#[test]
+fn a_folder_is_about_one_code() {
+    for name in folders() {
+        let others: BTreeSet<_> =
+            findings(&name).iter().map(|f| f.code.as_str()).filter(|code| !name.starts_with(code)).collect();
+        let expected: &[&str] = match name.as_str() {
+            // Its retries have a meaning of their own.
+            "policy-twice" => &["route-retry"],
+            _ => &[],
+        };
+        assert_eq!(Vec::from_iter(others), expected, "{name}");
+    }
+}
+
+#[test]
+fn the_order_of_the_objects_does_not_matter() {
+    for name in folders() {
+        let path = folder(&name).join("objects.yaml");
+        let options = options(&folder(&name).join("options.json"));
+        let mut reversed = objects(path.clone());
+        reversed.reverse();
+        assert_eq!(run(reversed, &options), run(objects(path), &options), "{name}");
+    }
+}
+
+#[test]
+fn a_finding_says_why_and_how_to_mend_it() {
+    for name in folders() {
+        for finding in findings(&name) {
+            assert!(!finding.why.is_empty() && !finding.mend.is_empty(), "{finding:?}");
+            assert!(finding.field.is_some(), "{finding:?}");
+            assert!(!finding.says.contains("  "), "{finding:?}");
+        }
+    }
+}
+
+/// 1,000 services of a namespace whose waypoint is not there are one thing to mend.
+#[test]
+fn a_namespaces_mistake_is_one_finding() {
+    let namespace = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: shop\n  labels:\n    \
+        istio.io/ingress-use-waypoint: \"true\"\n    istio.io/use-waypoint: gone\n";
+    let mut text = namespace.to_owned();
+    for i in 0..1000 {
+        text += &format!(
+            "---\napiVersion: v1\nkind: Service\nmetadata:\n  name: s-{i}\n  namespace: shop\nspec:\n  \
+             clusterIPs: [10.1.{}.{}]\n  ports:\n    - port: 80\n    - name: https\n      port: 443\n",
+            i / 250,
+            i % 250 + 1
+        );
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("objects.yaml");
+    fs::write(&path, text).unwrap();
+    let findings = run(objects(path), &Options::default());
+    let found: Vec<_> = findings.iter().map(|f| (f.code, f.object.to_string(), f.affects.len())).collect();
+    let expected = [
+        (Code::WaypointNotFound, "Namespace shop".to_owned(), 1000),
+        (Code::PortLeftOut, "Namespace shop".to_owned(), 1000),
+    ];
+    assert_eq!(found, expected);
+    let text = Report::from(findings).text();
+    assert!(text.lines().count() < 20, "{text}");
+    assert!(text.contains("and 995 more"), "{text}");
+}
+
+#[test]
+fn the_exit_code_is_that_of_the_worst_finding() {
+    let exit = |name: &str, strict| check::exit(&findings(name), strict);
+    let cases = [
+        ("clean", Exit::Done, Exit::Done),
+        ("label-overrides-namespace", Exit::Done, Exit::Done),
+        ("session-affinity", Exit::Done, Exit::LookAt),
+        ("label-not-boolean", Exit::Failed, Exit::Failed),
+    ];
+    for (name, plain, strict) in cases {
+        assert_eq!((exit(name, false), exit(name, true)), (plain, strict), "{name}");
+    }
+}
+
+#[test]
+fn the_report_says_each_reason_once() {
+    let text = Report::from(findings("label-not-boolean")).text();
+    let text = strip_str(&text).to_string();
+    let expected = fs::read_to_string(folder("../check-report.txt")).unwrap_or_default();
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(folder("../check-report.txt"), &text).unwrap();
+    } else {
+        assert_eq!(text, expected);
+    }
+    let none = Report::from(Vec::new()).text();
+    assert_eq!(strip_str(&none).to_string(), "nothing found\n");
+}
+
+#[test]
+fn what_objects_say_cannot_steer_a_terminal() {
+    let mut finding = findings("label-not-boolean").remove(0);
+    finding.object.name = "a\u{1b}[2Jb".to_owned();
+    finding.value = Some("c\u{7}d".to_owned());
+    finding.affects = vec!["e\rf".to_owned()];
+    let text = Report::from(vec![finding]).text();
+    let text = strip_str(&text).to_string();
+    assert!(text.contains("a\\u{1b}[2Jb") && text.contains("c\\u{7}d") && text.contains("e\\rf"), "{text}");
+}
+
+#[test]
+fn severities_are_kept_apart_by_compat() {
+    let severity = |name: &str| findings(name)[0].severity;
+    assert_eq!(severity("label-overrides-namespace"), Severity::Info);
+    assert_eq!(severity("label-overrides-namespace-kgateway"), Severity::Warning);
+    assert_eq!(options(&folder("label-overrides-namespace-kgateway/options.json")).rules.compat, Compat::Kgateway);
+}

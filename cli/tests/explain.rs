@@ -1,0 +1,350 @@
+//! `explain` as a person and as a program see it, and what all commands have in common: help,
+//! errors, exit codes, colours.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
+const OBJECTS: &str = "testdata/cli/explain/objects.yaml";
+
+fn run(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_ingress-waypoint"))
+        .args(args)
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
+        .env_remove("INGRESS_USE_WAYPOINTS")
+        .output()
+        .unwrap()
+}
+
+fn text(args: &[&str]) -> String {
+    let done = run(args);
+    assert!(done.status.success(), "{args:?}: {}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).unwrap()
+}
+
+fn value(args: &[&str]) -> Value {
+    serde_json::from_str(&text(&[args, &["--format", "json"]].concat())).unwrap()
+}
+
+fn error(args: &[&str]) -> (Option<i32>, String) {
+    let done = run(args);
+    assert!(done.stdout.is_empty(), "{args:?}");
+    (done.status.code(), String::from_utf8(done.stderr).unwrap())
+}
+
+#[test]
+fn every_step_says_where_it_was_read_and_what_to_change() {
+    assert_eq!(
+        text(&["explain", "ratings", "-f", OBJECTS]),
+        r#"Service shop/ratings  ratings.shop.svc.cluster.local  (testdata/cli/explain/objects.yaml, document 4)
+  cluster "outbound|9080||ratings.shop.svc.cluster.local": direct (not-labelled)
+  global switch: taken to be on; the proxy's INGRESS_USE_WAYPOINTS decides (unset: off)
+
+  yes in-the-mesh: the mesh knows the service
+      Service shop/ratings  spec.type: -
+
+  no  ingress-use-waypoint: neither the service nor its namespace asks for the waypoint
+      Service shop/ratings  metadata.labels[istio.io/ingress-use-waypoint]: -
+      to send it to its waypoint: kubectl label -n shop service ratings istio.io/ingress-use-waypoint=true --overwrite
+
+  yes use-waypoint: names the waypoint shop/waypoint, by the namespace's label, for the service has none
+      Namespace shop  metadata.labels[istio.io/use-waypoint]: "waypoint"
+
+  yes waypoint-ready: the waypoint is ready
+      Gateway shop/waypoint  status.addresses: "waypoint.shop.svc.cluster.local"
+
+  yes allowed-routes: lets in its own namespace shop, for the field is absent: shop is let in
+      Gateway shop/waypoint  spec.listeners[0].allowedRoutes.namespaces.from: -
+
+  yes waypoint-for: absent on Gateway and GatewayClass, which means service
+      Gateway shop/waypoint  metadata.labels[istio.io/waypoint-for]: -
+
+  yes vip: the address that the mesh captures
+      Service shop/ratings  spec.clusterIP: "10.96.0.2"
+
+  yes port: port 9080 is spoken to in HTTP/1.1
+      Service shop/ratings  spec.ports[0].name: "http"
+"#
+    );
+}
+
+#[test]
+fn the_other_result_is_the_endpoints_for_a_service_at_its_waypoint() {
+    let text = text(&["explain", "shop/reviews", "-f", OBJECTS]);
+    assert!(text.contains("waypoint (labelled), to 10.96.0.1:9080 over http\n"), "{text}");
+    assert!(text.contains("waypoint (labelled), to 10.96.0.1:9090 over http2\n"), "{text}");
+    assert!(text.contains("to keep it at its endpoints: kubectl label -n shop service reviews istio.io/ingress-use-waypoint=false --overwrite"), "{text}");
+    assert!(!text.contains("to send it"), "{text}");
+}
+
+#[test]
+fn a_service_is_found_by_all_of_its_names() {
+    let subjects = [
+        "reviews",
+        "shop/reviews",
+        "reviews.shop",
+        "reviews.shop.svc",
+        "reviews.shop.svc.cluster.local",
+        "Reviews.Shop.svc.cluster.local.",
+        "reviews.shop.svc.cluster.local:9090",
+        "outbound|9090|v1|reviews.shop.svc.cluster.local",
+        "kube_shop_reviews_9090",
+        "service/shop/reviews/9090/http",
+    ];
+    for subject in subjects {
+        let found = value(&["explain", subject, "-f", OBJECTS]);
+        assert_eq!(found[0]["object"]["name"], "reviews", "{subject}");
+        assert_eq!(found.as_array().unwrap().len(), 1, "{subject}");
+        // A cluster's name holds the port.
+        let ports =
+            if subject.contains(['|', '_']) || subject.starts_with("service/") { 1 } else { 2 };
+        assert_eq!(found[0]["decisions"].as_array().unwrap().len(), ports, "{subject}");
+    }
+    let (code, error) = error(&["explain", "nobody", "-f", OBJECTS]);
+    assert_eq!(code, Some(2));
+    assert_eq!(
+        error,
+        "error: no service, host or cluster \"nobody\" among 3 services; a service is NAME or NAMESPACE/NAME\n"
+    );
+}
+
+#[test]
+fn programs_get_the_chain_too() {
+    let found = value(&["explain", "billing", "-f", OBJECTS]);
+    let decision = &found[0]["decisions"][0];
+    assert_eq!(decision["decision"], "reject");
+    assert_eq!(decision["reason"], "no-waypoint");
+    let steps = found[0]["steps"].as_array().unwrap();
+    let broken: Vec<_> = steps.iter().filter(|step| step["holds"] == false).collect();
+    assert_eq!(broken.len(), 2);
+    assert_eq!(
+        *broken[0],
+        json!({
+            "rule": "waypoint-ready",
+            "holds": false,
+            "object": {"kind": "Gateway", "namespace": "shop", "name": "gone"},
+            "field": "metadata.name",
+            "says": "no such Gateway was read; the namespace's waypoint is not tried instead",
+            "change": "istioctl waypoint apply -n shop --name gone",
+        })
+    );
+    assert_eq!(broken[1]["rule"], "vip");
+    assert_eq!(broken[1]["value"], "None");
+}
+
+#[test]
+fn a_configuration_gives_the_filters_own_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.json");
+    let path = path.to_str().unwrap();
+    text(&["compile", "-f", OBJECTS, "--ingress-use-waypoints", "true", "--out", path]);
+    let host = "reviews.shop.svc.cluster.local";
+    let cases = [
+        (format!("outbound|9080||{host}"), "waypoint", "labelled"),
+        (format!("outbound|9081||{host}"), "direct", "unknown-port"),
+        ("kube_shop_ratings_9080".to_owned(), "direct", "not-labelled"),
+        ("kube_shop_billing_80".to_owned(), "reject", "no-waypoint"),
+        (format!("{host}:9090"), "waypoint", "labelled"),
+        ("shop/reviews:9080".to_owned(), "waypoint", "labelled"),
+        ("shop/reviews".to_owned(), "direct", "unknown-port"),
+        ("shop/ratings".to_owned(), "direct", "not-labelled"),
+        ("waypoint_vip".to_owned(), "reject", "forged-destination"),
+        ("static".to_owned(), "direct", "unknown-service"),
+    ];
+    let config = std::fs::read(path).unwrap();
+    let policy = ingress_waypoint::Policy::from_json(&config, None).unwrap();
+    for (subject, decision, reason) in &cases {
+        let found = value(&["explain", "--config", path, subject]);
+        assert_eq!(
+            (&found["decision"], &found["reason"]),
+            (&json!(decision), &json!(reason)),
+            "{subject}"
+        );
+    }
+    // The same as asking the core, whatever the subject is taken for.
+    for (subject, ..) in &cases {
+        let bytes = subject.as_bytes();
+        let asked = [
+            ("cluster", ingress_waypoint::Question::Cluster(bytes)),
+            ("authority", ingress_waypoint::Question::Authority(bytes)),
+        ];
+        for (asked_as, question) in asked {
+            let found = value(&["explain", "--config", path, subject, "--as", asked_as]);
+            let (decision, reason) = policy.decide(question).outcome.label();
+            assert_eq!(
+                (&found["decision"], &found["reason"]),
+                (&json!(decision), &json!(reason)),
+                "{subject} as {asked_as}"
+            );
+        }
+    }
+    assert_eq!(
+        text(&["explain", "--config", path, "kube_shop_reviews_9090"]),
+        "cluster \"kube_shop_reviews_9090\": shop/reviews\n  waypoint (labelled), to 10.96.0.1:9090 over http2\n  global switch: on, by ingressUseWaypoints in the configuration\n"
+    );
+}
+
+#[test]
+fn a_configuration_that_the_filter_refuses_is_refused_with_all_its_problems() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.json");
+    std::fs::write(&path, r#"{"services": [{"namespace": "a", "name": "B", "vips": ["x"]}]}"#)
+        .unwrap();
+    let (code, error) = error(&["explain", "--config", path.to_str().unwrap(), "b"]);
+    assert_eq!(code, Some(2));
+    assert!(error.contains("services[0].name: \"B\" is not a Kubernetes name\nservices[0].vips[0]: \"x\" is not an IP address"), "{error}");
+}
+
+#[test]
+fn every_command_has_an_example() {
+    let help = text(&["--help"]);
+    assert!(help.contains("Exit codes:"), "{help}");
+    let commands = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let names: Vec<_> = commands
+        .lines()
+        .filter_map(|line| {
+            line.strip_prefix("  ")?.split_whitespace().next().filter(|_| !line.starts_with("   "))
+        })
+        .filter(|name| *name != "help")
+        .collect();
+    assert!(names.contains(&"compile") && names.contains(&"version"), "{names:?}");
+    for name in names {
+        let help = text(&[name, "--help"]);
+        assert!(
+            help.contains("Example") && help.contains(&format!("ingress-waypoint {name}")),
+            "{name}: {help}"
+        );
+    }
+}
+
+#[test]
+fn errors_go_to_standard_error_and_say_2() {
+    for args in [
+        &["compile"][..],
+        &["compile", "-f", "no-such-file"],
+        &["compile", "-f", OBJECTS, "-o", "nonsense"],
+        &["compile", "-f", OBJECTS, "--required", "a b"],
+        &["compile", "-f", OBJECTS, "--cluster-domain", "*.local"],
+        &["compile", "-f", OBJECTS, "--via", "cluster-header", "--via-header", "host"],
+        &["compile", "-f", OBJECTS, "-o", "wasmplugin"],
+        &["compile", "-f", OBJECTS, "-o", "wasmplugin", "--gateway", "a/b"],
+        &["compile", "-f", OBJECTS, "-o", "envoy-gateway", "--gateway", "a/b", "--image", "x"],
+        &[
+            "compile",
+            "-f",
+            OBJECTS,
+            "-o",
+            "envoy-gateway",
+            "--gateway",
+            "shop/waypoint",
+            "--image",
+            "x",
+        ],
+        &["compile", "-f", OBJECTS, "-o", "table", "--out", "x"],
+        &["explain", "--config", "no-such-file", "x"],
+        &["nonsense"],
+    ] {
+        let (code, error) = error(args);
+        assert_eq!(code, Some(2), "{args:?}");
+        assert!(error.contains("error:") && !error.contains("panicked"), "{args:?}: {error}");
+    }
+}
+
+#[test]
+fn a_broken_object_is_said_and_hides_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let good =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(OBJECTS))
+            .unwrap();
+    let broken = "apiVersion: v1\nkind: Service\nmetadata: {namespace: shop, name: broken}\nspec: {ports: [{port: eighty}]}\n";
+    std::fs::write(folder.path().join("all.yaml"), format!("{broken}---\n{good}")).unwrap();
+    let done = run(&["compile", "-f", folder.path().to_str().unwrap()]);
+    assert_eq!(done.status.code(), Some(1));
+    let config: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(config["services"].as_array().unwrap().len(), 3);
+    let error = String::from_utf8(done.stderr).unwrap();
+    assert!(
+        error.contains("all.yaml, document 1: Service shop/broken: spec.ports[0].port"),
+        "{error}"
+    );
+}
+
+#[test]
+fn colours_only_where_they_are_seen() {
+    let escape = '\u{1b}';
+    for args in
+        [&["compile", "-f", OBJECTS, "-o", "table"][..], &["explain", "reviews", "-f", OBJECTS]]
+    {
+        assert!(!text(args).contains(escape), "{args:?}");
+        let always = [args, &["--color", "always"]].concat();
+        assert!(text(&always).contains(escape), "{args:?}");
+    }
+}
+
+#[test]
+fn a_reader_that_has_enough_is_no_error() {
+    let command = format!("{} schema | head -c 1", env!("CARGO_BIN_EXE_ingress-waypoint"));
+    let done = Command::new("sh").args(["-c", &command]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&done.stderr), "");
+}
+
+#[test]
+fn the_small_commands() {
+    assert_eq!(text(&["version"]), concat!("ingress-waypoint ", env!("CARGO_PKG_VERSION"), "\n"));
+    assert_eq!(value(&["version"]), json!({"version": env!("CARGO_PKG_VERSION")}));
+    assert!(text(&["rbac", "-n", "ops"]).contains("namespace: ops"));
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        assert!(text(&["completions", shell]).contains("ingress-waypoint"), "{shell}");
+    }
+    let schema: Value = serde_json::from_str(&text(&["schema"])).unwrap();
+    assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+}
+
+#[test]
+fn the_objects_for_gateways_come_out_of_the_same_configuration() {
+    let config: Value = serde_json::from_str(&text(&["compile", "-f", OBJECTS])).unwrap();
+    let istio = text(&[
+        "compile",
+        "-f",
+        OBJECTS,
+        "-o",
+        "wasmplugin",
+        "--gateway",
+        "ingress/public",
+        "--image",
+        "registry.example/filter:1",
+    ]);
+    let plugin: Value = serde_saphyr::from_str(&istio).unwrap();
+    assert_eq!(plugin["spec"]["pluginConfig"], config);
+    let filter = text(&[
+        "compile",
+        "-f",
+        OBJECTS,
+        "-o",
+        "envoy-filter",
+        "--selector",
+        "app=gateway",
+        "-n",
+        "ingress",
+    ]);
+    assert!(filter.contains("kind: EnvoyFilter") && filter.contains("app: gateway"), "{filter}");
+    let args = [
+        "compile",
+        "-f",
+        OBJECTS,
+        "-o",
+        "envoy-gateway",
+        "--gateway",
+        "ingress/public",
+        "--listener",
+        "http",
+        "--image",
+        "x",
+    ];
+    assert!(text(&args).contains("ingress/public/http"));
+    assert!(
+        text(&["compile", "-f", OBJECTS, "-o", "ecds", "--module", "/x.wasm"]).contains("/x.wasm")
+    );
+}

@@ -1,0 +1,229 @@
+//! The objects for Istio and Envoy Gateway, and the resource for ECDS: golden files in
+//! `testdata/cli/outputs`, the real CRD schemas, and the hand-written examples of `envoy/`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+#[path = "golden/crds.rs"]
+mod crds;
+mod golden;
+
+use std::path::Path;
+
+use crds::{errors, schema, schemas};
+use golden::{golden, text};
+use ingress_waypoint_cli::compile::target::{Gateway, Labels, Options, Sha256, Target};
+use ingress_waypoint_cli::compile::{ecds, envoy_gateway, istio};
+use ingress_waypoint_cli::envoy::fragments::{Module, Switch};
+use serde_json::{Value, json};
+
+const IMAGE: &str = "registry.example.com/ingress-waypoint:0.1.0";
+
+fn config() -> Value {
+    serde_json::from_str(&text("testdata/cli/outputs/config.json")).unwrap()
+}
+
+fn gateway(text: &str) -> Gateway {
+    text.parse().unwrap()
+}
+
+fn options(switch: Switch) -> Options {
+    Options { image: IMAGE.to_owned(), sha256: None, switch }
+}
+
+fn selector() -> Target {
+    let labels: Labels = "istio=ingressgateway,app.kubernetes.io/name=gw".parse().unwrap();
+    Target::Selector { namespace: "istio-system".to_owned(), labels }
+}
+
+fn documents(text: &str) -> Vec<Value> {
+    text.split("\n---\n").map(|document| serde_saphyr::from_str(document).unwrap()).collect()
+}
+
+/// Every object there is, under the name of its golden file.
+fn outputs() -> Vec<(&'static str, String)> {
+    let config = config();
+    let on = options(Switch::On);
+    let istio = Target::Gateway(gateway("istio-ingress/ingress"));
+    let pinned = Options {
+        image: "https://example.com/plugin.wasm".to_owned(),
+        sha256: Some(format!("sha256:{}", "0A".repeat(32)).parse().unwrap()),
+        switch: Switch::Environment,
+    };
+    let eg = gateway("envoy-gateway/ingress");
+    let listeners = ["http", "https"].map(str::to_owned);
+    vec![
+        ("wasmplugin.yaml", istio::wasm_plugin(&config, &istio, &on).unwrap()),
+        ("wasmplugin-selector.yaml", istio::wasm_plugin(&config, &selector(), &pinned).unwrap()),
+        ("envoyfilter.yaml", istio::envoy_filter(&config, &istio).unwrap()),
+        ("envoyfilter-selector.yaml", istio::envoy_filter(&config, &selector()).unwrap()),
+        ("envoy-gateway.yaml", envoy_gateway::policies(&config, &eg, &listeners, &on).unwrap()),
+        (
+            "envoy-gateway-pinned.yaml",
+            envoy_gateway::policies(&config, &eg, &listeners[..1], &pinned).unwrap(),
+        ),
+    ]
+}
+
+#[test]
+fn outputs_are_as_expected_and_always_the_same() {
+    let folder = Path::new("testdata/cli/outputs");
+    for ((file, output), (_, again)) in outputs().into_iter().zip(outputs()) {
+        golden(&folder.join(file), &output);
+        assert_eq!(output, again);
+    }
+    golden(
+        &folder.join("ecds.yaml"),
+        &ecds::resource(&text("testdata/cli/outputs/config.json"), &Module::default()),
+    );
+}
+
+#[test]
+fn objects_validate_against_the_real_schemas() {
+    let Some(crds) = schemas() else { return };
+    let mut kinds = std::collections::BTreeSet::new();
+    for (file, output) in outputs() {
+        for mut object in documents(&output) {
+            let schema = schema(&crds, &object);
+            assert_eq!(errors(&schema, &object), Vec::<String>::new(), "{file}");
+            kinds.insert(object["kind"].as_str().unwrap().to_owned());
+            // And the schemas are as strict as they are meant to be.
+            object["spec"]["noSuchField"] = json!(1);
+            assert_eq!(errors(&schema, &object).len(), 1, "{file}");
+        }
+    }
+    assert_eq!(kinds.len(), 5);
+    let mut object = documents(&outputs()[0].1).remove(0);
+    object["spec"]["failStrategy"] = json!("FAIL_CLOSED");
+    let message = errors(&schema(&crds, &object), &object).join("\n");
+    assert!(message.contains("/spec/failStrategy"), "{message}");
+}
+
+/// But for the services and comments, what is generated is what was written by hand.
+#[test]
+fn the_examples_are_what_is_generated() {
+    let [plugin, _, filter, _, eg, _] = outputs().try_into().unwrap();
+    let example = |path: &str| documents(&text(Path::new("envoy").join(path))).remove(0);
+
+    let mut expected = example("istio/wasmplugin.yaml");
+    expected["spec"]["pluginConfig"] = config();
+    assert_eq!(documents(&plugin.1)[0], expected);
+    assert_eq!(documents(&filter.1)[0], example("istio/envoyfilter.yaml"));
+
+    let eg = documents(&eg.1);
+    let mut expected = example("envoy-gateway/extension-policy.yaml");
+    expected["spec"]["wasm"][0]["config"] = eg[1]["spec"]["wasm"][0]["config"].clone();
+    assert_eq!(eg[1], expected);
+    let mut config = config();
+    config["ingressUseWaypoints"] = json!(true);
+    assert_eq!(eg[1]["spec"]["wasm"][0]["config"], config);
+
+    // By hand the first virtual host alone is patched.
+    let mut patches = eg[0].clone();
+    let list = patches["spec"]["jsonPatches"].as_array_mut().unwrap();
+    list.truncate(4);
+    for patch in &mut list[2..] {
+        patch["operation"].as_object_mut().unwrap().remove("jsonPath").unwrap();
+        patch["operation"]["path"] = json!("/virtual_hosts/0/routes/0");
+    }
+    assert_eq!(patches, example("envoy-gateway/patch-policy.yaml"));
+
+    assert_eq!(eg[2], example("envoy-gateway/proxy.yaml"));
+
+    let mut resource = documents(&ecds::resource(&config_of_ecds(), &Module::default())).remove(0);
+    let mut expected = example("ecds/ingress_waypoint.yaml");
+    for file in [&mut resource, &mut expected] {
+        file["version_info"] = json!("");
+        let text = &mut file["resources"][0]["typed_config"]["config"]["configuration"]["value"];
+        *text = serde_json::from_str(text.as_str().unwrap()).unwrap();
+    }
+    assert_eq!(resource, expected);
+}
+
+fn config_of_ecds() -> String {
+    let file = documents(&text("envoy/ecds/ingress_waypoint.yaml")).remove(0);
+    let text = &file["resources"][0]["typed_config"]["config"]["configuration"]["value"];
+    text.as_str().unwrap().to_owned()
+}
+
+#[test]
+fn what_cannot_be_generated_is_refused() {
+    let target = Target::Gateway(gateway("a/b"));
+    for via in ["original-dst-header", "cluster-header"] {
+        let config = json!({"forward": {"via": via}});
+        let refusal = istio::envoy_filter(&config, &target).unwrap_err().to_string();
+        assert!(refusal.starts_with(&format!("forward.via: {via:?} takes changes")), "{refusal}");
+        assert!(istio::wasm_plugin(&config, &target, &options(Switch::On)).is_err());
+        assert!(
+            envoy_gateway::policies(&config, &gateway("a/b"), &[], &options(Switch::On)).is_err()
+        );
+    }
+    let refusal = istio::envoy_filter(&json!({"services": 1}), &target).unwrap_err().to_string();
+    assert!(refusal.starts_with("services: 1 is not a list"), "{refusal}");
+    for text in ["", "a", "/", "a/", "a/b/c", "A/b", "a/b_"] {
+        assert!(text.parse::<Gateway>().is_err(), "{text}");
+    }
+    for text in ["", "a", "=b", "a=b,", "a=b c", "a b=c"] {
+        assert!(text.parse::<Labels>().is_err(), "{text}");
+    }
+    assert!("0a".parse::<Sha256>().is_err());
+}
+
+#[test]
+fn the_switch_is_given_once() {
+    let mut config = config();
+    config["ingressUseWaypoints"] = json!(false);
+    let target = Target::Gateway(gateway("a/b"));
+    let plugin = istio::wasm_plugin(&config, &target, &options(Switch::On)).unwrap();
+    assert!(!plugin.contains("vmConfig"));
+    let eg = envoy_gateway::policies(&config, &gateway("a/b"), &[], &options(Switch::On)).unwrap();
+    assert_eq!(documents(&eg)[1]["spec"]["wasm"][0]["config"], config);
+    assert!(
+        !ecds::resource(&config.to_string(), &Module::default()).contains("INGRESS_USE_WAYPOINTS")
+    );
+
+    config["ingressUseWaypoints"] = Value::Null;
+    let eg = envoy_gateway::policies(&config, &gateway("a/b"), &[], &options(Switch::Off)).unwrap();
+    assert!(eg.contains("      ingressUseWaypoints: false\n"), "{eg}");
+    assert!(!eg.contains("null"), "{eg}");
+}
+
+#[test]
+fn a_file_is_moved_into_place_as_a_whole() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ecds.yaml");
+    let stat = || std::fs::metadata(&path).unwrap();
+
+    assert!(ecds::write_atomically(&path, "a").unwrap());
+    assert_eq!(stat().permissions().mode() & 0o777, 0o644);
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
+    let first = stat().ino();
+    // The same again is no reason for Envoy to load anything.
+    assert!(!ecds::write_atomically(&path, "a").unwrap());
+    assert_eq!(stat().ino(), first);
+
+    assert!(ecds::write_atomically(&path, "b").unwrap());
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "b");
+    assert_ne!(stat().ino(), first);
+    assert_eq!(stat().permissions().mode() & 0o777, 0o640);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    assert!(ecds::write_atomically(&folder.path().join("no/such"), "a").is_err());
+}
+
+#[test]
+fn the_version_is_that_of_the_content() {
+    let version = |config: &Value, module: &Module| {
+        documents(&ecds::resource(&config.to_string(), module))[0]["version_info"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    let module = Module::default();
+    let first = version(&config(), &module);
+    assert_eq!(version(&config(), &module), first);
+    assert_eq!(first.len(), 16);
+    let mut other = config();
+    other["services"][0]["required"] = json!(true);
+    assert_ne!(version(&other, &module), first);
+    let elsewhere = Module { path: "/elsewhere.wasm".to_owned(), ..Module::default() };
+    assert_ne!(version(&config(), &elsewhere), first);
+}

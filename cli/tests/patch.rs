@@ -1,0 +1,214 @@
+//! `patch` on configurations that people write: golden files in `testdata/cli/patch`, the way back,
+//! and what is refused. `UPDATE_GOLDEN=1` writes the golden files anew.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod golden;
+
+use std::path::Path;
+
+use golden::{golden, text, workspace};
+use ingress_waypoint_cli::patch::{self, Options, Patched, Report};
+use serde_json::{Value, json};
+
+const CASES: [(&str, &str); 3] =
+    [("settings", "envoy.yaml"), ("json", "envoy.json"), ("header", "envoy.yaml")];
+
+fn case(name: &str, file: &str) -> (String, String) {
+    let folder = Path::new("testdata/cli/patch").join(name);
+    (text(folder.join(file)), text(folder.join("config.json")))
+}
+
+fn apply(envoy: &str, config: &str) -> Patched {
+    patch::apply(envoy, config, &Options::default()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn refused(envoy: &str, config: &str) -> String {
+    patch::apply(envoy, config, &Options::default()).unwrap_err().to_string()
+}
+
+fn value(text: &str) -> Value {
+    serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+fn notes(report: &Report) -> String {
+    let line =
+        |note: &patch::Note| format!("{:?} {}: {}\n", note.severity, note.path, note.message);
+    report.notes.iter().map(line).collect()
+}
+
+/// There and back, and there twice.
+fn round_trip(envoy: &str, config: &str) {
+    let original = value(envoy);
+    let patched = apply(envoy, config);
+    assert_ne!(value(&patched.text), original);
+    let again = apply(&patched.text, config);
+    assert_eq!(again, patched, "patched twice is patched once");
+    let removed = patch::remove(&patched.text).unwrap();
+    assert_eq!(value(&removed.text), original);
+    assert_eq!(removed.report.clusters, patched.report.clusters);
+    assert_eq!(apply(&removed.text, config).text, patched.text);
+    // Of what holds nothing of ours nothing is taken.
+    let untouched = patch::remove(&removed.text).unwrap();
+    assert_eq!(untouched.text, removed.text);
+    assert!(untouched.report.connection_managers.is_empty());
+}
+
+#[test]
+fn configurations_are_patched_as_expected_and_back_again() {
+    for (name, file) in CASES {
+        let (envoy, config) = case(name, file);
+        let patched = apply(&envoy, &config);
+        let folder = Path::new("testdata/cli/patch").join(name);
+        golden(&folder.join(file.replace("envoy", "expected")), &patched.text);
+        golden(&folder.join("notes.txt"), &notes(&patched.report));
+        round_trip(&envoy, &config);
+    }
+}
+
+/// The hand-written examples are what `patch` makes of themselves without us.
+#[test]
+fn the_examples_come_out_of_patch() {
+    for (file, early) in [("filter-state.yaml", None), ("original-dst-header.yaml", Some(()))] {
+        let example = text(Path::new("envoy").join(file));
+        let mut expected = value(&example);
+        let manager = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
+        let plugin = format!("{manager}/http_filters/1/typed_config/config/configuration/value");
+        let config = expected.pointer(&plugin).unwrap().as_str().unwrap().to_owned();
+        let plain = patch::remove(&example).unwrap().text;
+        for ours in ["name: ingress_waypoint", "fresh_route", "waypoint_vip", "wasmcustom"] {
+            assert!(!plain.contains(ours), "{file}: {ours}");
+        }
+        let mut plain = value(&plain);
+        if early.is_some() {
+            // Which has Envoy's name there, not ours.
+            let manager = plain.pointer_mut(manager).unwrap().as_object_mut().unwrap();
+            manager.remove("early_header_mutation_extensions").unwrap();
+        }
+        let mut patched = value(&apply(&plain.to_string(), &config).text);
+        for root in [&mut expected, &mut patched] {
+            // Equal but for the order of clusters, the spelling of the plugin's JSON, and a name.
+            let text = root.pointer_mut(&plugin).unwrap();
+            *text = serde_json::from_str(text.as_str().unwrap()).unwrap();
+            let clusters = root.pointer_mut("/static_resources/clusters").unwrap();
+            clusters.as_array_mut().unwrap().sort_by_key(|cluster| cluster["name"].to_string());
+            let extension = format!("{manager}/early_header_mutation_extensions/0/name");
+            let name = root.pointer_mut(&extension).map(|name| *name = json!("early"));
+            assert_eq!(name, early);
+        }
+        assert_eq!(patched, expected, "{file}");
+    }
+}
+
+#[test]
+fn every_file_of_envoy_comes_back() {
+    let (_, config) = case("settings", "envoy.yaml");
+    let mut files = 0;
+    for entry in std::fs::read_dir(workspace().join("envoy")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            round_trip(&patch::remove(&text(&path)).unwrap().text, &config);
+            files += 1;
+        }
+    }
+    assert_eq!(files, 5);
+}
+
+/// An empty list, `null` and nothing at all are told apart again.
+#[test]
+fn empty_lists_come_back_as_they_were() {
+    let (envoy, config) = case("header", "envoy.yaml");
+    let clusters = ["  clusters: []\n", "  clusters:\n", "", "  clusters: [{name: a}]\n"];
+    let field = "          early_header_mutation_extensions: []\n";
+    let early = [field, "          early_header_mutation_extensions: ~\n", ""];
+    let stats = [
+        "",
+        "stats_config: {}\n",
+        "stats_config: {stats_tags: []}\n",
+        "stats_config:\n",
+        "stats_config: {use_all_default_tags: true}\n",
+        "stats_config: {use_all_default_tags: true, stats_tags: []}\n",
+    ];
+    for clusters in clusters {
+        for early in early {
+            for stats in stats {
+                let envoy = envoy.replace("  clusters: []\n", clusters).replace(field, early);
+                round_trip(&format!("{envoy}{stats}"), &config);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_newer_configuration_replaces_an_older_one() {
+    let (envoy, _) = case("settings", "envoy.yaml");
+    let (_, header) = case("header", "envoy.yaml");
+    let (_, other_cluster) = case("json", "envoy.json");
+    let old = apply(&envoy, &other_cluster).text;
+    assert!(old.contains("to_vip"));
+    let new = apply(&old, &header);
+    assert_eq!(new.text, apply(&envoy, &header).text);
+    assert!(!new.text.contains("to_vip"));
+}
+
+#[test]
+fn a_filter_that_refuses_what_it_does_not_know_is_warned_about() {
+    let (envoy, config) = case("settings", "envoy.yaml");
+    let strict = config.replacen('{', "{\"unknownService\": \"reject\",", 1);
+    let report = apply(&envoy, &strict).report;
+    let warned = report.notes.iter().filter(|note| note.message.contains("redirects or answers"));
+    assert_eq!(warned.count(), 4); // two routes in two filter chains
+}
+
+#[test]
+fn names_that_are_taken_are_refused() {
+    let (envoy, config) = case("settings", "envoy.yaml");
+    let taken = envoy.replace("- name: mine\n", "- name: waypoint_vip_h2\n");
+    assert_eq!(
+        refused(&taken, &config),
+        "static_resources.clusters[0].name: \"waypoint_vip_h2\" is taken by a cluster that this \
+         command did not put in: choose another forward.cluster"
+    );
+    for name in ["ingress_waypoint", "fresh_route"] {
+        let refused =
+            refused(&envoy.replace("- name: lua\n", &format!("- name: {name}\n")), &config);
+        let place = "static_resources.listeners[0].filter_chains[0].filters[0].typed_config";
+        let expected = format!("{place}.http_filters[0].name: {name:?} is taken by another filter");
+        assert!(refused.starts_with(&expected), "{refused}");
+        // The default filter chain has the same.
+        assert_eq!(refused.lines().count(), 2, "{refused}");
+    }
+}
+
+#[test]
+fn what_cannot_be_patched_is_refused() {
+    let (envoy, config) = case("settings", "envoy.yaml");
+    let via = json!({"forward": {"via": "cluster-header"}, "services": []}).to_string();
+    let problem = refused(&envoy, &via);
+    assert!(problem.starts_with("forward.via: \"cluster-header\" has routes follow"), "{problem}");
+    let problem = refused(&envoy, "{\"services\": [{\"name\": \"a\"}]}");
+    assert!(problem.starts_with("services[0].namespace: "), "{problem}");
+    let problem = refused("static_resources: {listeners: []}", &config);
+    assert!(problem.contains("no HTTP connection manager"), "{problem}");
+    for (envoy, expected) in [
+        ("a: 1\na: 2", "is not YAML: line 2: the key \"a\" is given twice"),
+        ("a: !!binary aGk=", "is not YAML: line 1: the tag"),
+        ("a: 1\n---\na: 2", "a second document begins"),
+        ("- a", "is not an object"),
+        ("a: [", "is not YAML: line"),
+        ("{\"a\": 1, \"a\": 2}", "is not JSON: the key \"a\" is given twice"),
+        ("", "is empty"),
+        ("a: &a [*a]", "within its own anchor"),
+    ] {
+        let problem = refused(envoy, &config);
+        assert!(problem.contains(expected), "{envoy:?}: {problem}");
+    }
+    let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for i in 1..12 {
+        bomb += &format!("a{i}: &a{i} [{}]\n", vec![format!("*a{}", i - 1); 10].join(", "));
+    }
+    assert!(refused(&bomb, &config).contains("values once anchors are expanded"));
+    assert!(refused(&"[".repeat(100_000), &config).contains("is not YAML: line 1"));
+    assert!(
+        refused(&format!("a: {}{}", "[".repeat(250), "]".repeat(250)), &config).contains("deep")
+    );
+}

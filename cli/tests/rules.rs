@@ -1,0 +1,79 @@
+//! The rules, a folder of `testdata/cli/rules` each: objects in, through the built command, and out
+//! come the configuration, the table and what was noticed. The objects' order makes no difference.
+//!
+//! `UPDATE=1 cargo test -p ingress-waypoint-cli --test rules` writes the expected files anew.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+fn folders() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/cli/rules");
+    let mut folders: Vec<_> = fs::read_dir(root).unwrap().map(|e| e.unwrap().path()).collect();
+    folders.sort();
+    assert!(!folders.is_empty());
+    folders
+}
+
+/// Standard output and error of `compile` for objects on standard input.
+fn compile(folder: &Path, objects: &str, output: &str) -> (String, String) {
+    let args = fs::read_to_string(folder.join("args")).unwrap_or_default();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_ingress-waypoint"))
+        .args(["compile", "-f", "-", "-o", output])
+        .args(args.lines())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(objects.as_bytes()).unwrap();
+    let done = child.wait_with_output().unwrap();
+    let (out, err) =
+        (String::from_utf8(done.stdout).unwrap(), String::from_utf8(done.stderr).unwrap());
+    let says_error = err.lines().any(|line| line.starts_with("error: "));
+    assert_eq!(done.status.code(), Some(i32::from(says_error)), "{}: {err}", folder.display());
+    (out, err)
+}
+
+#[test]
+fn every_rule_gives_what_its_folder_says() {
+    let update = std::env::var_os("UPDATE").is_some();
+    let mut failures = Vec::new();
+    for folder in folders() {
+        let objects = fs::read_to_string(folder.join("objects.yaml")).unwrap();
+        let (config, _) = compile(&folder, &objects, "config");
+        let (table, notes) = compile(&folder, &objects, "table");
+        for (name, found) in [("config.json", config), ("table.txt", table), ("notes.txt", notes)] {
+            let path = folder.join(name);
+            let expected = fs::read_to_string(&path).unwrap_or_default();
+            if update {
+                match found.as_str() {
+                    "" => drop(fs::remove_file(&path)),
+                    found => fs::write(&path, found).unwrap(),
+                }
+            } else if found != expected {
+                failures.push(format!(
+                    "{}\n--- expected\n{expected}--- found\n{found}",
+                    path.display()
+                ));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn the_order_of_the_objects_changes_no_byte() {
+    for folder in folders() {
+        let objects = fs::read_to_string(folder.join("objects.yaml")).unwrap();
+        let mut documents: Vec<_> = objects.split("---\n").collect();
+        for output in ["config", "table"] {
+            let (expected, _) = compile(&folder, &objects, output);
+            documents.reverse();
+            let (found, _) = compile(&folder, &documents.join("---\n"), output);
+            assert_eq!(found, expected, "{}", folder.display());
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The schema against the configurations that the filter's core takes and refuses.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::fs;
+use std::path::Path;
+
+use ingress_waypoint_cli::schema::schema;
+use serde_json::{Value, json};
+
+/// What no schema of one document can say, so that only the core refuses it.
+const BEYOND: &[&str] = &[
+    // Names, hosts, ports and clusters that are claimed twice or another's.
+    "clusters-of-others",
+    "duplicates",
+    "services-twice",
+    // What stands beside the document.
+    "environment",
+    "environment-empty",
+    "trailing",
+    "syntax",
+    "empty",
+    // Header names with a meaning of their own.
+    "forward-header-taken",
+];
+
+fn configurations(folder: &str) -> Vec<(String, Option<Value>)> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata").join(folder);
+    let mut found: Vec<_> = fs::read_dir(path)
+        .unwrap()
+        .map(|entry| {
+            let path = entry.unwrap().path();
+            let file: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+            // Where the text matters it stands there as such.
+            let text = file["text"].as_str();
+            let config = text.and_then(|text| serde_json::from_str(text).ok());
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            (name, config.or_else(|| file.get("config").cloned()))
+        })
+        .collect();
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    assert!(!found.is_empty());
+    found
+}
+
+#[test]
+fn it_takes_what_the_filter_takes() {
+    let validator = jsonschema::validator_for(&schema()).unwrap();
+    for (name, config) in configurations("cases") {
+        let config = config.unwrap();
+        let errors: Vec<_> = validator.iter_errors(&config).map(|e| e.to_string()).collect();
+        assert!(errors.is_empty(), "{name}: {errors:?}");
+    }
+    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/cli/rules");
+    for folder in fs::read_dir(rules).unwrap() {
+        let path = folder.unwrap().path().join("config.json");
+        let config: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        assert!(validator.is_valid(&config), "{}", path.display());
+    }
+}
+
+#[test]
+fn it_refuses_what_the_filter_refuses() {
+    let validator = jsonschema::validator_for(&schema()).unwrap();
+    for (name, config) in configurations("invalid") {
+        let refused = config.is_some_and(|config| !validator.is_valid(&config));
+        assert_eq!(refused, !BEYOND.contains(&name.as_str()), "{name}");
+    }
+}
+
+/// Each of these alone is wrong, in a configuration that is otherwise right.
+#[test]
+fn every_constraint_holds_by_itself() {
+    let validator = jsonschema::validator_for(&schema()).unwrap();
+    let refuses = |config: &Value, refused: bool| {
+        assert_eq!(!validator.is_valid(config), refused, "schema: {config}");
+        let text = config.to_string();
+        let core = ingress_waypoint::Policy::from_json(text.as_bytes(), None);
+        assert_eq!(core.is_err(), refused, "core: {config}");
+    };
+    let service = |field: &str, value: Value| {
+        let mut service =
+            json!({"namespace": "default", "name": "reviews", "ports": [{"number": 80}]});
+        service[field] = value;
+        json!({"services": [service]})
+    };
+    let cases = [
+        (service("name", json!("Reviews")), true),
+        (service("name", json!("a.b-c.d")), false),
+        (service("namespace", Value::Null), true),
+        (service("kind", json!("Gateway")), true),
+        (service("kind", json!("Service")), false),
+        (service("kind", Value::Null), false),
+        (service("kind", json!("ServiceEntry")), true),
+        (service("hosts", json!(["*.example.com", "Example.COM.", "2001:db8::1"])), false),
+        (service("hosts", json!(["*"])), true),
+        (service("hosts", json!(["a b"])), true),
+        (service("hosts", json!([])), false),
+        (service("vips", json!(["10.0.0.1", "10.0.0.1/32", "2001:db8::1/128"])), false),
+        (service("vips", json!(["10.0.0.300"])), true),
+        (service("vips", json!(["10.0.0.0/16"])), true),
+        (service("vips", json!(["2001:db8::/64"])), true),
+        (service("vips", json!(["example.com"])), true),
+        (service("ports", json!([{"number": 0}])), true),
+        (service("ports", json!([{"number": 65536}])), true),
+        (service("ports", json!([{"number": "80"}])), true),
+        (service("ports", json!([{"number": 80, "protocol": "tcp"}])), true),
+        (service("ports", json!([{"number": 80, "targetPort": 80}])), true),
+        (service("ports", json!([{}])), true),
+        (service("ports", Value::Null), false),
+        (service("waypoint", json!("waypoint")), true),
+        (service("waypoint", json!("default/waypoint")), false),
+        (service("required", json!(true)), true),
+        (service("required", json!(false)), false),
+        (service("clusters", json!(["a", {"name": "b", "port": 80}])), false),
+        (service("clusters", json!([""])), true),
+        (service("clusters", json!([{"port": 80}])), true),
+        (service("clusters", json!([{"name": "b", "weight": 80}])), true),
+        (service("waypiont", json!("a/b")), true),
+        (json!({}), false),
+        (json!([]), true),
+        (json!({"unknown": 1}), true),
+        (json!({"ingressUseWaypoints": "true"}), true),
+        (json!({"ingressUseWaypoints": null}), false),
+        (json!({"ipFamily": "v6-only"}), false),
+        (json!({"ipFamily": "v6"}), true),
+        (json!({"unknownService": "drop"}), true),
+        (json!({"annotate": 1}), true),
+        (json!({"clusterDomain": "*.local"}), true),
+        (json!({"clusterDomain": "mesh.example"}), false),
+        (json!({"forward": {"via": "cluster-header", "header": "x-to"}}), false),
+        (json!({"forward": {"via": "original-dst-header"}}), false),
+        (json!({"forward": {"via": "filter-state", "header": "x-to"}}), true),
+        (json!({"forward": {"header": "x-to"}}), true),
+        (json!({"forward": {"via": "cluster-header", "header": "x to"}}), true),
+        (json!({"forward": {"cluster": ""}}), true),
+        (json!({"forward": {"clutser": "a"}}), true),
+        (json!({"services": {}}), true),
+        (json!({"services": null}), false),
+    ];
+    for (config, refused) in &cases {
+        refuses(config, *refused);
+    }
+}
