@@ -105,14 +105,17 @@ pub fn run(old: &Side, new: &Side) -> Diff {
             let before = old.decide(id, port);
             let after = new.decide(id, port);
             let whole = (old.verdict(&before), new.verdict(&after));
-            push(&mut diff, Change {
-                service: id.clone(),
-                port,
-                cluster: None,
-                why: why::service(old, new, &before, &after, port),
-                old: whole.0.clone(),
-                new: whole.1.clone(),
-            });
+            push(
+                &mut diff,
+                Change {
+                    service: id.clone(),
+                    port,
+                    cluster: None,
+                    why: why::service(old, new, &before, &after, port),
+                    old: whole.0.clone(),
+                    new: whole.1.clone(),
+                },
+            );
             for name in names(old, new, id, port) {
                 if !asked.insert(name.clone()) {
                     continue;
@@ -122,14 +125,17 @@ pub fn run(old: &Side, new: &Side) -> Diff {
                 let after = new.policy().decide(question);
                 let verdicts = (old.verdict(&before), new.verdict(&after));
                 if verdicts != whole {
-                    push(&mut diff, Change {
-                        service: id.clone(),
-                        port,
-                        cluster: Some(name),
-                        why: why::name(old, new, &before, &after, port),
-                        old: verdicts.0,
-                        new: verdicts.1,
-                    });
+                    push(
+                        &mut diff,
+                        Change {
+                            service: id.clone(),
+                            port,
+                            cluster: Some(name),
+                            why: why::name(old, new, &before, &after, port),
+                            old: verdicts.0,
+                            new: verdicts.1,
+                        },
+                    );
                 }
             }
         }
@@ -148,7 +154,9 @@ fn push(diff: &mut Diff, change: Change) {
 /// The ports of either; a service without any is asked for without one.
 fn ports(old: &Side, new: &Side, id: &Id) -> Vec<Option<u16>> {
     let of = |side: &Side| -> Vec<u16> {
-        side.service(id).map(|s| s.ports.iter().map(|port| port.number).collect()).unwrap_or_default()
+        side.service(id)
+            .map(|s| s.ports.iter().map(|port| port.number).collect())
+            .unwrap_or_default()
     };
     let ports: BTreeSet<_> = of(old).into_iter().chain(of(new)).collect();
     if ports.is_empty() { vec![None] } else { ports.into_iter().map(Some).collect() }
@@ -185,7 +193,8 @@ impl Side {
 impl Verdict {
     /// Whether a request goes the same way; why it does is another matter.
     pub fn same_path(&self, other: &Self) -> bool {
-        let way = |verdict: &Self| (verdict.decision, verdict.destination.clone(), verdict.protocol);
+        let way =
+            |verdict: &Self| (verdict.decision, verdict.destination.clone(), verdict.protocol);
         let same_endpoints = match (&self.endpoints, &other.endpoints) {
             (Some(one), Some(other)) => one == other,
             _ => true,

@@ -21,7 +21,8 @@ fn folder(name: &str) -> PathBuf {
 
 fn folders() -> Vec<String> {
     let entries = fs::read_dir(folder("")).unwrap();
-    let mut names: Vec<_> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> =
+        entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }
@@ -108,8 +109,11 @@ fn each_code_has_a_folder_where_it_is_found() {
 #[test]
 fn a_folder_is_about_one_code() {
     for name in folders() {
-        let others: BTreeSet<_> =
-            findings(&name).iter().map(|f| f.code.as_str()).filter(|code| !name.starts_with(code)).collect();
+        let others: BTreeSet<_> = findings(&name)
+            .iter()
+            .map(|f| f.code.as_str())
+            .filter(|code| !name.starts_with(code))
+            .collect();
         let expected: &[&str] = match name.as_str() {
             // Its retries have a meaning of their own.
             "policy-twice" => &["route-retry"],
@@ -159,7 +163,8 @@ fn a_namespaces_mistake_is_one_finding() {
     let path = folder.path().join("objects.yaml");
     fs::write(&path, text).unwrap();
     let findings = run(objects(path), &Options::default());
-    let found: Vec<_> = findings.iter().map(|f| (f.code, f.object.to_string(), f.affects.len())).collect();
+    let found: Vec<_> =
+        findings.iter().map(|f| (f.code, f.object.to_string(), f.affects.len())).collect();
     let expected = [
         (Code::WaypointNotFound, "Namespace shop".to_owned(), 1000),
         (Code::PortLeftOut, "Namespace shop".to_owned(), 1000),
@@ -206,7 +211,10 @@ fn what_objects_say_cannot_steer_a_terminal() {
     finding.affects = vec!["e\rf".to_owned()];
     let text = Report::from(vec![finding]).text();
     let text = strip_str(&text).to_string();
-    assert!(text.contains("a\\u{1b}[2Jb") && text.contains("c\\u{7}d") && text.contains("e\\rf"), "{text}");
+    assert!(
+        text.contains("a\\u{1b}[2Jb") && text.contains("c\\u{7}d") && text.contains("e\\rf"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -214,5 +222,8 @@ fn severities_are_kept_apart_by_compat() {
     let severity = |name: &str| findings(name)[0].severity;
     assert_eq!(severity("label-overrides-namespace"), Severity::Info);
     assert_eq!(severity("label-overrides-namespace-kgateway"), Severity::Warning);
-    assert_eq!(options(&folder("label-overrides-namespace-kgateway/options.json")).rules.compat, Compat::Kgateway);
+    assert_eq!(
+        options(&folder("label-overrides-namespace-kgateway/options.json")).rules.compat,
+        Compat::Kgateway
+    );
 }

@@ -15,7 +15,8 @@ fn folder(name: &str) -> PathBuf {
 
 fn folders() -> Vec<String> {
     let entries = fs::read_dir(folder("")).unwrap();
-    let mut names: Vec<_> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> =
+        entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }
@@ -61,7 +62,9 @@ fn nothing_differs_from_itself() {
     for name in folders() {
         for file in ["old.json", "new.json"] {
             let diff = diff::run(&side(&name, file), &side(&name, file));
-            assert!(diff.changes.is_empty() && diff.settings.is_empty() && diff.same_path.is_empty());
+            assert!(
+                diff.changes.is_empty() && diff.settings.is_empty() && diff.same_path.is_empty()
+            );
             assert_eq!(exit(&diff), Exit::Done);
         }
     }
@@ -74,8 +77,10 @@ fn the_way_back_is_the_opposite() {
         let there = run(&name);
         let back = diff::run(&side(&name, "new.json"), &side(&name, "old.json"));
         let way = |c: &diff::Change| (c.service.clone(), c.port, c.cluster.clone());
-        let there_way: Vec<_> = there.changes.iter().map(|c| (way(c), c.old.clone(), c.new.clone())).collect();
-        let back_way: Vec<_> = back.changes.iter().map(|c| (way(c), c.new.clone(), c.old.clone())).collect();
+        let there_way: Vec<_> =
+            there.changes.iter().map(|c| (way(c), c.old.clone(), c.new.clone())).collect();
+        let back_way: Vec<_> =
+            back.changes.iter().map(|c| (way(c), c.new.clone(), c.old.clone())).collect();
         assert_eq!(there_way, back_way, "{name}");
     }
 }
@@ -93,7 +98,10 @@ fn every_change_has_a_reason() {
 fn what_the_filter_refuses_is_refused() {
     let error = Side::from_json(br#"{"services": [{"namespace": "a", "name": "b", "vip": 1}]}"#);
     let error = format!("{:#}", error.unwrap_err());
-    assert!(error.contains("configuration refused") && error.contains("services[0].vip"), "{error}");
+    assert!(
+        error.contains("configuration refused") && error.contains("services[0].vip"),
+        "{error}"
+    );
 }
 
 #[test]

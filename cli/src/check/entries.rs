@@ -25,9 +25,13 @@ fn named_as_service(scope: &Scope<'_>, out: &mut Findings, resolved: &Resolved) 
         (true, _) => Severity::Warning,
         _ => Severity::Info,
     };
-    let cause = Cause::new(Code::EntryNamedAsService, resolved.object.clone(), "is the name of a Service too")
-        .field("metadata.name", Some(resolved.object.name.clone()))
-        .mend("give the ServiceEntry another name");
+    let cause = Cause::new(
+        Code::EntryNamedAsService,
+        resolved.object.clone(),
+        "is the name of a Service too",
+    )
+    .field("metadata.name", Some(resolved.object.name.clone()))
+    .mend("give the ServiceEntry another name");
     out.add_for(severity, cause, other.object.to_string());
 }
 

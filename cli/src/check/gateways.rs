@@ -27,7 +27,8 @@ pub(super) fn check(scope: &Scope<'_>, out: &mut Findings) {
 fn is_ingress(scope: &Scope<'_>, pod: &PodFacts) -> bool {
     let is_over = matches!(pod.phase.as_deref(), Some("Succeeded" | "Failed"));
     let is_waypoint = pod.class.as_deref().is_some_and(|class| class.ends_with("waypoint"));
-    let selected = scope.options.pods.as_ref().is_some_and(|selector| selector.matches(&pod.labels));
+    let selected =
+        scope.options.pods.as_ref().is_some_and(|selector| selector.matches(&pod.labels));
     let of_gateway = pod.gateway.as_ref().is_some_and(|gateway| scope.is_ingress(gateway));
     !is_over && !is_waypoint && (selected || of_gateway)
 }
@@ -78,14 +79,19 @@ fn uncaptured(scope: &Scope<'_>, object: &ObjectRef, key: &Key, pod: &PodFacts) 
         let says = "is not \"enabled\" on its pods, though they are labelled for ambient: the CNI did not redirect them";
         return Some(
             cause(Code::GatewayNotCaptured, says)
-                .field(format!("metadata.annotations[{REDIRECTION}]"), redirection.map(str::to_owned))
+                .field(
+                    format!("metadata.annotations[{REDIRECTION}]"),
+                    redirection.map(str::to_owned),
+                )
                 .mend("see whether istio-cni runs on their nodes, and start them anew"),
         );
     }
     let says = match (own, of_namespace) {
         (Some(_), _) => "keeps its pods out of the ambient mesh",
         (None, Some(_)) => "of the namespace keeps its pods out of the ambient mesh",
-        (None, None) => "is on neither its pods nor their namespace: they are not in the ambient mesh",
+        (None, None) => {
+            "is on neither its pods nor their namespace: they are not in the ambient mesh"
+        }
     };
     let value = own.or(of_namespace).cloned();
     let cause = cause(Code::GatewayNotCaptured, says).label(MODE, value).mend(enrol);
@@ -102,9 +108,13 @@ fn listeners(scope: &Scope<'_>, out: &mut Findings, key: &Key) {
             continue;
         }
         let says = format!("is no HTTP: listener {:?} is not covered by the filter", listener.name);
-        let cause = Cause::new(Code::ListenerNotCovered, ObjectRef::namespaced("Gateway", key), says)
-            .field(format!("spec.listeners[{i}].protocol"), Some(protocol.to_owned()))
-            .mend("let no TCPRoute or TLSRoute of it lead to a service that asks for its waypoint");
+        let cause = Cause::new(
+            Code::ListenerNotCovered,
+            ObjectRef::namespaced("Gateway", key),
+            says,
+        )
+        .field(format!("spec.listeners[{i}].protocol"), Some(protocol.to_owned()))
+        .mend("let no TCPRoute or TLSRoute of it lead to a service that asks for its waypoint");
         out.add(Severity::Info, cause);
     }
 }

@@ -79,8 +79,12 @@ fn wrong_value(
             None => format!(" ({})", mend::label(object, USE_WAYPOINT, text)),
         };
         let says = match kind {
-            "namespace" => "looks like the waypoint's name; it counts as false and the namespace's services are bypassed silently",
-            _ => "looks like the waypoint's name; it counts as false and the service is bypassed silently",
+            "namespace" => {
+                "looks like the waypoint's name; it counts as false and the namespace's services are bypassed silently"
+            }
+            _ => {
+                "looks like the waypoint's name; it counts as false and the service is bypassed silently"
+            }
         };
         (says, format!("{enable}; the waypoint's name belongs into {USE_WAYPOINT}{bind}"))
     } else if scope.options.rules.compat == Compat::Kgateway && parse_bool(text) == Some(true) {
@@ -128,9 +132,13 @@ fn annotation(out: &mut Findings, object: &ObjectRef, meta: &Meta) {
             continue;
         }
         let value = if text.is_empty() { "VALUE" } else { text };
-        let cause = Cause::new(Code::LabelAsAnnotation, object.clone(), "is an annotation, and has to be a label")
-            .field(format!("metadata.annotations[{key}]"), Some(text.clone()))
-            .mend(mend::label(object, key, value));
+        let cause = Cause::new(
+            Code::LabelAsAnnotation,
+            object.clone(),
+            "is an annotation, and has to be a label",
+        )
+        .field(format!("metadata.annotations[{key}]"), Some(text.clone()))
+        .mend(mend::label(object, key, value));
         out.add(Severity::Error, cause);
     }
 }
@@ -146,14 +154,18 @@ fn overrides(scope: &Scope<'_>, out: &mut Findings, resolved: &Resolved) {
         Compat::Istio => (
             Severity::Info,
             "wins over the namespace's \"true\": the service goes to its endpoints here, and under kgateway to the waypoint",
-            "nothing, where kgateway is not used: it would need the namespace without the label".to_owned(),
+            "nothing, where kgateway is not used: it would need the namespace without the label"
+                .to_owned(),
         ),
         Compat::Kgateway => {
             let namespace = super::scope::culprit(resolved, Place::Namespace).object;
             (
                 Severity::Warning,
                 "is ignored for the namespace's \"true\": the service goes to the waypoint, and under Istio to its endpoints",
-                format!("label the services one by one ({})", mend::unlabel(&namespace, INGRESS_USE_WAYPOINT)),
+                format!(
+                    "label the services one by one ({})",
+                    mend::unlabel(&namespace, INGRESS_USE_WAYPOINT)
+                ),
             )
         }
     };

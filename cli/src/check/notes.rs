@@ -8,10 +8,13 @@ pub(super) fn check(scope: &Scope<'_>, out: &mut Findings) {
     for (object, places) in &scope.objects.world.conflicts {
         let mut places: Vec<_> = places.iter().map(ToString::to_string).collect();
         places.sort();
-        let says = format!("is given more than once and not the same each time: {}", places.join("; "));
+        let says =
+            format!("is given more than once and not the same each time: {}", places.join("; "));
         let cause = Cause::new(Code::GivenTwice, object.clone(), says)
             .field("metadata.name", Some(object.name.clone()))
-            .mend("give one copy of it; of several the one with the highest resourceVersion counts");
+            .mend(
+                "give one copy of it; of several the one with the highest resourceVersion counts",
+            );
         out.add(Severity::Warning, cause);
     }
     for note in &scope.compiled.resolution.notes {
@@ -30,9 +33,10 @@ fn meaning(note: &Note) -> Option<(Code, &'static str)> {
         "required-external-name" | "required-not-labelled" | "host-taken" | "given-twice" => {
             return None;
         }
-        "namespace-unknown" => {
-            (Code::NamespaceUnknown, "give the Namespace along with the other objects (kubectl get namespaces -o yaml)")
-        }
+        "namespace-unknown" => (
+            Code::NamespaceUnknown,
+            "give the Namespace along with the other objects (kubectl get namespaces -o yaml)",
+        ),
         "required-value" => (Code::RequiredValue, "write \"true\" or \"false\""),
         _ => (Code::ObjectInvalid, "mend the field"),
     })

@@ -66,7 +66,9 @@ impl Objects {
             }
         }
         match rest {
-            Some((_, Object::Pod(pod))) => newer(&mut self.pods, Key::of(&pod.metadata), PodFacts::new(*pod)),
+            Some((_, Object::Pod(pod))) => {
+                newer(&mut self.pods, Key::of(&pod.metadata), PodFacts::new(*pod))
+            }
             Some((_, Object::HttpRoute(route))) => {
                 self.route("HTTPRoute", &route.metadata, serde_json::to_value(&route.spec));
             }

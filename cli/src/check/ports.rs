@@ -13,7 +13,8 @@ pub(super) fn check(scope: &Scope<'_>, out: &mut Findings) {
     for resolved in scope.asking().filter(|resolved| is_in_mesh(resolved)) {
         for port in &resolved.ports.left_out {
             // HTTP and UDP may have one number between them.
-            let is_kept = u16::try_from(port.number).is_ok_and(|number| resolved.ports.number(number).is_some());
+            let is_kept = u16::try_from(port.number)
+                .is_ok_and(|number| resolved.ports.number(number).is_some());
             let routes = routed.get(&(&resolved.object, port.number)).filter(|_| !is_kept);
             left_out(out, resolved, port, routes);
         }
@@ -59,7 +60,10 @@ fn left_out(
         // A service without a port for HTTP was hardly labelled for nothing.
         let nothing_left = resolved.ports.kept.is_empty();
         let severity = if nothing_left { Severity::Warning } else { Severity::Info };
-        out.add(severity, cause(format!("{}: port {} is left out", port.why, port.number)).mend(mend));
+        out.add(
+            severity,
+            cause(format!("{}: port {} is left out", port.why, port.number)).mend(mend),
+        );
         return;
     }
     let object = culprit(resolved, Place::Namespace).object;

@@ -61,7 +61,8 @@ impl Report {
             .filter(|(count, _)| *count > 0)
             .map(|(count, what)| format!("{count} {what}{}", if count == 1 { "" } else { "s" }))
             .collect();
-        let summary = if counts.is_empty() { "nothing found".to_owned() } else { counts.join(", ") };
+        let summary =
+            if counts.is_empty() { "nothing found".to_owned() } else { counts.join(", ") };
         line(&mut text, 0, &summary);
         text
     }
@@ -110,6 +111,7 @@ fn line(text: &mut String, depth: usize, what: &str) {
 
 /// What comes from objects may hold anything, also what moves a terminal's cursor.
 fn plain(text: &str) -> String {
-    let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    let escape =
+        |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
     text.chars().map(escape).collect()
 }

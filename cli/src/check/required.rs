@@ -22,9 +22,12 @@ fn not_labelled(out: &mut Findings, resolved: &Resolved, by: &RequiredBy) {
     };
     let culprit = culprit(resolved, place);
     let says = match by {
-        RequiredBy::Selector(selector) => format!("does not ask for the waypoint that --required {selector} requires"),
+        RequiredBy::Selector(selector) => {
+            format!("does not ask for the waypoint that --required {selector} requires")
+        }
         RequiredBy::Annotation(..) => {
-            "does not ask for the waypoint that the annotation ingress-waypoint/required requires".to_owned()
+            "does not ask for the waypoint that the annotation ingress-waypoint/required requires"
+                .to_owned()
         }
     };
     let value = resolved.label.value().map(|value| value.text.clone());

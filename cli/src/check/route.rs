@@ -57,9 +57,8 @@ pub(super) enum Path {
 
 impl Route {
     pub fn new(version: Option<u64>, namespace: &str, spec: &Value) -> Self {
-        let parents = list(spec, "parentRefs").map(|parent| {
-            Target::read(parent, namespace, "gateway.networking.k8s.io", "Gateway")
-        });
+        let parents = list(spec, "parentRefs")
+            .map(|parent| Target::read(parent, namespace, "gateway.networking.k8s.io", "Gateway"));
         let rules = list(spec, "rules").enumerate();
         Self {
             version,
@@ -137,9 +136,8 @@ impl Path {
         match (self, other) {
             (Self::Any, _) | (_, Self::Any) => true,
             (Self::Exact(one), Self::Exact(other)) => one == other,
-            (Self::Exact(path), Self::Prefix(prefix)) | (Self::Prefix(prefix), Self::Exact(path)) => {
-                under(path, prefix)
-            }
+            (Self::Exact(path), Self::Prefix(prefix))
+            | (Self::Prefix(prefix), Self::Exact(path)) => under(path, prefix),
             (Self::Prefix(one), Self::Prefix(other)) => under(one, other) || under(other, one),
         }
     }

@@ -42,7 +42,8 @@ fn at_one_vip(out: &mut Findings, route: &ObjectRef, i: usize, rule: &Rule, reso
 
 fn mirror(scope: &Scope<'_>, out: &mut Findings, route: &ObjectRef, field: &str, target: &Target) {
     for resolved in scope.find(target).into_iter().filter(|r| asks(r) && is_in_mesh(r)) {
-        let severity = if resolved.required.is_some() { Severity::Error } else { Severity::Warning };
+        let severity =
+            if resolved.required.is_some() { Severity::Error } else { Severity::Warning };
         let says = "mirrors requests to the endpoints of a service that asks for its waypoint";
         let cause = Cause::new(Code::RouteMirror, route.clone(), says)
             .field(format!("{field}.requestMirror.backendRef"), None)

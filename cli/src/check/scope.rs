@@ -75,7 +75,8 @@ impl<'a> Scope<'a> {
     /// The routes that the ingress serves.
     pub fn ingress_routes(&self) -> impl Iterator<Item = (ObjectRef, &'a Route)> {
         self.routes().filter(|(_, route)| {
-            let ingress = |parent: &_| matches!(parent, Target::Gateway(key) if self.is_ingress(key));
+            let ingress =
+                |parent: &_| matches!(parent, Target::Gateway(key) if self.is_ingress(key));
             route.parents.iter().any(ingress)
         })
     }
@@ -91,7 +92,9 @@ impl<'a> Scope<'a> {
         let object = match target {
             Target::Service(key) => ObjectRef::namespaced("Service", key),
             Target::ServiceEntry(key) => ObjectRef::namespaced("ServiceEntry", key),
-            Target::Host(host) => return self.by_host.get(host.as_str()).copied().into_iter().collect(),
+            Target::Host(host) => {
+                return self.by_host.get(host.as_str()).copied().into_iter().collect();
+            }
             Target::Gateway(_) | Target::Other => return Vec::new(),
         };
         self.object(&object).to_vec()

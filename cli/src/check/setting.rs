@@ -15,10 +15,16 @@ pub(super) struct Setting {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Does {
     /// Of the request or the response; by its name in lower case.
-    Header { response: bool, name: String, change: Change },
+    Header {
+        response: bool,
+        name: String,
+        change: Change,
+    },
     /// Of `path` or `hostname`.
     Rewrite(&'static str),
-    Retry { attempts: Option<i64> },
+    Retry {
+        attempts: Option<i64>,
+    },
     Timeout,
     Mirror(Target),
     Cors,
@@ -39,7 +45,8 @@ pub(super) fn read(field: &str, owner: &Value, namespace: &str) -> Vec<Setting> 
     let mut add = |field: &str, does| settings.push(Setting { field: field.to_owned(), does });
     for (i, filter) in list(owner, "filters").enumerate() {
         let field = format!("{field}.filters[{i}]");
-        for (name, response) in [("requestHeaderModifier", false), ("responseHeaderModifier", true)] {
+        for (name, response) in [("requestHeaderModifier", false), ("responseHeaderModifier", true)]
+        {
             let Some(modifier) = filter.get(name) else { continue };
             for (name, change) in headers(modifier) {
                 add(&field, Does::Header { response, name, change });
@@ -115,12 +122,17 @@ impl Does {
                 let count = |attempts: &Option<i64>| attempts.map(|n| n.saturating_add(1));
                 Some(match (count(one), count(other)) {
                     (Some(one), Some(other)) => {
-                        format!("retries multiply: up to {} tries a request", one.saturating_mul(other))
+                        format!(
+                            "retries multiply: up to {} tries a request",
+                            one.saturating_mul(other)
+                        )
                     }
                     _ => "retries multiply".to_owned(),
                 })
             }
-            (Self::Timeout, Self::Timeout) => Some("of two timeouts the shorter one ends it".to_owned()),
+            (Self::Timeout, Self::Timeout) => {
+                Some("of two timeouts the shorter one ends it".to_owned())
+            }
             (Self::Mirror(one), Self::Mirror(other)) if one == other => {
                 Some("the request is mirrored twice to the same backend".to_owned())
             }

@@ -22,7 +22,8 @@ pub(super) fn check(scope: &Scope<'_>, out: &mut Findings) {
         }
         let Some(traffic) = scope.objects.traffic.get(&key) else { continue };
         if let Some(policy) = &traffic.internal_traffic_policy {
-            let says = "does not keep requests on the gateway's node: the waypoint may be on another";
+            let says =
+                "does not keep requests on the gateway's node: the waypoint may be on another";
             let cause = cause(resolved, Code::TrafficPolicy, says)
                 .field("spec.internalTrafficPolicy", Some(policy.clone()))
                 .mend("take it out where requests must not depend on it");
@@ -32,7 +33,9 @@ pub(super) fn check(scope: &Scope<'_>, out: &mut Findings) {
             let says = "is seen from the waypoint, not from the gateway";
             let cause = cause(resolved, Code::TrafficPolicy, says)
                 .field("spec.trafficDistribution", Some(distribution.clone()))
-                .mend("nothing, where the waypoint is as near; else set it on the waypoint's Service");
+                .mend(
+                    "nothing, where the waypoint is as near; else set it on the waypoint's Service",
+                );
             out.add(Severity::Info, cause);
         }
     }

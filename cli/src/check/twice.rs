@@ -99,7 +99,9 @@ fn compare(
             let mend = if gateways == second {
                 "keep one of the two parents, or make two routes of it".to_owned()
             } else {
-                format!("keep it in one of the two: at the waypoint ({second}) it also holds for requests from within the mesh")
+                format!(
+                    "keep it in one of the two: at the waypoint ({second}) it also holds for requests from within the mesh"
+                )
             };
             let cause = Cause::new(Code::PolicyTwice, gateways.clone(), says)
                 .field(first.field.clone(), None)

@@ -36,11 +36,15 @@ fn add(out: &mut Findings, resolved: &Resolved, inherited: Severity, cause: Caus
     let object = culprit(resolved, Place::Namespace).object;
     // Whose field it is can be seen in the list.
     let says = match cause.code {
-        Code::ExternalNameLabelled => "asks for the waypoint of ExternalName services, which have none".to_owned(),
-        _ => format!("asks for the waypoint of services whose {} {}", field(&cause), cause.says),
+        Code::ExternalNameLabelled => {
+            "asks for the waypoint of ExternalName services, which have none".to_owned()
+        }
+        _ => format!("holds for services too that have no way to the waypoint: {} {}", field(&cause), cause.says),
     };
-    let cause = Cause { object, field: None, value: None, says, ..cause }
-        .label(crate::mesh::label::INGRESS_USE_WAYPOINT, resolved.label.value().map(|v| v.text.clone()));
+    let cause = Cause { object, field: None, value: None, says, ..cause }.label(
+        crate::mesh::label::INGRESS_USE_WAYPOINT,
+        resolved.label.value().map(|v| v.text.clone()),
+    );
     out.add_for(inherited, cause, listed(resolved));
 }
 
@@ -63,12 +67,16 @@ fn missing(out: &mut Findings, resolved: &Resolved) {
     let is_headless = !is_entry && vips.value == "None";
     let is_dropped = !vips.dropped.is_empty();
     let (code, inherited, mend) = match (is_entry, is_headless) {
-        _ if resolved.required.is_some() && is_entry => {
-            (Code::RequiredWithoutVip, Severity::Error, "give it spec.addresses, or a resolution other than NONE and wait for an address")
-        }
-        _ if resolved.required.is_some() => {
-            (Code::RequiredWithoutVip, Severity::Error, "give it a ClusterIP: a headless service has to be made anew for that")
-        }
+        _ if resolved.required.is_some() && is_entry => (
+            Code::RequiredWithoutVip,
+            Severity::Error,
+            "give it spec.addresses, or a resolution other than NONE and wait for an address",
+        ),
+        _ if resolved.required.is_some() => (
+            Code::RequiredWithoutVip,
+            Severity::Error,
+            "give it a ClusterIP: a headless service has to be made anew for that",
+        ),
         // The addresses were found already.
         _ if is_dropped => return,
         (true, _) => (
@@ -107,8 +115,13 @@ fn dropped(out: &mut Findings, resolved: &Resolved) {
         };
         let says = match (vips.addresses.is_empty(), is_range) {
             (false, _) => dropped.why.to_owned(),
-            (true, true) => format!("{}; there is no other: the service goes to its endpoints", dropped.why),
-            (true, false) => format!("{}; so none of its addresses counts: the service goes to its endpoints", dropped.why),
+            (true, true) => {
+                format!("{}; there is no other: the service goes to its endpoints", dropped.why)
+            }
+            (true, false) => format!(
+                "{}; so none of its addresses counts: the service goes to its endpoints",
+                dropped.why
+            ),
         };
         let cause = Cause::new(code, resolved.object.clone(), says)
             .field(dropped.field.clone(), Some(dropped.value.clone()))
@@ -130,10 +143,11 @@ fn is_wrong_family(scope: &Scope<'_>, resolved: &Resolved) -> bool {
 }
 
 fn wrong_family(scope: &Scope<'_>, out: &mut Findings, resolved: &Resolved) {
-    let family = scope.options.settings.ip_family.map(|family| match serde_json::to_value(family) {
-        Ok(serde_json::Value::String(name)) => name,
-        _ => String::new(),
-    });
+    let family =
+        scope.options.settings.ip_family.map(|family| match serde_json::to_value(family) {
+            Ok(serde_json::Value::String(name)) => name,
+            _ => String::new(),
+        });
     let says = format!("holds no address of the family of ipFamily {}", family.unwrap_or_default());
     let cause = Cause::new(Code::VipWrongFamily, resolved.object.clone(), says)
         .field(resolved.vips.field, Some(resolved.vips.value.clone()))
@@ -163,7 +177,10 @@ fn shared(scope: &Scope<'_>, out: &mut Findings) {
         let Some(first) = owners.iter().find(|owner| asking.contains(*owner)) else { continue };
         let says = "is an address of another service too";
         let cause = Cause::new(Code::VipShared, (*first).clone(), says)
-            .field(if first.kind == "Service" { "spec.clusterIPs" } else { "spec.addresses" }, Some(vips.join(", ")))
+            .field(
+                if first.kind == "Service" { "spec.clusterIPs" } else { "spec.addresses" },
+                Some(vips.join(", ")),
+            )
             .mend("give each an address of its own");
         for other in owners.iter().filter(|owner| *owner != first) {
             out.add_for(Severity::Error, cause.clone(), other.to_string());

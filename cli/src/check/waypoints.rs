@@ -91,10 +91,13 @@ fn unusable(
             } else {
                 format!("names Gateway {key}, which does not exist")
             };
-            let deploy = format!("istioctl waypoint apply -n {} --name {}", key.namespace, key.name);
+            let deploy =
+                format!("istioctl waypoint apply -n {} --name {}", key.namespace, key.name);
             let mend = match near(scope, reference) {
                 Some(name) => format!("{}; or {deploy}", mend::label(&object, USE_WAYPOINT, name)),
-                None => format!("{deploy}; where it does exist, give it along with the other objects"),
+                None => {
+                    format!("{deploy}; where it does exist, give it along with the other objects")
+                }
             };
             Cause::new(Code::WaypointNotFound, object, says)
                 .label(USE_WAYPOINT, Some(key.name.clone()))
@@ -106,9 +109,13 @@ fn unusable(
                 "see why its pods do not start: kubectl get pods -n {} -l gateway.networking.k8s.io/gateway-name={}",
                 key.namespace, key.name
             );
-            Cause::new(Code::WaypointNotReady, gateway, "holds no address: the waypoint is not ready")
-                .field("status.addresses", None)
-                .mend(mend)
+            Cause::new(
+                Code::WaypointNotReady,
+                gateway,
+                "holds no address: the waypoint is not ready",
+            )
+            .field("status.addresses", None)
+            .mend(mend)
         }
         Unusable::NotForServices(For { value, from }) => {
             let class = || world.gateways.get(&reference.gateway).map(|gateway| &gateway.class);
@@ -116,7 +123,10 @@ fn unusable(
                 (Some(Owner::Class), Some(class)) => ObjectRef::global("GatewayClass", class),
                 _ => gateway.clone(),
             };
-            let says = format!("makes Gateway {} no waypoint for services, and services are bound to it", reference.gateway);
+            let says = format!(
+                "makes Gateway {} no waypoint for services, and services are bound to it",
+                reference.gateway
+            );
             Cause::new(Code::WaypointNotForServices, object, says)
                 .label(WAYPOINT_FOR, Some(value.clone()))
                 .mend(mend::label(&gateway, WAYPOINT_FOR, "service"))
@@ -128,7 +138,8 @@ fn unusable(
                 _ => "lets in the waypoint's own namespace".to_owned(),
             };
             let says = format!("{whom}: {namespace} is not let in");
-            let mend = format!("set {} to All, or to a Selector that takes in {namespace}", allowed.field);
+            let mend =
+                format!("set {} to All, or to a Selector that takes in {namespace}", allowed.field);
             Cause::new(Code::WaypointNotAllowed, gateway, says)
                 .field(allowed.field.clone(), allowed.from.map(str::to_owned))
                 .mend(mend)

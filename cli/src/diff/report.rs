@@ -23,7 +23,9 @@ impl Diff {
         let mut text = String::new();
         if !self.changes.is_empty() {
             let mut table = Table::new();
-            table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+            table
+                .load_style(presets::NOTHING)
+                .set_content_arrangement(ContentArrangement::Disabled);
             // What standard output is, is judged where it is written to.
             table.enforce_styling();
             let titles = ["SERVICE", "PORT", "OLD", "NEW", "WHY"];
@@ -62,8 +64,10 @@ impl Diff {
         if self.settings.iter().any(|setting| setting.changes_path) {
             summary.push_str(", apart from what the settings change for all requests");
         }
-        let past = |change: &&Change| change.old.decision == "waypoint" && change.new.decision == "direct";
-        let mut past: Vec<_> = self.changes.iter().filter(past).map(|change| &change.service).collect();
+        let past =
+            |change: &&Change| change.old.decision == "waypoint" && change.new.decision == "direct";
+        let mut past: Vec<_> =
+            self.changes.iter().filter(past).map(|change| &change.service).collect();
         past.dedup();
         if !past.is_empty() {
             let _ = write!(summary, ", {} from the waypoint to the endpoints", past.len());
@@ -83,7 +87,13 @@ fn row(change: &Change) -> [Cell; 5] {
     };
     let port = change.port.map(|port| port.to_string()).unwrap_or_default();
     let why = change.why.iter().map(|why| plain(why)).collect::<Vec<_>>().join("; ");
-    [Cell::new(service), Cell::new(port), verdict(&change.old), verdict(&change.new), Cell::new(why)]
+    [
+        Cell::new(service),
+        Cell::new(port),
+        verdict(&change.old),
+        verdict(&change.new),
+        Cell::new(why),
+    ]
 }
 
 fn verdict(verdict: &Verdict) -> Cell {
@@ -110,6 +120,7 @@ fn push(text: &mut String, line: &str) {
 
 /// A cluster's name may hold anything, also what moves a terminal's cursor.
 fn plain(text: &str) -> String {
-    let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    let escape =
+        |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
     text.chars().map(escape).collect()
 }

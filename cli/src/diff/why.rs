@@ -28,7 +28,8 @@ pub(super) fn settings(old: &Side, new: &Side) -> Vec<Setting> {
     let means = "requests whose service is not in the configuration go another way";
     compare("unknownService", sides.map(unknown), true, means);
     let [old_forward, new_forward] = sides.map(|side| side.policy().forward());
-    let means = "the proxy's routes and clusters have to be those of the new mechanism before it is loaded";
+    let means =
+        "the proxy's routes and clusters have to be those of the new mechanism before it is loaded";
     compare("forward", [forward(old_forward), forward(new_forward)], true, means);
     let annotate = |side: &Side| side.policy().annotate().to_string();
     compare("annotate", sides.map(annotate), false, "what an access log can print");
@@ -54,7 +55,9 @@ fn forward(forward: &Forward) -> String {
         Via::OriginalDstHeader { header } => {
             format!("original-dst-header {header}, cluster {}", forward.cluster)
         }
-        Via::ClusterHeader { header } => format!("cluster-header {header}, cluster {}", forward.cluster),
+        Via::ClusterHeader { header } => {
+            format!("cluster-header {header}, cluster {}", forward.cluster)
+        }
     }
 }
 
