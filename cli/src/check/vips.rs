@@ -39,7 +39,11 @@ fn add(out: &mut Findings, resolved: &Resolved, inherited: Severity, cause: Caus
         Code::ExternalNameLabelled => {
             "asks for the waypoint of ExternalName services, which have none".to_owned()
         }
-        _ => format!("holds for services too that have no way to the waypoint: {} {}", field(&cause), cause.says),
+        _ => format!(
+            "holds for services too that have no way to the waypoint: {} {}",
+            field(&cause),
+            cause.says
+        ),
     };
     let cause = Cause { object, field: None, value: None, says, ..cause }.label(
         crate::mesh::label::INGRESS_USE_WAYPOINT,
@@ -169,7 +173,7 @@ fn shared(scope: &Scope<'_>, out: &mut Findings) {
     // A dual-stack pair shares two addresses, and is one finding.
     let mut groups: BTreeMap<BTreeSet<&ObjectRef>, Vec<String>> = BTreeMap::new();
     for (vip, owners) in owners {
-        if owners.len() > 1 && owners.iter().any(|owner| asking.contains(owner)) {
+        if owners.len() > 1 {
             groups.entry(owners).or_default().push(vip.to_string());
         }
     }
