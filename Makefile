@@ -26,7 +26,7 @@ WASM_EXPORTS := memory _initialize proxy_abi_version_0_2_1 proxy_on_memory_alloc
 
 heading = printf '\n=== %s\n' '$(1)'
 
-.PHONY: help wasm run test unit wasm-test e2e fuzz lint fmt clean FORCE
+.PHONY: help wasm cli run test unit wasm-test e2e fuzz lint fmt clean FORCE
 .DELETE_ON_ERROR:
 
 help: ## this list (default)
@@ -41,7 +41,12 @@ help: ## this list (default)
 
 wasm: $(WASM) ## build the filter: dist/ingress_waypoint.wasm
 
-run: wasm ## show the filter in a real Envoy (KEEP=1: leave it running)
+cli: FORCE ## build the command line: dist/ingress-waypoint
+	@cargo build -q --release -p ingress-waypoint-cli
+	@mkdir -p dist
+	@cmp -s target/release/ingress-waypoint dist/ingress-waypoint || cp target/release/ingress-waypoint dist/
+
+run: wasm cli ## show the filter in a real Envoy (KEEP=1: leave it running)
 	@scripts/install-envoy $(ENVOY_VERSION)
 	@cargo run -q -p ingress-waypoint-testbed --bin demo -- $(if $(KEEP),--keep)
 

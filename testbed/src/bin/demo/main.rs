@@ -3,11 +3,13 @@
 
 mod ask;
 mod expected;
+mod mesh;
 mod table;
 
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
+use testbed::example::Example;
 use testbed::scene::{Scene, SceneOptions};
 use testbed::wasm_host::Module;
 use tokio::signal::unix::{SignalKind, signal};
@@ -50,7 +52,16 @@ async fn main() -> ExitCode {
 async fn run(keep: bool) -> Result<()> {
     let module = Module::built();
     ensure!(module.is_file(), "there is no {}: run `make wasm`", module.display());
-    let options = SceneOptions { switch: Some(false), ..SceneOptions::default() };
+    ensure!(mesh::command().is_file(), "there is no {}: run `make cli`", mesh::command().display());
+    let edit = |ingress: &mut Example| {
+        let mut compiled = mesh::compile(&ingress.ports)?;
+        compiled.insert("annotate".into(), true.into());
+        ingress.edit_plugin(|plugin| {
+            *plugin = compiled;
+            Ok(())
+        })
+    };
+    let options = SceneOptions { switch: Some(false), ..SceneOptions::edited(edit) };
     let scene = Scene::start(options).await?;
 
     table::headline("1. Filter off (INGRESS_USE_WAYPOINTS=false)");

@@ -1,0 +1,87 @@
+//! The example as an Envoy that knows nothing of the filter, there and back by `patch`.
+
+use anyhow::{Context, Result};
+use ingress_waypoint_cli::patch::{self, Options};
+use serde_json::{Value, json};
+use testbed::example::Example;
+
+/// `patch` on a configuration as it is run here, which is JSON.
+pub fn patched(plain: &Value, config: &str) -> Value {
+    let patched = patch::apply(&plain.to_string(), config, &Options::default()).unwrap();
+    serde_json::from_str(&patched.text).unwrap()
+}
+
+/// `patch --remove` likewise.
+pub fn removed(patched: &Value) -> Value {
+    serde_json::from_str(&patch::remove(&patched.to_string()).unwrap().text).unwrap()
+}
+
+/// The routes of a virtual host.
+pub fn routes<'a>(ingress: &'a mut Example, host: &str) -> Result<&'a mut Vec<Value>> {
+    let hosts = ingress.connection_manager()?.get_mut("route_config").context("route_config")?;
+    let hosts = hosts["virtual_hosts"].as_array_mut().context("virtual_hosts")?;
+    let host = hosts.iter_mut().find(|other| other["name"] == host).context("no such host")?;
+    host["routes"].as_array_mut().context("routes")
+}
+
+/// Settings of every kind that can be seen from outside, and those without a meaning at one VIP.
+fn with_settings(plain: &Value) -> Value {
+    let mutation = "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3";
+    let previous_hosts = "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3";
+    let add = |key: &str, value: &str| json!([{"header": {"key": key, "value": value}}]);
+    let mut route = plain.clone();
+    route["name"] = json!("api");
+    route["match"] = json!({"prefix": "/api/"});
+    let action = route["route"].as_object_mut().unwrap();
+    action.insert("timeout".into(), json!("0.5s"));
+    action.insert("prefix_rewrite".into(), json!("/rewritten/"));
+    action.insert("host_rewrite_literal".into(), json!("rewritten.example.com"));
+    action.insert("hash_policy".into(), json!([{"cookie": {"name": "session", "ttl": "60s"}}]));
+    action.insert("metadata_match".into(), json!({"filter_metadata": {"envoy.lb": {"a": "b"}}}));
+    action.insert(
+        "retry_policy".into(),
+        json!({
+            "retry_on": "connect-failure",
+            "retry_host_predicate": [{
+                "name": "previous_hosts",
+                "typed_config": {"@type": format!("{previous_hosts}.PreviousHostsPredicate")},
+            }],
+        }),
+    );
+    route["request_headers_to_add"] = add("x-route", "api");
+    route["request_headers_to_remove"] = json!(["x-secret"]);
+    route["response_headers_to_add"] = add("x-answer", "api");
+    route["typed_per_filter_config"] = json!({"marker": {
+        "@type": format!("{mutation}.HeaderMutationPerRoute"),
+        "mutations": {"response_mutations": [{"append": add("x-per-route", "api")[0]}]},
+    }});
+    route
+}
+
+/// The example without the filter, and the configuration that the filter had.
+pub fn without_the_filter(ingress: &mut Example) -> Result<String> {
+    let config = Value::Object(ingress.plugin()?).to_string();
+    ingress.config = removed(&ingress.config);
+    assert!(ingress.filter().is_err());
+    Ok(config)
+}
+
+/// Before each service's own route one with settings, and what makes them visible.
+pub fn prepare(ingress: &mut Example) -> Result<()> {
+    // By the path a request is found again in the access log, and this one is rewritten.
+    let log = ingress.connection_manager()?.get_mut("access_log").context("access_log")?;
+    let format =
+        log.pointer_mut("/0/typed_config/log_format/json_format").context("json_format")?;
+    format["path"] = json!("%REQ(x-envoy-original-path?:path)%");
+    let marker = json!({"name": "marker", "typed_config": {"@type":
+        "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation"}});
+    let filters = ingress.connection_manager()?.get_mut("http_filters").context("http_filters")?;
+    filters.as_array_mut().context("http_filters")?.insert(0, marker);
+    for host in ["reviews", "ratings"] {
+        let routes = routes(ingress, host)?;
+        assert_eq!(routes.len(), 1);
+        let with_settings = with_settings(&routes[0]);
+        routes.insert(0, with_settings);
+    }
+    Ok(())
+}
