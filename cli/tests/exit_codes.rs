@@ -1,0 +1,68 @@
+//! Exit codes and streams of `check` and `diff`, as a pipeline sees them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// Runs the command in `testdata/cli`.
+fn run(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_ingress-waypoint"))
+        .args(arguments)
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/cli"))
+        .output()
+        .unwrap()
+}
+
+fn code(arguments: &[&str]) -> i32 {
+    run(arguments).status.code().unwrap()
+}
+
+#[test]
+fn check_exits_by_the_worst_finding() {
+    let objects = |name: &str| format!("check/{name}/objects.yaml");
+    for (name, plain, strict) in
+        [("clean", 0, 0), ("session-affinity", 0, 1), ("label-not-boolean", 2, 2)]
+    {
+        assert_eq!(code(&["check", "-f", &objects(name)]), plain, "{name}");
+        assert_eq!(code(&["check", "--strict", "-f", &objects(name)]), strict, "{name}, --strict");
+    }
+}
+
+#[test]
+fn check_reports_a_broken_object_and_still_checks_the_others() {
+    // The expected findings beside the objects are no Kubernetes object.
+    let output = run(&["check", "-f", "check/session-affinity"]);
+    assert_eq!(output.status.code(), Some(2));
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(stdout.contains("warning session-affinity"), "{stdout}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        stderr.starts_with("error: check/session-affinity/findings.json, document 1"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn diff_exits_with_1_for_a_change_and_with_2_for_no_answer() {
+    let services = ["diff", "diff/services/old.json", "diff/services/new.json"];
+    assert_eq!(code(&services), 1);
+    assert_eq!(code(&["diff", "diff/nothing/old.json", "diff/nothing/new.json"]), 0);
+    let missing = run(&["diff", "diff/nothing/old.json", "diff/nothing/missing.json"]);
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(missing.stdout.is_empty());
+    assert!(String::from_utf8(missing.stderr).unwrap().contains("diff/nothing/missing.json"));
+}
+
+#[test]
+fn reports_for_programs_are_json_and_nothing_else() {
+    for arguments in [
+        ["check", "-f", "check/label-not-boolean/objects.yaml"].as_slice(),
+        &["diff", "diff/services/old.json", "diff/services/new.json"],
+    ] {
+        let output = run(&[arguments, &["--format", "json"]].concat());
+        serde_json::from_slice::<Value>(&output.stdout).unwrap();
+        assert!(output.stderr.is_empty());
+    }
+}
