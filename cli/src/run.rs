@@ -56,16 +56,24 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
     }
 }
 
+/// What is said where nothing was read.
+pub const NO_OBJECTS: &str = "no objects of the mesh were read: nothing is made of that";
+
 /// Reads the world. What could not be used is said on standard error and makes the exit code 1:
 /// a service that is not in the configuration is one that the filter does not know.
 ///
 /// # Errors
-/// For a source that cannot be read at all.
+/// For a source that cannot be read at all, and where there is no object in any: a pipe whose other
+/// end failed would make a configuration that knows no service.
 pub fn world(input: &Input) -> anyhow::Result<(World, Exit)> {
     let mut world = World::default();
     let mut exit = Exit::Done;
+    let mut empty = true;
     input::read_wanted(&input.sources()?, Wanted::Mesh, &mut |read| match read {
-        Read::Object(origin, object) => drop(world.add(origin, object)),
+        Read::Object(origin, object) => {
+            empty = false;
+            drop(world.add(origin, object));
+        }
         Read::Broken(broken) => {
             exit = Exit::LookAt;
             let (origin, reason) = (broken.origin, broken.reason);
@@ -73,11 +81,13 @@ pub fn world(input: &Input) -> anyhow::Result<(World, Exit)> {
         }
         Read::Warning(warning) => report::message(Severity::Warning, warning),
     })?;
+    anyhow::ensure!(!empty, NO_OBJECTS);
     Ok((world, exit))
 }
 
 fn compile(args: &Compile, format: Format) -> anyhow::Result<Exit> {
-    let (world, mut exit) = world(&args.input)?;
+    let (world, read) = world(&args.input)?;
+    let mut exit = read;
     let compiled = Compiled::new(&world, &args.rules.rules(), &args.settings.configuration())?;
     let notes = said::said(&world, &compiled);
     let least = if args.output == Output::Table { Severity::Info } else { Severity::Warning };
@@ -107,6 +117,11 @@ fn compile(args: &Compile, format: Format) -> anyhow::Result<Exit> {
         }
     };
     match &args.out {
+        Some(path) if read != Exit::Done && !args.despite_errors => anyhow::bail!(
+            "{} is not written, for a broken object may be what sends requests to a waypoint: mend \
+             it, or give --despite-errors",
+            path.display()
+        ),
         Some(path) => {
             let written = ecds::write_atomically(path, &text);
             written.with_context(|| format!("cannot write {}", path.display()))?;
@@ -120,7 +135,8 @@ fn target(load: &Load) -> anyhow::Result<Target> {
     match (&load.gateway, &load.selector, &load.namespace) {
         (Some(gateway), _, _) => Ok(Target::Gateway(gateway.clone())),
         (None, Some(labels), Some(namespace)) => {
-            Ok(Target::Selector { namespace: namespace.clone(), labels: labels.clone() })
+            let (namespace, labels, name) = (namespace.clone(), labels.clone(), load.name.clone());
+            Ok(Target::Selector { namespace, labels, name })
         }
         _ => anyhow::bail!(
             "which gateway? Give --gateway NAMESPACE/NAME, or --selector KEY=VALUE with --namespace"

@@ -1,6 +1,7 @@
 //! Exit codes and streams of `check` and `diff`, as a pipeline sees them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -65,4 +66,37 @@ fn reports_for_programs_are_json_and_nothing_else() {
         serde_json::from_slice::<Value>(&output.stdout).unwrap();
         assert!(output.stderr.is_empty());
     }
+}
+
+#[test]
+fn nothing_is_made_of_no_objects() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("config.json");
+    let empty = folder.path().join("empty.yaml");
+    fs::write(&config, "as it was").unwrap();
+    for text in ["", "apiVersion: v1\nkind: List\nitems: []\n", "apiVersion: v1\nkind: Secret\n"] {
+        fs::write(&empty, text).unwrap();
+        let empty = empty.to_str().unwrap();
+        let output = run(&["compile", "-f", empty, "--out", config.to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(String::from_utf8(output.stderr).unwrap().contains("no objects"), "{text}");
+        assert_eq!(fs::read_to_string(&config).unwrap(), "as it was");
+        assert_eq!(code(&["check", "-f", empty]), 2, "{text}");
+    }
+}
+
+#[test]
+fn a_broken_object_leaves_the_file_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("config.json");
+    let config = config.to_str().unwrap();
+    fs::write(config, "as it was").unwrap();
+    // The expected findings beside the objects are no Kubernetes object.
+    let compile = ["compile", "-f", "check/clean", "--out", config];
+    let output = run(&compile);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("--despite-errors"));
+    assert_eq!(fs::read_to_string(config).unwrap(), "as it was");
+    assert_eq!(code(&[&compile[..], &["--despite-errors"]].concat()), 1);
+    assert!(fs::read_to_string(config).unwrap().contains("\"services\""));
 }

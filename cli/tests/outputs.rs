@@ -31,7 +31,7 @@ fn options(switch: Switch) -> Options {
 
 fn selector() -> Target {
     let labels: Labels = "istio=ingressgateway,app.kubernetes.io/name=gw".parse().unwrap();
-    Target::Selector { namespace: "istio-system".to_owned(), labels }
+    Target::Selector { namespace: "istio-system".to_owned(), labels, name: None }
 }
 
 fn documents(text: &str) -> Vec<Value> {
@@ -110,14 +110,14 @@ fn the_examples_are_what_is_generated() {
 
     let eg = documents(&eg.1);
     let mut expected = example("envoy-gateway/extension-policy.yaml");
-    expected["spec"]["wasm"][0]["config"] = eg[1]["spec"]["wasm"][0]["config"].clone();
-    assert_eq!(eg[1], expected);
+    expected["spec"]["wasm"][0]["config"] = eg[2]["spec"]["wasm"][0]["config"].clone();
+    assert_eq!(eg[2], expected);
     let mut config = config();
     config["ingressUseWaypoints"] = json!(true);
-    assert_eq!(eg[1]["spec"]["wasm"][0]["config"], config);
+    assert_eq!(eg[2]["spec"]["wasm"][0]["config"], config);
 
     // By hand the first virtual host alone is patched.
-    let mut patches = eg[0].clone();
+    let mut patches = eg[1].clone();
     let list = patches["spec"]["jsonPatches"].as_array_mut().unwrap();
     list.truncate(4);
     for patch in &mut list[2..] {
@@ -126,7 +126,13 @@ fn the_examples_are_what_is_generated() {
     }
     assert_eq!(patches, example("envoy-gateway/patch-policy.yaml"));
 
-    assert_eq!(eg[2], example("envoy-gateway/proxy.yaml"));
+    // And clusters are listed.
+    let mut proxy = eg[0].clone();
+    assert_eq!(
+        proxy["spec"].as_object_mut().unwrap().shift_remove("mergeBackends"),
+        Some(json!({}))
+    );
+    assert_eq!(proxy, example("envoy-gateway/proxy.yaml"));
 
     let mut resource = documents(&ecds::resource(&config_of_ecds(), &Module::default())).remove(0);
     let mut expected = example("ecds/ingress_waypoint.yaml");
@@ -175,7 +181,7 @@ fn the_switch_is_given_once() {
     let plugin = istio::wasm_plugin(&config, &target, &options(Switch::On)).unwrap();
     assert!(!plugin.contains("vmConfig"));
     let eg = envoy_gateway::policies(&config, &gateway("a/b"), &[], &options(Switch::On)).unwrap();
-    assert_eq!(documents(&eg)[1]["spec"]["wasm"][0]["config"], config);
+    assert_eq!(documents(&eg)[2]["spec"]["wasm"][0]["config"], config);
     assert!(
         !ecds::resource(&config.to_string(), &Module::default()).contains("INGRESS_USE_WAYPOINTS")
     );

@@ -17,7 +17,7 @@ pub enum Output {
     Wasmplugin,
     /// Istio's object with the VIP clusters and the routes to them
     EnvoyFilter,
-    /// Envoy Gateway's two objects
+    /// Envoy Gateway's three objects
     EnvoyGateway,
     /// The discovery resource for an Envoy that reads the configuration from a file
     Ecds,
@@ -44,6 +44,9 @@ pub struct Compile {
     /// Write to this file instead of standard output, moved into place as a whole
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// Write that file also where an object is broken; otherwise it stays as it is then
+    #[arg(long, requires = "out")]
+    pub despite_errors: bool,
     /// What the mesh's rules leave open.
     #[command(flatten)]
     pub rules: RuleArgs,
@@ -68,6 +71,9 @@ pub struct Load {
     /// The namespace of those pods
     #[arg(long, short, value_name = "NAMESPACE")]
     pub namespace: Option<String>,
+    /// The name of the object for those pods [default: ingress-waypoint]
+    #[arg(long, value_name = "NAME", requires = "selector")]
+    pub name: Option<String>,
     /// A listener of the Gateway, where that is not among the objects; repeatable (Envoy Gateway)
     #[arg(long, value_name = "NAME")]
     pub listener: Vec<String>,

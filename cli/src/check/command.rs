@@ -9,6 +9,7 @@ use crate::input::{self, Wanted};
 use crate::mesh::{Key, Selector, Severity};
 use crate::object::Read;
 use crate::report::{self, Exit, Format};
+use crate::run::NO_OBJECTS;
 
 /// `check`.
 #[derive(Debug, Args)]
@@ -45,9 +46,13 @@ pub struct Arguments {
 pub fn command(arguments: &Arguments, format: Format) -> anyhow::Result<Exit> {
     let mut objects = Objects::default();
     let mut exit_of_input = Exit::Done;
+    let mut empty = true;
     let sources = arguments.input.sources()?;
     input::read_wanted(&sources, Wanted::Checks, &mut |read| match read {
-        Read::Object(origin, object) => objects.add(origin, object),
+        Read::Object(origin, object) => {
+            empty = false;
+            objects.add(origin, object);
+        }
         Read::Broken(broken) => {
             exit_of_input = Exit::Failed;
             let (origin, reason) = (broken.origin, broken.reason);
@@ -55,6 +60,7 @@ pub fn command(arguments: &Arguments, format: Format) -> anyhow::Result<Exit> {
         }
         Read::Warning(warning) => report::message(Severity::Warning, warning),
     })?;
+    anyhow::ensure!(!empty || exit_of_input != Exit::Done, NO_OBJECTS);
     let gateway = arguments.gateway.as_ref();
     let options = Options {
         rules: arguments.rules.rules(),

@@ -1,11 +1,11 @@
-//! The objects for Envoy Gateway: the `EnvoyExtensionPolicy` that loads the filter, the
-//! `EnvoyPatchPolicy` with the clusters and routes that it leads to, and an `EnvoyProxy` with the order
-//! of filters that it needs.
+//! The objects for Envoy Gateway: an `EnvoyProxy` with the names of clusters and the order of filters
+//! that it needs, the `EnvoyPatchPolicy` with the clusters and routes that it leads to, and the
+//! `EnvoyExtensionPolicy` that loads the filter.
 
 use ingress_waypoint::switch::VARIABLE;
 use serde_json::{Map, Value, json};
 
-use super::target::{Gateway, NAME, Options, Refusal, filter_state};
+use super::target::{Gateway, Options, Refusal, filter_state};
 use crate::envoy::fragments::{FILTER, Switch, clusters, general_twins, has_switch, type_url};
 use crate::envoy::yaml;
 
@@ -21,10 +21,12 @@ const IN_FRONT: [&str; 6] = [
 ];
 
 /// Why the `EnvoyProxy` is there.
-const ORDER: &str = "\
-# Name this in the Gateway's infrastructure.parametersRef (or the GatewayClass's parametersRef), or add
-# its filterOrder to the EnvoyProxy that is named there. Without it, authorization and rate limits of
-# the gateway come behind the filter, and do not apply on the way to a VIP.
+const NEEDED: &str = "\
+# Nothing works without this: name it in the Gateway's infrastructure.parametersRef (or the
+# GatewayClass's parametersRef), or add its fields to the EnvoyProxy that is named there.
+# Without mergeBackends clusters are named after routes, and the filter knows no service: all requests
+# go past their waypoints. Without filterOrder, authorization and rate limits of the gateway come
+# behind the filter, and do not apply on the way to a VIP.
 ";
 
 /// The objects, as a stream of YAML documents. `listeners` are the names of the Gateway's HTTP
@@ -83,8 +85,8 @@ pub fn policies(
             "after": format!("envoy.filters.http.{filter}"),
         })
     });
-    let proxy = object("EnvoyProxy", gateway, json!({"filterOrder": order}));
-    Ok(format!("{patch_policy}---\n{extension_policy}---\n{ORDER}{proxy}"))
+    let proxy = object("EnvoyProxy", gateway, json!({"mergeBackends": {}, "filterOrder": order}));
+    Ok(format!("{NEEDED}{proxy}---\n{patch_policy}---\n{extension_policy}"))
 }
 
 fn wasm(config: &Value, options: &Options) -> Value {
@@ -126,7 +128,7 @@ fn object(kind: &str, gateway: &Gateway, spec: Value) -> String {
     let object = json!({
         "apiVersion": "gateway.envoyproxy.io/v1alpha1",
         "kind": kind,
-        "metadata": {"name": NAME, "namespace": gateway.namespace},
+        "metadata": {"name": gateway.object_name(), "namespace": gateway.namespace},
         "spec": spec,
     });
     yaml::write(&(&object).into())

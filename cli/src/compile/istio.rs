@@ -4,7 +4,7 @@
 use ingress_waypoint::switch::VARIABLE;
 use serde_json::{Map, Value, json};
 
-use super::target::{NAME, Options, Refusal, Target, filter_state};
+use super::target::{Options, Refusal, Target, filter_state};
 use crate::envoy::fragments::{Switch, clusters, fresh_route, general_twins, has_switch};
 use crate::envoy::yaml;
 
@@ -67,7 +67,8 @@ pub fn envoy_filter(config: &Value, target: &Target) -> Result<String, Refusal> 
 /// Where JWT or ext_authz clear the route cache, the plugin, right behind this, would read the route
 /// as it was.
 fn fresh_route_patch(target: &Target) -> Value {
-    let plugin = format!("extensions.istio.io/wasmplugin/{}.{NAME}", target.namespace());
+    let (namespace, name) = (target.namespace(), target.object_name());
+    let plugin = format!("extensions.istio.io/wasmplugin/{namespace}.{name}");
     let filter = json!({
         "name": "envoy.filters.network.http_connection_manager",
         "subFilter": {"name": plugin},
@@ -96,7 +97,7 @@ fn object(version: &str, kind: &str, target: &Target, spec: Map<String, Value>) 
     let object = json!({
         "apiVersion": version,
         "kind": kind,
-        "metadata": {"name": NAME, "namespace": target.namespace()},
+        "metadata": {"name": target.object_name(), "namespace": target.namespace()},
         "spec": spec,
     });
     yaml::write(&(&object).into())

@@ -84,7 +84,11 @@ fn of<'a>(compiled: &'a Compiled, resolved: &'a Resolved) -> impl Iterator<Item 
     }
     ports.into_iter().map(move |(port, protocol, port_note)| {
         let asked = port.and_then(|port| u16::try_from(port).ok()).unwrap_or(1);
-        let cluster = resolved.cluster(asked);
+        // Where all hosts are another's, so is the cluster that Istio's routes lead to.
+        let cluster = match resolved.shadowed.first() {
+            Some((host, _)) if resolved.hosts.is_empty() => format!("outbound|{asked}||{host}"),
+            _ => resolved.cluster(asked),
+        };
         let outcome = compiled.policy.decide(Question::Cluster(cluster.as_bytes())).outcome;
         let (decision, reason) = outcome.label();
         let outside = resolved.external_name.as_ref().map(|name| format!("ExternalName {name:?}"));

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use crate::envoy::fragments::Switch;
 
-/// The name that objects get.
-pub const NAME: &str = "ingress-waypoint";
+/// The name that objects get, with the Gateway's behind it where they are for one.
+const NAME: &str = "ingress-waypoint";
 
 /// The group of the Gateway API.
 const GATEWAY_API: &str = "gateway.networking.k8s.io";
@@ -40,6 +40,8 @@ pub enum Target {
         namespace: String,
         /// Their labels.
         labels: Labels,
+        /// The name of the object; two in one namespace need different ones.
+        name: Option<String>,
     },
 }
 
@@ -111,6 +113,11 @@ impl FromStr for Sha256 {
 }
 
 impl Gateway {
+    /// The name of objects for it: gateways of one namespace have their own.
+    pub fn object_name(&self) -> String {
+        format!("{NAME}-{}", self.name)
+    }
+
     /// As an object refers to it.
     pub fn reference(&self) -> Value {
         json!({"group": GATEWAY_API, "kind": "Gateway", "name": self.name})
@@ -118,6 +125,14 @@ impl Gateway {
 }
 
 impl Target {
+    /// The name of the object.
+    pub fn object_name(&self) -> String {
+        match self {
+            Self::Gateway(gateway) => gateway.object_name(),
+            Self::Selector { name, .. } => name.clone().unwrap_or_else(|| NAME.to_owned()),
+        }
+    }
+
     /// The namespace that the object has to be in.
     pub fn namespace(&self) -> &str {
         match self {

@@ -55,7 +55,7 @@ struct Group {
 
 impl World {
     /// Kubernetes Services have claimed their hosts; of ServiceEntries the oldest goes first, as in
-    /// Istio.
+    /// Istio, and one that is not in the cluster yet last.
     pub(super) fn resolve_entries(
         &self,
         rules: &Rules,
@@ -63,7 +63,9 @@ impl World {
         resolution: &mut Resolution,
     ) {
         let mut entries: Vec<_> = self.entries.iter().collect();
-        entries.sort_by_key(|(key, facts)| (facts.meta.created, &key.name, &key.namespace));
+        entries.sort_by_key(|(key, facts)| {
+            (facts.meta.created.is_none(), facts.meta.created, &key.name, &key.namespace)
+        });
         let mut names: BTreeSet<Key> = self.entries.keys().cloned().collect();
         for (key, facts) in entries {
             let object = ObjectRef::namespaced("ServiceEntry", key);

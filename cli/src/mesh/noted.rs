@@ -81,9 +81,13 @@ impl Resolved {
 
 /// Whether the configuration can name the object; a cluster never has one that it cannot.
 pub(super) fn check_name(object: &ObjectRef, key: &Key, notes: &mut Vec<Note>) -> bool {
-    let fields = [("metadata.namespace", &key.namespace), ("metadata.name", &key.name)];
-    for (field, name) in fields {
-        if !is_name(name) {
+    let name_fits = if object.kind == "Service" { is_label } else { is_name };
+    let fields = [
+        ("metadata.namespace", &key.namespace, is_label as fn(&str) -> bool),
+        ("metadata.name", &key.name, name_fits),
+    ];
+    for (field, name, fits) in fields {
+        if !fits(name) {
             notes.push(Note {
                 severity: Severity::Error,
                 rule: "name",
@@ -96,6 +100,11 @@ pub(super) fn check_name(object: &ObjectRef, key: &Key, notes: &mut Vec<Note>) -
         }
     }
     true
+}
+
+/// RFC 1123 label, as Kubernetes takes the names of Namespaces and Services.
+pub(super) fn is_label(name: &str) -> bool {
+    name.len() <= 63 && !name.contains('.') && is_name(name)
 }
 
 /// RFC 1123 subdomain, as Kubernetes takes names.

@@ -9,6 +9,7 @@ use gateway_api::apis::standard::gateways::{
 };
 
 use super::label::Place;
+use super::noted::{is_label, is_name};
 use super::{GatewayFacts, Key, Labels, Meta, Selector, World};
 
 /// Names the waypoint, on a service or a namespace.
@@ -22,6 +23,8 @@ pub const MANAGED: &str = "gateway.istio.io/managed";
 /// The listener that a waypoint is reached at: `PROTOCOL` or `PROTOCOL/PORT`.
 pub const INBOUND_BINDING: &str = "ambient.istio.io/waypoint-inbound-binding";
 
+/// The label with a Namespace's own name.
+const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 const CONTROLLERS: [&str; 2] = ["istio.io-mesh-controller", "istio.io-eastwest-controller"];
 
 /// What a service has by way of a waypoint.
@@ -132,7 +135,11 @@ impl Binding {
 }
 
 fn unusable(world: &World, gateway: &Key, namespace: &str) -> Option<Unusable> {
-    let Some(found) = world.gateways.get(gateway) else { return Some(Unusable::Missing) };
+    // A name that no cluster takes is that of no Gateway, whatever a file says.
+    let named = is_label(&gateway.namespace) && is_name(&gateway.name);
+    let Some(found) = world.gateways.get(gateway).filter(|_| named) else {
+        return Some(Unusable::Missing);
+    };
     if !found.is_ready() {
         return Some(Unusable::NotReady);
     }
@@ -156,8 +163,11 @@ fn allows(
     match allowed {
         (Allowed { from: Some("All"), .. }, _) => true,
         (Allowed { from: Some("Selector"), .. }, Some(selector)) => {
-            let none = Labels::new();
-            selector.matches(world.namespace(namespace).map_or(&none, |meta| &meta.labels))
+            let labels = world.namespace(namespace).map(|meta| meta.labels.clone());
+            let mut labels = labels.unwrap_or_default();
+            // The API server puts it on every Namespace; a manifest need not have it.
+            labels.insert(NAMESPACE_NAME.to_owned(), namespace.to_owned());
+            selector.matches(&labels)
         }
         // A selector that is absent or broken selects nothing.
         (Allowed { from: Some("Selector"), .. }, None) => false,
