@@ -26,12 +26,12 @@ WASM_EXPORTS := memory _initialize proxy_abi_version_0_2_1 proxy_on_memory_alloc
 
 heading = printf '\n=== %s\n' '$(1)'
 
-.PHONY: help wasm cli run test unit wasm-test e2e fuzz lint fmt clean FORCE
+.PHONY: help wasm cli run bench-compile test unit wasm-test e2e fuzz lint fmt clean FORCE
 .DELETE_ON_ERROR:
 
 help: ## this list (default)
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | \
-		while IFS='|' read -r target text; do printf '%-18s %s\n' "$$target" "$$text"; done
+		while IFS='|' read -r target text; do printf '%-20s %s\n' "$$target" "$$text"; done
 	@echo
 	@echo 'Variables:'
 	@echo '  ENVOY_PATH=…     an Envoy of your own, instead of the one that is downloaded'
@@ -42,13 +42,18 @@ help: ## this list (default)
 wasm: $(WASM) ## build the filter: dist/ingress_waypoint.wasm
 
 cli: FORCE ## build the command line: dist/ingress-waypoint
-	@cargo build -q --release -p ingress-waypoint-cli
+	@cargo build -q --profile cli -p ingress-waypoint-cli
 	@mkdir -p dist
-	@cmp -s target/release/ingress-waypoint dist/ingress-waypoint || cp target/release/ingress-waypoint dist/
+	@cmp -s target/cli/ingress-waypoint dist/ingress-waypoint || cp target/cli/ingress-waypoint dist/
 
 run: wasm cli ## show the filter in a real Envoy (KEEP=1: leave it running)
 	@scripts/install-envoy $(ENVOY_VERSION)
 	@cargo run -q -p ingress-waypoint-testbed --bin demo -- $(if $(KEEP),--keep)
+
+bench-compile: cli ## time and memory of compiling 100,000 services, per form of dump
+	@for form in list documents json; do \
+		cargo run -q -p ingress-waypoint-cli --example scale -- $$form || exit 1; \
+	done
 
 test: ## unit, wasm-test, e2e and fuzz, in this order
 	@$(MAKE) --no-print-directory unit

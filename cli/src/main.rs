@@ -10,6 +10,11 @@ use ingress_waypoint_cli::mesh::Severity;
 use ingress_waypoint_cli::report::{self, Exit};
 use ingress_waypoint_cli::run;
 
+/// Parsed YAML is many small values, made on one thread and freed on another: the C library's
+/// allocator eats up what the threads win.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.color {

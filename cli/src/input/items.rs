@@ -46,13 +46,15 @@ pub fn read(text: &mut impl BufRead, mut line: usize, out: &mut Out<'_>) -> io::
     while text.read_until(b'\n', &mut current)? > 0 {
         if in_items && has_content(&current) {
             let indent = current.iter().position(|byte| *byte != b' ').unwrap_or_default();
+            // A tab is no indentation: an error of the item that it stands in.
+            let tab = current.get(indent) == Some(&b'\t');
             match dash(&current) {
                 Some(at) if column.is_none_or(|column| column == at) => {
                     column = Some(at);
                     item.end(out);
                     item.line = line;
                 }
-                _ if column.is_none_or(|column| indent <= column) => {
+                _ if !tab && column.is_none_or(|column| indent <= column) => {
                     item.end(out);
                     in_items = false;
                 }

@@ -28,7 +28,6 @@ fn options() -> Options {
             max_depth: MAX_DEPTH,
         },
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MAX_REPLAYED },
-        emit_comments: false,
         with_snippet: false,
         // Both are found by `tree`, which goes on behind them.
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
