@@ -1,6 +1,8 @@
 //! What `compile` tells beside its output: services that ask for their waypoint and won't reach it,
 //! and values that did not make it into the configuration.
 
+use ingress_waypoint::{Outcome, Question};
+
 use super::config::Compiled;
 use crate::mesh::waypoint::USE_WAYPOINT;
 use crate::mesh::{Note, Resolved, Severity, Step, World};
@@ -16,16 +18,24 @@ pub fn said(world: &World, compiled: &Compiled) -> Vec<Note> {
     notes
 }
 
+/// Whether requests for unknown services are refused.
+fn rejects(compiled: &Compiled) -> bool {
+    matches!(compiled.policy.decide(Question::Cluster(b"")).outcome, Outcome::Reject(_))
+}
+
 fn about(world: &World, compiled: &Compiled, resolved: &Resolved, notes: &mut Vec<Note>) {
     let (label, outside) = (&resolved.label, resolved.external_name.is_some());
     let misspelt = label.value().is_some_and(|value| value.parsed.is_none());
     let asks = label.on || resolved.required.is_some();
     if asks || misspelt {
-        let then = match (misspelt, &resolved.required) {
+        // An ExternalName is no service of the configuration, which may refuse those.
+        let refused =
+            resolved.required.is_some() || resolved.service.is_none() && rejects(compiled);
+        let then = match (misspelt, refused) {
             // What follows is in the note on the service that requires it.
             (true, _) => "",
-            (false, Some(_)) => ": requests are refused",
-            (false, None) => ": requests go to the endpoints",
+            (false, true) => ": requests are refused",
+            (false, false) => ": requests go to the endpoints",
         };
         let says = |step: &Step| format!("{}{then}", step.says);
         let broken = compiled.steps(world, resolved).into_iter().find(|step| !step.holds);
