@@ -2,7 +2,8 @@
 //!
 //! Both configurations are asked the same questions, and the answers are the filter's own. A path
 //! changes where a request goes another way than before: to the endpoints, to the VIP (another
-//! address, port or protocol counts too), or to no one. Another reason for the same way does not.
+//! address, port or protocol counts too), or to no one; and where a service fails closed no longer,
+//! or from now on. Another reason for the same way does not count.
 
 mod command;
 mod report;
@@ -72,6 +73,9 @@ pub struct Verdict {
     /// The endpoints' cluster, where the filter names it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoints: Option<String>,
+    /// Whether the request is refused where it cannot go by way of the waypoint.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub required: bool,
 }
 
 /// A field beside the services.
@@ -186,15 +190,19 @@ impl Side {
             _ => None,
         };
         let endpoints = endpoints.map(std::borrow::Cow::into_owned);
-        Verdict { decision: label, reason, destination, protocol, endpoints }
+        let required = decision.service.is_some_and(|service| service.required);
+        Verdict { decision: label, reason, destination, protocol, endpoints, required }
     }
 }
 
 impl Verdict {
     /// Whether a request goes the same way; why it does is another matter.
     pub fn same_path(&self, other: &Self) -> bool {
-        let way =
-            |verdict: &Self| (verdict.decision, verdict.destination.clone(), verdict.protocol);
+        let way = |verdict: &Self| {
+            let Self { decision, protocol, required, .. } = verdict;
+            let guarded = *required && *decision == "waypoint";
+            (*decision, verdict.destination.clone(), *protocol, guarded)
+        };
         let same_endpoints = match (&self.endpoints, &other.endpoints) {
             (Some(one), Some(other)) => one == other,
             _ => true,

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use clap::CommandFactory as _;
 use ingress_waypoint::Policy;
-use ingress_waypoint::switch::VARIABLE;
+use ingress_waypoint::switch::{Source, VARIABLE};
 use serde_json::{Value, json};
 
 use crate::args::{Cli, Command, Compile, Explain, Input, Load, Output};
@@ -169,8 +169,8 @@ fn explain(args: &Explain, format: Format) -> anyhow::Result<Exit> {
     let subject = &args.subject;
     if let Some(path) = &args.config {
         let text = read(path)?;
-        let variable = std::env::var(VARIABLE).ok();
-        let policy = Policy::from_json(&text, variable.as_deref())
+        // Which environment the proxy has is not known here, and not that of this shell.
+        let policy = Policy::from_json(&text, Some("true"))
             .with_context(|| format!("{}: configuration refused", path.display()))?;
         let answer = explain::ask(&policy, subject, args.asked_as);
         match format {
@@ -178,9 +178,13 @@ fn explain(args: &Explain, format: Format) -> anyhow::Result<Exit> {
             Format::Text => {
                 let service = answer.service.as_deref().unwrap_or("no service known");
                 let switch = policy.switch();
-                let (on, source) = (if switch.on { "on" } else { "off" }, switch.source);
+                let on = if switch.on { "on" } else { "off" };
+                let switch = match switch.source {
+                    Source::Configuration => format!("{on}, by {}", switch.source),
+                    _ => format!("taken to be on; the proxy's {VARIABLE} decides (unset: off)"),
+                };
                 report::text(&format!(
-                    "{}: {service}\n  {}\n  global switch: {on}, by {source}\n",
+                    "{}: {service}\n  {}\n  global switch: {switch}\n",
                     answer.question,
                     answer.text()
                 ))?;

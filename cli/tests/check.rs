@@ -116,7 +116,8 @@ fn a_folder_is_about_one_code() {
             .collect();
         let expected: &[&str] = match name.as_str() {
             // Its retries have a meaning of their own.
-            "policy-twice" => &["route-retry"],
+            "policy-twice" => &["route-retry", "route-setting-lost"],
+            "route-retry" => &["route-setting-lost"],
             _ => &[],
         };
         assert_eq!(Vec::from_iter(others), expected, "{name}");

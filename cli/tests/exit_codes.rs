@@ -100,3 +100,17 @@ fn a_broken_object_leaves_the_file_as_it_was() {
     assert_eq!(code(&[&compile[..], &["--despite-errors"]].concat()), 1);
     assert!(fs::read_to_string(config).unwrap().contains("\"services\""));
 }
+
+#[test]
+fn explain_does_not_take_the_shell_for_the_proxy() {
+    let config = "diff/nothing/old.json";
+    let output = Command::new(env!("CARGO_BIN_EXE_ingress-waypoint"))
+        .args(["explain", "shop/cart", "--as", "service", "--config", config])
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/cli"))
+        .env("INGRESS_USE_WAYPOINTS", "maybe")
+        .output()
+        .unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(stdout.contains("waypoint (labelled)"), "{stdout}");
+    assert!(stdout.contains("taken to be on"), "{stdout}");
+}

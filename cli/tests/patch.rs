@@ -106,11 +106,51 @@ fn every_file_of_envoy_comes_back() {
     for entry in std::fs::read_dir(workspace().join("envoy")).unwrap() {
         let path = entry.unwrap().path();
         if path.is_file() {
-            round_trip(&patch::remove(&text(&path)).unwrap().text, &config);
             files += 1;
+            let plain = patch::remove(&text(&path)).unwrap().text;
+            if path.ends_with("ecds.yaml") {
+                // A filter that is discovered is its writer's, and so is all that leads to it.
+                assert_eq!(value(&plain), value(&text(&path)));
+                assert!(refused(&plain, &config).contains("\"ingress_waypoint\" is discovered"));
+                continue;
+            }
+            round_trip(&plain, &config);
         }
     }
     assert_eq!(files, 5);
+}
+
+/// What this command cannot see must not look as if it were made ready.
+#[test]
+fn what_is_not_made_ready_is_said() {
+    let listener = |filters: &str| {
+        format!("static_resources: {{listeners: [{{filter_chains: [{{filters: [{filters}]}}]}}]}}")
+    };
+    let manager = |cluster: &str| {
+        format!(
+            "{{name: hcm, typed_config: {{\"@type\": type.googleapis.com/envoy.extensions.filters.\
+             network.http_connection_manager.v3.HttpConnectionManager, http_filters: [{{name: \
+             envoy.filters.http.router}}], route_config: {{virtual_hosts: [{{name: a, domains: \
+             ['*'], routes: [{{match: {{prefix: /}}, route: {{cluster: '{cluster}'}}}}]}}]}}}}}}"
+        )
+    };
+    let discovered = "{name: later, config_discovery: {type_urls: [type.googleapis.com/envoy.\
+                      extensions.filters.network.http_connection_manager.v3.HttpConnectionManager]}}";
+    let config = r#"{"services": [{"namespace": "shop", "name": "cart", "vips": ["10.0.0.1"],
+        "ports": [{"number": 80, "protocol": "http"}], "waypoint": "shop/waypoint",
+        "ingressUseWaypoint": true, "required": true}]}"#;
+    let cart = "outbound|80||cart.shop.svc.cluster.local";
+
+    assert_eq!(notes(&apply(&listener(&manager(cart)), config).report), "");
+    let said = notes(&apply(&listener(&format!("{}, {discovered}", manager(cart))), config).report);
+    let at = "Warning static_resources.listeners[0].filter_chains[0].filters[1].config_discovery: ";
+    assert!(said.starts_with(at), "{said}");
+    let said = notes(&apply(&listener(&manager("c1")), config).report);
+    let warning = "Warning static_resources.listeners: no route is known to lead to shop/cart";
+    assert!(
+        said.contains(warning) && said.contains("the clusters \"c1\" are of no service"),
+        "{said}"
+    );
 }
 
 /// An empty list, `null` and nothing at all are told apart again.
@@ -192,6 +232,7 @@ fn what_cannot_be_patched_is_refused() {
     for (envoy, expected) in [
         ("a: 1\na: 2", "is not YAML: line 2: the key \"a\" is given twice"),
         ("a: !!binary aGk=", "is not YAML: line 1: the tag"),
+        ("a: !!int \"5\"", "is not YAML: line 1: the tag"),
         ("a: 1\n---\na: 2", "a second document begins"),
         ("- a", "is not an object"),
         ("a: [", "is not YAML: line"),

@@ -2,15 +2,14 @@
 
 use super::route::{Rule, Target};
 use super::scope::{Scope, asks, is_in_mesh, listed, reaches_waypoint};
-use super::setting::Does;
+use super::setting::{Change, Does, Setting};
 use super::{Cause, Code, Findings};
 use crate::mesh::{ObjectRef, Resolved, Severity};
 
 pub(super) fn check(scope: &Scope<'_>, out: &mut Findings) {
     for (route, facts) in scope.ingress_routes() {
         for (i, rule) in facts.rules.iter().enumerate() {
-            let of_backends = rule.backends.iter().flat_map(|backend| &backend.settings);
-            for setting in rule.settings.iter().chain(of_backends) {
+            for setting in rule.settings.iter().chain(of_backends(rule)) {
                 if let Does::Mirror(target) = &setting.does {
                     mirror(scope, out, &route, &setting.field, target);
                 }
@@ -18,9 +17,39 @@ pub(super) fn check(scope: &Scope<'_>, out: &mut Findings) {
             let backends = rule.backends.iter().flat_map(|backend| scope.find(&backend.target));
             for resolved in backends.filter(|resolved| reaches_waypoint(resolved)) {
                 at_one_vip(out, &route, i, rule, resolved);
+                for setting in rule.settings.iter().chain(of_backends(rule)) {
+                    lost(out, &route, setting, resolved);
+                }
             }
         }
     }
+}
+
+fn of_backends(rule: &Rule) -> impl Iterator<Item = &Setting> {
+    rule.backends.iter().flat_map(|backend| &backend.settings)
+}
+
+fn lost(out: &mut Findings, route: &ObjectRef, setting: &Setting, resolved: &Resolved) {
+    let (severity, what) = match &setting.does {
+        Does::Header { response: false, name, change: Change::Remove | Change::Set(_) } => {
+            (Severity::Error, format!("the client's own request header {name:?} is kept"))
+        }
+        Does::Header { name, .. } => {
+            (Severity::Warning, format!("the header {name:?} is not changed"))
+        }
+        Does::Rewrite(part) => (Severity::Error, format!("the {part} is not rewritten")),
+        Does::Extension(name) => (Severity::Error, format!("{name} may not be applied")),
+        Does::Retry { .. } => (Severity::Warning, "requests are not retried".to_owned()),
+        Does::Timeout => (Severity::Warning, "requests have no timeout".to_owned()),
+        Does::Cors => (Severity::Warning, "CORS is not answered".to_owned()),
+        // Said of mirrors already.
+        Does::Mirror(_) => return,
+    };
+    let says = format!("has no effect on the way to a VIP by a general twin: {what}");
+    let cause = Cause::new(Code::RouteSettingLost, route.clone(), says)
+        .field(setting.field.clone(), None)
+        .mend("set it in a route of the service itself, at the waypoint; or take cluster-header, or a twin with the same settings");
+    out.add_for(severity, cause, listed(resolved));
 }
 
 fn at_one_vip(out: &mut Findings, route: &ObjectRef, i: usize, rule: &Rule, resolved: &Resolved) {
@@ -32,7 +61,7 @@ fn at_one_vip(out: &mut Findings, route: &ObjectRef, i: usize, rule: &Rule, reso
         out.add_for(Severity::Warning, cause, listed(resolved));
     }
     if rule.settings.iter().any(|setting| matches!(setting.does, Does::Retry { .. })) {
-        let says = "goes to the same VIP again: whether to another pod is up to the waypoint";
+        let says = "goes to the same VIP again, where it is kept: whether to another pod is up to the waypoint";
         let cause = Cause::new(Code::RouteRetry, route.clone(), says)
             .field(format!("spec.rules[{i}].retry"), None)
             .mend("nothing, where any pod will do; else retry in a route of the service itself, at the waypoint");

@@ -102,7 +102,8 @@ fn verdict(verdict: &Verdict) -> Cell {
         "reject" => Color::Red,
         _ => Color::Yellow,
     };
-    let mut text = format!("{} ({})", verdict.decision, verdict.reason);
+    let required = if verdict.required { ", required" } else { "" };
+    let mut text = format!("{} ({}{required})", verdict.decision, verdict.reason);
     if let (Some(destination), Some(protocol)) = (&verdict.destination, verdict.protocol) {
         // Writing to a string cannot fail.
         let _ = write!(text, " {destination} {protocol}");

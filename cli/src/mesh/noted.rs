@@ -33,13 +33,13 @@ impl World {
         for (namespace, services) in unknown {
             let plural = if services == 1 { "service counts" } else { "services count" };
             notes.push(Note {
-                severity: Severity::Info,
+                severity: Severity::Warning,
                 rule: "namespace-unknown",
                 object: ObjectRef::global("Namespace", namespace),
                 field: "metadata.labels".to_owned(),
                 value: None,
                 says: format!(
-                    "are not known, for the Namespace is not among the objects: its {services} {plural} as without labels from there"
+                    "are not known, for the Namespace is not among the objects: its {services} {plural} as without labels and annotations from there"
                 ),
             });
         }

@@ -4,12 +4,15 @@ use ingress_waypoint::Policy;
 use ingress_waypoint::config::{Forward, Via};
 use serde_json::{Value, json};
 
-use super::Options;
 use super::ours::{BEFORE, EARLY, EARLY_IN_EMPTY, EARLY_IN_NULL};
-use super::places::{Place, connection_managers, is_extension, route_configurations, route_lists};
+use super::places::{
+    Place, connection_managers, discovered_managers, is_extension, route_configurations,
+    route_lists,
+};
 use super::report::{Problems, Report, Severity, Touched};
 use super::settings::{self, Endpoints};
 use super::twin::{Twins, is_cluster_action};
+use super::{Options, unreached};
 use crate::envoy::fragments::{
     FILTER, FRESH_ROUTE, ROUTER, clusters, early_header_mutation, has_http2, http_filters,
     stats_tags, type_url,
@@ -27,8 +30,8 @@ pub fn put_in(
     refuse_taken_names(root, forward)?;
     let mut report = Report::default();
     let endpoints = Endpoints::new(root, policy);
-    let twins =
-        Twins { forward, http2: has_http2(&serde_json::from_str(config).unwrap_or_default()) };
+    let services: Value = serde_json::from_str(config).unwrap_or_default();
+    let twins = Twins { forward, http2: has_http2(&services) };
     let filters = http_filters(config, &options.module).map(Node::from);
     connection_managers(root, &mut |place, manager| {
         let Some(router) = router(manager) else {
@@ -51,6 +54,13 @@ pub fn put_in(
                       are made ready where they come from)";
         return Err(Problems::one("static_resources.listeners", None, reason));
     }
+    for path in discovered_managers(root) {
+        let message = "the HTTP connection manager comes from extension discovery, and the filter \
+                       and its twins belong there: without them requests go to the endpoints, those \
+                       for a required service too";
+        report.note(Severity::Warning, &format!("{path}.config_discovery"), message);
+    }
+    unreached::note(root, policy, &services, &mut report);
     let Some(root) = root.map_mut() else { return Ok(report) };
     if let Some(resources) = root.get_mut("static_resources").and_then(Node::map_mut) {
         report.clusters = put_in_clusters(resources, forward);
@@ -79,7 +89,12 @@ fn refuse_taken_names(root: &mut Node, forward: &Forward) -> Result<(), Problems
                 let ours = [FILTER, FRESH_ROUTE, EARLY_IN_EMPTY, EARLY_IN_NULL];
                 if let Some(name) = item.name().filter(|name| ours.contains(name)) {
                     let path = place.at(&format!("{field}[{i}].name"));
-                    problems.add(&path, Some(name), "is taken by another filter: rename that one");
+                    let reason = if item.get("config_discovery").is_some() {
+                        "is discovered: its configuration is `compile -o ecds`, and stands elsewhere"
+                    } else {
+                        "is taken by another filter: rename that one"
+                    };
+                    problems.add(&path, Some(name), reason);
                 }
             }
         }

@@ -11,6 +11,7 @@ mod places;
 mod report;
 mod settings;
 mod twin;
+mod unreached;
 
 use ingress_waypoint::Policy;
 use ingress_waypoint::config::Via;

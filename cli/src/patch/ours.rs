@@ -23,10 +23,9 @@ pub const EARLY_IN_NULL: &str = "ingress_waypoint_in_null";
 /// The metadata that says, in that same case, what stood for the list of clusters.
 pub const BEFORE: &str = "clusters_before";
 
-/// Whether it is the filter: loaded as a module, or discovered.
+/// Whether it is the filter, loaded as a module; one that is discovered was not put in here.
 pub fn is_filter(filter: &Node) -> bool {
-    filter.name() == Some(FILTER)
-        && (is_extension(filter, WASM) || filter.get("config_discovery").is_some())
+    filter.name() == Some(FILTER) && is_extension(filter, WASM)
 }
 
 /// Whether it is the filter before the filter: one that does nothing.

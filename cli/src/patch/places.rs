@@ -88,6 +88,37 @@ fn descend(node: &mut Node, place: &Place, visit: &mut dyn FnMut(&Place, &mut Ma
     }
 }
 
+/// Where a connection manager comes by extension discovery, which cannot be patched here.
+pub fn discovered_managers(root: &Node) -> Vec<String> {
+    let listeners = root.get("static_resources").and_then(|resources| resources.get("listeners"));
+    let mut found = Vec::new();
+    if let Some(listeners) = listeners {
+        discovered(listeners, "static_resources.listeners", &mut found);
+    }
+    found
+}
+
+fn discovered(node: &Node, path: &str, found: &mut Vec<String>) {
+    match node {
+        Node::Map(map) => {
+            let urls = map.get("config_discovery").and_then(|d| d.get("type_urls")?.list());
+            let manager = type_url(CONNECTION_MANAGER);
+            if urls.into_iter().flatten().any(|url| url.text() == Some(&manager)) {
+                found.push(path.to_owned());
+            }
+            for entry in map.entries().iter().filter(|entry| !entry.ignored) {
+                discovered(&entry.value, &format!("{path}.{}", entry.key), found);
+            }
+        }
+        Node::List(items) => {
+            for (i, item) in items.iter().enumerate() {
+                discovered(item, &format!("{path}[{i}]"), found);
+            }
+        }
+        _ => {}
+    }
+}
+
 /// Visits every route configuration that stands in an HTTP connection manager itself.
 pub fn route_configurations(
     manager: &mut Map,

@@ -73,7 +73,8 @@ impl<'a> Reader<'a> {
         self.count(1, line)?;
         let (node, anchor) = match event {
             Event::Scalar(text, style, anchor, tag) => {
-                let quoted = style != ScalarStyle::Plain || refuse(tag.as_deref(), line)?;
+                let text_by_tag = refuse(tag.as_deref(), line)?;
+                let quoted = text_by_tag || style != ScalarStyle::Plain;
                 (scalar(text.into_owned(), quoted), anchor)
             }
             Event::SequenceStart(_, anchor, tag) => {
