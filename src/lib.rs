@@ -35,7 +35,7 @@ pub mod switch;
 #[cfg(all(target_arch = "wasm32", target_os = "wasi"))]
 mod wasm;
 
-pub use decision::{Decision, Direct, Outcome, Reject};
+pub use decision::{Body, Decision, Direct, Outcome, Reject};
 pub use memo::Memo;
 pub use policy::{Policy, Summary};
 pub use question::Question;

@@ -169,6 +169,17 @@ impl Policy {
         self.annotate
     }
 
+    /// What a log says of a policy that was loaded: switch and numbers, nothing of its services.
+    pub fn headline(&self) -> String {
+        let Summary { enrolled, not_enrolled, required } = self.summary();
+        let switch = if self.switch.on { "on" } else { "off" };
+        let services = enrolled + not_enrolled;
+        format!(
+            "{switch} (from {}), {services} services: {enrolled} enrolled, {required} required",
+            self.switch.source
+        )
+    }
+
     /// How many services there are.
     pub fn summary(&self) -> Summary {
         let count = |wanted: fn(&Service) -> bool| {

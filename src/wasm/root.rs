@@ -119,16 +119,7 @@ fn first_to_load(text: &[u8], variable: Option<&str>) -> bool {
 }
 
 fn report(policy: &Policy) {
-    let switch = policy.switch();
-    let summary = policy.summary();
-    info!(
-        "{} (from {}), {} services: {} enrolled, {} required",
-        if switch.on { "on" } else { "off" },
-        switch.source,
-        summary.enrolled + summary.not_enrolled,
-        summary.enrolled,
-        summary.required,
-    );
+    info!("{}", policy.headline());
     let mut warnings = policy.warnings();
     for warning in warnings.by_ref().take(SHOWN) {
         warn!("{warning}");
