@@ -32,6 +32,7 @@ mod policy;
 mod question;
 mod service;
 pub mod switch;
+mod text;
 #[cfg(all(target_arch = "wasm32", target_os = "wasi"))]
 mod wasm;
 
@@ -40,3 +41,4 @@ pub use memo::Memo;
 pub use policy::{Policy, Summary};
 pub use question::Question;
 pub use service::{Cluster, Kind, Port, Protocol, Service};
+pub use text::Text;

@@ -8,9 +8,11 @@ use ingress_waypoint::{Decision, Outcome, Policy, Protocol, Question, Reject};
 use crate::abi::{Flow, Level, Metrics, Refused, Stream, log, log_enabled};
 use crate::counters::Counters;
 use crate::source::{Role, Source, refuse};
-use crate::text::{Address, Line, Name, Text};
 use crate::vip::Vip;
-use crate::{DECISION, DESTINATION, NAMESPACE, ORIGINAL_DST_ADDRESS, REASON, SERVICE};
+use crate::{
+    Address, DECISION, DESTINATION, Line, NAMESPACE, Name, ORIGINAL_DST_ADDRESS, REASON, SERVICE,
+    copy, show,
+};
 
 /// The configuration of one of the two HTTP filters.
 pub enum Filter {
@@ -83,9 +85,18 @@ impl Ingress {
         Ok(Self { source, counters })
     }
 
+    /// The table, for tests of who shares it.
+    #[cfg(test)]
+    pub fn source(&self) -> &Arc<Source> {
+        &self.source
+    }
+
     fn handle(&self, stream: &mut Stream<'_>) -> Result<Flow, Refused> {
         let policy = self.source.policy();
         if policy.switch().on {
+            // Asking for the cluster resolves the route where a filter in front has cleared it; asking
+            // for metadata does not, and would find what an earlier route was given.
+            stream.cluster();
             if let Some(flow) = self.follow_specifier(&policy, stream)? {
                 return Ok(flow);
             }
@@ -95,8 +106,8 @@ impl Ingress {
             log(Level::Debug, format_args!("{decision}"));
         }
         if policy.annotate() {
-            let service = decision.service.map(Name::of).transpose()?;
-            annotate(decision.outcome, service.as_ref().map(Text::as_str), stream);
+            let service: Option<Name> = decision.service.map(show).transpose()?;
+            annotate(decision.outcome, service.as_ref().map(Name::as_str), stream);
         }
         let flow = carry_out(&policy, &decision, stream)?;
         self.counters.count(decision.outcome);
@@ -110,9 +121,10 @@ impl Ingress {
         stream: &mut Stream<'_>,
     ) -> Result<Option<Flow>, Refused> {
         let metadata = |key| stream.route_metadata(NAMESPACE, key);
-        let service = metadata(SERVICE).map(Name::copy).transpose()?;
-        let service = service.as_ref().map(Text::as_str);
-        if let Some(destination) = metadata(DESTINATION).map(Address::copy).transpose()? {
+        let service: Option<Name> = metadata(SERVICE).map(copy).transpose()?;
+        let service = service.as_ref().map(Name::as_str);
+        let destination: Option<Address> = metadata(DESTINATION).map(copy).transpose()?;
+        if let Some(destination) = destination {
             let destination = destination.as_str();
             stream.set_filter_state(ORIGINAL_DST_ADDRESS, destination)?;
             let destination = destination.parse().map_err(|_| Refused("an address of its own"))?;
@@ -183,7 +195,7 @@ fn carry_out(
         }
         (Outcome::Direct(_), _) => {}
         (Outcome::Waypoint { destination, protocol }, via) => {
-            let address = Address::of(destination)?;
+            let address: Address = show(destination)?;
             match via {
                 Via::FilterState => {
                     stream.set_filter_state(ORIGINAL_DST_ADDRESS, address.as_str())?;
@@ -222,8 +234,8 @@ fn refuse_request(
     service: Option<&dyn std::fmt::Display>,
     stream: &mut Stream<'_>,
 ) -> Result<Flow, Refused> {
-    let details: Text<64> = Text::of(format_args!("ingress_waypoint.{}", reason.as_str()))?;
-    let body: Line = Text::of(reason.body_about(service))?;
+    let details: Name = show(format_args!("ingress_waypoint.{}", reason.as_str()))?;
+    let body: Line = show(reason.body_about(service))?;
     stream.respond(503, details.as_str(), body.as_str());
     Ok(Flow::Stop)
 }

@@ -57,7 +57,11 @@ impl Source {
     ///
     /// # Errors
     /// All that is wrong with it.
-    pub fn open(text: &[u8], role: Role, counters: Arc<Counters>) -> Result<Arc<Self>, Vec<String>> {
+    pub fn open(
+        text: &[u8],
+        role: Role,
+        counters: Arc<Counters>,
+    ) -> Result<Arc<Self>, Vec<String>> {
         let place = place(text).map_err(|problem| vec![problem])?;
         let mut sources = lock(&SOURCES);
         let sources = sources.get_or_insert_default();
@@ -194,7 +198,10 @@ fn report(place: &Place, policy: &Policy) {
     }
     let more = warnings.count();
     if more > 0 {
-        log(Level::Warn, format_args!("and {more} more services that ask for their waypoint in vain"));
+        log(
+            Level::Warn,
+            format_args!("and {more} more services that ask for their waypoint in vain"),
+        );
     }
 }
 

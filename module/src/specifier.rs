@@ -5,31 +5,25 @@ use std::sync::Arc;
 use ingress_waypoint::config::Via;
 use ingress_waypoint::{Decision, Outcome, Policy, Protocol, Question, Reject};
 
-use crate::abi::{Level, Metrics, Refused, Route, Status, Templates, log, log_enabled};
+use crate::abi::{Level, Metrics, Refused, Route, Status, log, log_enabled};
 use crate::counters::Counters;
 use crate::source::{Role, Source, refuse};
-use crate::text::{Address, Name, Text};
-use crate::{DECISION, DESTINATION, NAMESPACE, REASON, SERVICE};
+use crate::{Address, DECISION, DESTINATION, NAMESPACE, Name, REASON, SERVICE, show};
 
 /// A route specifier's configuration.
 pub struct Specifier {
     source: Arc<Source>,
     counters: Arc<Counters>,
-    /// Whether there are routes that answer 503 with the reason.
-    has_answers: bool,
 }
 
+/// Tells a refused client why.
+const REASON_HEADER: &str = "x-ingress-waypoint-reason";
 /// What an answer that is no decision is about: Envoy or the module failed.
 const FAILED: &str = "failed";
 
 impl Specifier {
     /// Reads the configuration; `None`, and lines in the log, where it is refused.
-    pub fn new(
-        name: &[u8],
-        text: &[u8],
-        templates: &Templates<'_>,
-        metrics: Metrics,
-    ) -> Option<Self> {
+    pub fn new(name: &[u8], text: &[u8], metrics: Metrics) -> Option<Self> {
         if name != b"ingress_waypoint" {
             let name = String::from_utf8_lossy(name);
             refuse(&[format!("specifier_name: {name:?} is not \"ingress_waypoint\"")]);
@@ -42,8 +36,18 @@ impl Specifier {
         let source = Source::open(text, Role::Specifier, Arc::clone(&counters))
             .inspect_err(|problems| refuse(problems))
             .ok()?;
-        let has_answers = register_answers(templates).is_ok();
-        Some(Self { source, counters, has_answers })
+        Some(Self { source, counters })
+    }
+
+    /// The table, for tests of who shares it.
+    #[cfg(test)]
+    pub fn source(&self) -> &Arc<Source> {
+        &self.source
+    }
+
+    #[cfg(test)]
+    pub fn shares_table_with(&self, other: &Arc<Source>) -> bool {
+        Arc::ptr_eq(&self.source, other)
     }
 
     /// Ends the use of the counters.
@@ -89,7 +93,7 @@ impl Specifier {
     /// Refuses the request, for something failed.
     pub fn on_panic(&self, route: &mut Route<'_>) -> Status {
         self.counters.count_failure();
-        if self.answer(FAILED, route).is_err() {
+        if Self::answer(FAILED, route).is_err() {
             route.fail();
         }
         Status::Stop
@@ -111,13 +115,14 @@ impl Specifier {
             route.set_metadata(NAMESPACE, DECISION, word);
             route.set_metadata(NAMESPACE, REASON, reason);
             if let Some(service) = decision.service {
-                route.set_metadata(NAMESPACE, SERVICE, Name::of(service)?.as_str());
+                let name: Name = show(service)?;
+                route.set_metadata(NAMESPACE, SERVICE, name.as_str());
             }
         }
         match decision.outcome {
             Outcome::Direct(_) => {}
             Outcome::Waypoint { destination, protocol } => {
-                let address = Address::of(destination)?;
+                let address: Address = show(destination)?;
                 let forward = policy.forward();
                 route.set_cluster(match protocol {
                     Protocol::Http => &forward.cluster,
@@ -129,61 +134,19 @@ impl Specifier {
                 }
             }
             Outcome::Reject(reason) => {
-                self.answer(reason.as_str(), route)?;
+                Self::answer(reason.as_str(), route)?;
                 return Ok(Status::Stop);
             }
         }
         Ok(Status::Continue)
     }
 
-    /// Has Envoy answer 503: from a route that does just that, or where there is none from a cluster
-    /// that does not exist.
-    fn answer(&self, reason: &str, route: &mut Route<'_>) -> Result<(), Refused> {
-        let name: Text<64> = answer(reason)?;
-        if self.has_answers {
-            return route.select(name.as_str());
-        }
-        route.set_missing_cluster(name.as_str(), 503)
+    /// Has Envoy answer 503, for a cluster that does not exist; the reason is in a header.
+    fn answer(reason: &str, route: &mut Route<'_>) -> Result<(), Refused> {
+        let name: Name = show(format_args!("ingress_waypoint.reject.{reason}"))?;
+        route.set_missing_cluster(name.as_str(), 503)?;
+        route.set_response_header(REASON_HEADER, reason)
     }
-}
-
-/// The name of a route, or of a cluster that does not exist, for a reason.
-fn answer(reason: &str) -> Result<Text<64>, Refused> {
-    Text::of(format_args!("ingress_waypoint.reject.{reason}"))
-}
-
-fn register_answers(templates: &Templates<'_>) -> Result<(), Refused> {
-    for reason in Reject::ALL {
-        let about: Option<&dyn std::fmt::Display> = match reason {
-            Reject::UnknownService | Reject::ForgedDestination => None,
-            _ => Some(&"the service"),
-        };
-        let body = reason.body_about(about).to_string();
-        templates.register(answer(reason.as_str())?.as_str(), &direct_response(&body))?;
-    }
-    templates.register(answer(FAILED)?.as_str(), &direct_response("failed\n"))
-}
-
-/// A serialised `envoy.config.route.v3.Route` that answers 503: `match {prefix: ""}` (1, within it 1)
-/// and `direct_response {status, body {inline_string}}` (7, within it 1 and 2, within that 3).
-fn direct_response(body: &str) -> Vec<u8> {
-    let source = field(3, body.as_bytes());
-    // 503 as a varint behind its tag.
-    let action = [vec![1 << 3, 0xf7, 0x03], field(2, &source)].concat();
-    [field(1, &field(1, b"")), field(7, &action)].concat()
-}
-
-/// A protobuf field of wire type 2, length-delimited.
-fn field(number: u8, content: &[u8]) -> Vec<u8> {
-    let mut message = vec![number << 3 | 2];
-    let mut length = content.len();
-    while length >= 0x80 {
-        message.push(0x80 | (length & 0x7f) as u8);
-        length >>= 7;
-    }
-    message.push(length as u8);
-    message.extend_from_slice(content);
-    message
 }
 
 fn is_forged(decision: &Decision<'_>) -> bool {

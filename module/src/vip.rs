@@ -7,8 +7,7 @@
 use ingress_waypoint::config::Forward;
 
 use crate::abi::{Flow, Refused, Stream};
-use crate::text::Address;
-use crate::ORIGINAL_DST_ADDRESS;
+use crate::{Address, ORIGINAL_DST_ADDRESS, copy};
 
 /// Its configuration.
 pub struct Vip {
@@ -28,7 +27,7 @@ impl Vip {
     }
 
     pub fn handle(&self, stream: &mut Stream<'_>) -> Result<Flow, Refused> {
-        let address = stream.header(&self.header).map(Address::copy).transpose()?;
+        let address: Option<Address> = stream.header(&self.header).map(copy).transpose()?;
         if let Some(address) = address {
             stream.set_filter_state(ORIGINAL_DST_ADDRESS, address.as_str())?;
             stream.set_header(&self.header, None)?;

@@ -21,15 +21,7 @@ pub type Stamp = (u64, u64, u64, i64, i64, i64, i64);
 /// The file as it is now; `None` where there is none.
 pub fn stamp(path: &Path) -> Option<Stamp> {
     let of = fs::metadata(path).ok()?;
-    Some((
-        of.dev(),
-        of.ino(),
-        of.len(),
-        of.mtime(),
-        of.mtime_nsec(),
-        of.ctime(),
-        of.ctime_nsec(),
-    ))
+    Some((of.dev(), of.ino(), of.len(), of.mtime(), of.mtime_nsec(), of.ctime(), of.ctime_nsec()))
 }
 
 /// Starts a thread that has the source read again whenever the file changes; it ends with the source.

@@ -7,6 +7,10 @@ use crate::cluster::{Named, readings};
 use crate::config::{Forward, Problems, quote};
 use crate::host::{Authority, normalise};
 use crate::service::{Kind, Service};
+use crate::text::Text;
+
+/// A key put together for a look-up: `namespace/name` or a wildcard, of names of up to 253 bytes.
+type Key = Text<512>;
 
 /// Positions in the list of services, by everything that a service is known under.
 #[derive(Debug, Default)]
@@ -105,10 +109,10 @@ impl Index {
             let (at, port) = match named {
                 Named::Host { host, port } => (self.hosts.get(normalise(host)?.as_ref()), port),
                 Named::Service { namespace, name, port } => {
-                    (self.services.get(&format!("{namespace}/{name}")), port)
+                    (self.services.get(name_key(namespace, name)?.as_str()), port)
                 }
                 Named::ServiceEntry { namespace, name, host, port } => {
-                    let at = self.service_entries.get(&format!("{namespace}/{name}"))?;
+                    let at = self.service_entries.get(name_key(namespace, name)?.as_str())?;
                     let host = normalise(host)?;
                     let has_host = services.get(*at)?.hosts.iter().any(|known| *known == host);
                     (has_host.then_some(at), port)
@@ -143,13 +147,18 @@ impl Index {
     fn wildcard(&self, host: &str) -> Option<&usize> {
         let mut rest = host;
         while let Some((_, parent)) = rest.split_once('.') {
-            if let Some(at) = self.hosts.get(&format!("*.{parent}")) {
+            let wildcard = Key::of(format_args!("*.{parent}")).ok()?;
+            if let Some(at) = self.hosts.get(wildcard.as_str()) {
                 return Some(at);
             }
             rest = parent;
         }
         None
     }
+}
+
+fn name_key(namespace: &str, name: &str) -> Option<Key> {
+    Key::of(format_args!("{namespace}/{name}")).ok()
 }
 
 /// Claims a key, or tells who has it already.

@@ -25,9 +25,17 @@ impl<'a> Ours<'a> {
     #[cfg(test)]
     pub fn bytes(self) -> &'a [u8] {
         // SAFETY: made by `new` from a slice that outlives `'a`, or null and empty.
-        if self.ptr.is_null() { &[] } else { unsafe { std::slice::from_raw_parts(self.ptr, self.length) } }
+        if self.ptr.is_null() {
+            &[]
+        } else {
+            unsafe { std::slice::from_raw_parts(self.ptr, self.length) }
+        }
     }
 }
+
+/// `envoy_dynamic_module_type_module_http_header`: name and value, one after the other.
+#[repr(C)]
+pub(super) struct Header<'a>(pub Ours<'a>, pub Ours<'a>);
 
 /// `envoy_dynamic_module_type_envoy_buffer`: bytes of Envoy's.
 #[repr(C)]

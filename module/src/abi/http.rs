@@ -1,10 +1,9 @@
 //! One request, as the HTTP filter sees it.
 
 use std::marker::PhantomData;
-use std::ptr;
 
 use super::Refused;
-use super::buffer::{Ours, ask};
+use super::buffer::{Header, Ours, ask};
 use super::symbols::{Handle, Http as Functions};
 
 /// What the filter chain does next.
@@ -56,14 +55,12 @@ impl Stream<'_> {
         }
     }
 
-    /// A text of the route's metadata.
+    /// A text of the metadata of the route as it was resolved last; [`Self::cluster`] resolves it anew.
     pub fn route_metadata(&self, namespace: &str, key: &str) -> Option<&[u8]> {
         let (namespace, key) = (Ours::new(namespace), Ours::new(key));
         // SAFETY: the stream keeps its route until a setter is called.
         unsafe {
-            ask(|out| {
-                (self.functions.get_metadata_string)(self.handle, ROUTE, namespace, key, out)
-            })
+            ask(|out| (self.functions.get_metadata_string)(self.handle, ROUTE, namespace, key, out))
         }
     }
 
@@ -121,12 +118,25 @@ impl Stream<'_> {
         unsafe { (self.functions.clear_route_cache)(self.handle) };
     }
 
-    /// Answers the request. What is done to it afterwards has no effect.
+    /// Answers the request; a gRPC client is told UNAVAILABLE. What is done to it afterwards has no
+    /// effect.
     pub fn respond(&mut self, status: u32, details: &str, body: &str) {
         let (details, body) = (Ours::new(details), Ours::new(body));
-        // SAFETY: the hook is running, and Envoy copies both; no headers, so null and 0.
+        // Envoy's function leaves a gRPC client with status 0, which is OK.
+        let is_grpc =
+            self.header("content-type").is_some_and(|kind| kind.starts_with(b"application/grpc"));
+        let unavailable = [Header(Ours::new("grpc-status"), Ours::new("14"))];
+        let headers: &[Header<'_>] = if is_grpc { &unavailable } else { &[] };
+        // SAFETY: the hook is running, and Envoy copies all of it.
         unsafe {
-            (self.functions.send_response)(self.handle, status, ptr::null_mut(), 0, body, details);
+            (self.functions.send_response)(
+                self.handle,
+                status,
+                headers.as_ptr(),
+                headers.len(),
+                body,
+                details,
+            );
         }
     }
 }

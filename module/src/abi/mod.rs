@@ -11,6 +11,8 @@
 #![allow(unsafe_code)]
 
 mod buffer;
+#[cfg(test)]
+pub mod fake;
 mod hooks;
 mod http;
 mod log;
@@ -23,7 +25,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 pub use http::{Flow, Stream};
 pub use log::{Level, log, log_enabled};
 pub use metrics::{Counter, Gauge, Metrics};
-pub use route::{Route, Status, Templates};
+pub use route::{Route, Status};
 
 /// Envoy refused a call that ought to work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use super::Refused;
 use super::buffer::{Ours, ask};
-use super::symbols::{Handle, Route as Functions, RouteConfig, Unread};
+use super::symbols::{Handle, Route as Functions, Unread};
 
 /// `envoy_dynamic_module_type_route_specifier_on_route_status`; what is used of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +92,18 @@ impl Route<'_> {
         Refused::unless(done, "add_request_header")
     }
 
+    /// Sets a header of the response.
+    ///
+    /// # Errors
+    /// Envoy takes it for no header.
+    pub fn set_response_header(&mut self, name: &str, value: &str) -> Result<(), Refused> {
+        let (name, value) = (Ours::new(name), Ours::new(value));
+        // SAFETY: the hook is running, and Envoy copies both.
+        let done =
+            unsafe { (self.functions.add_response_header)(self.handle, name, value, OVERWRITE) };
+        Refused::unless(done, "add_response_header")
+    }
+
     /// Adds a text to the route's metadata.
     pub fn set_metadata(&mut self, namespace: &str, key: &str, value: &str) {
         let [namespace, key, value] = [namespace, key, value].map(Ours::new);
@@ -101,45 +113,9 @@ impl Route<'_> {
         }
     }
 
-    /// Takes the route that was registered under `id` instead.
-    ///
-    /// # Errors
-    /// There is none.
-    pub fn select(&mut self, id: &str) -> Result<(), Refused> {
-        // SAFETY: the hook is running, and Envoy copies the id.
-        let done = unsafe { (self.functions.set_route_template)(self.handle, Ours::new(id)) };
-        Refused::unless(done, "set_route_template")
-    }
-
     /// Leaves the request to the `failure_policy` of the Envoy configuration.
     pub fn fail(&mut self) {
         // SAFETY: the hook is running.
         unsafe { (self.functions.set_decision)(self.handle, ERROR) };
-    }
-}
-
-/// The configuration of a route specifier while it is created.
-pub struct Templates<'h> {
-    functions: &'static RouteConfig,
-    config: Handle,
-    hook: PhantomData<&'h mut ()>,
-}
-
-impl Templates<'_> {
-    /// # Safety
-    /// `config` is the one that is being created, and `'h` ends with the hook.
-    pub(super) unsafe fn new(functions: &'static RouteConfig, config: Handle) -> Self {
-        Self { functions, config, hook: PhantomData }
-    }
-
-    /// Registers a route, a serialised `envoy.config.route.v3.Route`, to be selected by its id.
-    ///
-    /// # Errors
-    /// There is no virtual host to build it in.
-    pub fn register(&self, id: &str, route: &[u8]) -> Result<(), Refused> {
-        let (id, route) = (Ours::new(id), Ours::new(route));
-        // SAFETY: the configuration is being created, and Envoy copies both.
-        let done = unsafe { (self.functions.register_route_template)(self.config, id, route) };
-        Refused::unless(done, "register_route_template")
     }
 }

@@ -4,7 +4,7 @@ use std::ffi::{CString, c_void};
 use std::mem::transmute;
 use std::sync::OnceLock;
 
-use super::buffer::{Ours, Theirs};
+use super::buffer::{Header, Ours, Theirs};
 
 /// What Envoy hands out for a configuration, a request's stream, or one resolution of a route.
 pub(super) type Handle = *mut c_void;
@@ -86,7 +86,7 @@ functions! {
         set_filter_state_typed(Handle, Ours<'_>, Ours<'_>) -> bool;
         clear_route_cache(Handle);
         // stream, status, headers, how many, body, details
-        send_response(Handle, u32, *mut c_void, usize, Ours<'_>, Ours<'_>);
+        send_response(Handle, u32, *const Header<'_>, usize, Ours<'_>, Ours<'_>);
     }
 }
 
@@ -104,16 +104,8 @@ functions! {
         set_route_metadata_string(Handle, Ours<'_>, Ours<'_>, Ours<'_>);
         // resolution, name, value, how
         add_request_header(Handle, Ours<'_>, Ours<'_>, u32) -> bool;
-        set_route_template(Handle, Ours<'_>) -> bool;
+        add_response_header(Handle, Ours<'_>, Ours<'_>, u32) -> bool;
         set_decision(Handle, u32);
-    }
-}
-
-functions! {
-    /// The configuration of a route specifier.
-    RouteConfig {
-        // configuration, id, serialised route
-        register_route_template(Handle, Ours<'_>, Ours<'_>) -> bool;
     }
 }
 
@@ -124,7 +116,7 @@ type Found<T> = Result<T, Vec<String>>;
 pub(super) struct Envoy {
     pub common: Found<Common>,
     pub http: Found<(Http, Defining)>,
-    pub route: Found<(Route, RouteConfig, Defining)>,
+    pub route: Found<(Route, Defining)>,
 }
 
 /// Envoy's functions; looked up once.
@@ -133,11 +125,7 @@ pub(super) fn envoy() -> &'static Envoy {
     ENVOY.get_or_init(|| Envoy {
         common: Common::find(""),
         http: pair(Http::find("http_"), Defining::find("http_filter_config_")),
-        route: pair(
-            pair(Route::find("route_specifier_"), RouteConfig::find("route_specifier_config_")),
-            Defining::find("route_specifier_config_"),
-        )
-        .map(|((route, config), defining)| (route, config, defining)),
+        route: pair(Route::find("route_specifier_"), Defining::find("route_specifier_config_")),
     })
 }
 

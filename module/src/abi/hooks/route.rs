@@ -5,7 +5,6 @@ use std::ptr;
 
 use super::needs;
 use crate::abi::buffer::Theirs;
-use crate::abi::route::Templates;
 use crate::abi::symbols::{Handle, envoy};
 use crate::abi::{Level, Metrics, Route, Status, guard, log};
 use crate::specifier::Specifier;
@@ -21,24 +20,18 @@ unsafe extern "C" fn envoy_dynamic_module_on_route_specifier_config_new(
     text: Theirs, // config
 ) -> *const c_void {
     let made = guard(|| {
-        let (_, of_config, defining) = match &envoy().route {
+        let (_, defining) = match &envoy().route {
             Ok(found) => found,
             Err(missing) => {
                 log(Level::Error, format_args!("{}", needs("Envoy 1.40 or later", missing)));
                 return None;
             }
         };
-        // SAFETY: Envoy's buffers last as long as this hook, and so do the templates. Metrics go with
-        // the specifier, in the destroy hook, while Envoy's configuration still stands.
-        let (name, text, templates, metrics) = unsafe {
-            (
-                name.bytes(),
-                text.bytes(),
-                Templates::new(of_config, config),
-                Metrics::new(defining, config),
-            )
-        };
-        Specifier::new(name, text, &templates, metrics)
+        // SAFETY: Envoy's buffers last as long as this hook. Metrics go with the specifier, in the
+        // destroy hook, while Envoy's configuration still stands.
+        let (name, text, metrics) =
+            unsafe { (name.bytes(), text.bytes(), Metrics::new(defining, config)) };
+        Specifier::new(name, text, metrics)
     });
     made.flatten().map_or(ptr::null(), |specifier| Box::into_raw(Box::new(specifier)).cast())
 }
@@ -65,7 +58,7 @@ unsafe extern "C" fn envoy_dynamic_module_on_route_specifier_on_route(
     specifier: *const c_void, // config_module_ptr
     handle: Handle,           // context_envoy_ptr
 ) -> Status {
-    let Ok((functions, ..)) = &envoy().route else { return Status::Stop };
+    let Ok((functions, _)) = &envoy().route else { return Status::Stop };
     // SAFETY: by the caller's promise; only ever shared between workers.
     let (specifier, mut route) =
         unsafe { (&*specifier.cast::<Specifier>(), Route::new(functions, handle)) };
