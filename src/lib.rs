@@ -40,5 +40,5 @@ pub use decision::{Body, Decision, Direct, Outcome, Reject};
 pub use memo::Memo;
 pub use policy::{Policy, Summary};
 pub use question::Question;
-pub use service::{Cluster, Kind, Port, Protocol, Service};
+pub use service::{Cluster, Kind, Port, Protocol, Service, WaypointCluster};
 pub use text::Text;

@@ -5,7 +5,7 @@
 //!
 //! - the route specifier [`specifier`] is handed each resolved route, and for a service that asks for its
 //!   waypoint replaces the upstream cluster by the one that leads to the VIP;
-//! - the HTTP filter [`filter`] does what the wasm form does, and hands over as filter state what the
+//! - the HTTP filter [`ingress`] does what the wasm form does, and hands over as filter state what the
 //!   specifier chose. A second filter, [`vip`], stands in the VIP's cluster where there is a specifier
 //!   alone, and keeps the address from going upstream.
 //!
@@ -16,8 +16,10 @@
 #![deny(unsafe_code)]
 
 mod abi;
+mod carry;
 mod counters;
 mod filter;
+mod ingress;
 mod source;
 mod specifier;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ingress_waypoint::config::Via;
-use ingress_waypoint::{Decision, Outcome, Policy, Protocol, Question, Reject};
+use ingress_waypoint::{Decision, Outcome, Policy, Question, Reject};
 
 use crate::abi::{Level, Metrics, Refused, Route, Status, log, log_enabled};
 use crate::counters::Counters;
@@ -123,13 +123,9 @@ impl Specifier {
             Outcome::Direct(_) => {}
             Outcome::Waypoint { destination, protocol } => {
                 let address: Address = show(destination)?;
-                let forward = policy.forward();
-                route.set_cluster(match protocol {
-                    Protocol::Http => &forward.cluster,
-                    Protocol::Http2 => &forward.cluster_http2,
-                })?;
+                route.set_cluster(policy.waypoint_cluster(decision.service, protocol))?;
                 route.set_metadata(NAMESPACE, DESTINATION, address.as_str());
-                if let Via::OriginalDstHeader { header } = &forward.via {
+                if let Via::OriginalDstHeader { header } = &policy.forward().via {
                     route.set_header(header, address.as_str())?;
                 }
             }

@@ -1,7 +1,7 @@
 //! Finds the service that a cluster's name, a route's metadata or an authority means.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use crate::cluster::{Named, readings};
 use crate::config::{Forward, Problems, quote};
@@ -19,6 +19,8 @@ pub(super) struct Index {
     hosts: HashMap<String, usize>,
     services: HashMap<String, usize>,
     service_entries: HashMap<String, usize>,
+    /// What leads to the VIPs, apart from `forward.cluster`.
+    waypoint_clusters: HashSet<String>,
 }
 
 /// A service and the port asked for, which it need not declare.
@@ -31,7 +33,10 @@ pub(super) struct Found<'p> {
 impl Index {
     /// Builds the index and notes what is claimed twice.
     pub fn new(services: &[Service], forward: &Forward, problems: &mut Problems) -> Self {
-        let mut index = Self::default();
+        let of_services = services.iter().filter_map(|service| service.waypoint_cluster.as_ref());
+        let waypoint_clusters =
+            of_services.flat_map(|own| [own.http.clone(), own.http2.clone()]).collect();
+        let mut index = Self { waypoint_clusters, ..Self::default() };
         for (i, service) in services.iter().enumerate() {
             let of = |earlier: usize| match services.get(earlier) {
                 Some(other) if earlier != i => format!("services[{earlier}] ({other})"),
@@ -56,6 +61,9 @@ impl Index {
                 if forward.is_waypoint_cluster(cluster.name.as_bytes()) {
                     let reason = "is the cluster that leads to the VIPs (forward.cluster)";
                     problems.add_value(path(), quote(&cluster.name), reason);
+                } else if index.is_waypoint_cluster(cluster.name.as_bytes()) {
+                    let reason = "is a cluster that leads to VIPs (waypointCluster)";
+                    problems.add_value(path(), quote(&cluster.name), reason);
                 }
                 let port = cluster.port.or_else(|| service.only_port());
                 let earlier = put(&mut index.clusters, cluster.name.clone(), (i, port));
@@ -69,10 +77,23 @@ impl Index {
         index
     }
 
+    /// Whether a service has an upstream cluster as its `waypointCluster`.
+    pub fn is_waypoint_cluster(&self, name: &[u8]) -> bool {
+        !self.waypoint_clusters.is_empty()
+            && std::str::from_utf8(name).is_ok_and(|name| self.waypoint_clusters.contains(name))
+    }
+
     /// A cluster that is listed may not be one that, by its name, belongs to another service, or to
     /// another port: a slip there would send a required service's requests past its waypoint.
     fn check_clusters(&self, services: &[Service], problems: &mut Problems) {
         for (i, service) in services.iter().enumerate() {
+            if let Some(own) = &service.waypoint_cluster
+                && let Some(named) = self.by_grammar(services, &own.http)
+            {
+                let reason = format!("is by its name the cluster of {}'s endpoints", named.service);
+                let path = format!("services[{i}].waypointCluster");
+                problems.add_value(path, quote(&own.http), reason);
+            }
             for cluster in &service.clusters {
                 let port = cluster.port.or_else(|| service.only_port());
                 let Some(named) = self.by_grammar(services, &cluster.name) else { continue };

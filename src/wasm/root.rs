@@ -34,7 +34,9 @@ impl Root {
         let text = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, usize::MAX)?;
         let text = text.unwrap_or_default();
         let variable = std::env::var_os(VARIABLE).map(|value| value.to_string_lossy().into_owned());
-        let policy = match Policy::from_json(&text, variable.as_deref()) {
+        let policy =
+            Policy::from_json(&text, variable.as_deref()).and_then(Policy::for_twin_routes);
+        let policy = match policy {
             Ok(policy) => policy,
             Err(problems) => {
                 report_problems(&problems);

@@ -102,7 +102,11 @@ async fn replay(file: &Value, form: &str) -> Result<Vec<(Value, Value)>> {
         let path = format!("/{i}/");
         client::http1(address, &Request::get(authority, &path)).await?;
         let entry = envoy.wait_for_access_log(|entry| entry["path"] == path).await?;
-        found.push((case.clone(), describe(&entry)));
+        let mut described = describe(&entry);
+        if case["expect"].get("cluster").is_some() {
+            described["cluster"] = entry["cluster"].clone();
+        }
+        found.push((case.clone(), described));
     }
     Ok(found)
 }
@@ -146,6 +150,16 @@ fn name_clusters(example: &mut Example, cases: &[Value], waypoint_cluster: &str)
         .and_then(Value::as_array_mut)
         .context("clusters")?;
     clusters.retain(|cluster| cluster["type"] == "ORIGINAL_DST");
+    // Those that a service has of its own are like the common ones.
+    for name in cases.iter().filter_map(|case| case["expect"]["cluster"].as_str()) {
+        if clusters.iter().all(|cluster| cluster["name"] != name) {
+            let http2 = |name: &Value| name.as_str().is_some_and(|name| name.ends_with("_h2"));
+            let alike = clusters.iter().find(|c| http2(&c["name"]) == name.ends_with("_h2"));
+            let mut own = alike.cloned().context("a waypoint cluster")?;
+            own["name"] = json!(name);
+            clusters.push(own);
+        }
+    }
     let mut names: Vec<_> = cases
         .iter()
         .filter_map(|case| case["request"]["cluster"].as_str())

@@ -106,6 +106,66 @@ async fn a_specifier_without_the_filter_it_counts_on_fails_closed() {
     assert_eq!(plain.served_by.as_deref(), Some("ratings"));
 }
 
+/// A service with a cluster of its own goes there, by the specifier; the twin routes that name another
+/// cluster may not take it there, and the wasm form does not take such a configuration.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_services_own_waypoint_cluster() {
+    fn with_own(ingress: &mut Example) -> Result<()> {
+        ingress.edit_service("payments", |service| {
+            service.insert("waypointCluster".into(), json!("payments_vip"));
+        })?;
+        let clusters = ingress.at("/static_resources/clusters")?.as_array_mut();
+        let clusters = clusters.context("clusters")?;
+        let mut own = clusters.iter().find(|c| c["name"] == "waypoint_vip").cloned();
+        own.as_mut().context("waypoint_vip")?["name"] = json!("payments_vip");
+        clusters.extend(own);
+        Ok(())
+    }
+    for example in specifiers() {
+        let scene = Scene::start(edited(example, with_own)).await.unwrap();
+        let vip = scene.vip("payments").unwrap().to_string();
+        for (host, cluster) in [("payments", "payments_vip"), ("reviews", "waypoint_vip")] {
+            let outcome = scene.get(&format!("{host}.example.com"), "/", &[]).await.unwrap();
+            assert_eq!(outcome.logged("cluster"), Some(cluster), "{example}");
+            assert!(outcome.through_waypoint);
+            assert!(host != "payments" || outcome.logged("upstream") == Some(&*vip));
+        }
+    }
+    if !specifiers().is_empty() {
+        let scene = Scene::start(edited("native:filter-state.yaml", with_own)).await.unwrap();
+        let outcome = scene.get("payments.example.com", "/", &[]).await.unwrap();
+        assert_eq!((outcome.status, outcome.logged("upstream")), (503, None));
+        assert_eq!(outcome.logged("details"), Some("ingress_waypoint.no-route"));
+    }
+    let error = Scene::start(edited("filter-state.yaml", with_own)).await.err();
+    let error = format!("{:#}", error.unwrap());
+    assert!(error.contains("services[3].waypointCluster: \"payments_vip\" needs"), "{error}");
+}
+
+/// A required service on a route without a twin: the native filter sees where the route leads.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_required_service_on_a_route_without_a_twin_is_refused() {
+    for example in ["native:filter-state.yaml", "native:original-dst-header.yaml"] {
+        if specifiers().is_empty() {
+            return;
+        }
+        let scene = Scene::start(edited(example, |ingress| {
+            ingress.edit_service("reviews", |service| {
+                service.insert("required".into(), json!(true));
+            })?;
+            let routes = routes(ingress, "reviews")?;
+            let plain = routes.pop().context("a route")?;
+            *routes = vec![plain];
+            Ok(())
+        }))
+        .await
+        .unwrap();
+        let outcome = scene.get("reviews.example.com", "/admin", &[]).await.unwrap();
+        assert_eq!((outcome.status, outcome.logged("upstream")), (503, None), "{example}");
+        assert!(outcome.response.text().starts_with("no-route: default/reviews"), "{example}");
+    }
+}
+
 /// On a virtual host and on a route the specifier does what it does on all routes; on several at once
 /// the outer one lets stand what the inner one chose.
 #[tokio::test(flavor = "multi_thread")]
