@@ -1,7 +1,7 @@
 # Thin targets over cargo and scripts/. `make help` lists them.
 
 # The Envoy versions that e2e runs on: the first with everything, the others with E2E_OTHERS.
-ENVOY_VERSIONS := 1.40.0 1.36.2
+ENVOY_VERSIONS := 1.40.0 1.39.3 1.36.2
 ENVOY_VERSION ?= $(firstword $(ENVOY_VERSIONS))
 # Arguments to `cargo test` on the other versions.
 E2E_OTHERS ?=

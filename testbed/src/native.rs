@@ -7,27 +7,27 @@ use serde_json::{Map, Value, json};
 use crate::envoy::Envoy;
 use crate::example::{Example, FILTER};
 
-/// The files with the native module, for the same routes and services as the others: its HTTP filter in
-/// place of the wasm one with each mechanism, specifier and filter together, the specifier alone.
-pub const EXAMPLES: [&str; 5] = [
-    "native:filter-state.yaml",
-    "native:original-dst-header.yaml",
-    "native:cluster-header.yaml",
-    "module.yaml",
-    "module-specifier.yaml",
-];
+/// The files with the module's HTTP filter in place of the wasm one, for the same routes and services.
+pub const FILTERS: [&str; 3] =
+    ["native:filter-state.yaml", "native:original-dst-header.yaml", "native:cluster-header.yaml"];
 
-/// Whether the Envoy that the tests run on has all that the module needs: 1.40 is the first.
-pub fn is_supported() -> Result<bool> {
+/// Those with its route specifier: together with the filter, and alone.
+pub const SPECIFIERS: [&str; 2] = ["module.yaml", "module-specifier.yaml"];
+
+/// The files with the module that the Envoy of the tests can run: filters from 1.39 on, the specifier from
+/// 1.40 on.
+pub fn examples() -> Result<Vec<&'static str>> {
     let version = Envoy::version()?;
     let mut parts = version.split('.').map_while(|part| part.parse::<u32>().ok());
-    Ok((parts.next(), parts.next()) >= (Some(1), Some(40)))
+    let version = (parts.next(), parts.next());
+    let filters = if version >= (Some(1), Some(39)) { FILTERS.as_slice() } else { &[] };
+    let specifiers = if version >= (Some(1), Some(40)) { SPECIFIERS.as_slice() } else { &[] };
+    Ok([filters, specifiers].concat())
 }
 
-/// `examples`, and the module's where the Envoy has it.
+/// `examples`, and those of the module that the Envoy can run.
 pub fn and_native<'e>(examples: &[&'e str]) -> Result<Vec<&'e str>> {
-    let native = if is_supported()? { EXAMPLES.as_slice() } else { &[] };
-    Ok([examples, native].concat())
+    Ok([examples, &self::examples()?].concat())
 }
 
 /// Whether a configuration has the native module.

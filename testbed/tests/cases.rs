@@ -43,12 +43,13 @@ fn via(file: &Value) -> &str {
 /// mechanism, and the specifier, with and without the filter, unless it needs a `cluster_header` route.
 fn forms(file: &Value) -> Vec<String> {
     let wasm = format!("{}.yaml", via(file));
+    let native = native::examples().unwrap();
     let mut forms = vec![wasm.clone()];
-    if native::is_supported().unwrap() {
-        forms.push(format!("native:{wasm}"));
-        if via(file) != "cluster-header" {
-            forms.extend(["module.yaml", "module-specifier.yaml"].map(str::to_owned));
-        }
+    forms.extend(
+        native.iter().filter(|name| **name == format!("native:{wasm}")).map(|n| (*n).into()),
+    );
+    if via(file) != "cluster-header" {
+        forms.extend(native.iter().filter(|n| native::SPECIFIERS.contains(n)).map(|n| (*n).into()));
     }
     forms
 }

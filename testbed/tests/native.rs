@@ -1,5 +1,5 @@
 //! The native module on a real Envoy, where it differs from the wasm form: whole routes, one table for
-//! the process, and the file that is followed. On an Envoy before 1.40 there is nothing to test.
+//! the process, and the file that is followed. On an Envoy before 1.39 there is nothing to test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::fs;
@@ -14,11 +14,11 @@ use testbed::example::Example;
 use testbed::native;
 use testbed::scene::{Scene, SceneOptions};
 
-const SPECIFIERS: [&str; 2] = ["module.yaml", "module-specifier.yaml"];
-
 /// The examples with a route specifier, if the Envoy has them.
-fn specifiers() -> &'static [&'static str] {
-    if native::is_supported().unwrap() { &SPECIFIERS } else { &[] }
+fn specifiers() -> Vec<&'static str> {
+    let mut examples = native::examples().unwrap();
+    examples.retain(|name| native::SPECIFIERS.contains(name));
+    examples
 }
 
 fn edited(
@@ -145,10 +145,10 @@ async fn a_services_own_waypoint_cluster() {
 /// A required service on a route without a twin: the native filter sees where the route leads.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_required_service_on_a_route_without_a_twin_is_refused() {
-    for example in ["native:filter-state.yaml", "native:original-dst-header.yaml"] {
-        if specifiers().is_empty() {
-            return;
-        }
+    let twins = |name: &&str| {
+        ["native:filter-state.yaml", "native:original-dst-header.yaml"].contains(name)
+    };
+    for example in native::examples().unwrap().into_iter().filter(twins) {
         let scene = Scene::start(edited(example, |ingress| {
             ingress.edit_service("reviews", |service| {
                 service.insert("required".into(), json!(true));
@@ -324,7 +324,7 @@ async fn a_bad_file_is_refused_counted_and_logged() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn envoy_does_not_start_without_the_file() {
-    for example in native::EXAMPLES.iter().filter(|_| native::is_supported().unwrap()) {
+    for example in native::examples().unwrap() {
         let options = edited(example, |ingress| {
             ingress.edit_plugin(|plugin| {
                 *plugin = Map::from_iter([("file".to_owned(), json!("/no/such/services.json"))]);
