@@ -1,7 +1,7 @@
 # Thin targets over cargo and scripts/. `make help` lists them.
 
 # The Envoy versions that e2e runs on: the first with everything, the others with E2E_OTHERS.
-ENVOY_VERSIONS := 1.40.0 1.36.2
+ENVOY_VERSIONS := 1.40.0 1.39.3 1.36.2
 ENVOY_VERSION ?= $(firstword $(ENVOY_VERSIONS))
 # Arguments to `cargo test` on the other versions.
 E2E_OTHERS ?=
@@ -19,6 +19,8 @@ WASM := dist/ingress_waypoint.wasm
 # As cargo builds it, with every export; a copy, as the folder depends on the toolchain.
 WASM_UNSTRIPPED := target/ingress_waypoint.wasm
 WASM_MAX_KIB := 250
+# The module's name in Envoy's configurations is ingress_waypoint.
+MODULE := dist/libingress_waypoint.so
 # What Envoy needs, and the callbacks the filter does something in.
 WASM_EXPORTS := memory _initialize proxy_abi_version_0_2_1 proxy_on_memory_allocate \
 	proxy_on_vm_start proxy_on_configure proxy_on_context_create proxy_on_request_headers \
@@ -26,7 +28,7 @@ WASM_EXPORTS := memory _initialize proxy_abi_version_0_2_1 proxy_on_memory_alloc
 
 heading = printf '\n=== %s\n' '$(1)'
 
-.PHONY: help wasm cli run bench-compile test unit wasm-test e2e fuzz lint fmt clean FORCE
+.PHONY: help wasm module cli run bench-compile test unit wasm-test e2e fuzz lint fmt clean FORCE
 .DELETE_ON_ERROR:
 
 help: ## this list (default)
@@ -40,6 +42,12 @@ help: ## this list (default)
 	@echo '  FUZZ_SECONDS=…   how long each fuzz target runs (default $(FUZZ_SECONDS))'
 
 wasm: $(WASM) ## build the filter: dist/ingress_waypoint.wasm
+
+module: FORCE ## build the native module: dist/libingress_waypoint.so
+	@cargo build -q --profile module -p ingress-waypoint-module
+	@mkdir -p dist
+	@built="$${CARGO_TARGET_DIR:-target}/module/libingress_waypoint_module.so"; \
+		cmp -s "$$built" $(MODULE) || { cp "$$built" $(MODULE).new && mv $(MODULE).new $(MODULE); }
 
 cli: FORCE ## build the command line: dist/ingress-waypoint
 	@cargo build -q --profile cli -p ingress-waypoint-cli
@@ -71,7 +79,7 @@ wasm-test: ## the tests of the core again as WebAssembly, in V8
 	@CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER='$(CURDIR)/.tools/bin/wasm-bindgen-test-runner' \
 		scripts/wasm-cargo wasm32-unknown-unknown test -p ingress-waypoint
 
-e2e: wasm ## tests through a real Envoy, in each of the versions supported
+e2e: wasm module ## tests through a real Envoy, in each of the versions supported
 ifneq ($(ENVOY_PATH),)
 	@$(call heading,end-to-end tests on $(ENVOY_PATH))
 	@scripts/install-envoy $(ENVOY_VERSION)

@@ -110,6 +110,15 @@ impl Direct {
 }
 
 impl Reject {
+    /// Every reason.
+    pub const ALL: [Self; 5] = [
+        Self::NoWaypoint,
+        Self::NoVip,
+        Self::UnknownPort,
+        Self::UnknownService,
+        Self::ForgedDestination,
+    ];
+
     /// As it is shown everywhere.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -123,17 +132,35 @@ impl Reject {
 
     /// What the client is told: the reason and the service, never an address or a cluster.
     pub fn body(self, service: Option<&Service>) -> String {
-        let reason = self.as_str();
-        let why = match self {
-            Self::NoWaypoint => "has no ready waypoint",
-            Self::NoVip => "has no address for its waypoint",
-            Self::UnknownPort => "does not declare this port",
-            Self::UnknownService => "the service of this route is not known",
-            Self::ForgedDestination => "the destination was not chosen by the gateway",
+        self.body_about(service.map(|service| service as &dyn fmt::Display)).to_string()
+    }
+
+    /// The same, whatever names the service, to be written without an allocation.
+    pub fn body_about(self, service: Option<&dyn fmt::Display>) -> Body<'_> {
+        Body { reason: self, service }
+    }
+}
+
+/// What a refused client is told.
+#[derive(Clone, Copy)]
+pub struct Body<'a> {
+    reason: Reject,
+    service: Option<&'a dyn fmt::Display>,
+}
+
+impl fmt::Display for Body<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reason = self.reason.as_str();
+        let why = match self.reason {
+            Reject::NoWaypoint => "has no ready waypoint",
+            Reject::NoVip => "has no address for its waypoint",
+            Reject::UnknownPort => "does not declare this port",
+            Reject::UnknownService => "the service of this route is not known",
+            Reject::ForgedDestination => "the destination was not chosen by the gateway",
         };
-        match service {
-            Some(service) => format!("{reason}: {service} requires its waypoint and {why}\n"),
-            None => format!("{reason}: {why}\n"),
+        match self.service {
+            Some(service) => writeln!(f, "{reason}: {service} requires its waypoint and {why}"),
+            None => writeln!(f, "{reason}: {why}"),
         }
     }
 }

@@ -32,11 +32,13 @@ mod policy;
 mod question;
 mod service;
 pub mod switch;
+mod text;
 #[cfg(all(target_arch = "wasm32", target_os = "wasi"))]
 mod wasm;
 
-pub use decision::{Decision, Direct, Outcome, Reject};
+pub use decision::{Body, Decision, Direct, Outcome, Reject};
 pub use memo::Memo;
 pub use policy::{Policy, Summary};
 pub use question::Question;
-pub use service::{Cluster, Kind, Port, Protocol, Service};
+pub use service::{Cluster, Kind, Port, Protocol, Service, WaypointCluster};
+pub use text::Text;

@@ -39,6 +39,23 @@ pub struct Cluster {
     pub port: Option<u16>,
 }
 
+/// A pair of ORIGINAL_DST clusters that lead to VIPs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaypointCluster {
+    /// Speaks HTTP/1.1.
+    pub http: String,
+    /// Speaks HTTP/2: the same name with `_h2` behind it.
+    pub http2: String,
+}
+
+impl WaypointCluster {
+    /// By the name of the first.
+    pub fn new(http: String) -> Self {
+        let http2 = format!("{http}_h2");
+        Self { http, http2 }
+    }
+}
+
 /// A service of the mesh, with the facts that a decision needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
@@ -62,6 +79,8 @@ pub struct Service {
     pub required: bool,
     /// Upstream clusters named explicitly.
     pub clusters: Vec<Cluster>,
+    /// What leads to its VIP, where that is not `forward.cluster`.
+    pub waypoint_cluster: Option<WaypointCluster>,
 }
 
 impl Service {

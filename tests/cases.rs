@@ -18,12 +18,13 @@ const CASES: &[(&str, &str)] = files!("cases":
     "cluster-header" "cluster-names" "decisions" "globally-off" "ip-family-v4-only"
     "ip-family-v4-preferred" "ip-family-v6-only" "ip-family-v6-preferred" "off-by-default"
     "off-by-environment" "on-by-environment" "original-dst-header" "own-names"
-    "unknown-service-reject");
+    "unknown-service-reject" "waypoint-cluster");
 
 const INVALID: &[(&str, &str)] = files!("invalid":
     "addresses" "clusters-of-others" "duplicates" "empty" "environment" "environment-empty" "forward-header"
     "forward-header-taken" "names" "not-an-object" "ports" "required-not-labelled"
-    "services-twice" "syntax" "trailing" "types" "unknown-fields");
+    "services-twice" "syntax" "trailing" "types" "unknown-fields"
+    "waypoint-cluster");
 
 #[test]
 fn every_case_is_decided_as_expected() {
@@ -32,7 +33,13 @@ fn every_case_is_decided_as_expected() {
         let file: Value = serde_json::from_str(text).unwrap();
         let policy = load(&file).unwrap_or_else(|problems| panic!("{name}: {problems}"));
         for case in file["cases"].as_array().unwrap() {
-            let found = describe(&decide(&policy, &case["request"]));
+            let decision = decide(&policy, &case["request"]);
+            let mut found = describe(&decision);
+            if let (Some(_), Outcome::Waypoint { protocol, .. }) =
+                (case["expect"].get("cluster"), decision.outcome)
+            {
+                found["cluster"] = policy.waypoint_cluster(decision.service, protocol).into();
+            }
             if found != case["expect"] {
                 failures.push(format!("{name}, {}: {found}", case["name"]));
             }
@@ -49,6 +56,22 @@ fn every_invalid_configuration_is_refused_with_all_its_problems() {
         let expected: Vec<_> =
             file["problems"].as_array().unwrap().iter().map(|p| p.as_str().unwrap()).collect();
         assert_eq!(problems, expected.join("\n"), "{name}");
+    }
+}
+
+/// Twin routes name their cluster themselves.
+#[test]
+fn a_waypoint_cluster_of_a_services_own_is_not_for_twin_routes() {
+    let config = |via: &str| {
+        json!({"forward": {"via": via}, "services": [
+            {"namespace": "default", "name": "payments", "waypointCluster": "payments_vip"}]})
+    };
+    for via in ["filter-state", "original-dst-header", "cluster-header"] {
+        let policy = Policy::from_json(config(via).to_string().as_bytes(), None).unwrap();
+        let problems = policy.for_twin_routes().err().map(|problems| problems.to_string());
+        let expected = "services[0].waypointCluster: \"payments_vip\" needs the native module's route \
+                        specifier, or forward.via: \"cluster-header\"";
+        assert_eq!(problems.as_deref(), (via != "cluster-header").then_some(expected), "{via}");
     }
 }
 

@@ -41,6 +41,12 @@ impl Forward {
         Self { via, cluster, cluster_http2 }
     }
 
+    /// Whether a text could be the name of a header (RFC 9110, section 5.6.2).
+    pub fn is_header_name(text: &str) -> bool {
+        let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+        !text.is_empty() && text.bytes().all(token)
+    }
+
     /// Whether an upstream cluster is one that only this filter may choose.
     pub fn is_waypoint_cluster(&self, name: &[u8]) -> bool {
         name == self.cluster.as_bytes() || name == self.cluster_http2.as_bytes()
@@ -92,9 +98,8 @@ pub(super) fn read(path: &Path<'_>, value: Json, problems: &mut Problems) -> Opt
 fn header(fields: &mut Fields<'_>, default: &str, problems: &mut Problems) -> String {
     let Some(text) = fields.string("header", problems) else { return default.to_owned() };
     let name = text.to_ascii_lowercase();
-    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     let path = fields.path().field("header");
-    if !name.bytes().all(token) {
+    if !Forward::is_header_name(&name) {
         problems.add_value(path, quote(&text), "is not a header name");
     } else if TAKEN.contains(&name.as_str()) {
         problems.add_value(path, quote(&text), "has a meaning of its own");

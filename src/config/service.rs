@@ -4,7 +4,7 @@ use super::json::{Json, quote};
 use super::problem::{Path, Problems};
 use super::reader::{self, Fields, is_kubernetes_name};
 use crate::host;
-use crate::service::{Cluster, Kind, Port, Protocol, Service};
+use crate::service::{Cluster, Kind, Port, Protocol, Service, WaypointCluster};
 
 const FIELDS: &[&str] = &[
     "kind",
@@ -17,6 +17,7 @@ const FIELDS: &[&str] = &[
     "ingressUseWaypoint",
     "required",
     "clusters",
+    "waypointCluster",
 ];
 
 /// Reads a service. What is broken is noted and left out, so that the checks across services can
@@ -35,6 +36,7 @@ pub(super) fn read(path: &Path<'_>, value: Json, problems: &mut Problems) -> Opt
         ingress_use_waypoint: fields.bool("ingressUseWaypoint", problems).unwrap_or(false),
         required: fields.bool("required", problems).unwrap_or(false),
         clusters: fields.list("clusters", problems, read_cluster),
+        waypoint_cluster: fields.string("waypointCluster", problems).map(WaypointCluster::new),
     };
     fields.finish(FIELDS, problems);
     check(path, &service, problems);

@@ -1,12 +1,16 @@
 //! Finds the service that a cluster's name, a route's metadata or an authority means.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use crate::cluster::{Named, readings};
 use crate::config::{Forward, Problems, quote};
 use crate::host::{Authority, normalise};
 use crate::service::{Kind, Service};
+use crate::text::Text;
+
+/// A key put together for a look-up: `namespace/name` or a wildcard, of names of up to 253 bytes.
+type Key = Text<512>;
 
 /// Positions in the list of services, by everything that a service is known under.
 #[derive(Debug, Default)]
@@ -15,6 +19,8 @@ pub(super) struct Index {
     hosts: HashMap<String, usize>,
     services: HashMap<String, usize>,
     service_entries: HashMap<String, usize>,
+    /// What leads to the VIPs, apart from `forward.cluster`.
+    waypoint_clusters: HashSet<String>,
 }
 
 /// A service and the port asked for, which it need not declare.
@@ -27,7 +33,10 @@ pub(super) struct Found<'p> {
 impl Index {
     /// Builds the index and notes what is claimed twice.
     pub fn new(services: &[Service], forward: &Forward, problems: &mut Problems) -> Self {
-        let mut index = Self::default();
+        let of_services = services.iter().filter_map(|service| service.waypoint_cluster.as_ref());
+        let waypoint_clusters =
+            of_services.flat_map(|own| [own.http.clone(), own.http2.clone()]).collect();
+        let mut index = Self { waypoint_clusters, ..Self::default() };
         for (i, service) in services.iter().enumerate() {
             let of = |earlier: usize| match services.get(earlier) {
                 Some(other) if earlier != i => format!("services[{earlier}] ({other})"),
@@ -52,6 +61,9 @@ impl Index {
                 if forward.is_waypoint_cluster(cluster.name.as_bytes()) {
                     let reason = "is the cluster that leads to the VIPs (forward.cluster)";
                     problems.add_value(path(), quote(&cluster.name), reason);
+                } else if index.is_waypoint_cluster(cluster.name.as_bytes()) {
+                    let reason = "is a cluster that leads to VIPs (waypointCluster)";
+                    problems.add_value(path(), quote(&cluster.name), reason);
                 }
                 let port = cluster.port.or_else(|| service.only_port());
                 let earlier = put(&mut index.clusters, cluster.name.clone(), (i, port));
@@ -65,10 +77,23 @@ impl Index {
         index
     }
 
+    /// Whether a service has an upstream cluster as its `waypointCluster`.
+    pub fn is_waypoint_cluster(&self, name: &[u8]) -> bool {
+        !self.waypoint_clusters.is_empty()
+            && std::str::from_utf8(name).is_ok_and(|name| self.waypoint_clusters.contains(name))
+    }
+
     /// A cluster that is listed may not be one that, by its name, belongs to another service, or to
     /// another port: a slip there would send a required service's requests past its waypoint.
     fn check_clusters(&self, services: &[Service], problems: &mut Problems) {
         for (i, service) in services.iter().enumerate() {
+            if let Some(own) = &service.waypoint_cluster
+                && let Some(named) = self.by_grammar(services, &own.http)
+            {
+                let reason = format!("is by its name the cluster of {}'s endpoints", named.service);
+                let path = format!("services[{i}].waypointCluster");
+                problems.add_value(path, quote(&own.http), reason);
+            }
             for cluster in &service.clusters {
                 let port = cluster.port.or_else(|| service.only_port());
                 let Some(named) = self.by_grammar(services, &cluster.name) else { continue };
@@ -105,10 +130,10 @@ impl Index {
             let (at, port) = match named {
                 Named::Host { host, port } => (self.hosts.get(normalise(host)?.as_ref()), port),
                 Named::Service { namespace, name, port } => {
-                    (self.services.get(&format!("{namespace}/{name}")), port)
+                    (self.services.get(name_key(namespace, name)?.as_str()), port)
                 }
                 Named::ServiceEntry { namespace, name, host, port } => {
-                    let at = self.service_entries.get(&format!("{namespace}/{name}"))?;
+                    let at = self.service_entries.get(name_key(namespace, name)?.as_str())?;
                     let host = normalise(host)?;
                     let has_host = services.get(*at)?.hosts.iter().any(|known| *known == host);
                     (has_host.then_some(at), port)
@@ -143,13 +168,18 @@ impl Index {
     fn wildcard(&self, host: &str) -> Option<&usize> {
         let mut rest = host;
         while let Some((_, parent)) = rest.split_once('.') {
-            if let Some(at) = self.hosts.get(&format!("*.{parent}")) {
+            let wildcard = Key::of(format_args!("*.{parent}")).ok()?;
+            if let Some(at) = self.hosts.get(wildcard.as_str()) {
                 return Some(at);
             }
             rest = parent;
         }
         None
     }
+}
+
+fn name_key(namespace: &str, name: &str) -> Option<Key> {
+    Key::of(format_args!("{namespace}/{name}")).ok()
 }
 
 /// Claims a key, or tells who has it already.

@@ -9,10 +9,10 @@ mod warnings;
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::config::{Config, Forward, IpFamily, Problems, UnknownService, quote};
+use crate::config::{Config, Forward, IpFamily, Problems, UnknownService, Via, quote};
 use crate::decision::{Decision, Direct, Outcome, Reject};
 use crate::question::Question;
-use crate::service::Service;
+use crate::service::{Protocol, Service};
 use crate::switch::{Switch, VARIABLE};
 use index::{Found, Index};
 
@@ -74,7 +74,7 @@ impl Policy {
     pub fn decide(&self, question: Question<'_>) -> Decision<'_> {
         let (services, index) = (&self.services, &self.index);
         self.judge(match question {
-            Question::Cluster(name) if self.switch.on && self.forward.is_waypoint_cluster(name) => {
+            Question::Cluster(name) if self.switch.on && self.is_waypoint_cluster(name) => {
                 let outcome = Outcome::Reject(Reject::ForgedDestination);
                 return Decision { service: None, port: None, outcome };
             }
@@ -154,6 +154,44 @@ impl Policy {
         }
     }
 
+    /// Whether an upstream cluster is one that only the filter may choose, for any service.
+    pub fn is_waypoint_cluster(&self, name: &[u8]) -> bool {
+        self.forward.is_waypoint_cluster(name) || self.index.is_waypoint_cluster(name)
+    }
+
+    /// The upstream cluster that leads to a service's VIP.
+    pub fn waypoint_cluster<'s>(
+        &'s self,
+        service: Option<&'s Service>,
+        protocol: Protocol,
+    ) -> &'s str {
+        match (service.and_then(|service| service.waypoint_cluster.as_ref()), protocol) {
+            (Some(own), Protocol::Http) => &own.http,
+            (Some(own), Protocol::Http2) => &own.http2,
+            (None, Protocol::Http) => &self.forward.cluster,
+            (None, Protocol::Http2) => &self.forward.cluster_http2,
+        }
+    }
+
+    /// The policy, if it can be carried out by twin routes and nothing else. These name their cluster
+    /// themselves, so that no service can have one of its own.
+    ///
+    /// # Errors
+    /// Each service that has one.
+    pub fn for_twin_routes(self) -> Result<Self, Problems> {
+        let mut problems = Problems::default();
+        let twins = !matches!(self.forward.via, Via::ClusterHeader { .. });
+        for (i, service) in self.services.iter().enumerate().filter(|_| twins) {
+            if let Some(own) = &service.waypoint_cluster {
+                let path = format!("services[{i}].waypointCluster");
+                let reason = "needs the native module's route specifier, \
+                              or forward.via: \"cluster-header\"";
+                problems.add_value(path, quote(&own.http), reason);
+            }
+        }
+        if problems.is_empty() { Ok(self) } else { Err(problems) }
+    }
+
     /// The global switch.
     pub fn switch(&self) -> Switch {
         self.switch
@@ -167,6 +205,17 @@ impl Policy {
     /// Whether decisions are put where an access log can print them.
     pub fn annotate(&self) -> bool {
         self.annotate
+    }
+
+    /// What a log says of a policy that was loaded: switch and numbers, nothing of its services.
+    pub fn headline(&self) -> String {
+        let Summary { enrolled, not_enrolled, required } = self.summary();
+        let switch = if self.switch.on { "on" } else { "off" };
+        let services = enrolled + not_enrolled;
+        format!(
+            "{switch} (from {}), {services} services: {enrolled} enrolled, {required} required",
+            self.switch.source
+        )
     }
 
     /// How many services there are.

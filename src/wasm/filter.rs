@@ -93,10 +93,9 @@ impl Filter {
                     Via::OriginalDstHeader { .. } => Action::Header { address, protocol },
                     Via::ClusterHeader { .. } => Action::Cluster {
                         message: Some(host::destination_message(&address)),
-                        cluster: Some(match protocol {
-                            Protocol::Http => forward.cluster.clone(),
-                            Protocol::Http2 => forward.cluster_http2.clone(),
-                        }),
+                        cluster: Some(
+                            self.policy.waypoint_cluster(decision.service, protocol).to_owned(),
+                        ),
                     },
                 }
             }

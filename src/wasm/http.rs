@@ -39,7 +39,7 @@ impl Request {
             }
             Via::ClusterHeader { .. } => {
                 let cluster = if on { cluster_name()? } else { Vec::new() };
-                if !forward.is_waypoint_cluster(&cluster) {
+                if !policy.is_waypoint_cluster(&cluster) {
                     return self.decide_without_cluster();
                 }
                 return Ok(self.filter.ready(Question::Cluster(&cluster)));

@@ -34,7 +34,9 @@ impl Root {
         let text = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, usize::MAX)?;
         let text = text.unwrap_or_default();
         let variable = std::env::var_os(VARIABLE).map(|value| value.to_string_lossy().into_owned());
-        let policy = match Policy::from_json(&text, variable.as_deref()) {
+        let policy =
+            Policy::from_json(&text, variable.as_deref()).and_then(Policy::for_twin_routes);
+        let policy = match policy {
             Ok(policy) => policy,
             Err(problems) => {
                 report_problems(&problems);
@@ -119,16 +121,7 @@ fn first_to_load(text: &[u8], variable: Option<&str>) -> bool {
 }
 
 fn report(policy: &Policy) {
-    let switch = policy.switch();
-    let summary = policy.summary();
-    info!(
-        "{} (from {}), {} services: {} enrolled, {} required",
-        if switch.on { "on" } else { "off" },
-        switch.source,
-        summary.enrolled + summary.not_enrolled,
-        summary.enrolled,
-        summary.required,
-    );
+    info!("{}", policy.headline());
     let mut warnings = policy.warnings();
     for warning in warnings.by_ref().take(SHOWN) {
         warn!("{warning}");

@@ -216,6 +216,9 @@ fn command(options: &EnvoyOptions, dir: &Path) -> Result<Command> {
     if let Some(levels) = &options.component_log_level {
         command.args(["--component-log-level", levels]);
     }
+    command.env("ENVOY_DYNAMIC_MODULES_SEARCH_PATH", workspace().join("dist"));
+    // What the person at the keyboard has set is no part of a test.
+    command.env_remove("INGRESS_USE_WAYPOINTS");
     command.envs(options.env.iter().map(|(name, value)| (name, value)));
     Ok(command)
 }

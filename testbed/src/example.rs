@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
+use crate::native;
 pub use crate::ports::Ports;
 use crate::workspace;
 
@@ -19,11 +20,17 @@ pub struct Example {
     pub config: Value,
     /// The ports it was loaded with.
     pub ports: Ports,
+    /// Envoy's own environment, in which the native module looks for its switch.
+    pub env: Map<String, Value>,
 }
 
 impl Example {
-    /// Loads `envoy/<file>`.
+    /// Loads `envoy/<file>`; `native:<file>` is the same with the native HTTP filter instead of the wasm
+    /// one.
     pub fn load(file: &str, ports: &Ports) -> Result<Self> {
+        if let Some(file) = file.strip_prefix("native:") {
+            return native::with_http_filter(Self::load(file, ports)?);
+        }
         let path = workspace().join("envoy").join(file);
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("cannot read {}", path.display()))?;
@@ -34,7 +41,9 @@ impl Example {
     pub fn parse(text: &str, ports: &Ports) -> Result<Self> {
         let config =
             serde_saphyr::from_str(&ports.replace(text)).map_err(|e| anyhow::anyhow!("{e}"))?;
-        Ok(Self { config, ports: ports.clone() })
+        // As the comment at the top of the module's examples says.
+        let env = Map::from_iter([("INGRESS_USE_WAYPOINTS".to_owned(), json!("true"))]);
+        Ok(Self { config, ports: ports.clone(), env })
     }
 
     /// The value at a JSON pointer such as `/static_resources/listeners/0`.
@@ -65,14 +74,20 @@ impl Example {
         .with_context(|| format!("the configuration has no http filter named {FILTER}"))
     }
 
-    fn plugin_pointer(&self) -> Result<String> {
-        Ok(self.filter_pointer()? + "/typed_config/config/configuration/value")
+    /// Where the filter's own configuration stands; the module's two entry points each have it.
+    fn plugin_pointers(&self) -> Result<Vec<String>> {
+        let native = native::plugin_pointers(&self.config);
+        if !native.is_empty() {
+            return Ok(native);
+        }
+        Ok(vec![self.filter_pointer()? + "/typed_config/config/configuration/value"])
     }
 
     /// A copy of the filter's own configuration: `annotate`, `services` and so on.
     pub fn plugin(&self) -> Result<Map<String, Value>> {
-        let pointer = self.plugin_pointer()?;
-        match self.config.pointer(&pointer) {
+        let pointers = self.plugin_pointers()?;
+        let pointer = pointers.first().context("no configuration")?;
+        match self.config.pointer(pointer) {
             Some(Value::String(text)) => {
                 serde_json::from_str(text).context("the filter's configuration")
             }
@@ -88,10 +103,11 @@ impl Example {
     ) -> Result<()> {
         let mut plugin = self.plugin()?;
         edit(&mut plugin)?;
-        let pointer = self.plugin_pointer()?;
-        let place = self.at(&pointer)?;
         let plugin = Value::Object(plugin);
-        *place = if place.is_string() { json!(plugin.to_string()) } else { plugin };
+        for pointer in self.plugin_pointers()? {
+            let place = self.at(&pointer)?;
+            *place = if place.is_string() { json!(plugin.to_string()) } else { plugin.clone() };
+        }
         Ok(())
     }
 
@@ -120,8 +136,11 @@ impl Example {
         std::fs::rename(&beside, path).with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// The environment variables that the filter's VM sees.
+    /// The environment variables that the filter sees: its VM's, or Envoy's own.
     pub fn vm_env(&mut self) -> Result<&mut Map<String, Value>> {
+        if !native::plugin_pointers(&self.config).is_empty() {
+            return Ok(&mut self.env);
+        }
         let vm = self
             .filter()?
             .pointer_mut("/typed_config/config/vm_config")
@@ -153,6 +172,12 @@ impl Example {
             items.retain(|item| *item != filter);
         }
         Ok(())
+    }
+
+    /// The HTTP filter of that name in the first listener.
+    pub fn http_filter(&mut self, name: &str) -> Option<&mut Value> {
+        let filters = self.connection_manager().ok()?.get_mut("http_filters")?.as_array_mut()?;
+        filters.iter_mut().find(|filter| filter.get("name") == Some(&json!(name)))
     }
 
     /// The HTTP connection manager of the first listener.

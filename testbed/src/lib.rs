@@ -6,6 +6,7 @@
 pub mod client;
 pub mod envoy;
 pub mod example;
+pub mod native;
 mod outcome;
 pub mod ports;
 pub mod scene;

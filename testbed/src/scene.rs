@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::client::{self, Connection, Request, Version};
 use crate::envoy::{Envoy, EnvoyOptions, socket_address};
 use crate::example::{Example, Ports};
+use crate::native;
 use crate::outcome::text;
 pub use crate::outcome::{GrpcOutcome, Outcome};
 use crate::servers::{Echo, Greeter};
@@ -112,6 +113,7 @@ impl Scene {
         let waypoint =
             Envoy::start(EnvoyOptions::new(mesh.config)).await.context("starting the waypoint")?;
         let options = EnvoyOptions {
+            env: native::environment(&example.env),
             concurrency: options.concurrency,
             log_level: options.log_level,
             component_log_level: options.component_log_level,
@@ -131,6 +133,7 @@ impl Scene {
     pub async fn restart(mut self, edit: impl FnOnce(&mut Example) -> Result<()>) -> Result<Self> {
         edit(&mut self.example)?;
         self.options.config = self.example.config.clone();
+        self.options.env = native::environment(&self.example.env);
         let Self { ingress, waypoint, greeter, endpoints, ports, example, names, options } = self;
         drop(ingress); // its ports are free once it is gone
         let ingress =

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use testbed::client::{self, Request};
 use testbed::envoy::{Envoy, EnvoyOptions};
 use testbed::example::{Example, Ports};
-use testbed::workspace;
+use testbed::{native, workspace};
 
 /// The destination that a direct request has: nothing listens there, and nothing needs to.
 const ENDPOINT_PORT: u16 = 18_081;
@@ -21,25 +21,58 @@ async fn every_case_is_carried_out_as_decided() {
     let mut failures = Vec::new();
     for path in files {
         let file: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-        let name = path.file_stem().unwrap().to_string_lossy();
-        for (case, found) in replay(&file).await.unwrap_or_else(|e| panic!("{name}: {e:#}")) {
-            if found != case["expect"] {
-                failures.push(format!("{name}, {}: {found}", case["name"]));
+        let stem = path.file_stem().unwrap().to_string_lossy();
+        for form in forms(&file) {
+            let name = format!("{stem} on {form}");
+            let replayed = replay(&file, &form).await.unwrap_or_else(|e| panic!("{name}: {e:#}"));
+            for (case, found) in replayed {
+                if found != case["expect"] {
+                    failures.push(format!("{name}, {}: {found}", case["name"]));
+                }
             }
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
+fn via(file: &Value) -> &str {
+    file.pointer("/config/forward/via").and_then(Value::as_str).unwrap_or("filter-state")
+}
+
+/// The examples that can carry out a file's cases: the wasm form and the native filter with the file's
+/// mechanism, and the specifier, with and without the filter, unless it needs a `cluster_header` route.
+fn forms(file: &Value) -> Vec<String> {
+    let wasm = format!("{}.yaml", via(file));
+    let native = native::examples().unwrap();
+    let mut forms = vec![wasm.clone()];
+    forms.extend(
+        native.iter().filter(|name| **name == format!("native:{wasm}")).map(|n| (*n).into()),
+    );
+    if via(file) != "cluster-header" {
+        forms.extend(native.iter().filter(|n| native::SPECIFIERS.contains(n)).map(|n| (*n).into()));
+    }
+    forms
+}
+
 /// Starts an Envoy with the file's configuration and a route a case, and sends each its request.
-async fn replay(file: &Value) -> Result<Vec<(Value, Value)>> {
-    let via = file.pointer("/config/forward/via").and_then(Value::as_str).unwrap_or("filter-state");
+async fn replay(file: &Value, form: &str) -> Result<Vec<(Value, Value)>> {
+    let via = via(file);
     let waypoint_cluster =
         file.pointer("/config/forward/cluster").and_then(Value::as_str).unwrap_or("waypoint_vip");
-    let mut example = Example::load(&format!("{via}.yaml"), &Ports::choose()?)?;
+    let mut example = Example::load(form, &Ports::choose()?)?;
     example.edit_plugin(|plugin| {
         *plugin = file["config"].as_object().cloned().unwrap_or_default();
         plugin.insert("annotate".into(), json!(true));
+        // With a specifier the mechanism says who hands the address over.
+        let via = match form {
+            "module.yaml" => Some("filter-state"),
+            "module-specifier.yaml" => Some("original-dst-header"),
+            _ => None,
+        };
+        if let Some(via) = via {
+            let forward = plugin.entry("forward").or_insert(json!({}));
+            *forward = json!({"via": via, "cluster": waypoint_cluster});
+        }
         Ok(())
     })?;
     let env = file["env"].as_object().cloned().unwrap_or_default();
@@ -58,20 +91,23 @@ async fn replay(file: &Value) -> Result<Vec<(Value, Value)>> {
         .collect();
     let mut routes = twins;
     routes.extend(cases.iter().enumerate().map(|(i, case)| route(i, &case["request"])));
-    manager.insert(
-        "route_config".into(),
-        json!({"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]}),
-    );
+    manager["route_config"]["virtual_hosts"] =
+        json!([{"name": "all", "domains": ["*"], "routes": routes}]);
     name_clusters(&mut example, cases, waypoint_cluster)?;
     let address = (std::net::Ipv4Addr::LOCALHOST, example.ports.get(10_000)).into();
-    let envoy = Envoy::start(EnvoyOptions::new(example.config)).await?;
+    let env = native::environment(&example.env);
+    let envoy = Envoy::start(EnvoyOptions { env, ..EnvoyOptions::new(example.config) }).await?;
     let mut found = Vec::new();
     for (i, case) in cases.iter().enumerate() {
         let authority = case["request"]["authority"].as_str().unwrap_or("case.example.com");
         let path = format!("/{i}/");
         client::http1(address, &Request::get(authority, &path)).await?;
         let entry = envoy.wait_for_access_log(|entry| entry["path"] == path).await?;
-        found.push((case.clone(), describe(&entry)));
+        let mut described = describe(&entry);
+        if case["expect"].get("cluster").is_some() {
+            described["cluster"] = entry["cluster"].clone();
+        }
+        found.push((case.clone(), described));
     }
     Ok(found)
 }
@@ -115,6 +151,16 @@ fn name_clusters(example: &mut Example, cases: &[Value], waypoint_cluster: &str)
         .and_then(Value::as_array_mut)
         .context("clusters")?;
     clusters.retain(|cluster| cluster["type"] == "ORIGINAL_DST");
+    // Those that a service has of its own are like the common ones.
+    for name in cases.iter().filter_map(|case| case["expect"]["cluster"].as_str()) {
+        if clusters.iter().all(|cluster| cluster["name"] != name) {
+            let http2 = |name: &Value| name.as_str().is_some_and(|name| name.ends_with("_h2"));
+            let alike = clusters.iter().find(|c| http2(&c["name"]) == name.ends_with("_h2"));
+            let mut own = alike.cloned().context("a waypoint cluster")?;
+            own["name"] = json!(name);
+            clusters.push(own);
+        }
+    }
     let mut names: Vec<_> = cases
         .iter()
         .filter_map(|case| case["request"]["cluster"].as_str())

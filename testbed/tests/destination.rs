@@ -6,11 +6,17 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use testbed::client::{Request, Version};
 use testbed::example::Example;
+use testbed::native;
 use testbed::scene::{Scene, SceneOptions};
 use tonic_health::pb::health_check_response::ServingStatus;
 
 const MECHANISMS: [&str; 3] =
     ["filter-state.yaml", "original-dst-header.yaml", "cluster-header.yaml"];
+
+/// Those, and the native module's where the Envoy has it.
+fn all() -> Vec<&'static str> {
+    native::and_native(&MECHANISMS).unwrap()
+}
 
 /// Every `route` action of the ingress gateway.
 fn actions(ingress: &mut Example) -> Result<Vec<&mut Value>> {
@@ -25,7 +31,7 @@ fn actions(ingress: &mut Example) -> Result<Vec<&mut Value>> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_retry_keeps_the_destination() {
-    for mechanism in MECHANISMS {
+    for mechanism in all() {
         let options = SceneOptions {
             example: mechanism.into(),
             edit: Box::new(|ingress| {
@@ -56,7 +62,7 @@ async fn a_retry_keeps_the_destination() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_internal_redirect_is_decided_anew_or_refused() {
-    for mechanism in MECHANISMS {
+    for mechanism in all() {
         let options = SceneOptions {
             example: mechanism.into(),
             edit: Box::new(|ingress| {
@@ -104,7 +110,7 @@ async fn an_internal_redirect_is_decided_anew_or_refused() {
         };
         let scene = Scene::start(options).await.unwrap();
         let vip = scene.vip("reviews").unwrap().to_string();
-        if mechanism == "original-dst-header.yaml" {
+        if mechanism.ends_with("original-dst-header.yaml") {
             // The header of the first round is still there, and nobody can tell it from a client's.
             let request = Request::get("reviews.example.com", "/to-root");
             let response = testbed::client::http1(scene.address(), &request).await.unwrap();
@@ -156,7 +162,7 @@ fn add_lua(ingress: &mut Example, before: &str, change: &str) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_filter_behind_that_clears_the_route_cache_changes_nothing() {
-    for mechanism in MECHANISMS {
+    for mechanism in all() {
         let options = SceneOptions {
             example: mechanism.into(),
             ..SceneOptions::edited(|ingress| {
@@ -177,17 +183,24 @@ async fn a_filter_behind_that_clears_the_route_cache_changes_nothing() {
     }
 }
 
-/// What a filter reads of a route whose cache was cleared is the route as it was. Without the filter
+/// What a wasm filter reads of a route whose cache was cleared is the route as it was. Without the filter
 /// `fresh_route` of the examples this request would be taken for one to ratings, and go to reviews'
 /// endpoints.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_route_changed_by_a_filter_in_front_is_the_one_decided_on() {
-    for mechanism in MECHANISMS {
+    for mechanism in all() {
         let options = SceneOptions {
             example: mechanism.into(),
             ..SceneOptions::edited(|ingress| {
                 let change = "r:headers():replace(':authority', 'reviews.example.com')";
-                add_lua(ingress, "fresh_route", change)
+                // The native filter needs no help, and the specifier no filter at all.
+                let is_native = testbed::native::is_native(&ingress.config);
+                let before = match (is_native, ingress.http_filter("ingress_waypoint")) {
+                    (false, _) => "fresh_route",
+                    (true, Some(_)) => "ingress_waypoint",
+                    (true, None) => "envoy.filters.http.router",
+                };
+                add_lua(ingress, before, change)
             })
         };
         let scene = Scene::start(options).await.unwrap();
@@ -199,7 +212,7 @@ async fn a_route_changed_by_a_filter_in_front_is_the_one_decided_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_protocol_behind_the_vip_is_the_ports() {
-    for mechanism in MECHANISMS {
+    for mechanism in all() {
         let options = SceneOptions { example: mechanism.into(), ..SceneOptions::default() };
         let scene = Scene::start(options).await.unwrap();
         // The waypoint's own view: which codec each listener's connections spoke.

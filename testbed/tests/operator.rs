@@ -3,11 +3,27 @@
 
 use serde_json::{Value, json};
 use testbed::client::{self, Request};
+use testbed::native;
 use testbed::scene::{Scene, SceneOptions};
+
+/// The wasm filter with its default mechanism, and the native module's forms where the Envoy has it.
+fn all() -> Vec<&'static str> {
+    native::and_native(&["filter-state.yaml"]).unwrap()
+}
+
+fn on(example: &str) -> SceneOptions {
+    SceneOptions { example: example.into(), ..SceneOptions::default() }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn counters_and_gauges_carry_labels() {
-    let scene = Scene::start(SceneOptions::default()).await.unwrap();
+    for example in all() {
+        labels_on(example).await;
+    }
+}
+
+async fn labels_on(example: &str) {
+    let scene = Scene::start(on(example)).await.unwrap();
     for (host, count) in [("reviews", 3), ("ratings", 2), ("billing", 1)] {
         for _ in 0..count {
             scene.get(&format!("{host}.example.com"), "/", &[]).await.unwrap();
@@ -22,7 +38,7 @@ async fn counters_and_gauges_carry_labels() {
         r#"ingress_waypoint_services{enrolled="true"} 4"#,
         r#"ingress_waypoint_services{enrolled="false"} 1"#,
     ];
-    testbed::wait::until("the counters", async || {
+    testbed::wait::until(&format!("the counters on {example}"), async || {
         let text = scene.ingress.prometheus().await?;
         let lines: Vec<_> = text.lines().collect();
         Ok(wanted.iter().all(|line| lines.contains(line)).then_some(()))
@@ -33,7 +49,13 @@ async fn counters_and_gauges_carry_labels() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_access_log_tells_decision_reason_and_service_if_asked_to() {
-    let scene = Scene::start(SceneOptions::default()).await.unwrap();
+    for example in all() {
+        access_log_on(example).await;
+    }
+}
+
+async fn access_log_on(example: &str) {
+    let scene = Scene::start(on(example)).await.unwrap();
     let found = |log: &Value| {
         ["decision", "reason", "service", "status", "details"].map(|field| log[field].clone())
     };
@@ -45,7 +67,7 @@ async fn the_access_log_tells_decision_reason_and_service_if_asked_to() {
     let billing = scene.get("billing.example.com", "/", &[]).await.unwrap().log;
     assert_eq!(
         json!(found(&billing)),
-        json!(["reject", "no-vip", "default/billing", 503, "ingress_waypoint.no-vip"])
+        json!(["reject", "no-vip", "default/billing", 503, details(example, "no-vip")])
     );
 
     let scene = scene
@@ -66,7 +88,21 @@ async fn the_access_log_tells_decision_reason_and_service_if_asked_to() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_client_is_told_the_service_and_no_address() {
-    let options = SceneOptions::edited(|ingress| {
+    for example in all() {
+        refused_on(example).await;
+    }
+}
+
+/// The response-code details of a refusal: the specifier alone has Envoy answer.
+fn details(example: &str, reason: &str) -> String {
+    match example {
+        "module-specifier.yaml" => "cluster_not_found".to_owned(),
+        _ => format!("ingress_waypoint.{reason}"),
+    }
+}
+
+async fn refused_on(example: &str) {
+    let edited = SceneOptions::edited(|ingress| {
         ingress.edit_plugin(|plugin| {
             // greeter loses its waypoint, and is now required.
             let greeter = plugin["services"][4].as_object_mut().unwrap();
@@ -75,20 +111,26 @@ async fn a_refused_client_is_told_the_service_and_no_address() {
             Ok(())
         })
     });
-    let scene = Scene::start(options).await.unwrap();
+    let scene = Scene::start(SceneOptions { example: example.into(), ..edited }).await.unwrap();
     let outcome = scene.get("billing.example.com", "/", &[]).await.unwrap();
     assert_eq!(outcome.status, 503);
-    assert_eq!(
-        outcome.response.text(),
-        "no-vip: default/billing requires its waypoint and has no address for its waypoint\n"
-    );
+    let alone = example == "module-specifier.yaml";
+    if alone {
+        assert_eq!(outcome.response.header("x-ingress-waypoint-reason"), Some("no-vip"));
+        assert_eq!(outcome.response.text(), "");
+    } else {
+        assert_eq!(
+            outcome.response.text(),
+            "no-vip: default/billing requires its waypoint and has no address for its waypoint\n"
+        );
+    }
 
     let status = scene.health_check("greeter.example.com", &[]).await.unwrap();
     let error = status.result.as_ref().unwrap_err();
     assert_eq!(error.code(), tonic::Code::Unavailable);
-    assert!(error.message().contains("default/greeter"), "{}", error.message());
+    assert!(alone || error.message().contains("default/greeter"), "{}", error.message());
     assert!(!error.message().contains("127.0."), "{}", error.message());
-    assert_eq!(status.logged("details"), Some("ingress_waypoint.no-waypoint"));
+    assert_eq!(status.logged("details"), Some(&*details(example, "no-waypoint")), "{example}");
     assert!(status.seen.is_none());
 }
 

@@ -6,10 +6,17 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use testbed::client::{self, Request, Version};
 use testbed::example::Example;
+use testbed::native;
 use testbed::scene::{Outcome, Scene, SceneOptions};
 
 const MECHANISMS: [&str; 3] =
     ["filter-state.yaml", "original-dst-header.yaml", "cluster-header.yaml"];
+
+/// Those, and the native module's where the Envoy has it.
+fn all() -> Vec<&'static str> {
+    native::and_native(&MECHANISMS).unwrap()
+}
+
 const ADDRESS: &str = "x-envoy-original-dst-host";
 const CLUSTER: &str = "x-ingress-waypoint-cluster";
 const PROTOCOL: &str = "x-ingress-waypoint-protocol";
@@ -63,7 +70,7 @@ fn assert_at_waypoint(scene: &Scene, outcome: &Outcome, path: &str, what: &str) 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forged_header_changes_nothing() {
-    for mechanism in MECHANISMS {
+    for mechanism in all() {
         let scene = scene(mechanism, |_| Ok(())).await;
         let ratings = scene.endpoint("ratings").unwrap().to_string();
         for headers in forgeries(&scene) {
@@ -86,10 +93,12 @@ async fn a_forged_header_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_of_ours_reaches_the_waypoint() {
-    for mechanism in MECHANISMS {
+    for mechanism in all() {
         // The address has to stay in its header for a retry to find it.
         let ours = match mechanism {
-            "original-dst-header.yaml" => vec![CLUSTER, PROTOCOL],
+            "original-dst-header.yaml" | "native:original-dst-header.yaml" => {
+                vec![CLUSTER, PROTOCOL]
+            }
             _ => vec![ADDRESS, CLUSTER, PROTOCOL],
         };
         let scene = scene(mechanism, |_| Ok(())).await;
@@ -110,7 +119,7 @@ async fn nothing_of_ours_reaches_the_waypoint() {
 /// the filter is the second line.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_early_header_mutation_the_filter_refuses() {
-    for mechanism in ["original-dst-header.yaml", "cluster-header.yaml"] {
+    for mechanism in all().into_iter().filter(|name| name.ends_with("-header.yaml")) {
         let scene = scene(mechanism, |ingress| {
             ingress.connection_manager()?.remove("early_header_mutation_extensions");
             Ok(())
@@ -171,7 +180,7 @@ async fn raw(scene: &Scene, bytes: &[u8]) -> u16 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unusual_requests_do_no_harm() {
-    for mechanism in MECHANISMS {
+    for mechanism in all() {
         let scene = scene(mechanism, |ingress| {
             let manager = ingress.connection_manager()?;
             manager.insert("http_protocol_options".into(), json!({"accept_http_10": true}));
@@ -182,7 +191,7 @@ async fn unusual_requests_do_no_harm() {
         })
         .await;
         // With cluster-header and no route of its own, an authority that is no service goes nowhere.
-        let any_host = if mechanism == "cluster-header.yaml" { 503 } else { 200 };
+        let any_host = if mechanism.ends_with("cluster-header.yaml") { 503 } else { 200 };
         let get = |host: &[u8], rest: &[u8]| {
             [b"GET / HTTP/1.1\r\nhost: ", host, b"\r\n", rest, b"\r\n"].concat()
         };
@@ -243,7 +252,7 @@ async fn connect_goes_to_the_vip_where_its_route_has_a_twin() {
 /// What a filter in front takes from the route it takes from the plain one, and that still holds.
 #[tokio::test(flavor = "multi_thread")]
 async fn authorization_at_the_gateway_still_holds() {
-    for mechanism in MECHANISMS {
+    for mechanism in all() {
         let scene = scene(mechanism, |ingress| {
             let manager = ingress.connection_manager()?;
             let rbac = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3";
@@ -280,7 +289,7 @@ async fn authorization_at_the_gateway_still_holds() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upgrade_goes_through_the_waypoint() {
-    for mechanism in MECHANISMS {
+    for mechanism in all() {
         let scene = scene(mechanism, |ingress| {
             let upgrades = json!([{"upgrade_type": "websocket"}]);
             ingress.connection_manager()?.insert("upgrade_configs".into(), upgrades);

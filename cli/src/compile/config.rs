@@ -146,6 +146,10 @@ pub struct Entry {
     /// Upstream clusters of this service by name, for names that say nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clusters: Option<Vec<EntryCluster>>,
+    /// The ORIGINAL_DST cluster to its VIP, where it is not the common one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub waypoint_cluster: Option<String>,
 }
 
 /// A service port.
@@ -222,6 +226,7 @@ impl From<&Service> for Entry {
             ingress_use_waypoint: service.ingress_use_waypoint.then_some(true),
             required: service.required.then_some(true),
             clusters: list(service.clusters.iter().map(cluster).collect()),
+            waypoint_cluster: service.waypoint_cluster.as_ref().map(|own| own.http.clone()),
         }
     }
 }

@@ -151,4 +151,8 @@ fn fields(old: &Service, new: &Service, port: Option<u16>, why: &mut Vec<String>
         if names.is_empty() { "none".to_owned() } else { names.join(", ") }
     };
     compare("clusters", clusters(old), clusters(new));
+    let own = |service: &Service| {
+        service.waypoint_cluster.as_ref().map_or("none".to_owned(), |own| own.http.clone())
+    };
+    compare("waypointCluster", own(old), own(new));
 }

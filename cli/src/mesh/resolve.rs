@@ -172,6 +172,7 @@ impl Resolved {
             ingress_use_waypoint: self.label.on || required,
             required,
             clusters: Vec::new(),
+            waypoint_cluster: None,
         });
     }
 

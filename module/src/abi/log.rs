@@ -1,0 +1,36 @@
+//! Lines in Envoy's own log, under `dynamic_modules`.
+
+use std::fmt;
+
+use super::buffer::Ours;
+use super::symbols::envoy;
+
+/// `envoy_dynamic_module_type_log_level`; the levels that are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// One line a decision.
+    Debug = 1,
+    /// One line a table.
+    Info = 2,
+    /// What looks wrong and is valid.
+    Warn = 3,
+    /// What was refused.
+    Error = 4,
+}
+
+/// Writes a line, from any thread. Outside Envoy, in tests, it goes nowhere.
+pub fn log(level: Level, message: fmt::Arguments<'_>) {
+    let Ok(common) = &envoy().common else { return };
+    if !log_enabled(level) {
+        return;
+    }
+    let line = format!("ingress_waypoint: {message}");
+    // SAFETY: Envoy copies the line before it returns; its logger takes calls from any thread.
+    unsafe { (common.log)(level as u32, Ours::new(&line)) };
+}
+
+/// Whether a line of that level would be written.
+pub fn log_enabled(level: Level) -> bool {
+    // SAFETY: no argument to get wrong, and any thread may ask.
+    envoy().common.as_ref().is_ok_and(|common| unsafe { (common.log_enabled)(level as u32) })
+}

@@ -1,0 +1,211 @@
+//! Where the services come from, and the one table that all workers and listeners share.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use arc_swap::{ArcSwap, Guard};
+use ingress_waypoint::Policy;
+use ingress_waypoint::config::Via;
+use ingress_waypoint::switch::VARIABLE;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
+use crate::abi::{Level, log};
+use crate::counters::Counters;
+use crate::watch;
+
+/// Problems and warnings written to the log at most; the rest is counted.
+const SHOWN: usize = 50;
+
+/// Where services come from: what tables are shared by.
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Place {
+    /// A file, which is followed.
+    File(PathBuf),
+    /// The Envoy configuration itself.
+    Text(Box<[u8]>),
+}
+
+/// Who uses a table.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    Specifier,
+    Filter,
+}
+
+/// A user of a table: told when it changes.
+struct User {
+    role: Role,
+    counters: Arc<Counters>,
+}
+
+/// The services, as they are now.
+pub struct Source {
+    place: Place,
+    policy: ArcSwap<Policy>,
+    users: Mutex<Vec<User>>,
+}
+
+/// Every source in use. It is locked while a configuration is created, never for a request.
+static SOURCES: Mutex<Option<HashMap<Place, Weak<Source>>>> = Mutex::new(None);
+
+impl Source {
+    /// Opens what a configuration says: `{"file": PATH}`, or the services themselves. A place that is in
+    /// use already is shared.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn open(
+        text: &[u8],
+        role: Role,
+        counters: Arc<Counters>,
+    ) -> Result<Arc<Self>, Vec<String>> {
+        let place = place(text).map_err(|problem| vec![problem])?;
+        let mut sources = lock(&SOURCES);
+        let sources = sources.get_or_insert_default();
+        sources.retain(|_, source| source.strong_count() > 0);
+        let source = match sources.get(&place).and_then(Weak::upgrade) {
+            Some(source) => source,
+            None => Self::load(place, role)?,
+        };
+        let policy = source.policy.load_full();
+        check(&policy, role).map_err(|problem| vec![problem])?;
+        counters.show(policy.summary());
+        lock(&source.users).push(User { role, counters });
+        sources.insert(source.place.clone(), Arc::downgrade(&source));
+        Ok(source)
+    }
+
+    fn load(place: Place, role: Role) -> Result<Arc<Self>, Vec<String>> {
+        let stamp = match &place {
+            Place::File(path) => watch::stamp(path),
+            Place::Text(_) => None,
+        };
+        let policy = read(&place)?;
+        check(&policy, role).map_err(|problem| vec![problem])?;
+        report(&place, &policy);
+        let policy = ArcSwap::from_pointee(policy);
+        let source = Arc::new(Self { place, policy, users: Mutex::default() });
+        if let Place::File(path) = &source.place {
+            watch::start(path.clone(), stamp, Arc::downgrade(&source))
+                .map_err(|error| vec![format!("no thread to watch {}: {error}", path.display())])?;
+        }
+        Ok(source)
+    }
+
+    /// The services now. Neither locks nor allocates.
+    pub fn policy(&self) -> Guard<Arc<Policy>> {
+        self.policy.load()
+    }
+
+    /// Ends a use: from here on the counters are left alone.
+    pub fn close(&self, counters: &Arc<Counters>) {
+        lock(&self.users).retain(|user| !Arc::ptr_eq(&user.counters, counters));
+    }
+
+    /// Reads the place again. What is read is taken in whole or not at all; the table it takes the place
+    /// of is given back.
+    pub fn reload(&self) -> Option<Arc<Policy>> {
+        let read = read(&self.place);
+        let users = lock(&self.users);
+        let checked = read.and_then(|policy| {
+            let problems: Vec<_> =
+                users.iter().filter_map(|user| check(&policy, user.role).err()).take(1).collect();
+            if problems.is_empty() { Ok(policy) } else { Err(problems) }
+        });
+        for user in users.iter() {
+            user.counters.count_reload(checked.is_ok());
+            if let Ok(policy) = &checked {
+                user.counters.show(policy.summary());
+            }
+        }
+        match checked {
+            Ok(policy) => {
+                report(&self.place, &policy);
+                Some(self.policy.swap(Arc::new(policy)))
+            }
+            Err(problems) => {
+                refuse(&problems);
+                None
+            }
+        }
+    }
+}
+
+/// Writes what is wrong with a configuration to the log.
+pub fn refuse(problems: &[String]) {
+    for problem in problems.iter().take(SHOWN) {
+        log(Level::Error, format_args!("configuration refused: {problem}"));
+    }
+    let more = problems.len().saturating_sub(SHOWN);
+    if more > 0 {
+        log(Level::Error, format_args!("configuration refused: and {more} more problems"));
+    }
+}
+
+fn place(text: &[u8]) -> Result<Place, String> {
+    // Values are skipped: the services may be many, and are read but once.
+    let fields: HashMap<String, IgnoredAny> = serde_json::from_slice(text).unwrap_or_default();
+    if !fields.contains_key("file") {
+        return Ok(Place::Text(text.into()));
+    }
+    let value: Value = serde_json::from_slice(text).unwrap_or_default();
+    match value.get("file").and_then(Value::as_str) {
+        _ if fields.len() > 1 => Err("file: stands alone, for all else is in the file".to_owned()),
+        Some(path) if Path::new(path).is_absolute() => Ok(Place::File(path.into())),
+        _ => Err(format!("file: {} is not an absolute path", value.get("file").unwrap_or(&value))),
+    }
+}
+
+fn read(place: &Place) -> Result<Policy, Vec<String>> {
+    let variable = std::env::var_os(VARIABLE).map(|value| value.to_string_lossy().into_owned());
+    let compile = |text: &[u8]| {
+        Policy::from_json(text, variable.as_deref())
+            .map_err(|problems| problems.iter().map(ToString::to_string).collect())
+    };
+    match place {
+        Place::Text(text) => compile(text),
+        Place::File(path) => match fs::read(path) {
+            Ok(text) => compile(&text),
+            Err(error) => Err(vec![format!("cannot read {}: {error}", path.display())]),
+        },
+    }
+}
+
+/// What a policy may not be for one of its users.
+fn check(policy: &Policy, role: Role) -> Result<(), String> {
+    match (role, &policy.forward().via) {
+        (Role::Specifier, Via::ClusterHeader { .. }) => {
+            Err("forward.via: \"cluster-header\" is not for the route specifier, \
+                 which replaces the cluster of any route"
+                .to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn report(place: &Place, policy: &Policy) {
+    let from = match place {
+        Place::File(path) => format!("{}: ", path.display()),
+        Place::Text(_) => String::new(),
+    };
+    log(Level::Info, format_args!("{from}{}", policy.headline()));
+    let mut warnings = policy.warnings();
+    for warning in warnings.by_ref().take(SHOWN) {
+        log(Level::Warn, format_args!("{warning}"));
+    }
+    let more = warnings.count();
+    if more > 0 {
+        log(
+            Level::Warn,
+            format_args!("and {more} more services that ask for their waypoint in vain"),
+        );
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is behind the locks is whole between any two statements.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,37 @@
+//! The filter in the cluster that leads to the VIPs, for a route specifier alone: the address comes in
+//! a header, and no upstream sees it.
+//!
+//! Envoy has chosen the host, by the header, when this runs. Taken out of the request the header would be
+//! missing at a retry; so the address goes into filter state of the request, which comes before the header.
+
+use ingress_waypoint::config::Forward;
+
+use crate::abi::{Flow, Refused, Stream};
+use crate::{Address, ORIGINAL_DST_ADDRESS, copy};
+
+/// Its configuration.
+pub struct Vip {
+    header: String,
+}
+
+impl Vip {
+    /// Takes the header's name as the configuration; none is `x-envoy-original-dst-host`.
+    pub fn new(text: &[u8]) -> Result<Self, Vec<String>> {
+        let text = if text.is_empty() { b"x-envoy-original-dst-host" } else { text };
+        match std::str::from_utf8(text) {
+            Ok(header) if Forward::is_header_name(header) => {
+                Ok(Self { header: header.to_ascii_lowercase() })
+            }
+            _ => Err(vec![format!("{:?} is not a header name", String::from_utf8_lossy(text))]),
+        }
+    }
+
+    pub fn handle(&self, stream: &mut Stream<'_>) -> Result<Flow, Refused> {
+        let address: Option<Address> = stream.header(&self.header).map(copy).transpose()?;
+        if let Some(address) = address {
+            stream.set_filter_state(ORIGINAL_DST_ADDRESS, address.as_str())?;
+            stream.set_header(&self.header, None)?;
+        }
+        Ok(Flow::Continue)
+    }
+}

@@ -1,0 +1,48 @@
+//! Follows a file off the worker threads.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::Duration;
+
+use crate::source::Source;
+
+/// How often a file is looked at. Asking costs a microsecond, and works for a file that is moved into
+/// place and for a ConfigMap, whose symlink changes two folders up, alike.
+const INTERVAL: Duration = Duration::from_millis(250);
+
+/// What tells one content of a file from the next: device, inode, length, and when it was changed, in
+/// seconds and nanoseconds. Symlinks are followed.
+pub type Stamp = (u64, u64, u64, i64, i64, i64, i64);
+
+/// The file as it is now; `None` where there is none.
+pub fn stamp(path: &Path) -> Option<Stamp> {
+    let of = fs::metadata(path).ok()?;
+    Some((of.dev(), of.ino(), of.len(), of.mtime(), of.mtime_nsec(), of.ctime(), of.ctime_nsec()))
+}
+
+/// Starts a thread that has the source read again whenever the file changes; it ends with the source.
+///
+/// # Errors
+/// There is no thread to be had.
+pub fn start(path: PathBuf, mut seen: Option<Stamp>, source: Weak<Source>) -> io::Result<()> {
+    let work = move || {
+        // Freed here and not on the worker that happens to read one last.
+        let mut retired = Vec::new();
+        loop {
+            thread::sleep(INTERVAL);
+            let Some(source) = source.upgrade() else { return };
+            // Taken before the file is read: a change in between is read again.
+            let now = stamp(&path);
+            if now != seen {
+                seen = now;
+                retired.extend(source.reload());
+            }
+            retired.retain(|table| Arc::strong_count(table) > 1);
+        }
+    };
+    thread::Builder::new().name("ingress-waypoint".to_owned()).spawn(work).map(|_| ())
+}

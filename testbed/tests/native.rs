@@ -1,0 +1,368 @@
+//! The native module on a real Envoy, where it differs from the wasm form: whole routes, one table for
+//! the process, and the file that is followed. On an Envoy before 1.39 there is nothing to test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use serde_json::{Map, Value, json};
+use tempfile::TempDir;
+use testbed::client::{self, Connection, Request, Version};
+use testbed::example::Example;
+use testbed::native;
+use testbed::scene::{Scene, SceneOptions};
+
+/// The examples with a route specifier, if the Envoy has them.
+fn specifiers() -> Vec<&'static str> {
+    let mut examples = native::examples().unwrap();
+    examples.retain(|name| native::SPECIFIERS.contains(name));
+    examples
+}
+
+fn edited(
+    example: &str,
+    edit: impl FnOnce(&mut Example) -> Result<()> + Send + 'static,
+) -> SceneOptions {
+    SceneOptions { example: example.into(), ..SceneOptions::edited(edit) }
+}
+
+fn routes<'e>(ingress: &'e mut Example, host: &str) -> Result<&'e mut Vec<Value>> {
+    let hosts = ingress.connection_manager()?["route_config"]["virtual_hosts"].as_array_mut();
+    let mut hosts = hosts.context("virtual_hosts")?.iter_mut();
+    let host = hosts.find(|known| known["name"] == host).context("the virtual host")?;
+    host["routes"].as_array_mut().context("routes")
+}
+
+/// All that a route says holds on the way to the VIP as it does on the way to the endpoints.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_other_setting_of_a_route_stays() {
+    for example in specifiers() {
+        let scene = Scene::start(edited(example, |ingress| {
+            for host in ["reviews", "ratings"] {
+                let routes = routes(ingress, host)?;
+                let action = routes[0]["route"].clone();
+                let mut settings = json!({
+                    "match": {"prefix": "/api/"},
+                    "route": {"prefix_rewrite": "/", "timeout": "1.5s",
+                              "host_rewrite_literal": "rewritten.example.com",
+                              "retry_policy": {"retry_on": "5xx", "num_retries": 2}},
+                    "request_headers_to_add": [
+                        {"header": {"key": "x-added", "value": "by-the-route"}}],
+                    "request_headers_to_remove": ["x-removed"],
+                    "response_headers_to_add": [{"header": {"key": "x-answer", "value": "yes"}}],
+                    "metadata": {"filter_metadata": {"of.others": {"kept": "yes"}}},
+                });
+                for (key, value) in action.as_object().context("the action")? {
+                    settings["route"][key] = value.clone();
+                }
+                routes.insert(0, settings);
+            }
+            Ok(())
+        }))
+        .await
+        .unwrap();
+        for (host, at_vip) in [("reviews.example.com", true), ("ratings.example.com", false)] {
+            let request = Request::get(host, "/api/x").header("x-removed", "1");
+            let response = client::http1(scene.address(), &request).await.unwrap();
+            let seen = response.json().unwrap();
+            let header = |name: &str| {
+                let headers = seen["headers"].as_array().unwrap();
+                headers.iter().find(|pair| pair[0] == name).and_then(|pair| pair[1].as_str())
+            };
+            assert_eq!(header("x-waypoint").is_some(), at_vip, "{example} {seen}");
+            assert_eq!(seen["path"], "/x", "{example}");
+            assert_eq!(seen["authority"], "rewritten.example.com");
+            assert_eq!(header("x-added"), Some("by-the-route"));
+            assert_eq!(header("x-removed"), None);
+            assert_eq!(response.header("x-answer"), Some("yes"));
+            // What is left of the timeout travels on; the waypoint, an Envoy too, may have its own.
+            if !at_vip {
+                assert_eq!(header("x-envoy-expected-rq-timeout-ms"), Some("1500"));
+            }
+        }
+    }
+}
+
+/// Where the filter that hands the address over is missing, nothing gets past the waypoint.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_specifier_without_the_filter_it_counts_on_fails_closed() {
+    if specifiers().is_empty() {
+        return;
+    }
+    let scene = Scene::start(edited("module.yaml", |ingress| {
+        let filters = ingress.connection_manager()?["http_filters"].as_array_mut();
+        filters.context("http_filters")?.retain(|filter| filter["name"] != "ingress_waypoint");
+        Ok(())
+    }))
+    .await
+    .unwrap();
+    let address = scene.endpoint("reviews").unwrap().to_string();
+    let headers = [("x-envoy-original-dst-host", address.as_str())];
+    let outcome = scene.get("reviews.example.com", "/admin", &headers).await.unwrap();
+    assert_eq!((outcome.status, outcome.logged("upstream")), (503, None));
+    let plain = scene.get("ratings.example.com", "/", &headers).await.unwrap();
+    assert_eq!(plain.served_by.as_deref(), Some("ratings"));
+}
+
+/// A service with a cluster of its own goes there, by the specifier; the twin routes that name another
+/// cluster may not take it there, and the wasm form does not take such a configuration.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_services_own_waypoint_cluster() {
+    fn with_own(ingress: &mut Example) -> Result<()> {
+        ingress.edit_service("payments", |service| {
+            service.insert("waypointCluster".into(), json!("payments_vip"));
+        })?;
+        let clusters = ingress.at("/static_resources/clusters")?.as_array_mut();
+        let clusters = clusters.context("clusters")?;
+        let mut own = clusters.iter().find(|c| c["name"] == "waypoint_vip").cloned();
+        own.as_mut().context("waypoint_vip")?["name"] = json!("payments_vip");
+        clusters.extend(own);
+        Ok(())
+    }
+    for example in specifiers() {
+        let scene = Scene::start(edited(example, with_own)).await.unwrap();
+        let vip = scene.vip("payments").unwrap().to_string();
+        for (host, cluster) in [("payments", "payments_vip"), ("reviews", "waypoint_vip")] {
+            let outcome = scene.get(&format!("{host}.example.com"), "/", &[]).await.unwrap();
+            assert_eq!(outcome.logged("cluster"), Some(cluster), "{example}");
+            assert!(outcome.through_waypoint);
+            assert!(host != "payments" || outcome.logged("upstream") == Some(&*vip));
+        }
+    }
+    if !specifiers().is_empty() {
+        let scene = Scene::start(edited("native:filter-state.yaml", with_own)).await.unwrap();
+        let outcome = scene.get("payments.example.com", "/", &[]).await.unwrap();
+        assert_eq!((outcome.status, outcome.logged("upstream")), (503, None));
+        assert_eq!(outcome.logged("details"), Some("ingress_waypoint.no-route"));
+    }
+    let error = Scene::start(edited("filter-state.yaml", with_own)).await.err();
+    let error = format!("{:#}", error.unwrap());
+    assert!(error.contains("services[3].waypointCluster: \"payments_vip\" needs"), "{error}");
+}
+
+/// A required service on a route without a twin: the native filter sees where the route leads.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_required_service_on_a_route_without_a_twin_is_refused() {
+    let twins = |name: &&str| {
+        ["native:filter-state.yaml", "native:original-dst-header.yaml"].contains(name)
+    };
+    for example in native::examples().unwrap().into_iter().filter(twins) {
+        let scene = Scene::start(edited(example, |ingress| {
+            ingress.edit_service("reviews", |service| {
+                service.insert("required".into(), json!(true));
+            })?;
+            let routes = routes(ingress, "reviews")?;
+            let plain = routes.pop().context("a route")?;
+            *routes = vec![plain];
+            Ok(())
+        }))
+        .await
+        .unwrap();
+        let outcome = scene.get("reviews.example.com", "/admin", &[]).await.unwrap();
+        assert_eq!((outcome.status, outcome.logged("upstream")), (503, None), "{example}");
+        assert!(outcome.response.text().starts_with("no-route: default/reviews"), "{example}");
+    }
+}
+
+/// On a virtual host and on a route the specifier does what it does on all routes; on several at once
+/// the outer one lets stand what the inner one chose.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_specifier_stands_on_a_virtual_host_or_a_route_too() {
+    for example in specifiers() {
+        for keep in [true, false] {
+            let scene = Scene::start(edited(example, move |ingress| {
+                let config = &mut ingress.connection_manager()?["route_config"];
+                let specifiers = config["route_specifiers"].clone();
+                if !keep {
+                    config.as_object_mut().context("route_config")?.remove("route_specifiers");
+                }
+                let hosts = config["virtual_hosts"].as_array_mut().context("virtual_hosts")?;
+                for host in hosts {
+                    if host["name"] == "billing" {
+                        host["routes"][0]["route_specifiers"] = specifiers.clone();
+                    } else {
+                        host["route_specifiers"] = specifiers.clone();
+                    }
+                }
+                Ok(())
+            }))
+            .await
+            .unwrap();
+            let vip = scene.vip("reviews").unwrap().to_string();
+            let outcome = scene.get("reviews.example.com", "/admin", &[]).await.unwrap();
+            assert_eq!(
+                (outcome.status, outcome.logged("upstream")),
+                (403, Some(&*vip)),
+                "{example}"
+            );
+            let refused = scene.get("billing.example.com", "/", &[]).await.unwrap();
+            assert_eq!(
+                (refused.status, refused.logged("reason")),
+                (503, Some("no-vip")),
+                "{example}"
+            );
+        }
+    }
+}
+
+/// The services in a file, which both entry points name.
+struct Followed {
+    scene: Scene,
+    folder: TempDir,
+    services: Map<String, Value>,
+}
+
+impl Followed {
+    async fn start(example: &str) -> Result<Self> {
+        Self::start_edited(example, |_| Ok(())).await
+    }
+
+    async fn start_edited(
+        example: &str,
+        edit: impl FnOnce(&mut Example) -> Result<()> + Send + 'static,
+    ) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let path = Self::path(&folder);
+        let scene = Scene::start(edited(example, move |ingress| {
+            let services = ingress.plugin()?;
+            fs::write(&path, json!(services).to_string())?;
+            edit(ingress)?;
+            ingress.edit_plugin(|plugin| {
+                *plugin = Map::from_iter([("file".to_owned(), json!(path))]);
+                Ok(())
+            })
+        }))
+        .await?;
+        let services = serde_json::from_slice(&fs::read(Self::path(&folder))?)?;
+        Ok(Self { scene, folder, services })
+    }
+
+    fn path(folder: &TempDir) -> PathBuf {
+        folder.path().join("services.json")
+    }
+
+    fn replace(&self, text: &str) -> Result<()> {
+        let path = Self::path(&self.folder);
+        replace(&path, text)
+    }
+
+    /// The services, with reviews enrolled or not.
+    fn text(&self, enrolled: bool) -> String {
+        let mut services = self.services.clone();
+        services["services"][0]["ingressUseWaypoint"] = json!(enrolled);
+        json!(services).to_string()
+    }
+
+    async fn counter(&self, name: &str) -> u64 {
+        let name = format!("dynamicmodulescustom.ingress_waypoint.{name}");
+        self.scene.ingress.stat(&name).await.unwrap().unwrap_or(0)
+    }
+}
+
+fn replace(path: &Path, text: &str) -> Result<()> {
+    let beside = path.with_extension("new");
+    fs::write(&beside, text)?;
+    Ok(fs::rename(beside, path)?)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_file_takes_effect_within_a_second_and_fails_no_request() {
+    for example in specifiers() {
+        let here = Followed::start(example).await.unwrap();
+        // One client connection all along: what was opened before a change serves the requests after it.
+        let mut connection = Connection::open(here.scene.address(), Version::Http2).await.unwrap();
+        for round in 0..4 {
+            let enrolled = round % 2 == 1;
+            here.replace(&here.text(enrolled)).unwrap();
+            let changed = Instant::now();
+            loop {
+                let request = Request::get("reviews.example.com", "/");
+                let response = connection.send(&request).await.unwrap();
+                assert_eq!(response.status, 200, "{example}: {}", response.text());
+                if response.text().contains("x-waypoint") == enrolled {
+                    break;
+                }
+                assert!(changed.elapsed() < Duration::from_secs(1), "{example}: too late");
+            }
+        }
+        let log = here.scene.ingress.log();
+        let tables = log.matches("services.json: on (from INGRESS_USE_WAYPOINTS)").count();
+        assert_eq!(tables, 5, "specifier and filter share one table: {log}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_file_is_refused_counted_and_logged() {
+    for example in specifiers() {
+        let here = Followed::start(example).await.unwrap();
+        for bad in [r#"{"services": [{"name": "x"}]}"#, "", r#"{"ingressUseWaypoints": "#] {
+            let before = here.counter("result.refused.reloads_total").await;
+            here.replace(bad).unwrap();
+            testbed::wait::until("the refusal", async || {
+                let now = here.counter("result.refused.reloads_total").await;
+                Ok((now > before).then_some(()))
+            })
+            .await
+            .unwrap();
+            let outcome = here.scene.get("reviews.example.com", "/admin", &[]).await.unwrap();
+            assert_eq!((outcome.status, outcome.logged("decision")), (403, Some("waypoint")));
+        }
+        here.scene.ingress.wait_for_log("services[0].namespace: is missing").await.unwrap();
+        assert_eq!(here.counter("result.accepted.reloads_total").await, 0);
+        here.replace(&here.text(false)).unwrap();
+        testbed::wait::until("the next good one", async || {
+            let outcome = here.scene.get("reviews.example.com", "/admin", &[]).await?;
+            Ok((outcome.status == 200).then_some(()))
+        })
+        .await
+        .unwrap();
+        assert!(here.counter("result.accepted.reloads_total").await > 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn envoy_does_not_start_without_the_file() {
+    for example in native::examples().unwrap() {
+        let options = edited(example, |ingress| {
+            ingress.edit_plugin(|plugin| {
+                *plugin = Map::from_iter([("file".to_owned(), json!("/no/such/services.json"))]);
+                Ok(())
+            })
+        });
+        let error = Scene::start(options).await.err().map(|error| format!("{error:#}")).unwrap();
+        assert!(error.contains("cannot read /no/such/services.json"), "{example}: {error}");
+    }
+}
+
+/// Connections to a VIP that nobody is sent to any more go away, by the idle timeout of the cluster.
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_of_the_old_path_are_let_go() {
+    for example in specifiers() {
+        let here = Followed::start_edited(example, |ingress| {
+            let text = ingress.config.to_string();
+            anyhow::ensure!(text.contains(r#""idle_timeout":"30s""#), "no idle timeout");
+            let text = text.replace(r#""idle_timeout":"30s""#, r#""idle_timeout":"1s""#);
+            ingress.config = serde_json::from_str(&text)?;
+            Ok(())
+        })
+        .await
+        .unwrap();
+        let mut connection = Connection::open(here.scene.address(), Version::Http1).await.unwrap();
+        let request = Request::get("reviews.example.com", "/");
+        let response = connection.send(&request).await.unwrap();
+        assert!(response.text().contains("x-waypoint"));
+        let active = "cluster.waypoint_vip.upstream_cx_active";
+        here.scene.ingress.wait_for_stat(active, |count| count > 0).await.unwrap();
+
+        here.replace(&here.text(false)).unwrap();
+        testbed::wait::until("the new path", async || {
+            let response = connection.send(&request).await?;
+            Ok((!response.text().contains("x-waypoint")).then_some(()))
+        })
+        .await
+        .unwrap();
+        here.scene.ingress.wait_for_stat(active, |count| count == 0).await.unwrap();
+    }
+}
