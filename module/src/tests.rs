@@ -138,6 +138,22 @@ fn what_envoy_refuses_lets_no_request_through() {
     }
 }
 
+/// What the hooks do after a panic in the filter or the specifier.
+#[test]
+fn after_a_panic_the_request_is_refused_and_counted() {
+    let (specifier, values) = specifier(&config("original-dst-header"));
+    let mut request = Request::to(REVIEWS);
+    assert_eq!(request.route(|route| specifier.on_panic(route)), Status::Stop);
+    assert_eq!(request.calls[0], "set_cluster_name ingress_waypoint.reject.failed");
+    assert_eq!(values.get("ingress_waypoint.failures_total"), 1);
+
+    let (filter, values) = filter(&config("filter-state"));
+    let mut request = Request::to(REVIEWS);
+    request.stream(|stream| filter.on_panic(stream));
+    assert_eq!(request.calls, ["respond 503 ingress_waypoint.failed failed"]);
+    assert_eq!(values.get("ingress_waypoint.failures_total"), 1);
+}
+
 #[test]
 fn a_grpc_client_is_told_unavailable() {
     let (filter, _) = filter(&config("filter-state"));
