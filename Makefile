@@ -28,7 +28,7 @@ WASM_EXPORTS := memory _initialize proxy_abi_version_0_2_1 proxy_on_memory_alloc
 
 heading = printf '\n=== %s\n' '$(1)'
 
-.PHONY: help wasm module cli run bench-compile test unit wasm-test e2e fuzz lint fmt clean FORCE
+.PHONY: help wasm module cli run bench-compile test unit wasm-test e2e stress fuzz lint fmt clean FORCE
 .DELETE_ON_ERROR:
 
 help: ## this list (default)
@@ -92,6 +92,10 @@ else
 		others='$(E2E_OTHERS)'; \
 	done
 endif
+
+stress: module ## a hundred swaps of 100,000 services under load, in a real Envoy (takes minutes)
+	@scripts/install-envoy $(ENVOY_VERSION)
+	@cargo test -p ingress-waypoint-testbed --test stress -- --ignored --nocapture
 
 # Stable Rust has no sanitizers; without unsafe code in the core there is little for them to find.
 # New inputs go to fuzz/corpus, which git ignores; the seeds are only read.

@@ -1,11 +1,7 @@
-//! Both entry points against a stand-in for Envoy: what they do, at what cost, and what a changed file
-//! does to them.
+//! Both entry points against a stand-in for Envoy.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-use std::fs;
-use std::path::Path;
-use std::time::{Duration, Instant};
+mod allocations;
+mod files;
 
 use serde_json::{Value, json};
 
@@ -138,6 +134,22 @@ fn what_envoy_refuses_lets_no_request_through() {
     }
 }
 
+/// What the hooks do after a panic in the filter or the specifier.
+#[test]
+fn after_a_panic_the_request_is_refused_and_counted() {
+    let (specifier, values) = specifier(&config("original-dst-header"));
+    let mut request = Request::to(REVIEWS);
+    assert_eq!(request.route(|route| specifier.on_panic(route)), Status::Stop);
+    assert_eq!(request.calls[0], "set_cluster_name ingress_waypoint.reject.failed");
+    assert_eq!(values.get("ingress_waypoint.failures_total"), 1);
+
+    let (filter, values) = filter(&config("filter-state"));
+    let mut request = Request::to(REVIEWS);
+    request.stream(|stream| filter.on_panic(stream));
+    assert_eq!(request.calls, ["respond 503 ingress_waypoint.failed failed"]);
+    assert_eq!(values.get("ingress_waypoint.failures_total"), 1);
+}
+
 #[test]
 fn a_grpc_client_is_told_unavailable() {
     let (filter, _) = filter(&config("filter-state"));
@@ -145,97 +157,6 @@ fn a_grpc_client_is_told_unavailable() {
     request.headers.insert("content-type".into(), b"application/grpc+proto".into());
     request.stream(|stream| filter.on_request(stream));
     assert!(request.calls[0].ends_with("grpc-status 14"), "{:?}", request.calls);
-}
-
-/// Replaces a file as a whole.
-fn replace(path: &Path, config: &Value) {
-    fs::write(path.with_extension("new"), config.to_string()).unwrap();
-    fs::rename(path.with_extension("new"), path).unwrap();
-}
-
-fn within_a_second(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(1), "not within a second: {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-#[test]
-fn a_file_is_followed_and_a_bad_one_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("services.json");
-    let file = json!({"file": path});
-    let (nothing, _) = metrics();
-    assert!(Specifier::new(b"ingress_waypoint", file.to_string().as_bytes(), nothing).is_none());
-
-    replace(&path, &config("original-dst-header"));
-    let (specifier, values) = specifier(&file);
-    assert_eq!(on_route(&specifier, REVIEWS).1.len(), 3);
-    let result =
-        |which: &str| values.get(&format!("ingress_waypoint.result.{which}.reloads_total"));
-
-    let mut changed = config("original-dst-header");
-    changed["services"][0]["vips"] = json!(["10.96.0.99"]);
-    replace(&path, &changed);
-    within_a_second("the new address", || {
-        on_route(&specifier, REVIEWS).1[1] == "metadata destination 10.96.0.99:9080"
-    });
-    assert_eq!(result("accepted"), 1);
-
-    for bad in [json!({"services": [{}]}), config("cluster-header"), json!("nothing")] {
-        let before = result("refused");
-        replace(&path, &bad);
-        within_a_second("the refusal", || result("refused") == before + 1);
-        assert_eq!(on_route(&specifier, REVIEWS).1[1], "metadata destination 10.96.0.99:9080");
-    }
-    fs::remove_file(&path).unwrap();
-    within_a_second("the refusal of nothing", || result("refused") == 4);
-    assert_eq!(on_route(&specifier, REVIEWS).1.len(), 3);
-
-    changed["services"][0]["ingressUseWaypoint"] = json!(false);
-    replace(&path, &changed);
-    within_a_second("the way back", || on_route(&specifier, REVIEWS).1.is_empty());
-    assert_eq!(values.get("ingress_waypoint.services.enrolled.true"), 2);
-    specifier.close();
-}
-
-/// As the kubelet does it: the file is a link into `..data`, which is a link that is swapped.
-#[test]
-fn a_config_map_is_followed() {
-    let folder = tempfile::tempdir().unwrap();
-    let at = |name: &str| folder.path().join(name);
-    let publish = |version: &str, config: &Value| {
-        fs::create_dir(at(version)).unwrap();
-        fs::write(at(version).join("services.json"), config.to_string()).unwrap();
-        std::os::unix::fs::symlink(version, at("..data_tmp")).unwrap();
-        fs::rename(at("..data_tmp"), at("..data")).unwrap();
-    };
-    publish("..1", &config("original-dst-header"));
-    std::os::unix::fs::symlink("..data/services.json", at("services.json")).unwrap();
-    let (specifier, _) = specifier(&json!({"file": at("services.json")}));
-    assert_eq!(on_route(&specifier, REVIEWS).1.len(), 3);
-
-    let mut changed = config("original-dst-header");
-    changed["services"][0]["ingressUseWaypoint"] = json!(false);
-    publish("..2", &changed);
-    within_a_second("the new table", || on_route(&specifier, REVIEWS).1.is_empty());
-}
-
-#[test]
-fn one_file_is_one_table() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("services.json");
-    replace(&path, &config("filter-state"));
-    let file = json!({"file": path});
-    let (first, _) = specifier(&file);
-    let (second, _) = specifier(&file);
-    let (third, _) = filter(&file);
-    let Filter::Ingress(third) = &third else { panic!() };
-    assert!(first.shares_table_with(second.source()));
-    assert!(first.shares_table_with(third.source()));
-    let (other, _) = specifier(&config("filter-state"));
-    assert!(!first.shares_table_with(other.source()));
 }
 
 #[test]
@@ -255,43 +176,4 @@ fn what_the_configuration_may_not_say() {
     assert!(
         Specifier::new(b"other", config("filter-state").to_string().as_bytes(), metrics).is_none()
     );
-}
-
-/// Counts the allocations of each thread.
-struct Counting;
-
-thread_local!(static ALLOCATIONS: Cell<u64> = const { Cell::new(0) });
-
-#[allow(unsafe_code)]
-// SAFETY: the system's allocator, and a counter beside it.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: as the caller promises.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        // SAFETY: as the caller promises.
-        unsafe { System.dealloc(memory, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-#[test]
-fn a_request_allocates_nothing() {
-    let (specifier, _) = specifier(&config("original-dst-header"));
-    let (filter, _) = filter(&config("filter-state"));
-    for cluster in [REVIEWS, GREETER, RATINGS, BILLING, "nobody", "default/reviews/9080/da39a3ee5e"]
-    {
-        for _ in 0..2 {
-            let mut request = Request::silent(cluster);
-            let before = ALLOCATIONS.get();
-            request.route(|route| specifier.on_route(route));
-            request.stream(|stream| filter.on_request(stream));
-            assert_eq!(ALLOCATIONS.get() - before, 0, "{cluster}");
-        }
-    }
 }

@@ -177,6 +177,14 @@ impl Envoy {
         .await
     }
 
+    /// The memory that Envoy holds, in KiB; on Linux only.
+    pub fn memory(&self) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = resident.and_then(|line| line.split_whitespace().next());
+        number.and_then(|number| number.parse().ok()).context("VmRSS")
+    }
+
     /// How Envoy ended, if it has.
     pub fn exited(&mut self) -> Result<Option<ExitStatus>> {
         Ok(self.process.try_wait()?)

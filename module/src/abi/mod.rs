@@ -53,3 +53,14 @@ fn guard<T>(work: impl FnOnce() -> T) -> Option<T> {
         })
         .ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_ends_at_the_boundary() {
+        assert_eq!(guard(|| 7), Some(7));
+        assert_eq!(guard(|| -> u32 { panic!("of {}", "a test") }), None);
+    }
+}

@@ -1,0 +1,103 @@
+//! What a changed file does, and who shares its table.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::{REVIEWS, config, filter, on_route, specifier};
+use crate::abi::fake::metrics;
+use crate::filter::Filter;
+use crate::specifier::Specifier;
+
+/// Replaces a file as a whole.
+fn replace(path: &Path, config: &Value) {
+    fs::write(path.with_extension("new"), config.to_string()).unwrap();
+    fs::rename(path.with_extension("new"), path).unwrap();
+}
+
+fn within_a_second(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < Duration::from_secs(1), "not within a second: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn a_file_is_followed_and_a_bad_one_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("services.json");
+    let file = json!({"file": path});
+    let (nothing, _) = metrics();
+    assert!(Specifier::new(b"ingress_waypoint", file.to_string().as_bytes(), nothing).is_none());
+
+    replace(&path, &config("original-dst-header"));
+    let (specifier, values) = specifier(&file);
+    assert_eq!(on_route(&specifier, REVIEWS).1.len(), 3);
+    let result =
+        |which: &str| values.get(&format!("ingress_waypoint.result.{which}.reloads_total"));
+
+    let mut changed = config("original-dst-header");
+    changed["services"][0]["vips"] = json!(["10.96.0.99"]);
+    replace(&path, &changed);
+    within_a_second("the new address", || {
+        on_route(&specifier, REVIEWS).1[1] == "metadata destination 10.96.0.99:9080"
+    });
+    assert_eq!(result("accepted"), 1);
+
+    for bad in [json!({"services": [{}]}), config("cluster-header"), json!("nothing")] {
+        let before = result("refused");
+        replace(&path, &bad);
+        within_a_second("the refusal", || result("refused") == before + 1);
+        assert_eq!(on_route(&specifier, REVIEWS).1[1], "metadata destination 10.96.0.99:9080");
+    }
+    fs::remove_file(&path).unwrap();
+    within_a_second("the refusal of nothing", || result("refused") == 4);
+    assert_eq!(on_route(&specifier, REVIEWS).1.len(), 3);
+
+    changed["services"][0]["ingressUseWaypoint"] = json!(false);
+    replace(&path, &changed);
+    within_a_second("the way back", || on_route(&specifier, REVIEWS).1.is_empty());
+    assert_eq!(values.get("ingress_waypoint.services.enrolled.true"), 2);
+    specifier.close();
+}
+
+/// As the kubelet does it: the file is a link into `..data`, which is a link that is swapped.
+#[test]
+fn a_config_map_is_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let publish = |version: &str, config: &Value| {
+        fs::create_dir(at(version)).unwrap();
+        fs::write(at(version).join("services.json"), config.to_string()).unwrap();
+        std::os::unix::fs::symlink(version, at("..data_tmp")).unwrap();
+        fs::rename(at("..data_tmp"), at("..data")).unwrap();
+    };
+    publish("..1", &config("original-dst-header"));
+    std::os::unix::fs::symlink("..data/services.json", at("services.json")).unwrap();
+    let (specifier, _) = specifier(&json!({"file": at("services.json")}));
+    assert_eq!(on_route(&specifier, REVIEWS).1.len(), 3);
+
+    let mut changed = config("original-dst-header");
+    changed["services"][0]["ingressUseWaypoint"] = json!(false);
+    publish("..2", &changed);
+    within_a_second("the new table", || on_route(&specifier, REVIEWS).1.is_empty());
+}
+
+#[test]
+fn one_file_is_one_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("services.json");
+    replace(&path, &config("filter-state"));
+    let file = json!({"file": path});
+    let (first, _) = specifier(&file);
+    let (second, _) = specifier(&file);
+    let (third, _) = filter(&file);
+    let Filter::Ingress(third) = &third else { panic!() };
+    assert!(first.shares_table_with(second.source()));
+    assert!(first.shares_table_with(third.source()));
+    let (other, _) = specifier(&config("filter-state"));
+    assert!(!first.shares_table_with(other.source()));
+}
