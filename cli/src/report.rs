@@ -92,14 +92,25 @@ pub fn out() -> impl Write {
 /// # Errors
 /// Where standard output does not take it.
 pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
-    let mut out = out();
+    let mut out = io::BufWriter::new(io::stdout().lock());
     serde_json::to_writer_pretty(&mut out, value)?;
     writeln!(out)?;
     out.flush()?;
     Ok(())
 }
 
-/// Prints text.
+/// Prints what another program reads, as it is.
+///
+/// # Errors
+/// Where standard output does not take it.
+pub fn raw(text: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    Ok(())
+}
+
+/// Prints a report for people.
 ///
 /// # Errors
 /// Where standard output does not take it.

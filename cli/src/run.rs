@@ -32,17 +32,17 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Patch(args) => patch::command(&args, cli.format),
         Command::Schema => {
             let text = serde_json::to_string_pretty(&schema::schema())?;
-            report::text(&format!("{text}\n"))?;
+            report::raw(&format!("{text}\n"))?;
             Ok(Exit::Done)
         }
         Command::Rbac(args) => {
-            report::text(&rbac::manifests(&args.namespace))?;
+            report::raw(&rbac::manifests(&args.namespace))?;
             Ok(Exit::Done)
         }
         Command::Completions { shell } => {
             let mut out = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "ingress-waypoint", &mut out);
-            report::text(&String::from_utf8_lossy(&out))?;
+            report::raw(&String::from_utf8_lossy(&out))?;
             Ok(Exit::Done)
         }
         Command::Version => {
@@ -126,7 +126,7 @@ fn compile(args: &Compile, format: Format) -> anyhow::Result<Exit> {
             let written = ecds::write_atomically(path, &text);
             written.with_context(|| format!("cannot write {}", path.display()))?;
         }
-        None => report::text(&text)?,
+        None => report::raw(&text)?,
     }
     Ok(exit)
 }

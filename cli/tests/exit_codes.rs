@@ -114,3 +114,37 @@ fn explain_does_not_take_the_shell_for_the_proxy() {
     assert!(stdout.contains("waypoint (labelled)"), "{stdout}");
     assert!(stdout.contains("taken to be on"), "{stdout}");
 }
+
+#[test]
+fn what_programs_read_goes_out_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let envoy = folder.path().join("envoy.json");
+    fs::write(&envoy, "{\"a\": \"x\\u007fy\\u001b[1mz\"}").unwrap();
+    let output = run(&["patch", "--remove", envoy.to_str().unwrap()]);
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(found["a"], "x\u{7f}y\u{1b}[1mz");
+}
+
+#[test]
+fn copies_are_named_in_any_order_of_reading() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, ip: &str| {
+        let text = format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: a, namespace: b}}\nspec: {{clusterIP: {ip}}}\n"
+        );
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let files =
+        [write("1.yaml", "10.0.0.1"), write("2.yaml", "10.0.0.1"), write("3.yaml", "10.0.0.2")];
+    let check = |order: [usize; 3]| {
+        let [one, two, three] = order.map(|i| files[i].as_str());
+        String::from_utf8(run(&["check", "-f", one, "-f", two, "-f", three]).stdout).unwrap()
+    };
+    let found = check([0, 1, 2]);
+    assert!(files.iter().all(|file| found.contains(file.as_str())), "{found}");
+    for order in [[2, 1, 0], [0, 2, 1], [1, 2, 0]] {
+        assert_eq!(check(order), found);
+    }
+}

@@ -5,9 +5,7 @@ use super::{Cause, Code, Findings};
 use crate::mesh::{Note, Severity};
 
 pub(super) fn check(scope: &Scope<'_>, out: &mut Findings) {
-    for (object, places) in &scope.objects.world.conflicts {
-        let mut places: Vec<_> = places.iter().map(ToString::to_string).collect();
-        places.sort();
+    for (object, places) in scope.objects.world.conflicts() {
         let says =
             format!("is given more than once and not the same each time: {}", places.join("; "));
         let cause = Cause::new(Code::GivenTwice, object.clone(), says)

@@ -87,6 +87,10 @@ pub fn read(
     if object.get("metadata").and_then(|m| m.get("name")).is_none() {
         return broken(format!("{named}: metadata.name: missing"));
     }
+    // The rules do not read it, and an incomplete condition is no reason to do without the object.
+    if let Some(Value::Object(status)) = object.get_mut("status") {
+        status.shift_remove("conditions");
+    }
     let value = Value::Object(object);
     let typed = match resource.kind {
         Kind::Service => convert(&value).map(|o| Object::Service(Box::new(o))),

@@ -40,45 +40,62 @@ pub struct World {
     pub namespaces: BTreeMap<String, Meta>,
     pub gateways: BTreeMap<Key, GatewayFacts>,
     pub classes: BTreeMap<String, Meta>,
-    /// Objects that came more than once and were not the same each time.
-    pub conflicts: BTreeMap<ObjectRef, Vec<Origin>>,
+    /// Objects that came more than once.
+    copies: BTreeMap<ObjectRef, Copies>,
+}
+
+/// The copies of one object.
+#[derive(Debug, Default)]
+struct Copies {
+    places: Vec<Origin>,
+    differ: bool,
 }
 
 impl World {
     /// Takes an object in, or gives it back where the rules don't read its kind.
     pub fn add(&mut self, origin: Origin, object: Object) -> Option<(Origin, Object)> {
-        let conflicts = &mut self.conflicts;
+        let copies = &mut self.copies;
         match object {
             Object::Service(service) => {
                 let key = Key::of(&service.metadata);
                 let name = ObjectRef::namespaced("Service", &key);
-                put(&mut self.services, key, ServiceFacts::new(origin, *service), name, conflicts);
+                put(&mut self.services, key, ServiceFacts::new(origin, *service), name, copies);
             }
             Object::ServiceEntry(entry) => {
                 let key = Key::of(&entry.metadata);
                 let name = ObjectRef::namespaced("ServiceEntry", &key);
-                put(&mut self.entries, key, EntryFacts::new(origin, *entry), name, conflicts);
+                put(&mut self.entries, key, EntryFacts::new(origin, *entry), name, copies);
             }
             Object::Gateway(gateway) => {
                 let key = Key::of(&gateway.metadata);
                 let name = ObjectRef::namespaced("Gateway", &key);
-                put(&mut self.gateways, key, GatewayFacts::new(origin, *gateway), name, conflicts);
+                put(&mut self.gateways, key, GatewayFacts::new(origin, *gateway), name, copies);
             }
             Object::Namespace(namespace) => {
                 let key = namespace.metadata.name.clone().unwrap_or_default();
                 let name = ObjectRef::global("Namespace", &key);
                 let meta = Meta::new(origin, namespace.metadata);
-                put(&mut self.namespaces, key, meta, name, conflicts);
+                put(&mut self.namespaces, key, meta, name, copies);
             }
             Object::GatewayClass(class) => {
                 let GatewayClass { metadata, .. } = *class;
                 let key = metadata.name.clone().unwrap_or_default();
                 let name = ObjectRef::global("GatewayClass", &key);
-                put(&mut self.classes, key, Meta::new(origin, metadata), name, conflicts);
+                put(&mut self.classes, key, Meta::new(origin, metadata), name, copies);
             }
             other => return Some((origin, other)),
         }
         None
+    }
+
+    /// Objects that came more than once and were not the same each time, and where, in an order that
+    /// is not that of the reading.
+    pub fn conflicts(&self) -> impl Iterator<Item = (&ObjectRef, Vec<String>)> {
+        self.copies.iter().filter(|(_, copies)| copies.differ).map(|(object, copies)| {
+            let mut places: Vec<_> = copies.places.iter().map(ToString::to_string).collect();
+            places.sort();
+            (object, places)
+        })
     }
 
     /// The labels and annotations of a namespace, where it was read.
@@ -126,17 +143,19 @@ fn put<K: Ord, F: Facts>(
     key: K,
     mut new: F,
     name: ObjectRef,
-    conflicts: &mut BTreeMap<ObjectRef, Vec<Origin>>,
+    copies: &mut BTreeMap<ObjectRef, Copies>,
 ) {
     let Some(old) = map.get_mut(&key) else {
         map.insert(key, new);
         return;
     };
     let (old_rank, new_rank) = (rank(old), rank(&mut new));
-    if old_rank.1 != new_rank.1 {
-        let places = conflicts.entry(name).or_insert_with(|| vec![old.meta().origin.clone()]);
-        places.push(new.meta().origin.clone());
+    let copies = copies.entry(name).or_default();
+    if copies.places.is_empty() {
+        copies.places.push(old.meta().origin.clone());
     }
+    copies.places.push(new.meta().origin.clone());
+    copies.differ |= old_rank.1 != new_rank.1;
     if new_rank > old_rank {
         *old = new;
     }

@@ -10,8 +10,7 @@ use super::{Key, Resolved, World};
 impl World {
     /// What is odd about the objects as a whole.
     pub(super) fn note_input(&self, notes: &mut Vec<Note>) {
-        for (object, places) in &self.conflicts {
-            let places: Vec<_> = places.iter().map(ToString::to_string).collect();
+        for (object, places) in self.conflicts() {
             notes.push(Note {
                 severity: Severity::Warning,
                 rule: "given-twice",

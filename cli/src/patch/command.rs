@@ -69,7 +69,7 @@ pub fn command(arguments: &Arguments, format: Format) -> anyhow::Result<Exit> {
             write_atomically(path, &text)
                 .with_context(|| format!("cannot write {}", path.display()))?;
         }
-        None => report::text(&text)?,
+        None => report::raw(&text)?,
     }
     match format {
         Format::Text => say(&report, arguments.remove),

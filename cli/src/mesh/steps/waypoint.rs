@@ -79,7 +79,7 @@ impl Resolved {
         let ready = step("waypoint-ready", gateway.is_ready(), "status.addresses");
         if why == Some(&Unusable::NotReady) {
             steps.push(Step {
-                says: "is empty: no pod of the waypoint is ready; the namespace's waypoint is not tried instead".into(),
+                says: "has no host name and no IP address: no pod of the waypoint is ready; the namespace's waypoint is not tried instead".into(),
                 change: Some("see why the waypoint's pods do not start".into()),
                 ..ready
             });
