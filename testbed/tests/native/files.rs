@@ -1,0 +1,175 @@
+//! The file that holds the services, and what a change of it does to requests and connections.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use serde_json::{Map, Value, json};
+use tempfile::TempDir;
+use testbed::client::{Connection, Request, Version};
+use testbed::example::Example;
+use testbed::native;
+use testbed::scene::Scene;
+
+use super::{edited, specifiers};
+
+/// The services in a file, which both entry points name.
+struct Followed {
+    scene: Scene,
+    folder: TempDir,
+    services: Map<String, Value>,
+}
+
+impl Followed {
+    async fn start(example: &str) -> Result<Self> {
+        Self::start_edited(example, |_| Ok(())).await
+    }
+
+    async fn start_edited(
+        example: &str,
+        edit: impl FnOnce(&mut Example) -> Result<()> + Send + 'static,
+    ) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let path = Self::path(&folder);
+        let scene = Scene::start(edited(example, move |ingress| {
+            let services = ingress.plugin()?;
+            fs::write(&path, json!(services).to_string())?;
+            edit(ingress)?;
+            ingress.edit_plugin(|plugin| {
+                *plugin = Map::from_iter([("file".to_owned(), json!(path))]);
+                Ok(())
+            })
+        }))
+        .await?;
+        let services = serde_json::from_slice(&fs::read(Self::path(&folder))?)?;
+        Ok(Self { scene, folder, services })
+    }
+
+    fn path(folder: &TempDir) -> PathBuf {
+        folder.path().join("services.json")
+    }
+
+    fn replace(&self, text: &str) -> Result<()> {
+        let path = Self::path(&self.folder);
+        replace(&path, text)
+    }
+
+    /// The services, with reviews enrolled or not.
+    fn text(&self, enrolled: bool) -> String {
+        let mut services = self.services.clone();
+        services["services"][0]["ingressUseWaypoint"] = json!(enrolled);
+        json!(services).to_string()
+    }
+
+    async fn counter(&self, name: &str) -> u64 {
+        let name = format!("dynamicmodulescustom.ingress_waypoint.{name}");
+        self.scene.ingress.stat(&name).await.unwrap().unwrap_or(0)
+    }
+}
+
+fn replace(path: &Path, text: &str) -> Result<()> {
+    let beside = path.with_extension("new");
+    fs::write(&beside, text)?;
+    Ok(fs::rename(beside, path)?)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_file_takes_effect_within_a_second_and_fails_no_request() {
+    for example in specifiers() {
+        let here = Followed::start(example).await.unwrap();
+        // One client connection all along: what was opened before a change serves the requests after it.
+        let mut connection = Connection::open(here.scene.address(), Version::Http2).await.unwrap();
+        for round in 0..4 {
+            let enrolled = round % 2 == 1;
+            here.replace(&here.text(enrolled)).unwrap();
+            let changed = Instant::now();
+            loop {
+                let request = Request::get("reviews.example.com", "/");
+                let response = connection.send(&request).await.unwrap();
+                assert_eq!(response.status, 200, "{example}: {}", response.text());
+                if response.text().contains("x-waypoint") == enrolled {
+                    break;
+                }
+                assert!(changed.elapsed() < Duration::from_secs(1), "{example}: too late");
+            }
+        }
+        let log = here.scene.ingress.log();
+        let tables = log.matches("services.json: on (from INGRESS_USE_WAYPOINTS)").count();
+        assert_eq!(tables, 5, "specifier and filter share one table: {log}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_file_is_refused_counted_and_logged() {
+    for example in specifiers() {
+        let here = Followed::start(example).await.unwrap();
+        for bad in [r#"{"services": [{"name": "x"}]}"#, "", r#"{"ingressUseWaypoints": "#] {
+            let before = here.counter("result.refused.reloads_total").await;
+            here.replace(bad).unwrap();
+            testbed::wait::until("the refusal", async || {
+                let now = here.counter("result.refused.reloads_total").await;
+                Ok((now > before).then_some(()))
+            })
+            .await
+            .unwrap();
+            let outcome = here.scene.get("reviews.example.com", "/admin", &[]).await.unwrap();
+            assert_eq!((outcome.status, outcome.logged("decision")), (403, Some("waypoint")));
+        }
+        here.scene.ingress.wait_for_log("services[0].namespace: is missing").await.unwrap();
+        assert_eq!(here.counter("result.accepted.reloads_total").await, 0);
+        here.replace(&here.text(false)).unwrap();
+        testbed::wait::until("the next good one", async || {
+            let outcome = here.scene.get("reviews.example.com", "/admin", &[]).await?;
+            Ok((outcome.status == 200).then_some(()))
+        })
+        .await
+        .unwrap();
+        assert!(here.counter("result.accepted.reloads_total").await > 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn envoy_does_not_start_without_the_file() {
+    for example in native::examples().unwrap() {
+        let options = edited(example, |ingress| {
+            ingress.edit_plugin(|plugin| {
+                *plugin = Map::from_iter([("file".to_owned(), json!("/no/such/services.json"))]);
+                Ok(())
+            })
+        });
+        let error = Scene::start(options).await.err().map(|error| format!("{error:#}")).unwrap();
+        assert!(error.contains("cannot read /no/such/services.json"), "{example}: {error}");
+    }
+}
+
+/// Connections to a VIP that nobody is sent to any more go away, by the idle timeout of the cluster.
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_of_the_old_path_are_let_go() {
+    for example in specifiers() {
+        let here = Followed::start_edited(example, |ingress| {
+            let text = ingress.config.to_string();
+            anyhow::ensure!(text.contains(r#""idle_timeout":"30s""#), "no idle timeout");
+            let text = text.replace(r#""idle_timeout":"30s""#, r#""idle_timeout":"1s""#);
+            ingress.config = serde_json::from_str(&text)?;
+            Ok(())
+        })
+        .await
+        .unwrap();
+        let mut connection = Connection::open(here.scene.address(), Version::Http1).await.unwrap();
+        let request = Request::get("reviews.example.com", "/");
+        let response = connection.send(&request).await.unwrap();
+        assert!(response.text().contains("x-waypoint"));
+        let active = "cluster.waypoint_vip.upstream_cx_active";
+        here.scene.ingress.wait_for_stat(active, |count| count > 0).await.unwrap();
+
+        here.replace(&here.text(false)).unwrap();
+        testbed::wait::until("the new path", async || {
+            let response = connection.send(&request).await?;
+            Ok((!response.text().contains("x-waypoint")).then_some(()))
+        })
+        .await
+        .unwrap();
+        here.scene.ingress.wait_for_stat(active, |count| count == 0).await.unwrap();
+    }
+}
