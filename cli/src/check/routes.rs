@@ -9,7 +9,7 @@ use crate::mesh::{ObjectRef, Resolved, Severity};
 pub(super) fn check(scope: &Scope<'_>, out: &mut Findings) {
     for (route, facts) in scope.ingress_routes() {
         for (i, rule) in facts.rules.iter().enumerate() {
-            for setting in rule.settings.iter().chain(of_backends(rule)) {
+            for setting in settings(rule) {
                 if let Does::Mirror(target) = &setting.does {
                     mirror(scope, out, &route, &setting.field, target);
                 }
@@ -17,7 +17,7 @@ pub(super) fn check(scope: &Scope<'_>, out: &mut Findings) {
             let backends = rule.backends.iter().flat_map(|backend| scope.find(&backend.target));
             for resolved in backends.filter(|resolved| reaches_waypoint(resolved)) {
                 at_one_vip(out, &route, i, rule, resolved);
-                for setting in rule.settings.iter().chain(of_backends(rule)) {
+                for setting in settings(rule) {
                     lost(out, &route, setting, resolved);
                 }
             }
@@ -25,8 +25,9 @@ pub(super) fn check(scope: &Scope<'_>, out: &mut Findings) {
     }
 }
 
-fn of_backends(rule: &Rule) -> impl Iterator<Item = &Setting> {
-    rule.backends.iter().flat_map(|backend| &backend.settings)
+/// The rule's own and those of its backends.
+fn settings(rule: &Rule) -> impl Iterator<Item = &Setting> {
+    rule.settings.iter().chain(rule.backends.iter().flat_map(|backend| &backend.settings))
 }
 
 fn lost(out: &mut Findings, route: &ObjectRef, setting: &Setting, resolved: &Resolved) {

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::ours::{BEFORE, EARLY, EARLY_IN_EMPTY, EARLY_IN_NULL};
 use super::places::{
-    Place, connection_managers, discovered_managers, is_extension, route_configurations,
-    route_lists,
+    Place, connection_managers, discovered_managers, is_discovered, is_extension,
+    route_configurations, route_lists,
 };
 use super::report::{Problems, Report, Severity, Touched};
 use super::settings::{self, Endpoints};
@@ -15,7 +15,7 @@ use super::twin::{Twins, is_cluster_action};
 use super::{Options, unreached};
 use crate::envoy::fragments::{
     FILTER, FRESH_ROUTE, ROUTER, clusters, early_header_mutation, has_http2, http_filters,
-    stats_tags, type_url,
+    stats_tags,
 };
 use crate::envoy::tree::{Map, Node};
 
@@ -106,10 +106,7 @@ fn refuse_taken_names(root: &mut Node, forward: &Forward) -> Result<(), Problems
 fn router(manager: &Map) -> Option<usize> {
     let filters = manager.get("http_filters")?.list()?;
     let last = filters.last()?;
-    let discovered = last
-        .get("config_discovery")
-        .and_then(|discovery| discovery.map()?.get("type_urls")?.list())
-        .is_some_and(|urls| urls.iter().any(|url| url.text() == Some(&type_url(ROUTER))));
+    let discovered = last.map().is_some_and(|last| is_discovered(last, ROUTER));
     let named = last.name() == Some("envoy.filters.http.router");
     (named || discovered || is_extension(last, ROUTER)).then_some(filters.len() - 1)
 }

@@ -33,6 +33,13 @@ pub fn is_extension(extension: &Node, name: &str) -> bool {
     config.is_some_and(|config| is_type(config, name) || structured(config, name))
 }
 
+/// Whether an extension of that type comes by discovery.
+pub fn is_discovered(extension: &Map, name: &str) -> bool {
+    let urls = extension.get("config_discovery").and_then(|d| d.get("type_urls")?.list());
+    let url = type_url(name);
+    urls.into_iter().flatten().any(|given| given.text() == Some(&url))
+}
+
 /// Whether an object is a `TypedStruct` that stands for that type.
 fn structured(map: &Map, name: &str) -> bool {
     let url = map.get("@type").and_then(Node::text).unwrap_or_default();
@@ -101,9 +108,7 @@ pub fn discovered_managers(root: &Node) -> Vec<String> {
 fn discovered(node: &Node, path: &str, found: &mut Vec<String>) {
     match node {
         Node::Map(map) => {
-            let urls = map.get("config_discovery").and_then(|d| d.get("type_urls")?.list());
-            let manager = type_url(CONNECTION_MANAGER);
-            if urls.into_iter().flatten().any(|url| url.text() == Some(&manager)) {
+            if is_discovered(map, CONNECTION_MANAGER) {
                 found.push(path.to_owned());
             }
             for entry in map.entries().iter().filter(|entry| !entry.ignored) {
