@@ -20,7 +20,7 @@ WASM := dist/ingress_waypoint.wasm
 WASM_UNSTRIPPED := target/ingress_waypoint.wasm
 WASM_MAX_KIB := 250
 # The module's name in Envoy's configurations is ingress_waypoint.
-MODULE := dist/libingress_waypoint.so
+MODULE_SO := dist/libingress_waypoint.so
 # What Envoy needs, and the callbacks the filter does something in.
 WASM_EXPORTS := memory _initialize proxy_abi_version_0_2_1 proxy_on_memory_allocate \
 	proxy_on_vm_start proxy_on_configure proxy_on_context_create proxy_on_request_headers \
@@ -38,6 +38,7 @@ help: ## this list (default)
 	@echo 'Variables:'
 	@echo '  ENVOY_PATH=…     an Envoy of your own, instead of the one that is downloaded'
 	@echo '  ENVOY_VERSION=…  the Envoy that `make run` downloads: $(ENVOY_VERSIONS) (default $(ENVOY_VERSION))'
+	@echo '  MODULE=1         `make run` takes the native module instead of the wasm filter'
 	@echo '  KEEP=1           `make run` keeps Envoy running until Ctrl-C'
 	@echo '  FUZZ_SECONDS=…   how long each fuzz target runs (default $(FUZZ_SECONDS))'
 
@@ -47,16 +48,16 @@ module: FORCE ## build the native module: dist/libingress_waypoint.so
 	@cargo build -q --profile module -p ingress-waypoint-module
 	@mkdir -p dist
 	@built="$${CARGO_TARGET_DIR:-target}/module/libingress_waypoint_module.so"; \
-		cmp -s "$$built" $(MODULE) || { cp "$$built" $(MODULE).new && mv $(MODULE).new $(MODULE); }
+		cmp -s "$$built" $(MODULE_SO) || { cp "$$built" $(MODULE_SO).new && mv $(MODULE_SO).new $(MODULE_SO); }
 
 cli: FORCE ## build the command line: dist/ingress-waypoint
 	@cargo build -q --profile cli -p ingress-waypoint-cli
 	@mkdir -p dist
 	@cmp -s target/cli/ingress-waypoint dist/ingress-waypoint || cp target/cli/ingress-waypoint dist/
 
-run: wasm cli ## show the filter in a real Envoy (KEEP=1: leave it running)
+run: $(if $(MODULE),module,wasm) cli ## show the filter in a real Envoy (MODULE=1: the native module)
 	@scripts/install-envoy $(ENVOY_VERSION)
-	@cargo run -q -p ingress-waypoint-testbed --bin demo -- $(if $(KEEP),--keep)
+	@cargo run -q -p ingress-waypoint-testbed --bin demo -- $(if $(MODULE),--module) $(if $(KEEP),--keep)
 
 bench-compile: cli ## time and memory of compiling 100,000 services, per form of dump
 	@for form in list documents json; do \

@@ -1,5 +1,5 @@
 //! `make run`: the project on one machine. The same requests go through an Envoy ingress gateway
-//! twice, with the filter off and on, and each has to come out as expected.
+//! twice, with the filter off and on, and each has to come out as expected, whichever form the filter has.
 
 mod ask;
 mod expected;
@@ -11,19 +11,36 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail, ensure};
 use testbed::example::Example;
 use testbed::scene::{Scene, SceneOptions};
-use testbed::wasm_host::Module;
+use testbed::workspace;
 use tokio::signal::unix::{SignalKind, signal};
 
 use ask::Row;
 
-const USAGE: &str = "usage: demo [--keep]\n\n  --keep  leave everything running until Ctrl-C";
+const USAGE: &str = "\
+usage: demo [--module] [--keep]
+
+  --module  the native module (route specifier and HTTP filter) instead of the wasm filter
+  --keep    leave everything running until Ctrl-C";
+
+/// A form of the filter: `envoy/FILE` loads it, `make TARGET` builds it.
+struct Form {
+    example: &'static str,
+    file: &'static str,
+    target: &'static str,
+}
+
+const WASM: Form =
+    Form { example: "filter-state.yaml", file: "dist/ingress_waypoint.wasm", target: "wasm" };
+const MODULE: Form =
+    Form { example: "module.yaml", file: "dist/libingress_waypoint.so", target: "module" };
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let mut keep = false;
+    let (mut keep, mut form) = (false, WASM);
     for argument in std::env::args().skip(1) {
         match argument.as_str() {
             "--keep" => keep = true,
+            "--module" => form = MODULE,
             "-h" | "--help" => {
                 println!("{USAGE}");
                 return ExitCode::SUCCESS;
@@ -37,7 +54,7 @@ async fn main() -> ExitCode {
     // Interrupted, `run` is dropped, and with it the processes that it has started.
     let result = tokio::select! {
         biased; // `--keep` waits for the same signal, and ends well on it
-        result = run(keep) => result,
+        result = run(&form, keep) => result,
         result = signalled() => result.and_then(|()| bail!("interrupted")),
     };
     match result {
@@ -49,9 +66,9 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(keep: bool) -> Result<()> {
-    let module = Module::built();
-    ensure!(module.is_file(), "there is no {}: run `make wasm`", module.display());
+async fn run(form: &Form, keep: bool) -> Result<()> {
+    let built = workspace().join(form.file);
+    ensure!(built.is_file(), "there is no {}: run `make {}`", built.display(), form.target);
     ensure!(mesh::command().is_file(), "there is no {}: run `make cli`", mesh::command().display());
     let edit = |ingress: &mut Example| {
         let mut compiled = mesh::compile(&ingress.ports)?;
@@ -61,7 +78,11 @@ async fn run(keep: bool) -> Result<()> {
             Ok(())
         })
     };
-    let options = SceneOptions { switch: Some(false), ..SceneOptions::edited(edit) };
+    let options = SceneOptions {
+        example: form.example.into(),
+        switch: Some(false),
+        ..SceneOptions::edited(edit)
+    };
     let scene = Scene::start(options).await?;
 
     table::headline("1. Filter off (INGRESS_USE_WAYPOINTS=false)");
