@@ -1,6 +1,7 @@
 //! The command line's arguments.
 
 mod compile;
+mod form;
 
 use std::path::PathBuf;
 
@@ -12,7 +13,8 @@ use crate::input::Source;
 use crate::mesh::{Compat, Rules, Selector};
 use crate::report::Format;
 
-pub use compile::{Compile, Load, Output, VmSwitch};
+pub use compile::{Compile, Load, Output};
+pub use form::{FormArgs, FormName, VmSwitch};
 
 const EXIT: &str = "\
 Exit codes:
@@ -50,7 +52,7 @@ pub enum Color {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make the filter's configuration, or the objects that load it at a gateway
-    Compile(Compile),
+    Compile(Box<Compile>),
     /// Tell why a service goes where it goes
     Explain(Explain),
     /// Find what is probably not as it was meant, and how to mend it

@@ -12,7 +12,7 @@ use crate::args::{Cli, Command, Compile, Explain, Input, Load, Output};
 use crate::compile::config::Compiled;
 use crate::compile::target::{Options, Target};
 use crate::compile::{ecds, envoy_gateway, istio, said, table};
-use crate::envoy::fragments::Module;
+use crate::envoy::Form;
 use crate::input::{self, Wanted};
 use crate::mesh::{Key, Severity, World};
 use crate::object::Read;
@@ -97,6 +97,7 @@ fn compile(args: &Compile, format: Format) -> anyhow::Result<Exit> {
     }
     let config = || -> anyhow::Result<Value> { Ok(serde_json::from_str(&compiled.text)?) };
     let load = &args.load;
+    let form = load.form.form()?;
     let text = match args.output {
         Output::Table => {
             anyhow::ensure!(args.out.is_none(), "--out is not for tables: redirect them");
@@ -104,17 +105,41 @@ fn compile(args: &Compile, format: Format) -> anyhow::Result<Exit> {
             return Ok(exit);
         }
         Output::Config => compiled.text,
-        Output::Wasmplugin => istio::wasm_plugin(&config()?, &target(load)?, &options(load)?)?,
-        Output::EnvoyFilter => istio::envoy_filter(&config()?, &target(load)?)?,
+        Output::Wasmplugin => {
+            let Form::Wasm(_) = form else {
+                anyhow::bail!(
+                    "a WasmPlugin has the wasm filter: take -o envoy-filter for the module"
+                )
+            };
+            istio::wasm_plugin(&config()?, &target(load)?, &options(load)?)?
+        }
+        Output::EnvoyFilter => match &form {
+            Form::Wasm(_) => istio::envoy_filter(&config()?, &target(load)?)?,
+            Form::Module(module) => istio::module(&compiled.text, &target(load)?, module)?,
+        },
         Output::EnvoyGateway => {
             let gateway = load.gateway.as_ref().context("give --gateway NAMESPACE/NAME")?;
             let listeners = listeners(&world, load)?;
-            envoy_gateway::policies(&config()?, gateway, &listeners, &options(load)?)?
+            match &form {
+                Form::Wasm(_) => {
+                    envoy_gateway::policies(&config()?, gateway, &listeners, &options(load)?)?
+                }
+                Form::Module(module) => {
+                    let path = module.path.as_deref().context(
+                        "where is the module? Give --module, its absolute path in the proxies",
+                    )?;
+                    anyhow::ensure!(path.starts_with('/'), "--module: {path:?} is not absolute");
+                    let config = &compiled.text;
+                    envoy_gateway::module_policies(config, gateway, &listeners, path, module)?
+                }
+            }
         }
-        Output::Ecds => {
-            let module = Module { path: load.module.clone(), switch: load.vm_switch.into() };
-            ecds::resource(&compiled.text, &module)
-        }
+        Output::Ecds => match &form {
+            Form::Wasm(wasm) => ecds::resource(&compiled.text, wasm),
+            Form::Module(_) => anyhow::bail!(
+                "the native module reads its file itself: write that with -o config --out FILE"
+            ),
+        },
     };
     match &args.out {
         Some(path) if read != Exit::Done && !args.despite_errors => anyhow::bail!(
@@ -146,7 +171,7 @@ fn target(load: &Load) -> anyhow::Result<Target> {
 
 fn options(load: &Load) -> anyhow::Result<Options> {
     let image = load.image.clone().context("where is the module? Give --image")?;
-    Ok(Options { image, sha256: load.sha256.clone(), switch: load.vm_switch.into() })
+    Ok(Options { image, sha256: load.sha256.clone(), switch: load.form.vm_switch.into() })
 }
 
 /// The names of the Gateway's HTTP listeners, from the object or the arguments.

@@ -12,7 +12,8 @@ use crds::{errors, schema, schemas};
 use golden::{golden, text};
 use ingress_waypoint_cli::compile::target::{Gateway, Labels, Options, Sha256, Target};
 use ingress_waypoint_cli::compile::{ecds, envoy_gateway, istio};
-use ingress_waypoint_cli::envoy::fragments::{Module, Switch};
+use ingress_waypoint_cli::envoy::fragments::{Switch, Wasm};
+use ingress_waypoint_cli::envoy::native::Module;
 use serde_json::{Value, json};
 
 const IMAGE: &str = "registry.example.com/ingress-waypoint:0.1.0";
@@ -38,6 +39,17 @@ fn documents(text: &str) -> Vec<Value> {
     text.split("\n---\n").map(|document| serde_saphyr::from_str(document).unwrap()).collect()
 }
 
+/// Where the native module lies in the proxies.
+const MODULE: &str = "/etc/ingress-waypoint/libingress_waypoint.so";
+
+fn from_file(path: Option<&str>) -> Module {
+    Module {
+        path: path.map(str::to_owned),
+        config_path: Some("/etc/ingress-waypoint/services.json".to_owned()),
+        ..Module::default()
+    }
+}
+
 /// Every object there is, under the name of its golden file.
 fn outputs() -> Vec<(&'static str, String)> {
     let config = config();
@@ -50,6 +62,7 @@ fn outputs() -> Vec<(&'static str, String)> {
     };
     let eg = gateway("envoy-gateway/ingress");
     let listeners = ["http", "https"].map(str::to_owned);
+    let text = config.to_string();
     vec![
         ("wasmplugin.yaml", istio::wasm_plugin(&config, &istio, &on).unwrap()),
         ("wasmplugin-selector.yaml", istio::wasm_plugin(&config, &selector(), &pinned).unwrap()),
@@ -59,6 +72,24 @@ fn outputs() -> Vec<(&'static str, String)> {
         (
             "envoy-gateway-pinned.yaml",
             envoy_gateway::policies(&config, &eg, &listeners[..1], &pinned).unwrap(),
+        ),
+        ("envoyfilter-module.yaml", istio::module(&text, &istio, &Module::default()).unwrap()),
+        ("envoyfilter-module-file.yaml", istio::module(&text, &istio, &from_file(None)).unwrap()),
+        (
+            "envoy-gateway-module.yaml",
+            envoy_gateway::module_policies(
+                &text,
+                &eg,
+                &listeners,
+                MODULE,
+                &from_file(Some(MODULE)),
+            )
+            .unwrap(),
+        ),
+        (
+            "envoy-gateway-module-inline.yaml",
+            envoy_gateway::module_policies(&text, &eg, &listeners[..1], MODULE, &Module::default())
+                .unwrap(),
         ),
     ]
 }
@@ -72,7 +103,7 @@ fn outputs_are_as_expected_and_always_the_same() {
     }
     golden(
         &folder.join("ecds.yaml"),
-        &ecds::resource(&text("testdata/cli/outputs/config.json"), &Module::default()),
+        &ecds::resource(&text("testdata/cli/outputs/config.json"), &Wasm::default()),
     );
 }
 
@@ -100,7 +131,9 @@ fn objects_validate_against_the_real_schemas() {
 /// But for the services and comments, what is generated is what was written by hand.
 #[test]
 fn the_examples_are_what_is_generated() {
-    let [plugin, _, filter, _, eg, _] = outputs().try_into().unwrap();
+    let [plugin, _, filter, _, eg, _, _, istio, module, _] = outputs().try_into().unwrap();
+    assert_eq!(istio.1, text("envoy/istio/envoyfilter-module.yaml"));
+    assert_eq!(module.1, text("envoy/envoy-gateway/module.yaml"));
     let example = |path: &str| documents(&text(Path::new("envoy").join(path))).remove(0);
 
     let mut expected = example("istio/wasmplugin.yaml");
@@ -134,7 +167,7 @@ fn the_examples_are_what_is_generated() {
     );
     assert_eq!(proxy, example("envoy-gateway/proxy.yaml"));
 
-    let mut resource = documents(&ecds::resource(&config_of_ecds(), &Module::default())).remove(0);
+    let mut resource = documents(&ecds::resource(&config_of_ecds(), &Wasm::default())).remove(0);
     let mut expected = example("ecds/ingress_waypoint.yaml");
     for file in [&mut resource, &mut expected] {
         file["version_info"] = json!("");
@@ -183,7 +216,7 @@ fn the_switch_is_given_once() {
     let eg = envoy_gateway::policies(&config, &gateway("a/b"), &[], &options(Switch::On)).unwrap();
     assert_eq!(documents(&eg)[2]["spec"]["wasm"][0]["config"], config);
     assert!(
-        !ecds::resource(&config.to_string(), &Module::default()).contains("INGRESS_USE_WAYPOINTS")
+        !ecds::resource(&config.to_string(), &Wasm::default()).contains("INGRESS_USE_WAYPOINTS")
     );
 
     config["ingressUseWaypoints"] = Value::Null;
@@ -217,19 +250,19 @@ fn a_file_is_moved_into_place_as_a_whole() {
 
 #[test]
 fn the_version_is_that_of_the_content() {
-    let version = |config: &Value, module: &Module| {
-        documents(&ecds::resource(&config.to_string(), module))[0]["version_info"]
+    let version = |config: &Value, load: &Wasm| {
+        documents(&ecds::resource(&config.to_string(), load))[0]["version_info"]
             .as_str()
             .unwrap()
             .to_owned()
     };
-    let module = Module::default();
+    let module = Wasm::default();
     let first = version(&config(), &module);
     assert_eq!(version(&config(), &module), first);
     assert_eq!(first.len(), 16);
     let mut other = config();
     other["services"][0]["required"] = json!(true);
     assert_ne!(version(&other, &module), first);
-    let elsewhere = Module { path: "/elsewhere.wasm".to_owned(), ..Module::default() };
+    let elsewhere = Wasm { path: "/elsewhere.wasm".to_owned(), ..Wasm::default() };
     assert_ne!(version(&config(), &elsewhere), first);
 }

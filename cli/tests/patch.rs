@@ -7,11 +7,30 @@ mod golden;
 use std::path::Path;
 
 use golden::{golden, text, workspace};
-use ingress_waypoint_cli::patch::{self, Options, Patched, Report};
+use ingress_waypoint_cli::envoy::Form;
+use ingress_waypoint_cli::envoy::fragments::Switch;
+use ingress_waypoint_cli::envoy::native::Module;
+use ingress_waypoint_cli::patch::{self, Patched, Report};
 use serde_json::{Value, json};
 
-const CASES: [(&str, &str); 3] =
-    [("settings", "envoy.yaml"), ("json", "envoy.json"), ("header", "envoy.yaml")];
+fn cases() -> [(&'static str, &'static str, Form); 5] {
+    let file = Some("/etc/ingress-waypoint/services.json".to_owned());
+    [
+        ("settings", "envoy.yaml", Form::default()),
+        ("json", "envoy.json", Form::default()),
+        ("header", "envoy.yaml", Form::default()),
+        ("module", "envoy.yaml", module()),
+        (
+            "module-file",
+            "envoy.yaml",
+            Form::Module(Module { config_path: file, ..Module::default() }),
+        ),
+    ]
+}
+
+fn module() -> Form {
+    Form::Module(Module::default())
+}
 
 fn case(name: &str, file: &str) -> (String, String) {
     let folder = Path::new("testdata/cli/patch").join(name);
@@ -19,11 +38,15 @@ fn case(name: &str, file: &str) -> (String, String) {
 }
 
 fn apply(envoy: &str, config: &str) -> Patched {
-    patch::apply(envoy, config, &Options::default()).unwrap_or_else(|error| panic!("{error}"))
+    apply_as(&Form::default(), envoy, config)
+}
+
+fn apply_as(form: &Form, envoy: &str, config: &str) -> Patched {
+    patch::apply(envoy, config, form).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn refused(envoy: &str, config: &str) -> String {
-    patch::apply(envoy, config, &Options::default()).unwrap_err().to_string()
+    patch::apply(envoy, config, &Form::default()).unwrap_err().to_string()
 }
 
 fn value(text: &str) -> Value {
@@ -37,16 +60,16 @@ fn notes(report: &Report) -> String {
 }
 
 /// There and back, and there twice.
-fn round_trip(envoy: &str, config: &str) {
+fn round_trip(form: &Form, envoy: &str, config: &str) {
     let original = value(envoy);
-    let patched = apply(envoy, config);
+    let patched = apply_as(form, envoy, config);
     assert_ne!(value(&patched.text), original);
-    let again = apply(&patched.text, config);
+    let again = apply_as(form, &patched.text, config);
     assert_eq!(again, patched, "patched twice is patched once");
     let removed = patch::remove(&patched.text).unwrap();
     assert_eq!(value(&removed.text), original);
     assert_eq!(removed.report.clusters, patched.report.clusters);
-    assert_eq!(apply(&removed.text, config).text, patched.text);
+    assert_eq!(apply_as(form, &removed.text, config).text, patched.text);
     // Of what holds nothing of ours nothing is taken.
     let untouched = patch::remove(&removed.text).unwrap();
     assert_eq!(untouched.text, removed.text);
@@ -55,13 +78,13 @@ fn round_trip(envoy: &str, config: &str) {
 
 #[test]
 fn configurations_are_patched_as_expected_and_back_again() {
-    for (name, file) in CASES {
+    for (name, file, form) in cases() {
         let (envoy, config) = case(name, file);
-        let patched = apply(&envoy, &config);
+        let patched = apply_as(&form, &envoy, &config);
         let folder = Path::new("testdata/cli/patch").join(name);
         golden(&folder.join(file.replace("envoy", "expected")), &patched.text);
         golden(&folder.join("notes.txt"), &notes(&patched.report));
-        round_trip(&envoy, &config);
+        round_trip(&form, &envoy, &config);
     }
 }
 
@@ -99,6 +122,34 @@ fn the_examples_come_out_of_patch() {
     }
 }
 
+/// The same for the module.
+#[test]
+fn the_modules_example_comes_out_of_patch() {
+    let example = text(Path::new("envoy/module.yaml"));
+    let manager = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
+    let plugins = [
+        format!("{manager}/http_filters/0/typed_config/filter_config/value"),
+        format!("{manager}/route_config/route_specifiers/0/typed_config/specifier_config/value"),
+    ];
+    let mut expected = value(&example);
+    let config = expected.pointer(&plugins[0]).unwrap().as_str().unwrap().to_owned();
+    let plain = patch::remove(&example).unwrap().text;
+    for ours in ["name: ingress_waypoint", "waypoint_vip", "dynamic_modules", "layered_runtime"] {
+        assert!(!plain.contains(ours), "{ours}");
+    }
+    let form = Form::Module(Module { switch: Switch::Environment, ..Module::default() });
+    let mut patched = value(&apply_as(&form, &plain, &config).text);
+    for root in [&mut expected, &mut patched] {
+        for plugin in &plugins {
+            let text = root.pointer_mut(plugin).unwrap();
+            *text = serde_json::from_str(text.as_str().unwrap()).unwrap();
+        }
+        let clusters = root.pointer_mut("/static_resources/clusters").unwrap();
+        clusters.as_array_mut().unwrap().sort_by_key(|cluster| cluster["name"].to_string());
+    }
+    assert_eq!(patched, expected);
+}
+
 #[test]
 fn every_file_of_envoy_comes_back() {
     let (_, config) = case("settings", "envoy.yaml");
@@ -109,13 +160,16 @@ fn every_file_of_envoy_comes_back() {
             files += 1;
             let plain = patch::remove(&text(&path)).unwrap().text;
             let name = path.file_name().unwrap().to_str().unwrap();
-            if name == "ecds.yaml" || name.starts_with("module") {
-                // A filter that is discovered or native is its writer's, and so is what leads to it.
+            if name == "ecds.yaml" || name == "module-specifier.yaml" {
+                // A filter that is discovered, and a specifier alone, is its writer's, and so is what
+                // leads to it.
                 assert_eq!(value(&plain), value(&text(&path)), "{name}");
                 assert!(refused(&plain, &config).contains("\"waypoint_vip\" is taken"), "{name}");
                 continue;
             }
-            round_trip(&plain, &config);
+            for (_, _, form) in cases() {
+                round_trip(&form, &plain, &config);
+            }
         }
     }
     assert_eq!(files, 7);
@@ -173,10 +227,69 @@ fn empty_lists_come_back_as_they_were() {
         for early in early {
             for stats in stats {
                 let envoy = envoy.replace("  clusters: []\n", clusters).replace(field, early);
-                round_trip(&format!("{envoy}{stats}"), &config);
+                round_trip(&Form::default(), &format!("{envoy}{stats}"), &config);
             }
         }
     }
+}
+
+/// So do those of the specifiers and of the runtime's layers.
+#[test]
+fn the_modules_lists_come_back_as_they_were() {
+    let (envoy, config) = case("module", "envoy.yaml");
+    let field = "            route_specifiers: []\n";
+    let runtime = "layered_runtime: {layers: [{name: mine, static_layer: {}}]}\n";
+    assert!(envoy.contains(field) && envoy.contains(runtime));
+    for specifiers in [field, "            route_specifiers: ~\n", ""] {
+        for runtime in [
+            runtime,
+            "",
+            "layered_runtime: ~\n",
+            "layered_runtime: {}\n",
+            "layered_runtime: {layers: []}\n",
+            "layered_runtime: {layers: [{name: ingress_waypoint, static_layer: {}}]}\n",
+            "layered_runtime: {layers: [{name: admin, admin_layer: {}}]}\n",
+        ] {
+            for (_, _, form) in &cases()[3..] {
+                let envoy = envoy.replace(field, specifiers).replace(
+                    "layered_runtime: {layers: [{name: mine, static_layer: {}}]}\n",
+                    runtime,
+                );
+                round_trip(form, &envoy, &config);
+            }
+        }
+    }
+}
+
+/// From one form to the other nothing of the first is left.
+#[test]
+fn a_form_replaces_the_other() {
+    let (envoy, config) = case("json", "envoy.json");
+    for (_, _, from) in cases() {
+        let first = apply_as(&from, &envoy, &config).text;
+        for (_, _, to) in cases() {
+            let expected = apply_as(&to, &envoy, &config).text;
+            assert_eq!(apply_as(&to, &first, &config).text, expected, "{from:?} → {to:?}");
+        }
+    }
+}
+
+#[test]
+fn the_switch_is_in_the_modules_configuration() {
+    let (envoy, _) = case("json", "envoy.json");
+    let switched = |config: &str, switch: Switch| {
+        let form = Form::Module(Module { switch, ..Module::default() });
+        let text = apply_as(&form, &envoy, config).text;
+        let count = |on: bool| text.matches(&format!("ingressUseWaypoints\\\": {on}")).count();
+        (count(true), count(false))
+    };
+    let none = "{\"services\": []}";
+    assert_eq!(switched(none, Switch::On), (2, 0));
+    assert_eq!(switched(none, Switch::Off), (0, 2));
+    assert_eq!(switched(none, Switch::Environment), (0, 0));
+    let null = "{\"ingressUseWaypoints\": null, \"services\": []}";
+    assert_eq!(switched(null, Switch::On), (2, 0));
+    assert_eq!(switched("{\"ingressUseWaypoints\": false, \"services\": []}", Switch::On), (0, 2));
 }
 
 #[test]
@@ -226,6 +339,22 @@ fn what_cannot_be_patched_is_refused() {
     let via = json!({"forward": {"via": "cluster-header"}, "services": []}).to_string();
     let problem = refused(&envoy, &via);
     assert!(problem.starts_with("forward.via: \"cluster-header\" has routes follow"), "{problem}");
+    for via in ["cluster-header", "original-dst-header"] {
+        let config = json!({"forward": {"via": via}, "services": []}).to_string();
+        let problem = patch::apply(&envoy, &config, &module()).unwrap_err().to_string();
+        let expected = format!("forward.via: {via:?} is written by hand with the module");
+        assert!(problem.starts_with(&expected), "{problem}");
+    }
+    let (taken, own) = case("module", "envoy.yaml");
+    let problem = refused(&envoy, &own);
+    assert!(problem.starts_with("services[1].waypointCluster: \"to_greeter\" needs"), "{problem}");
+    let taken =
+        taken.replace("route_specifiers: []", "route_specifiers: [{name: ingress_waypoint}]");
+    let problem = patch::apply(&taken, &own, &module()).unwrap_err().to_string();
+    assert!(
+        problem.contains("route_specifiers[0].name: \"ingress_waypoint\" is taken"),
+        "{problem}"
+    );
     let problem = refused(&envoy, "{\"services\": [{\"name\": \"a\"}]}");
     assert!(problem.starts_with("services[0].namespace: "), "{problem}");
     let problem = refused("static_resources: {listeners: []}", &config);

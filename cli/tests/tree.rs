@@ -2,9 +2,10 @@
 //! and what `patch` puts into any configuration it takes out again.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+use ingress_waypoint_cli::envoy::Form;
 use ingress_waypoint_cli::envoy::tree::Node;
 use ingress_waypoint_cli::envoy::{json, yaml};
-use ingress_waypoint_cli::patch::{self, Options};
+use ingress_waypoint_cli::patch;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -204,9 +205,9 @@ proptest! {
             "ports": [{"number": 80, "protocol": protocol}], "clusters": ["a"]}]}).to_string();
         let node = Node::from(&root);
         let original = if as_json { json::write(&node) } else { yaml::write(&node) };
-        let patched = patch::apply(&original, &config, &Options::default()).unwrap();
+        let patched = patch::apply(&original, &config, &Form::default()).unwrap();
         prop_assert!(patched.text != original);
-        let again = patch::apply(&patched.text, &config, &Options::default()).unwrap();
+        let again = patch::apply(&patched.text, &config, &Form::default()).unwrap();
         prop_assert_eq!(&again, &patched);
         prop_assert_eq!(patch::remove(&patched.text).unwrap().text, original);
         for manager in &patched.report.connection_managers {

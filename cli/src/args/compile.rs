@@ -4,9 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{Input, RuleArgs, Settings};
+use super::{FormArgs, Input, RuleArgs, Settings};
 use crate::compile::target::{Gateway, Labels, Sha256};
-use crate::envoy::fragments::Switch;
 
 /// What `compile` writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -15,11 +14,11 @@ pub enum Output {
     Config,
     /// Istio's object that loads the filter at a gateway
     Wasmplugin,
-    /// Istio's object with the VIP clusters and the routes to them
+    /// Istio's object with the VIP clusters and the routes to them, or all of the native module
     EnvoyFilter,
     /// Envoy Gateway's three objects
     EnvoyGateway,
-    /// The discovery resource for an Envoy that reads the configuration from a file
+    /// The discovery resource for an Envoy that reads the wasm filter's configuration from a file
     Ecds,
     /// A table for people
     Table,
@@ -77,37 +76,13 @@ pub struct Load {
     /// A listener of the Gateway, where that is not among the objects; repeatable (Envoy Gateway)
     #[arg(long, value_name = "NAME")]
     pub listener: Vec<String>,
-    /// The module: an OCI image, or a URL (http, https, file)
+    /// The wasm filter: an OCI image, or a URL (http, https, file)
     #[arg(long, value_name = "IMAGE")]
     pub image: Option<String>,
     /// Its digest
     #[arg(long, value_name = "DIGEST")]
     pub sha256: Option<Sha256>,
-    /// Where Envoy finds the module in its file system (ecds)
-    #[arg(long, value_name = "PATH", default_value = "dist/ingress_waypoint.wasm")]
-    pub module: String,
-    /// The global switch of the filter's VM, where the configuration has none
-    #[arg(long, value_enum, default_value = "on", value_name = "WHERE")]
-    pub vm_switch: VmSwitch,
-}
-
-/// The global switch of the filter's VM.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum VmSwitch {
-    /// On
-    On,
-    /// Off
-    Off,
-    /// What the proxy's own INGRESS_USE_WAYPOINTS says
-    Environment,
-}
-
-impl From<VmSwitch> for Switch {
-    fn from(switch: VmSwitch) -> Self {
-        match switch {
-            VmSwitch::On => Self::On,
-            VmSwitch::Off => Self::Off,
-            VmSwitch::Environment => Self::Environment,
-        }
-    }
+    /// The form of the filter.
+    #[command(flatten)]
+    pub form: FormArgs,
 }

@@ -1,12 +1,14 @@
 //! The objects for Envoy Gateway: an `EnvoyProxy` with the names of clusters and the order of filters
 //! that it needs, the `EnvoyPatchPolicy` with the clusters and routes that it leads to, and the
-//! `EnvoyExtensionPolicy` that loads the filter.
+//! `EnvoyExtensionPolicy` that loads the filter, in either form.
 
+use ingress_waypoint::config::Forward;
 use ingress_waypoint::switch::VARIABLE;
 use serde_json::{Map, Value, json};
 
 use super::target::{Gateway, Options, Refusal, filter_state};
 use crate::envoy::fragments::{FILTER, Switch, clusters, general_twins, has_switch, type_url};
+use crate::envoy::native::{self, Module};
 use crate::envoy::yaml;
 
 /// The filters of Envoy Gateway that take settings from the route: behind this filter they would have
@@ -40,16 +42,9 @@ pub fn policies(
     listeners: &[String],
     options: &Options,
 ) -> Result<String, Refusal> {
-    let forward = filter_state(config)?;
-    let mut patches: Vec<_> = clusters(&forward, "10s")
-        .iter()
-        .map(|cluster| {
-            let operation = json!({"op": "add", "path": "", "value": cluster});
-            patch("envoy.config.cluster.v3.Cluster", cluster.get("name"), operation)
-        })
-        .collect();
-    for listener in listeners {
-        let name = json!(format!("{}/{}/{listener}", gateway.namespace, gateway.name));
+    let forward = filter_state(&config.to_string(), true)?;
+    let mut patches = cluster_patches(&forward);
+    for name in route_configurations(gateway, listeners) {
         // Each is put before the first route of every virtual host, so the one that has to be first
         // comes last.
         for twin in general_twins(&forward).into_iter().flatten().rev() {
@@ -59,34 +54,99 @@ pub fn policies(
                 "path": "/routes/0",
                 "value": twin,
             });
-            patches.push(patch("envoy.config.route.v3.RouteConfiguration", Some(&name), operation));
+            patches.push(patch(ROUTE_CONFIGURATION, Some(&name), operation));
         }
     }
-    let patch_policy = object(
-        "EnvoyPatchPolicy",
-        gateway,
-        json!({
-            "targetRef": gateway.reference(),
-            "type": "JSONPatch",
-            "jsonPatches": patches,
-        }),
-    );
-    let extension_policy = object(
-        "EnvoyExtensionPolicy",
-        gateway,
-        json!({
-            "targetRefs": [gateway.reference()],
-            "wasm": [wasm(config, options)],
-        }),
-    );
-    let order = IN_FRONT.map(|filter| {
-        json!({
-            "name": "envoy.filters.http.wasm",
-            "after": format!("envoy.filters.http.{filter}"),
-        })
+    let proxy = json!({"mergeBackends": {}, "filterOrder": order("wasm")});
+    let extension = json!({"targetRefs": [gateway.reference()], "wasm": [wasm(config, options)]});
+    Ok(format!("{NEEDED}{}", objects(gateway, proxy, &patches, extension)))
+}
+
+/// What the native module rests on.
+const MODULE_NEEDED: &str = "\
+# Nothing works without the EnvoyProxy: name it in the Gateway's infrastructure.parametersRef (or the
+# GatewayClass's parametersRef), or add its fields to the EnvoyProxy that is named there.
+# Without mergeBackends clusters are named after routes, and the module knows no service: all requests
+# go past their waypoints. filterOrder puts the filter last, behind all that may change the route.
+# The proxies have to be Envoy 1.40 with the module in them (an image of your own, a volume), and Envoy
+# Gateway has to know the route specifiers of that Envoy: an older one refuses the EnvoyPatchPolicy.
+";
+
+/// The name that the module is registered by, which can't have an underscore.
+const MODULE: &str = "ingress-waypoint";
+
+/// The objects for the native module, which lies at `path` in the proxies. `config` is the filter's
+/// configuration, JSON; `listeners` as for [`policies`].
+///
+/// # Errors
+/// Where the configuration is invalid, or its mechanism is not `filter-state`.
+pub fn module_policies(
+    config: &str,
+    gateway: &Gateway,
+    listeners: &[String],
+    path: &str,
+    load: &Module,
+) -> Result<String, Refusal> {
+    let forward = filter_state(config, false)?;
+    let mut patches = cluster_patches(&forward);
+    for name in route_configurations(gateway, listeners) {
+        let specifiers = json!([native::specifier(config, load)]);
+        let operation = json!({"op": "add", "path": "/route_specifiers", "value": specifiers});
+        patches.push(patch(ROUTE_CONFIGURATION, Some(&name), operation));
+    }
+    let proxy = json!({
+        "mergeBackends": {},
+        "filterOrder": order("dynamic_modules"),
+        "dynamicModules": [{
+            "name": MODULE,
+            "source": {"type": "Local", "local": {"path": path}},
+            "doNotClose": true,
+        }],
     });
-    let proxy = object("EnvoyProxy", gateway, json!({"mergeBackends": {}, "filterOrder": order}));
-    Ok(format!("{NEEDED}{proxy}---\n{patch_policy}---\n{extension_policy}"))
+    let plugin: Value = serde_json::from_str(&load.configuration(config)).unwrap_or_default();
+    let extension = json!({
+        "targetRefs": [gateway.reference()],
+        "dynamicModule": [{"name": MODULE, "filterName": FILTER, "config": plugin}],
+    });
+    Ok(format!("{MODULE_NEEDED}{}", objects(gateway, proxy, &patches, extension)))
+}
+
+const ROUTE_CONFIGURATION: &str = "envoy.config.route.v3.RouteConfiguration";
+
+fn cluster_patches(forward: &Forward) -> Vec<Value> {
+    let put = |cluster: &Value| {
+        let operation = json!({"op": "add", "path": "", "value": cluster});
+        patch("envoy.config.cluster.v3.Cluster", cluster.get("name"), operation)
+    };
+    clusters(forward, "10s").iter().map(put).collect()
+}
+
+/// The names that Envoy Gateway gives the route configurations of HTTP listeners.
+fn route_configurations(gateway: &Gateway, listeners: &[String]) -> impl Iterator<Item = Value> {
+    listeners
+        .iter()
+        .map(move |listener| json!(format!("{}/{}/{listener}", gateway.namespace, gateway.name)))
+}
+
+fn order(filter: &str) -> [Value; 6] {
+    IN_FRONT.map(|other| {
+        json!({
+            "name": format!("envoy.filters.http.{filter}"),
+            "after": format!("envoy.filters.http.{other}"),
+        })
+    })
+}
+
+fn objects(gateway: &Gateway, proxy: Value, patches: &[Value], extension: Value) -> String {
+    let patches = json!({
+        "targetRef": gateway.reference(),
+        "type": "JSONPatch",
+        "jsonPatches": patches,
+    });
+    let proxy = object("EnvoyProxy", gateway, proxy);
+    let patches = object("EnvoyPatchPolicy", gateway, patches);
+    let extension = object("EnvoyExtensionPolicy", gateway, extension);
+    format!("{proxy}---\n{patches}---\n{extension}")
 }
 
 fn wasm(config: &Value, options: &Options) -> Value {

@@ -1,11 +1,12 @@
 //! The objects for an Istio gateway: the `WasmPlugin` that loads the filter, and the `EnvoyFilter`
-//! with the clusters and routes that it leads to.
+//! with the clusters and routes that it leads to; or the `EnvoyFilter` with all of the native module.
 
 use ingress_waypoint::switch::VARIABLE;
 use serde_json::{Map, Value, json};
 
 use super::target::{Options, Refusal, Target, filter_state};
 use crate::envoy::fragments::{Switch, clusters, fresh_route, general_twins, has_switch};
+use crate::envoy::native::{self, Module};
 use crate::envoy::yaml;
 
 /// The `WasmPlugin`, as YAML.
@@ -13,7 +14,7 @@ use crate::envoy::yaml;
 /// # Errors
 /// Where the configuration is invalid, or its mechanism is not `filter-state`.
 pub fn wasm_plugin(config: &Value, target: &Target, options: &Options) -> Result<String, Refusal> {
-    filter_state(config)?;
+    filter_state(&config.to_string(), true)?;
     let mut spec = selection(target);
     spec.insert("url".into(), json!(url(&options.image)));
     if let Some(digest) = &options.sha256 {
@@ -39,20 +40,56 @@ pub fn wasm_plugin(config: &Value, target: &Target, options: &Options) -> Result
 /// # Errors
 /// Where the configuration is invalid, or its mechanism is not `filter-state`.
 pub fn envoy_filter(config: &Value, target: &Target) -> Result<String, Refusal> {
-    let forward = filter_state(config)?;
-    let patch = |kind: &str, operation: &str, value: &Value| {
-        json!({
-            "applyTo": kind,
-            "match": {"context": "GATEWAY"},
-            "patch": {"operation": operation, "value": value},
-        })
-    };
+    let forward = filter_state(&config.to_string(), true)?;
     let mut patches = vec![fresh_route_patch(target)];
     patches
         .extend(clusters(&forward, "10s").iter().map(|cluster| patch("CLUSTER", "ADD", cluster)));
     // Each is put before the first route, so the one that has to be first comes last.
     let twins = general_twins(&forward).into_iter().flatten().rev();
     patches.extend(twins.map(|twin| patch("HTTP_ROUTE", "INSERT_FIRST", &twin)));
+    Ok(envoy_filter_object(target, patches))
+}
+
+/// What the native module rests on at an Istio gateway.
+const MODULE_NEEDED: &str = "\
+# The proxy has to be one of Envoy 1.40 with libingress_waypoint.so in it, and istiod has to know the
+# route specifiers of that Envoy: an older one refuses this object. Services that stand in here change
+# the listener, whose connections Envoy drains then: have them in a file (--config-path), which the
+# module follows.
+";
+
+/// The `EnvoyFilter` that loads the native module, as YAML: specifier, HTTP filter and clusters.
+/// `config` is the filter's configuration, JSON.
+///
+/// # Errors
+/// Where the configuration is invalid, or its mechanism is not `filter-state`.
+pub fn module(config: &str, target: &Target, load: &Module) -> Result<String, Refusal> {
+    let forward = filter_state(config, false)?;
+    let mut patches: Vec<_> =
+        clusters(&forward, "10s").iter().map(|cluster| patch("CLUSTER", "ADD", cluster)).collect();
+    let router = json!({
+        "name": "envoy.filters.network.http_connection_manager",
+        "subFilter": {"name": "envoy.filters.http.router"},
+    });
+    patches.push(json!({
+        "applyTo": "HTTP_FILTER",
+        "match": {"context": "GATEWAY", "listener": {"filterChain": {"filter": router}}},
+        "patch": {"operation": "INSERT_BEFORE", "value": native::http_filter(config, load)},
+    }));
+    let specifiers = json!({"route_specifiers": [native::specifier(config, load)]});
+    patches.push(patch("ROUTE_CONFIGURATION", "MERGE", &specifiers));
+    Ok(format!("{MODULE_NEEDED}{}", envoy_filter_object(target, patches)))
+}
+
+fn patch(kind: &str, operation: &str, value: &Value) -> Value {
+    json!({
+        "applyTo": kind,
+        "match": {"context": "GATEWAY"},
+        "patch": {"operation": operation, "value": value},
+    })
+}
+
+fn envoy_filter_object(target: &Target, patches: Vec<Value>) -> String {
     let mut spec = match target {
         // An EnvoyFilter spells its selector otherwise than a WasmPlugin.
         Target::Selector { labels, .. } => {
@@ -61,7 +98,7 @@ pub fn envoy_filter(config: &Value, target: &Target) -> Result<String, Refusal> 
         Target::Gateway(_) => selection(target),
     };
     spec.insert("configPatches".into(), Value::Array(patches));
-    Ok(object("networking.istio.io/v1alpha3", "EnvoyFilter", target, spec))
+    object("networking.istio.io/v1alpha3", "EnvoyFilter", target, spec)
 }
 
 /// Where JWT or ext_authz clear the route cache, the plugin, right behind this, would read the route

@@ -46,16 +46,16 @@ pub enum Switch {
     Environment,
 }
 
-/// How Envoy loads the module.
+/// How Envoy loads the filter as WebAssembly.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Module {
+pub struct Wasm {
     /// Where Envoy finds it in its file system.
     pub path: String,
     /// The global switch.
     pub switch: Switch,
 }
 
-impl Default for Module {
+impl Default for Wasm {
     fn default() -> Self {
         Self { path: "dist/ingress_waypoint.wasm".to_owned(), switch: Switch::On }
     }
@@ -99,11 +99,15 @@ pub fn clusters(forward: &Forward, connect_timeout: &str) -> [Value; 2] {
             fields.insert("original_dst_lb_config".into(), config);
         }
         if let Some(fields) = cluster.as_object_mut() {
-            // A bounded number of requests a connection spreads them over the waypoint's pods.
+            // A bounded number of requests a connection spreads them over the waypoint's pods; those
+            // to a VIP that no request is sent to any more end.
             let options = json!({
                 HTTP_OPTIONS: {
                     "@type": type_url(HTTP_OPTIONS),
-                    "common_http_protocol_options": {"max_requests_per_connection": 1000},
+                    "common_http_protocol_options": {
+                        "max_requests_per_connection": 1000,
+                        "idle_timeout": "30s",
+                    },
                     "explicit_http_config": {protocol: {}},
                 }
             });
@@ -118,15 +122,15 @@ pub fn clusters(forward: &Forward, connect_timeout: &str) -> [Value; 2] {
 }
 
 /// The filter's `typed_config`, with its own configuration as the text that it is.
-pub fn wasm(config: &str, module: &Module) -> Value {
+pub fn wasm(config: &str, load: &Wasm) -> Value {
     let has_switch = serde_json::from_str(config).is_ok_and(|config| has_switch(&config));
     let mut vm = json!({
         "vm_id": FILTER,
         "runtime": "envoy.wasm.runtime.v8",
-        "code": {"local": {"filename": module.path}},
+        "code": {"local": {"filename": load.path}},
     });
     if let Some(vm) = vm.as_object_mut().filter(|_| !has_switch) {
-        let variables = match module.switch {
+        let variables = match load.switch {
             Switch::On => json!({"key_values": {SWITCH: "true"}}),
             Switch::Off => json!({"key_values": {SWITCH: "false"}}),
             Switch::Environment => json!({"host_env_keys": [SWITCH]}),
@@ -155,8 +159,8 @@ pub fn fresh_route() -> Value {
 }
 
 /// The filter, and the one that belongs before it.
-pub fn http_filters(config: &str, module: &Module) -> [Value; 2] {
-    [fresh_route(), json!({"name": FILTER, "typed_config": wasm(config, module)})]
+pub fn http_filters(config: &str, load: &Wasm) -> [Value; 2] {
+    [fresh_route(), json!({"name": FILTER, "typed_config": wasm(config, load)})]
 }
 
 /// For the header mechanisms: takes out what a client sent, before any route is resolved.

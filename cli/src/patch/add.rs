@@ -4,7 +4,7 @@ use ingress_waypoint::Policy;
 use ingress_waypoint::config::{Forward, Via};
 use serde_json::{Value, json};
 
-use super::ours::{BEFORE, EARLY, EARLY_IN_EMPTY, EARLY_IN_NULL};
+use super::ours::{BEFORE, EARLY, OURS, PUT_IN, item_name};
 use super::places::{
     Place, connection_managers, discovered_managers, is_discovered, is_extension,
     route_configurations, route_lists,
@@ -12,11 +12,13 @@ use super::places::{
 use super::report::{Problems, Report, Severity, Touched};
 use super::settings::{self, Endpoints};
 use super::twin::{Twins, is_cluster_action};
-use super::{Options, unreached};
+use super::{runtime, specifiers, unreached};
+use crate::envoy::Form;
 use crate::envoy::fragments::{
     FILTER, FRESH_ROUTE, ROUTER, clusters, early_header_mutation, has_http2, http_filters,
     stats_tags,
 };
+use crate::envoy::native::{self, Module};
 use crate::envoy::tree::{Map, Node};
 
 /// Puts it all into a configuration that has nothing of ours.
@@ -24,15 +26,18 @@ pub fn put_in(
     root: &mut Node,
     policy: &Policy,
     config: &str,
-    options: &Options,
+    form: &Form,
 ) -> Result<Report, Problems> {
     let forward = policy.forward();
-    refuse_taken_names(root, forward)?;
+    refuse_taken_names(root, forward, form)?;
     let mut report = Report::default();
     let endpoints = Endpoints::new(root, policy);
     let services: Value = serde_json::from_str(config).unwrap_or_default();
     let twins = Twins { forward, http2: has_http2(&services) };
-    let filters = http_filters(config, &options.module).map(Node::from);
+    let filters: Vec<Node> = match form {
+        Form::Wasm(load) => http_filters(config, load).map(Node::from).into(),
+        Form::Module(load) => vec![Node::from(native::http_filter(config, load))],
+    };
     connection_managers(root, &mut |place, manager| {
         let Some(router) = router(manager) else {
             let message = "has no router at the end of its http_filters: left as it is";
@@ -45,8 +50,14 @@ pub fn put_in(
         if let Via::OriginalDstHeader { header } = &forward.via {
             put_in_early_mutation(manager, header);
         }
-        let touched = put_in_twins(manager, place, &twins, &endpoints, &mut report);
-        note_other_sources(manager, place, &mut report);
+        let touched = match form {
+            Form::Wasm(_) => put_in_twins(manager, place, &twins, &endpoints, &mut report),
+            Form::Module(load) => {
+                let specifier = native::specifier(config, load);
+                specifiers::put_in(manager, place, &specifier, forward, &endpoints, &mut report)
+            }
+        };
+        note_other_sources(manager, place, form, &mut report);
         report.connection_managers.push(touched);
     });
     if report.connection_managers.is_empty() {
@@ -56,22 +67,30 @@ pub fn put_in(
     }
     for path in discovered_managers(root) {
         let message = "the HTTP connection manager comes from extension discovery, and the filter \
-                       and its twins belong there: without them requests go to the endpoints, those \
-                       for a required service too";
+                       and what its routes need belong there: without them requests go to the \
+                       endpoints, those for a required service too";
         report.note(Severity::Warning, &format!("{path}.config_discovery"), message);
     }
     unreached::note(root, policy, &services, &mut report);
     let Some(root) = root.map_mut() else { return Ok(report) };
     if let Some(resources) = root.get_mut("static_resources").and_then(Node::map_mut) {
-        report.clusters = put_in_clusters(resources, forward);
+        let elsewhere = matches!(form, Form::Module(Module { config_path: Some(_), .. }));
+        report.clusters = put_in_clusters(resources, forward, elsewhere);
     }
-    put_in_stats_tags(root, &mut report);
+    match form {
+        Form::Wasm(_) => put_in_stats_tags(root, &stats_tags(), &mut report),
+        Form::Module(_) => {
+            put_in_stats_tags(root, &native::stats_tags(), &mut report);
+            runtime::put_in(root, &mut report);
+            specifiers::note_clusters(root, &services, &mut report);
+        }
+    }
     settings::note_dynamic_resources(root, &mut report);
     Ok(report)
 }
 
 /// What is left under our names once all of ours is taken out is somebody else's.
-fn refuse_taken_names(root: &mut Node, forward: &Forward) -> Result<(), Problems> {
+fn refuse_taken_names(root: &mut Node, forward: &Forward, form: &Form) -> Result<(), Problems> {
     let mut problems = Problems::default();
     let clusters = root.get("static_resources").and_then(|resources| resources.get("clusters"));
     for (i, cluster) in clusters.and_then(Node::list).into_iter().flatten().enumerate() {
@@ -86,8 +105,10 @@ fn refuse_taken_names(root: &mut Node, forward: &Forward) -> Result<(), Problems
         for field in ["http_filters", EARLY] {
             let list = manager.get(field).and_then(Node::list).unwrap_or_default();
             for (i, item) in list.iter().enumerate() {
-                let ours = [FILTER, FRESH_ROUTE, EARLY_IN_EMPTY, EARLY_IN_NULL];
-                if let Some(name) = item.name().filter(|name| ours.contains(name)) {
+                let ours = |name: &&str| {
+                    OURS.contains(name) || (*name == FRESH_ROUTE && matches!(form, Form::Wasm(_)))
+                };
+                if let Some(name) = item.name().filter(ours) {
                     let path = place.at(&format!("{field}[{i}].name"));
                     let reason = if item.get("config_discovery").is_some() {
                         "is discovered: its configuration is `compile -o ecds`, and stands elsewhere"
@@ -98,6 +119,11 @@ fn refuse_taken_names(root: &mut Node, forward: &Forward) -> Result<(), Problems
                 }
             }
         }
+    });
+    connection_managers(root, &mut |place, manager| {
+        route_configurations(manager, place, &mut |path, config| {
+            specifiers::refuse_taken_names(config, path, &mut problems);
+        });
     });
     if problems.0.is_empty() { Ok(()) } else { Err(problems) }
 }
@@ -112,11 +138,7 @@ fn router(manager: &Map) -> Option<usize> {
 }
 
 fn put_in_early_mutation(manager: &mut Map, header: &str) {
-    let name = match manager.get(EARLY) {
-        Some(Node::Null) => EARLY_IN_NULL,
-        Some(Node::List(items)) if items.is_empty() => EARLY_IN_EMPTY,
-        _ => FILTER,
-    };
+    let name = item_name(manager.get(EARLY));
     // The last, so that none behind it brings a client's value back.
     manager.push(EARLY, Node::from(early_header_mutation(name, header)));
 }
@@ -135,6 +157,7 @@ fn put_in_twins(
     };
     route_configurations(manager, place, &mut |path, config| {
         settings::note_shared(config, path, report);
+        settings::note_matchers(config, path, report);
         route_lists(config, path, &mut |path, routes| {
             let mut all = Vec::with_capacity(routes.len() * 3);
             for (i, route) in routes.drain(..).enumerate() {
@@ -157,13 +180,21 @@ fn put_in_twins(
 }
 
 /// Routes that stand elsewhere have to get their twins there.
-fn note_other_sources(manager: &Map, place: &Place, report: &mut Report) {
+fn note_other_sources(manager: &Map, place: &Place, form: &Form, report: &mut Report) {
     let listener = &place.listener;
+    let what_becomes = match form {
+        Form::Wasm(_) => {
+            "their twins belong there: without them requests go to the endpoints, those for a \
+             required service too"
+        }
+        Form::Module(_) => {
+            "the specifier belongs there, into their route_specifiers: without it requests go to the \
+             endpoints, and those for a required service are refused"
+        }
+    };
     let mut note = |field: &str, what: &str| {
-        let message = format!(
-            "the routes of listener {listener:?} come from {what}, and their twins belong there: \
-             without them requests go to the endpoints, those for a required service too"
-        );
+        let message =
+            format!("the routes of listener {listener:?} come from {what}, and {what_becomes}");
         report.note(Severity::Warning, &place.at(field), message);
     };
     if manager.get("rds").is_some() {
@@ -184,7 +215,8 @@ fn note_other_sources(manager: &Map, place: &Place, report: &mut Report) {
     }
 }
 
-fn put_in_clusters(resources: &mut Map, forward: &Forward) -> Vec<String> {
+/// With the filter's configuration `elsewhere`, the clusters themselves say that they are ours.
+fn put_in_clusters(resources: &mut Map, forward: &Forward, elsewhere: bool) -> Vec<String> {
     let before = match resources.get("clusters") {
         Some(Node::Null) => Some(Value::Null),
         Some(Node::List(items)) if items.is_empty() => Some(json!([])),
@@ -192,10 +224,16 @@ fn put_in_clusters(resources: &mut Map, forward: &Forward) -> Vec<String> {
     };
     let mut names = Vec::new();
     for mut cluster in clusters(forward, "2s") {
-        if let (Some(before), Some(fields)) = (&before, cluster.as_object_mut()) {
+        let mut noted = serde_json::Map::new();
+        if elsewhere {
+            noted.insert(PUT_IN.into(), json!(true));
+        }
+        if let Some(before) = &before {
             // An empty list and none at all are told apart again by this alone.
-            let metadata = json!({"filter_metadata": {FILTER: {BEFORE: before}}});
-            fields.insert("metadata".into(), metadata);
+            noted.insert(BEFORE.into(), before.clone());
+        }
+        if let Some(fields) = cluster.as_object_mut().filter(|_| !noted.is_empty()) {
+            fields.insert("metadata".into(), json!({"filter_metadata": {FILTER: noted}}));
         }
         names.extend(cluster.get("name").and_then(Value::as_str).map(str::to_owned));
         resources.push("clusters", Node::from(cluster));
@@ -203,19 +241,18 @@ fn put_in_clusters(resources: &mut Map, forward: &Forward) -> Vec<String> {
     names
 }
 
-fn put_in_stats_tags(root: &mut Map, report: &mut Report) {
+fn put_in_stats_tags(root: &mut Map, ours: &[Value], report: &mut Report) {
     let mut skip = |message: &str| {
         report.note(Severity::Info, "stats_config.stats_tags", message);
     };
     match root.get_mut("stats_config") {
         None => {
-            let tags = stats_tags().to_vec();
-            root.set("stats_config", Node::from(json!({"stats_tags": tags})));
+            root.set("stats_config", Node::from(json!({"stats_tags": ours})));
         }
         Some(Node::Map(config)) if !config.is_empty() => match config.get_mut("stats_tags") {
-            None => config.set("stats_tags", Node::from(Value::from(stats_tags().to_vec()))),
+            None => config.set("stats_tags", Node::from(Value::from(ours))),
             Some(Node::List(tags)) if !tags.is_empty() => {
-                for tag in stats_tags().map(Node::from) {
+                for tag in ours.iter().map(Node::from) {
                     let name = tag.get("tag_name").cloned();
                     if tags.iter().any(|other| other.get("tag_name") == name.as_ref()) {
                         let name = name.as_ref().and_then(Node::text).unwrap_or_default();

@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Args;
 
-use super::{Options, Patched, Report, Severity, apply, remove};
-use crate::args::VmSwitch;
+use super::{Patched, Report, Severity, apply, remove};
+use crate::args::FormArgs;
 use crate::compile::ecds::write_atomically;
-use crate::envoy::fragments::Module;
 use crate::report::{self, Exit, Format};
 use crate::{mesh, run};
 
@@ -18,6 +17,8 @@ use crate::{mesh, run};
 Examples:
   ingress-waypoint patch envoy.yaml --config ingress-waypoint.json > ready.yaml
   ingress-waypoint compile -f manifests/ | ingress-waypoint patch envoy.yaml --config - --out envoy.yaml
+  ingress-waypoint patch envoy.yaml --config ingress-waypoint.json --form module \\
+      --config-path /etc/ingress-waypoint/services.json > ready.yaml
   ingress-waypoint patch ready.yaml --remove > envoy.yaml
 
 The configuration goes to standard output (or --out), what there is to know to standard error.")]
@@ -34,12 +35,9 @@ pub struct Arguments {
     /// Write to this file instead of standard output, moved into place as a whole
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// Where Envoy finds the module in its file system
-    #[arg(long, value_name = "PATH", default_value = "dist/ingress_waypoint.wasm")]
-    pub module: String,
-    /// The global switch of the filter's VM, where the configuration has none
-    #[arg(long, value_enum, default_value = "on", value_name = "WHERE")]
-    pub vm_switch: VmSwitch,
+    /// The form of the filter.
+    #[command(flatten)]
+    pub form: FormArgs,
 }
 
 /// Patches, or takes the patch out.
@@ -56,11 +54,7 @@ pub fn command(arguments: &Arguments, format: Format) -> anyhow::Result<Exit> {
     }
     let envoy = read(&arguments.envoy)?;
     let Patched { text, report } = match &arguments.config {
-        Some(config) => {
-            let module =
-                Module { path: arguments.module.clone(), switch: arguments.vm_switch.into() };
-            apply(&envoy, &read(config)?, &Options { module })
-        }
+        Some(config) => apply(&envoy, &read(config)?, &arguments.form.form()?),
         None => remove(&envoy),
     }
     .with_context(|| format!("{} is left as it is", arguments.envoy.display()))?;
@@ -82,9 +76,14 @@ pub fn command(arguments: &Arguments, format: Format) -> anyhow::Result<Exit> {
 fn say(report: &Report, removed: bool) {
     let verb = if removed { "taken out of" } else { "put into" };
     for touched in &report.connection_managers {
+        let how = match touched.specifiers {
+            0 => format!("{} twins", touched.twins),
+            1 => "a specifier".to_owned(),
+            many => format!("{many} specifiers"),
+        };
         let text = format!(
-            "{verb} listener {:?} ({}): {} twins for {} routes",
-            touched.listener, touched.path, touched.twins, touched.routes
+            "{verb} listener {:?} ({}): {how} for {} routes",
+            touched.listener, touched.path, touched.routes
         );
         report::message(mesh::Severity::Info, text);
     }

@@ -1,33 +1,29 @@
 //! Makes a static Envoy configuration ready: the filter in each HTTP connection manager, the
-//! clusters that lead to the VIPs, and before every route its twins. And takes it all out again.
+//! clusters that lead to the VIPs, and before every route its twins; or, for the native module, the
+//! specifier of all routes instead of twins. And takes it all out again.
 //!
-//! What is this command's is known by its names alone: the filters, the clusters that the filter's
-//! own configuration names, and the routes to these clusters, which nobody else may take.
+//! What is this command's is known by its names alone: the filters, the specifiers, the clusters that
+//! the filter's own configuration names, and the routes to these clusters, which nobody else may take.
 
 mod add;
 mod command;
 mod ours;
 mod places;
 mod report;
+mod runtime;
 mod settings;
+mod specifiers;
 mod twin;
 mod unreached;
 
 use ingress_waypoint::Policy;
-use ingress_waypoint::config::Via;
+use ingress_waypoint::config::{self, Via};
 
-use crate::envoy::fragments::Module;
+use crate::envoy::Form;
 use crate::envoy::tree::Node;
 use crate::envoy::yaml;
 pub use command::{Arguments, command};
 pub use report::{Note, Problem, Problems, Report, Severity, Touched};
-
-/// What is left to choose.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Options {
-    /// How Envoy loads the module.
-    pub module: Module,
-}
 
 /// A configuration after it was worked on, in the format it came in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,32 +39,47 @@ pub struct Patched {
 ///
 /// # Errors
 /// All that stands in the way; nothing is done then.
-pub fn apply(envoy: &str, config: &str, options: &Options) -> Result<Patched, Problems> {
-    let policy = Policy::from_json(config.as_bytes(), Some("true")).map_err(|problems| {
-        Problems(
-            problems
-                .iter()
-                .map(|problem| Problem {
-                    path: problem.path.clone(),
-                    value: problem.value.clone(),
-                    reason: problem.reason.clone(),
-                })
-                .collect(),
-        )
-    })?;
-    if let Via::ClusterHeader { .. } = policy.forward().via {
-        return Err(Problems::one(
-            "forward.via",
-            Some("cluster-header"),
-            "has routes follow a header, which is written by hand; patch makes twin routes, for \
-             filter-state (the default) and original-dst-header",
-        ));
-    }
+pub fn apply(envoy: &str, config: &str, form: &Form) -> Result<Patched, Problems> {
+    let policy = read(config, form)?;
     let (mut root, format) = parse(envoy)?;
     ours::take_out(&mut root);
-    let report = add::put_in(&mut root, &policy, config, options)?;
+    let report = add::put_in(&mut root, &policy, config, form)?;
     Ok(Patched { text: format.write(&root), report })
 }
+
+/// The policy, where the form can carry it out in a configuration that is patched.
+fn read(config: &str, form: &Form) -> Result<Policy, Problems> {
+    let policy = Policy::from_json(config.as_bytes(), Some("true"));
+    let policy = policy.and_then(|policy| match form {
+        Form::Wasm(_) => policy.for_twin_routes(),
+        Form::Module(_) => Ok(policy),
+    });
+    let policy = policy.map_err(|problems| {
+        let problem = |problem: &config::Problem| Problem {
+            path: problem.path.clone(),
+            value: problem.value.clone(),
+            reason: problem.reason.clone(),
+        };
+        Problems(problems.iter().map(problem).collect())
+    })?;
+    let (via, reason) = match (&policy.forward().via, form) {
+        (Via::FilterState, _) | (Via::OriginalDstHeader { .. }, Form::Wasm(_)) => {
+            return Ok(policy);
+        }
+        (Via::ClusterHeader { .. }, Form::Wasm(_)) => (
+            "cluster-header",
+            "has routes follow a header, which is written by hand; patch makes twin routes, for \
+             filter-state (the default) and original-dst-header",
+        ),
+        (Via::ClusterHeader { .. }, Form::Module(_)) => ("cluster-header", BY_HAND),
+        (Via::OriginalDstHeader { .. }, Form::Module(_)) => ("original-dst-header", BY_HAND),
+    };
+    Err(Problems::one("forward.via", Some(via), reason))
+}
+
+/// Why the module's other mechanisms are refused.
+const BY_HAND: &str = "is written by hand with the module: patch puts specifier and filter in, for \
+                       filter-state (the default)";
 
 /// Takes everything out that [`apply`] put in.
 ///

@@ -8,23 +8,43 @@ use serde_json::Value;
 use super::places::{connection_managers, is_extension, route_configurations, route_lists};
 use super::report::{Report, Severity, Touched};
 use super::twin::{clusters_of, is_cluster_action};
+use super::{runtime, specifiers};
 use crate::envoy::fragments::{FILTER, FRESH_ROUTE, HEADER_MUTATION, WASM, stats_tags};
+use crate::envoy::native::{self, MODULE_FILTER};
 use crate::envoy::tree::{Map, Node};
 
 /// The list of extensions that take headers out before any route is resolved.
 pub const EARLY: &str = "early_header_mutation_extensions";
 
-/// What the early header mutation is called where it is the only item of a list that stood there
-/// empty, or as `null`. (Where there was none, and where there were others, it is [`FILTER`].)
-pub const EARLY_IN_EMPTY: &str = "ingress_waypoint_in_empty_list";
-/// See [`EARLY_IN_EMPTY`].
-pub const EARLY_IN_NULL: &str = "ingress_waypoint_in_null";
+/// What our item (the early header mutation, the specifier) is called where it is the only one of a list
+/// that stood there empty, or as `null`. (Where there was none, and where there were others, it is
+/// [`FILTER`].)
+const IN_EMPTY: &str = "ingress_waypoint_in_empty_list";
+/// See [`IN_EMPTY`].
+const IN_NULL: &str = "ingress_waypoint_in_null";
+/// All these names.
+pub const OURS: [&str; 3] = [FILTER, IN_EMPTY, IN_NULL];
 
 /// The metadata that says, in that same case, what stood for the list of clusters.
 pub const BEFORE: &str = "clusters_before";
+/// The metadata of clusters that no configuration in the file names.
+pub const PUT_IN: &str = "put_in";
 
-/// Whether it is the filter, loaded as a module; one that is discovered was not put in here.
+/// What our item in a list is called, by which [`take_out_item`] leaves the list as it was.
+pub fn item_name(list: Option<&Node>) -> &'static str {
+    match list {
+        Some(Node::Null) => IN_NULL,
+        Some(Node::List(items)) if items.is_empty() => IN_EMPTY,
+        _ => FILTER,
+    }
+}
+
+/// Whether it is the filter, in either form; one that is discovered was not put in here.
 pub fn is_filter(filter: &Node) -> bool {
+    is_wasm_filter(filter) || (filter.name() == Some(FILTER) && is_extension(filter, MODULE_FILTER))
+}
+
+fn is_wasm_filter(filter: &Node) -> bool {
     filter.name() == Some(FILTER) && is_extension(filter, WASM)
 }
 
@@ -37,7 +57,7 @@ fn is_fresh_route(filter: &Node) -> bool {
 /// Takes out what is ours; nothing is, where there is no filter.
 pub fn take_out(root: &mut Node) -> Report {
     let mut report = Report::default();
-    let mut names = BTreeSet::new();
+    let mut names = clusters_put_in(root);
     connection_managers(root, &mut |_, manager| {
         let filters = manager.get("http_filters").and_then(Node::list).unwrap_or_default();
         for filter in filters.iter().filter(|filter| is_filter(filter)) {
@@ -56,8 +76,9 @@ pub fn take_out(root: &mut Node) -> Report {
             ..Touched::default()
         };
         let filtered = take_out_filters(manager);
-        take_out_early_mutation(manager);
+        take_out_item(manager, EARLY, |_| true);
         route_configurations(manager, place, &mut |path, config| {
+            touched.specifiers += usize::from(specifiers::take_out(config));
             route_lists(config, path, &mut |_, routes| {
                 let before = routes.len();
                 routes.retain(|route| !is_twin(route, &names));
@@ -65,30 +86,46 @@ pub fn take_out(root: &mut Node) -> Report {
                 touched.routes += routes.iter().filter(|route| is_cluster_action(route)).count();
             });
         });
-        if filtered || touched.twins > 0 {
+        if filtered || touched.twins > 0 || touched.specifiers > 0 {
             report.connection_managers.push(touched);
         }
     });
     if let Some(root) = root.map_mut() {
         report.clusters = take_out_clusters(root, &names);
         take_out_stats_tags(root);
+        runtime::take_out(root);
     }
     report
 }
 
-/// The clusters that a filter's own configuration sends requests to.
-fn cluster_names(filter: &Node) -> [String; 2] {
+/// The clusters that say so themselves, as the configuration that names them lies elsewhere.
+fn clusters_put_in(root: &Node) -> BTreeSet<String> {
+    let clusters = root.get("static_resources").and_then(|resources| resources.get("clusters"));
+    let clusters = clusters.and_then(Node::list).unwrap_or_default().iter();
+    let ours = clusters.filter(|cluster| noted(cluster, PUT_IN).is_some());
+    ours.filter_map(|cluster| cluster.name().map(str::to_owned)).collect()
+}
+
+/// What a cluster of ours notes about the file as it was.
+fn noted<'c>(cluster: &'c Node, key: &str) -> Option<&'c Node> {
+    cluster.get("metadata")?.get("filter_metadata")?.get(FILTER)?.get(key)
+}
+
+/// The clusters that a filter's own configuration sends requests to; none where that lies elsewhere.
+fn cluster_names(filter: &Node) -> Vec<String> {
     let config = filter.get("typed_config");
     let config = config.map(|config| config.get("value").unwrap_or(config));
-    let text = config
-        .and_then(|config| config.get("config")?.get("configuration")?.get("value")?.text())
-        .unwrap_or_default();
+    let plugin = config.and_then(|config| {
+        config.get("filter_config").or_else(|| config.get("config")?.get("configuration"))
+    });
+    let text = plugin.and_then(|plugin| plugin.get("value")?.text()).unwrap_or_default();
     let config: Value = serde_json::from_str(text).unwrap_or_default();
     match config.pointer("/forward/cluster").and_then(Value::as_str) {
-        Some(name) => [name.to_owned(), format!("{name}_h2")],
+        _ if config.get("file").is_some() => Vec::new(),
+        Some(name) => vec![name.to_owned(), format!("{name}_h2")],
         None => {
             let Forward { cluster, cluster_http2, .. } = Forward::default();
-            [cluster, cluster_http2]
+            vec![cluster, cluster_http2]
         }
     }
 }
@@ -103,26 +140,26 @@ fn take_out_filters(manager: &mut Map) -> bool {
     let Some(filters) = filters.filter(|filters| filters.iter().any(is_filter)) else {
         return false;
     };
-    filters.retain(|filter| !is_filter(filter) && !is_fresh_route(filter));
+    let wasm = filters.iter().any(is_wasm_filter);
+    filters.retain(|filter| !(is_filter(filter) || (wasm && is_fresh_route(filter))));
     true
 }
 
-fn take_out_early_mutation(manager: &mut Map) {
-    let Some(items) = manager.get_mut(EARLY).and_then(Node::list_mut) else { return };
-    let ours = [FILTER, EARLY_IN_EMPTY, EARLY_IN_NULL];
-    let Some(at) = items.iter().position(|item| item.name().is_some_and(|n| ours.contains(&n)))
-    else {
-        return;
-    };
+/// Takes our item out of the list in `field`, and leaves that as it was before. Returns whether there
+/// was one.
+pub fn take_out_item(map: &mut Map, field: &str, ours: impl Fn(&Node) -> bool) -> bool {
+    let Some(items) = map.get_mut(field).and_then(Node::list_mut) else { return false };
+    let named = |item: &Node| item.name().is_some_and(|name| OURS.contains(&name));
+    let Some(at) = items.iter().position(|item| named(item) && ours(item)) else { return false };
     let item = items.remove(at);
-    if !items.is_empty() {
-        return;
+    if items.is_empty() {
+        match item.name() {
+            Some(IN_EMPTY) => {}
+            Some(IN_NULL) => map.set(field, Node::Null),
+            _ => drop(map.remove(field)),
+        }
     }
-    match item.name() {
-        Some(EARLY_IN_EMPTY) => {}
-        Some(EARLY_IN_NULL) => manager.set(EARLY, Node::Null),
-        _ => drop(manager.remove(EARLY)),
-    }
+    true
 }
 
 fn take_out_clusters(root: &mut Map, names: &BTreeSet<String>) -> Vec<String> {
@@ -137,9 +174,7 @@ fn take_out_clusters(root: &mut Map, names: &BTreeSet<String>) -> Vec<String> {
         let original_dst = cluster.get("type").and_then(Node::text) == Some("ORIGINAL_DST");
         match cluster.name().filter(|name| original_dst && names.contains(*name)) {
             Some(name) => {
-                let metadata = cluster.get("metadata").and_then(|m| m.get("filter_metadata"));
-                let noted = metadata.and_then(|m| m.get(FILTER)?.get(BEFORE)).cloned();
-                before = noted.or(before.take());
+                before = noted(cluster, BEFORE).cloned().or(before.take());
                 taken.push(name.to_owned());
                 false
             }
@@ -158,7 +193,8 @@ fn take_out_clusters(root: &mut Map, names: &BTreeSet<String>) -> Vec<String> {
 fn take_out_stats_tags(root: &mut Map) {
     let Some(config) = root.get_mut("stats_config").and_then(Node::map_mut) else { return };
     let Some(tags) = config.get_mut("stats_tags").and_then(Node::list_mut) else { return };
-    let ours = stats_tags().map(Node::from);
+    let ours: Vec<_> =
+        stats_tags().into_iter().chain(native::stats_tags()).map(Node::from).collect();
     let before = tags.len();
     tags.retain(|tag| !ours.contains(tag));
     if tags.is_empty() && before > 0 {

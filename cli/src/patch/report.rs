@@ -26,8 +26,10 @@ pub struct Touched {
     pub listener: String,
     /// Routes that lead to a cluster.
     pub routes: usize,
-    /// Twins of them.
+    /// Twins of them, for the wasm filter.
     pub twins: usize,
+    /// Specifiers that choose for all of them, for the native module.
+    pub specifiers: usize,
 }
 
 /// How much a note matters.

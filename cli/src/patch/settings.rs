@@ -75,7 +75,9 @@ pub fn note_route(
 }
 
 fn note_cluster(name: &str, path: &str, endpoints: &Endpoints<'_>, report: &mut Report) {
-    match endpoints.policy.decide(Question::Cluster(name.as_bytes())).outcome {
+    let decision = endpoints.policy.decide(Question::Cluster(name.as_bytes()));
+    let own_cluster = decision.service.is_some_and(|service| service.waypoint_cluster.is_some());
+    match decision.outcome {
         Outcome::Direct(Direct::UnknownService) => {
             let message = format!(
                 "the cluster {name:?} is of no service in the configuration: its requests go to \
@@ -83,7 +85,7 @@ fn note_cluster(name: &str, path: &str, endpoints: &Endpoints<'_>, report: &mut 
             );
             report.note(Severity::Info, path, message);
         }
-        Outcome::Waypoint { .. } if endpoints.tls.get(name) == Some(&true) => {
+        Outcome::Waypoint { .. } if endpoints.tls.get(name) == Some(&true) && !own_cluster => {
             let message = format!(
                 "the cluster {name:?} speaks TLS to its endpoints, and nothing does on the way to \
                  the VIP: the waypoint has to"
@@ -104,8 +106,7 @@ pub fn note_other_route(path: &str, endpoints: &Endpoints<'_>, report: &mut Repo
     }
 }
 
-/// What virtual hosts and the route configuration set for all their routes, twins included, and
-/// where routes stand that no twin can be made of.
+/// What virtual hosts and the route configuration set for all their routes, twins included.
 pub fn note_shared(config: &Map, path: &str, report: &mut Report) {
     note_mirrors(config, path, report);
     let hosts = config.get("virtual_hosts").and_then(Node::list).unwrap_or_default();
@@ -114,10 +115,17 @@ pub fn note_shared(config: &Map, path: &str, report: &mut Report) {
         let path = format!("{path}.virtual_hosts[{i}]");
         note_mirrors(host, &path, report);
         note_retries(host, &path, report);
+    }
+}
+
+/// Where routes stand that no twin can be made of.
+pub fn note_matchers(config: &Map, path: &str, report: &mut Report) {
+    let hosts = config.get("virtual_hosts").and_then(Node::list).unwrap_or_default();
+    for (i, host) in hosts.iter().enumerate() {
         if host.get("matcher").is_some() {
             let message = "routes in a matcher get no twins: their requests go to the endpoints, \
                            those for a required service too";
-            report.note(Severity::Warning, &format!("{path}.matcher"), message);
+            report.note(Severity::Warning, &format!("{path}.virtual_hosts[{i}].matcher"), message);
         }
     }
 }
@@ -136,8 +144,7 @@ fn note_retries(settings: &Map, path: &str, report: &mut Report) {
 fn note_mirrors(settings: &Map, path: &str, report: &mut Report) {
     let mirrors = settings.get("request_mirror_policies").and_then(Node::list).unwrap_or_default();
     if !mirrors.is_empty() {
-        let message = "mirrored requests go to the endpoints of their cluster, past any waypoint, \
-                       with twins as without";
+        let message = "mirrored requests go to the endpoints of their cluster, past any waypoint";
         report.note(Severity::Warning, &format!("{path}.request_mirror_policies"), message);
     }
 }

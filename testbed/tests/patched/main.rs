@@ -8,7 +8,8 @@ mod plain;
 use std::collections::BTreeSet;
 
 use anyhow::Context;
-use plain::{patched, prepare, removed, routes, without_the_filter};
+use ingress_waypoint_cli::envoy::Form;
+use plain::{forms, patched, prepare, removed, routes, without_the_filter};
 use serde_json::{Value, json};
 use testbed::envoy::Envoy;
 use testbed::scene::{Outcome, Scene, SceneOptions};
@@ -48,6 +49,12 @@ async fn assert_plain(scene: &Scene) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_patched_envoy_goes_to_the_vips_and_a_restored_one_as_before() {
+    for form in forms() {
+        there_and_back(&form).await;
+    }
+}
+
+async fn there_and_back(form: &Form) {
     let (sender, receiver) = std::sync::mpsc::channel();
     let options = SceneOptions {
         edit: Box::new(move |ingress| {
@@ -72,7 +79,7 @@ async fn a_patched_envoy_goes_to_the_vips_and_a_restored_one_as_before() {
 
     let scene = scene
         .restart(|ingress| {
-            ingress.config = patched(&plain, &config);
+            ingress.config = patched(&plain, &config, form);
             Ok(())
         })
         .await
@@ -81,7 +88,10 @@ async fn a_patched_envoy_goes_to_the_vips_and_a_restored_one_as_before() {
     assert_settings(&reviews, "reviews");
     assert!(reviews.through_waypoint);
     assert_eq!(reviews.logged("upstream"), Some(&*scene.vip("reviews").unwrap().to_string()));
-    assert_eq!(reviews.seen_header("x-ingress-waypoint-protocol"), None);
+    if matches!(form, Form::Wasm(_)) {
+        // The module has no use for it, so that a client's own is one like any other.
+        assert_eq!(reviews.seen_header("x-ingress-waypoint-protocol"), None);
+    }
     let slow = [("x-envoy-fault-delay-request", "3000")];
     let late = scene.get("reviews.example.com", "/api/x", &slow).await.unwrap();
     assert_eq!((late.status, late.logged("cluster")), (504, Some("waypoint_vip")));
@@ -113,7 +123,13 @@ async fn a_patched_envoy_goes_to_the_vips_and_a_restored_one_as_before() {
 /// The settings that weighted clusters have of their own go with the cluster that was picked.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_weighted_route_keeps_the_settings_of_each_cluster() {
-    let options = SceneOptions::edited(|ingress| {
+    for form in forms() {
+        weighted(form).await;
+    }
+}
+
+async fn weighted(form: Form) {
+    let options = SceneOptions::edited(move |ingress| {
         let config = without_the_filter(ingress)?;
         let port = ingress.ports.get(9080);
         let cluster = |service: &str, host: &str| {
@@ -129,7 +145,7 @@ async fn a_weighted_route_keeps_the_settings_of_each_cluster() {
             cluster("payments", "payments.example.com"),
             cluster("ratings", "ratings.default.svc.cluster.local"),
         ]}});
-        ingress.config = patched(&ingress.config, &config);
+        ingress.config = patched(&ingress.config, &config, &form);
         Ok(())
     });
     let scene = Scene::start(options).await.unwrap();
@@ -154,7 +170,7 @@ async fn with_the_header_a_client_cannot_choose_an_address() {
             r#"{"forward": {"via": "original-dst-header", "header": "x-vip"}, "#,
             1,
         );
-        ingress.config = patched(&ingress.config, &config);
+        ingress.config = patched(&ingress.config, &config, &Form::default());
         Ok(())
     });
     let scene = Scene::start(options).await.unwrap();
@@ -174,16 +190,25 @@ async fn with_the_header_a_client_cannot_choose_an_address() {
 /// The golden files of `patch`, before and after, are configurations that Envoy takes.
 #[test]
 fn every_configuration_of_the_golden_files_loads() {
-    for (file, name) in [
+    let mut cases = vec![
         ("settings/envoy.yaml", "settings/expected.yaml"),
         ("json/envoy.json", "json/expected.json"),
         ("header/envoy.yaml", "header/expected.yaml"),
-    ] {
+    ];
+    if forms().len() > 1 {
+        cases.push(("module/envoy.yaml", "module/expected.yaml"));
+        cases.push(("module-file/envoy.yaml", "module-file/expected.yaml"));
+    }
+    let services = tempfile::NamedTempFile::with_suffix(".json").unwrap();
+    std::fs::write(&services, r#"{"forward": {"cluster": "to_vip"}, "services": []}"#).unwrap();
+    for (file, name) in cases {
         for file in [file, name] {
             let path = workspace().join("testdata/cli/patch").join(file);
             let text = std::fs::read_to_string(&path).unwrap();
             let routes = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
             let text = text.replace("/nonexistent/rds.yaml", routes.path().to_str().unwrap());
+            let text = text
+                .replace("/etc/ingress-waypoint/services.json", services.path().to_str().unwrap());
             let config = serde_saphyr::from_str(&text).unwrap();
             Envoy::validate(&config).unwrap_or_else(|error| panic!("{file}: {error}"));
         }

@@ -1,13 +1,23 @@
 //! The example as an Envoy that knows nothing of the filter, there and back by `patch`.
 
 use anyhow::{Context, Result};
-use ingress_waypoint_cli::patch::{self, Options};
+use ingress_waypoint_cli::envoy::Form;
+use ingress_waypoint_cli::envoy::native::Module;
+use ingress_waypoint_cli::patch;
 use serde_json::{Value, json};
 use testbed::example::Example;
+use testbed::native;
+
+/// The forms that the Envoy of the tests can run in a patched configuration.
+pub fn forms() -> Vec<Form> {
+    let specifiers = native::examples().unwrap().contains(&native::SPECIFIERS[0]);
+    let module = specifiers.then(|| Form::Module(Module::default()));
+    std::iter::once(Form::default()).chain(module).collect()
+}
 
 /// `patch` on a configuration as it is run here, which is JSON.
-pub fn patched(plain: &Value, config: &str) -> Value {
-    let patched = patch::apply(&plain.to_string(), config, &Options::default()).unwrap();
+pub fn patched(plain: &Value, config: &str, form: &Form) -> Value {
+    let patched = patch::apply(&plain.to_string(), config, form).unwrap();
     serde_json::from_str(&patched.text).unwrap()
 }
 

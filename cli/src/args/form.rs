@@ -1,0 +1,89 @@
+//! The arguments for the form of the filter and how it is loaded.
+
+use anyhow::ensure;
+use clap::{Args, ValueEnum};
+
+use crate::envoy::Form;
+use crate::envoy::fragments::{Switch, Wasm};
+use crate::envoy::native::Module;
+
+/// The form of the filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FormName {
+    /// The wasm filter: any Envoy with wasm; every route has a twin
+    Wasm,
+    /// The native module, route specifier and HTTP filter: Envoy 1.40; routes stay as they are
+    Module,
+}
+
+/// The form of the filter, and how it is loaded.
+#[derive(Debug, Args)]
+pub struct FormArgs {
+    /// The form of the filter
+    #[arg(long, value_enum, default_value = "wasm", value_name = "FORM")]
+    pub form: FormName,
+    /// Where Envoy finds the filter in its file system [default: dist/ingress_waypoint.wasm; the
+    /// native module where its ENVOY_DYNAMIC_MODULES_SEARCH_PATH says]
+    #[arg(long, value_name = "PATH")]
+    pub module: Option<String>,
+    /// The file with the filter's configuration on the machine of that Envoy, instead of the
+    /// configuration itself; it is followed as it changes (--form module)
+    #[arg(long, value_name = "PATH")]
+    pub config_path: Option<String>,
+    /// The global switch, where the configuration has none: of the wasm filter's VM, or written into
+    /// the native module's configuration
+    #[arg(
+        long,
+        value_enum,
+        default_value = "on",
+        value_name = "WHERE",
+        conflicts_with = "config_path"
+    )]
+    pub vm_switch: VmSwitch,
+}
+
+/// Where the filter has the global switch from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum VmSwitch {
+    /// On
+    On,
+    /// Off
+    Off,
+    /// What the proxy's own INGRESS_USE_WAYPOINTS says
+    Environment,
+}
+
+impl From<VmSwitch> for Switch {
+    fn from(switch: VmSwitch) -> Self {
+        match switch {
+            VmSwitch::On => Self::On,
+            VmSwitch::Off => Self::Off,
+            VmSwitch::Environment => Self::Environment,
+        }
+    }
+}
+
+impl FormArgs {
+    /// The form.
+    ///
+    /// # Errors
+    /// Where the wasm filter is to read a file.
+    pub fn form(&self) -> anyhow::Result<Form> {
+        let (path, switch) = (self.module.clone(), self.vm_switch.into());
+        let form = match self.form {
+            FormName::Wasm => {
+                ensure!(
+                    self.config_path.is_none(),
+                    "--config-path needs --form module: the wasm filter reads no files (`compile -o ecds` \
+                     is what Envoy follows for it)"
+                );
+                let default = Wasm::default();
+                Form::Wasm(Wasm { path: path.unwrap_or(default.path), switch })
+            }
+            FormName::Module => {
+                Form::Module(Module { path, config_path: self.config_path.clone(), switch })
+            }
+        };
+        Ok(form)
+    }
+}

@@ -1,0 +1,117 @@
+//! The parts that load the native module and lead to the VIPs, as in `envoy/module.yaml`: the route
+//! specifier, which chooses, and the HTTP filter, which hands the address over.
+
+use serde_json::{Value, json};
+
+use super::fragments::{FILTER, Switch, has_switch, type_url};
+
+/// The type of the HTTP filter that loads a dynamic module.
+pub const MODULE_FILTER: &str =
+    "envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter";
+
+/// The type of the route specifier that loads a dynamic module, from Envoy 1.40 on.
+pub const MODULE_SPECIFIER: &str =
+    "envoy.extensions.router.route_specifiers.dynamic_modules.v3.DynamicModuleRouteSpecifier";
+
+/// The file that the module lies in is `lib<this>.so`.
+const MODULE: &str = "ingress_waypoint";
+
+/// The runtime flag that gives metrics the names that the module asks for.
+const STRIP_PREFIX: &str = "envoy.reloadable_features.dynamic_modules_strip_custom_stat_prefix";
+
+/// How Envoy loads the native module, and what that reads.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Module {
+    /// Where Envoy finds it in its file system; absent, in its `ENVOY_DYNAMIC_MODULES_SEARCH_PATH`.
+    pub path: Option<String>,
+    /// The file that holds the configuration on the machine of that Envoy, and is followed there;
+    /// absent, the configuration stands in Envoy's own.
+    pub config_path: Option<String>,
+    /// The global switch, which is written into a configuration that stands in Envoy's.
+    pub switch: Switch,
+}
+
+impl Module {
+    fn load(&self) -> Value {
+        match &self.path {
+            Some(path) => json!({"module": {"local": {"filename": path}}, "do_not_close": true}),
+            None => json!({"name": MODULE, "do_not_close": true}),
+        }
+    }
+
+    /// What an entry point reads: the configuration, or where that lies.
+    pub fn configuration(&self, config: &str) -> String {
+        match &self.config_path {
+            Some(path) => json!({"file": path}).to_string(),
+            None => with_switch(config, self.switch),
+        }
+    }
+
+    fn text(&self, config: &str) -> Value {
+        json!({
+            "@type": type_url("google.protobuf.StringValue"),
+            "value": format!("{}\n", self.configuration(config).trim()),
+        })
+    }
+}
+
+/// The configuration with the global switch in it, as the module has no environment but Envoy's.
+fn with_switch(config: &str, switch: Switch) -> String {
+    let on = match switch {
+        Switch::On => true,
+        Switch::Off => false,
+        Switch::Environment => return config.to_owned(),
+    };
+    match serde_json::from_str(config) {
+        Ok(Value::Object(mut fields)) if !has_switch(&Value::Object(fields.clone())) => {
+            fields.shift_remove("ingressUseWaypoints"); // a null
+            fields.shift_insert(0, "ingressUseWaypoints".to_owned(), json!(on));
+            format!("{:#}", Value::Object(fields))
+        }
+        _ => config.to_owned(),
+    }
+}
+
+/// The HTTP filter, the last before the router.
+pub fn http_filter(config: &str, module: &Module) -> Value {
+    json!({
+        "name": FILTER,
+        "typed_config": {
+            "@type": type_url(MODULE_FILTER),
+            "dynamic_module_config": module.load(),
+            "filter_name": FILTER,
+            "filter_config": module.text(config),
+        },
+    })
+}
+
+/// The route specifier, for the `route_specifiers` of a route configuration.
+pub fn specifier(config: &str, module: &Module) -> Value {
+    json!({
+        "name": FILTER,
+        "typed_config": {
+            "@type": type_url(MODULE_SPECIFIER),
+            "dynamic_module_config": module.load(),
+            "specifier_name": FILTER,
+            "stat_prefix": FILTER,
+            "failure_policy": "NO_ROUTE",
+            "specifier_config": module.text(config),
+        },
+    })
+}
+
+/// The layer of the runtime that the metrics' names rest on.
+pub fn runtime_layer() -> Value {
+    json!({"name": FILTER, "static_layer": {STRIP_PREFIX: true}})
+}
+
+/// What turns the module's metric names into Prometheus labels.
+pub fn stats_tags() -> [Value; 4] {
+    let tag = |name: &str, rest: &str| json!({"tag_name": name, "regex": format!(r"^dynamicmodulescustom\.ingress_waypoint{rest}")});
+    [
+        tag("decision", r"(\.decision\.([a-z]+))\."),
+        tag("reason", r"\.decision\.[a-z]+(\.reason\.([a-z-]+))\."),
+        tag("enrolled", r"\.services(\.enrolled\.(true|false))$"),
+        tag("result", r"(\.result\.(accepted|refused))\."),
+    ]
+}

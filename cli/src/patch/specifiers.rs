@@ -1,0 +1,128 @@
+//! The route specifier of the native module, which chooses for all routes of a configuration.
+
+use std::collections::BTreeMap;
+
+use ingress_waypoint::config::Forward;
+use serde_json::Value;
+
+use super::ours::{OURS, item_name, take_out_item};
+use super::places::{Place, is_extension, route_configurations, route_lists};
+use super::report::{Problems, Report, Severity, Touched};
+use super::settings::{self, Endpoints};
+use super::twin::is_cluster_action;
+use crate::envoy::native::MODULE_SPECIFIER;
+use crate::envoy::tree::{Map, Node};
+
+/// The list of what may change a route once it has been matched.
+const FIELD: &str = "route_specifiers";
+
+/// Puts the specifier into each route configuration that stands in the connection manager.
+pub fn put_in(
+    manager: &mut Map,
+    place: &Place,
+    specifier: &Value,
+    forward: &Forward,
+    endpoints: &Endpoints<'_>,
+    report: &mut Report,
+) -> Touched {
+    let mut touched = Touched {
+        path: place.path.clone(),
+        listener: place.listener.clone(),
+        ..Touched::default()
+    };
+    route_configurations(manager, place, &mut |path, config| {
+        let mut specifier = specifier.clone();
+        if let Some(name) = specifier.get_mut("name") {
+            *name = item_name(config.get(FIELD)).into();
+        }
+        // The last, so that it is handed what the others have made of the route.
+        config.push(FIELD, Node::from(specifier));
+        touched.specifiers += 1;
+        settings::note_shared(config, path, report);
+        note_later_specifiers(config, path, report);
+        route_lists(config, path, &mut |path, routes| {
+            for (i, route) in routes.iter().enumerate() {
+                let path = format!("{path}[{i}]");
+                if is_cluster_action(route) {
+                    settings::note_route(route, &path, forward, endpoints, report);
+                    touched.routes += 1;
+                } else {
+                    settings::note_other_route(&path, endpoints, report);
+                }
+            }
+        });
+    });
+    touched
+}
+
+/// What is left under our names is somebody else's: two specifiers would choose one after the other.
+pub fn refuse_taken_names(config: &Map, path: &str, problems: &mut Problems) {
+    let list = config.get(FIELD).and_then(Node::list).unwrap_or_default();
+    for (i, item) in list.iter().enumerate() {
+        if let Some(name) = item.name().filter(|name| OURS.contains(name)) {
+            let path = format!("{path}.{FIELD}[{i}].name");
+            problems.add(&path, Some(name), "is taken by another specifier: take that one out");
+        }
+    }
+}
+
+/// Takes ours out. Returns whether there was one.
+pub fn take_out(config: &mut Map) -> bool {
+    take_out_item(config, FIELD, |item| is_extension(item, MODULE_SPECIFIER))
+}
+
+/// Those of a virtual host run behind those of the configuration, and change what was chosen.
+fn note_later_specifiers(config: &Map, path: &str, report: &mut Report) {
+    let hosts = config.get("virtual_hosts").and_then(Node::list).unwrap_or_default();
+    for (i, host) in hosts.iter().enumerate() {
+        let specifiers = host.get(FIELD).and_then(Node::list).unwrap_or_default();
+        if !specifiers.is_empty() {
+            let message = "run behind the one that chooses the VIP: where one of them changes the \
+                           cluster, requests go past the waypoint";
+            report.note(Severity::Warning, &format!("{path}.virtual_hosts[{i}].{FIELD}"), message);
+        }
+    }
+}
+
+/// Notes the `waypointCluster`s of services that the file does not have, or that lead elsewhere.
+pub fn note_clusters(root: &Map, services: &Value, report: &mut Report) {
+    let clusters = root.get("static_resources").and_then(|resources| resources.get("clusters"));
+    let clusters = clusters.and_then(Node::list).unwrap_or_default().iter();
+    let kinds: BTreeMap<_, _> = clusters
+        .filter_map(|cluster| Some((cluster.name()?, cluster.get("type").and_then(Node::text))))
+        .collect();
+    let discovered =
+        root.get("dynamic_resources").is_some_and(|dynamic| dynamic.get("cds_config").is_some());
+    let services = services.get("services").and_then(Value::as_array).into_iter().flatten();
+    for (i, service) in services.enumerate() {
+        let Some(own) = service.get("waypointCluster").and_then(Value::as_str) else { continue };
+        for name in own_clusters(own, service) {
+            let path = format!("services[{i}].waypointCluster");
+            let message = match kinds.get(name.as_str()) {
+                Some(Some("ORIGINAL_DST")) => continue,
+                Some(_) => format!(
+                    "the cluster {name:?} is not of type ORIGINAL_DST: requests go to its endpoints, \
+                     past the waypoint"
+                ),
+                None if discovered => continue,
+                None => format!(
+                    "the configuration has no cluster {name:?}: requests are answered with 503"
+                ),
+            };
+            report.note(Severity::Warning, &path, message);
+        }
+    }
+}
+
+/// The names that the ports of a service lead to.
+fn own_clusters(own: &str, service: &Value) -> Vec<String> {
+    let ports = service.get("ports").and_then(Value::as_array).into_iter().flatten();
+    let mut names: Vec<_> = ports
+        .map(|port| match port.get("protocol").and_then(Value::as_str) {
+            Some("http2") => format!("{own}_h2"),
+            _ => own.to_owned(),
+        })
+        .collect();
+    names.dedup();
+    names
+}
