@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use testbed::client::{Connection, Request, Version};
@@ -97,6 +97,87 @@ async fn a_changed_file_takes_effect_within_a_second_and_fails_no_request() {
         let log = here.scene.ingress.log();
         let tables = log.matches("services.json: on (from INGRESS_USE_WAYPOINTS)").count();
         assert_eq!(tables, 5, "specifier and filter share one table: {log}");
+    }
+}
+
+/// Kubernetes replaces the link that the folder of a ConfigMap's files hangs on, and never the file.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_config_map_is_followed() {
+    for example in specifiers() {
+        let folder = tempfile::tempdir().unwrap();
+        let mount = folder.path().to_owned();
+        let publish = move |version: u32, services: &Value| -> Result<()> {
+            let data = format!("..2026_{version}");
+            fs::create_dir(mount.join(&data))?;
+            fs::write(mount.join(&data).join("services.json"), services.to_string())?;
+            std::os::unix::fs::symlink(&data, mount.join("..data_tmp"))?;
+            Ok(fs::rename(mount.join("..data_tmp"), mount.join("..data"))?)
+        };
+        let path = folder.path().join("services.json");
+        std::os::unix::fs::symlink("..data/services.json", &path).unwrap();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let first = publish.clone();
+        let scene = Scene::start(edited(example, move |ingress| {
+            let services = json!(ingress.plugin()?);
+            first(1, &services)?;
+            sender.send(services)?;
+            ingress.edit_plugin(|plugin| {
+                *plugin = Map::from_iter([("file".to_owned(), json!(path))]);
+                Ok(())
+            })
+        }))
+        .await
+        .unwrap();
+        let mut services = receiver.recv().unwrap();
+        for (version, enrolled) in [(2, false), (3, true)] {
+            services["services"][0]["ingressUseWaypoint"] = json!(enrolled);
+            publish(version, &services).unwrap();
+            // The kubelet removes what nothing links to any more.
+            fs::remove_dir_all(folder.path().join(format!("..2026_{}", version - 1))).unwrap();
+            let status = if enrolled { 403 } else { 200 };
+            testbed::wait::until("the new services", async || {
+                let outcome = scene.get("reviews.example.com", "/admin", &[]).await?;
+                Ok((outcome.status == status).then_some(()))
+            })
+            .await
+            .unwrap();
+        }
+        assert!(!scene.ingress.log().contains("configuration refused"), "{example}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_listeners_share_the_table_of_one_file() {
+    for example in specifiers() {
+        let other = testbed::ports::free(&[[127, 0, 0, 1].into()]).unwrap();
+        let here = Followed::start_edited(example, move |ingress| {
+            let listeners = ingress.at("/static_resources/listeners")?;
+            let listeners = listeners.as_array_mut().context("listeners")?;
+            let mut second = listeners[0].clone();
+            second["name"] = json!("second");
+            second["address"]["socket_address"]["port_value"] = json!(other);
+            listeners.push(second);
+            Ok(())
+        })
+        .await
+        .unwrap();
+        let second = ([127, 0, 0, 1], other).into();
+        for enrolled in [false, true] {
+            here.replace(&here.text(enrolled)).unwrap();
+            for address in [here.scene.address(), second] {
+                testbed::wait::until("the new services", async || {
+                    let mut connection = Connection::open(address, Version::Http1).await?;
+                    let request = Request::get("reviews.example.com", "/");
+                    let response = connection.send(&request).await?;
+                    Ok((response.text().contains("x-waypoint") == enrolled).then_some(()))
+                })
+                .await
+                .unwrap();
+            }
+        }
+        let log = here.scene.ingress.log();
+        let read = log.matches("services.json: on (from INGRESS_USE_WAYPOINTS)").count();
+        assert_eq!(read, 3, "{example}: once at the start and once for each change: {log}");
     }
 }
 

@@ -2,6 +2,7 @@
 //! the process, and the file that is followed. On an Envoy before 1.39 there is nothing to test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod discovery;
 mod files;
 
 use anyhow::{Context, Result};
