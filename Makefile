@@ -28,7 +28,7 @@ WASM_EXPORTS := memory _initialize proxy_abi_version_0_2_1 proxy_on_memory_alloc
 
 heading = printf '\n=== %s\n' '$(1)'
 
-.PHONY: help wasm module cli run bench-compile test unit wasm-test e2e stress fuzz lint fmt clean FORCE
+.PHONY: help wasm module cli run bench-compile test unit asan wasm-test e2e stress fuzz lint fmt clean FORCE
 .DELETE_ON_ERROR:
 
 help: ## this list (default)
@@ -64,8 +64,9 @@ bench-compile: cli ## time and memory of compiling 100,000 services, per form of
 		cargo run -q -p ingress-waypoint-cli --example scale -- $$form || exit 1; \
 	done
 
-test: ## unit, wasm-test, e2e and fuzz, in this order
+test: ## unit, asan, wasm-test, e2e and fuzz, in this order
 	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory asan
 	@$(MAKE) --no-print-directory wasm-test
 	@$(MAKE) --no-print-directory e2e
 	@$(MAKE) --no-print-directory fuzz
@@ -73,6 +74,18 @@ test: ## unit, wasm-test, e2e and fuzz, in this order
 unit: ## tests of the core and the tools, natively
 	@$(call heading,unit tests)
 	@cargo test --workspace --exclude ingress-waypoint-testbed
+
+# A stable toolchain has the sanitizer's runtime; its flag alone counts as unstable. Only the target's own
+# code is instrumented, so that the target has to be named.
+ASAN_TARGET = $(shell rustc -vV | sed -n 's/^host: //p')
+asan: ## the tests of the native module under the address sanitizer
+	@$(call heading,the native module under the address sanitizer)
+	@if [ -e "$$(rustc --print sysroot)/lib/rustlib/$(ASAN_TARGET)/lib/librustc-stable_rt.asan.a" ]; then \
+		RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address cargo test -p ingress-waypoint-module \
+			--target $(ASAN_TARGET) --target-dir target/asan; \
+	else \
+		echo 'asan: this toolchain has no runtime of the sanitizer; skipped'; \
+	fi
 
 wasm-test: ## the tests of the core again as WebAssembly, in V8
 	@$(call heading,core tests as WebAssembly in V8)
@@ -98,7 +111,7 @@ stress: module ## a hundred swaps of 100,000 services under load, in a real Envo
 	@scripts/install-envoy $(ENVOY_VERSION)
 	@cargo test -p ingress-waypoint-testbed --test stress -- --ignored --nocapture
 
-# Stable Rust has no sanitizers; without unsafe code in the core there is little for them to find.
+# Without sanitizers, for which there is little to find: the core has no unsafe code.
 # New inputs go to fuzz/corpus, which git ignores; the seeds are only read.
 fuzz: ## fuzz the config and the cluster names, FUZZ_SECONDS each
 	@scripts/install-cargo-fuzz
