@@ -98,6 +98,11 @@ fn compile(args: &Compile, format: Format) -> anyhow::Result<Exit> {
     let config = || -> anyhow::Result<Value> { Ok(serde_json::from_str(&compiled.text)?) };
     let load = &args.load;
     let form = load.form.form()?;
+    if let (Form::Module(module), Output::EnvoyFilter | Output::EnvoyGateway) = (&form, args.output)
+        && let Some(message) = module.switch_left_out(&compiled.text)
+    {
+        report::message(Severity::Warning, format_args!("ingressUseWaypoints: {message}"));
+    }
     let text = match args.output {
         Output::Table => {
             anyhow::ensure!(args.out.is_none(), "--out is not for tables: redirect them");

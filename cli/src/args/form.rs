@@ -31,7 +31,7 @@ pub struct FormArgs {
     #[arg(long, value_name = "PATH")]
     pub config_path: Option<String>,
     /// The global switch, where the configuration has none: of the wasm filter's VM, or written into
-    /// the native module's configuration
+    /// the native module's configuration (not with --config-path)
     #[arg(
         long,
         value_enum,
@@ -67,7 +67,7 @@ impl FormArgs {
     /// The form.
     ///
     /// # Errors
-    /// Where the wasm filter is to read a file.
+    /// Where the wasm filter is to read a file, or the path to that is relative.
     pub fn form(&self) -> anyhow::Result<Form> {
         let (path, switch) = (self.module.clone(), self.vm_switch.into());
         let form = match self.form {
@@ -81,6 +81,9 @@ impl FormArgs {
                 Form::Wasm(Wasm { path: path.unwrap_or(default.path), switch })
             }
             FormName::Module => {
+                if let Some(path) = &self.config_path {
+                    ensure!(path.starts_with('/'), "--config-path: {path:?} is not an absolute path");
+                }
                 Form::Module(Module { path, config_path: self.config_path.clone(), switch })
             }
         };

@@ -47,6 +47,16 @@ impl Module {
         }
     }
 
+    /// What to say of a configuration that leaves the global switch to Envoy's environment because it lies
+    /// in a file.
+    pub fn switch_left_out(&self, config: &str) -> Option<&'static str> {
+        let has_switch = serde_json::from_str(config).is_ok_and(|config| has_switch(&config));
+        (self.config_path.is_some() && !has_switch).then_some(
+            "is not in the configuration, and a file is left as it is: unless Envoy's environment has \
+             INGRESS_USE_WAYPOINTS, the filter is off (`compile --ingress-use-waypoints true` writes it)",
+        )
+    }
+
     fn text(&self, config: &str) -> Value {
         json!({
             "@type": type_url("google.protobuf.StringValue"),

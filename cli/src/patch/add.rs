@@ -79,7 +79,10 @@ pub fn put_in(
     }
     match form {
         Form::Wasm(_) => put_in_stats_tags(root, &stats_tags(), &mut report),
-        Form::Module(_) => {
+        Form::Module(load) => {
+            if let Some(message) = load.switch_left_out(config) {
+                report.note(Severity::Warning, "ingressUseWaypoints", message);
+            }
             put_in_stats_tags(root, &native::stats_tags(), &mut report);
             runtime::put_in(root, &mut report);
             specifiers::note_clusters(root, &services, &mut report);
