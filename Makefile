@@ -28,7 +28,7 @@ WASM_EXPORTS := memory _initialize proxy_abi_version_0_2_1 proxy_on_memory_alloc
 
 heading = printf '\n=== %s\n' '$(1)'
 
-.PHONY: help wasm module cli run bench-compile test unit asan wasm-test e2e stress fuzz lint fmt clean FORCE
+.PHONY: help wasm module cli run bench bench-compile test unit asan wasm-test e2e stress fuzz lint fmt clean FORCE
 .DELETE_ON_ERROR:
 
 help: ## this list (default)
@@ -40,6 +40,7 @@ help: ## this list (default)
 	@echo '  ENVOY_VERSION=…  the Envoy that `make run` downloads: $(ENVOY_VERSIONS) (default $(ENVOY_VERSION))'
 	@echo '  MODULE=1         `make run` takes the native module instead of the wasm filter'
 	@echo '  KEEP=1           `make run` keeps Envoy running until Ctrl-C'
+	@echo '  QUICK=1          `make bench` takes fewer rounds and sizes'
 	@echo '  FUZZ_SECONDS=…   how long each fuzz target runs (default $(FUZZ_SECONDS))'
 
 wasm: $(WASM) ## build the filter: dist/ingress_waypoint.wasm
@@ -58,6 +59,11 @@ cli: FORCE ## build the command line: dist/ingress-waypoint
 run: $(if $(MODULE),module,wasm) cli ## show the filter in a real Envoy (MODULE=1: the native module)
 	@scripts/install-envoy $(ENVOY_VERSION)
 	@cargo run -q -p ingress-waypoint-testbed --bin demo -- $(if $(MODULE),--module) $(if $(KEEP),--keep)
+
+bench: wasm module ## what the filter costs on a real Envoy, beside other ways (QUICK=1: in minutes)
+	@scripts/install-envoy $(ENVOY_VERSION)
+	@scripts/install-load-tools
+	@cargo run -q --release -p ingress-waypoint-bench -- $(if $(QUICK),--quick)
 
 bench-compile: cli ## time and memory of compiling 100,000 services, per form of dump
 	@for form in list documents json; do \

@@ -177,6 +177,11 @@ impl Envoy {
         .await
     }
 
+    /// The id of its process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// The memory that Envoy holds, in KiB; on Linux only.
     pub fn memory(&self) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;

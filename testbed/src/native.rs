@@ -66,7 +66,7 @@ fn collect(value: &Value, at: &str, found: &mut Vec<String>) {
 }
 
 /// The configuration with the module's HTTP filter in place of the wasm one; routes and clusters stay.
-pub(crate) fn with_http_filter(mut example: Example) -> Result<Example> {
+pub fn with_http_filter(mut example: Example) -> Result<Example> {
     example.env = example.vm_env()?.clone();
     let plugin = Value::Object(example.plugin()?).to_string();
     example.filter()?["typed_config"] = json!({

@@ -82,7 +82,10 @@ impl FormArgs {
             }
             FormName::Module => {
                 if let Some(path) = &self.config_path {
-                    ensure!(path.starts_with('/'), "--config-path: {path:?} is not an absolute path");
+                    ensure!(
+                        path.starts_with('/'),
+                        "--config-path: {path:?} is not an absolute path"
+                    );
                 }
                 Form::Module(Module { path, config_path: self.config_path.clone(), switch })
             }

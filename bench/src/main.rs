@@ -1,0 +1,86 @@
+//! `make bench`: what the filter costs on a real Envoy, beside what a user would take instead.
+
+// Of JSON that is made here.
+#![allow(clippy::indexing_slicing)]
+
+mod backend;
+mod chart;
+mod ext_proc;
+mod load;
+mod lua;
+mod measure;
+mod process;
+mod report;
+mod services;
+mod variants;
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use load::{WORKLOADS, Workload};
+use measure::{Plan, measure};
+
+const USAGE: &str = "\
+usage: bench [--quick]
+
+  --quick  fewer rounds and sizes: under five minutes instead of most of an hour";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    match run(&arguments).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: &[String]) -> Result<()> {
+    let words: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let plan = match words.as_slice() {
+        [] => full(),
+        ["--quick"] => quick(),
+        ["-h" | "--help"] => {
+            println!("{USAGE}");
+            return Ok(());
+        }
+        // The processes that the benchmark starts beside Envoy.
+        ["backend", addresses @ ..] => {
+            let addresses: Result<Vec<_>, _> = addresses.iter().map(|text| text.parse()).collect();
+            return backend::serve(&addresses?).await;
+        }
+        ["ext-proc", address, vips] => {
+            return ext_proc::serve(address.parse()?, vips.as_ref()).await;
+        }
+        _ => bail!("unknown arguments {words:?}\n{USAGE}"),
+    };
+    let cells = tokio::select! {
+        cells = measure(&plan, &|what| eprintln!("{what}")) => cells?,
+        _ = tokio::signal::ctrl_c() => bail!("interrupted"),
+    };
+    report::print(&cells);
+    let results =
+        report::Results::new(&cells, plan.rounds, arguments.contains(&"--quick".to_owned()));
+    results.write().context("bench/results.json")?;
+    chart::write(&cells, &results.source()).context("bench/cpu.svg")?;
+    println!("\n{}: bench/results.json, bench/cpu.svg", results.source());
+    Ok(())
+}
+
+fn full() -> Plan {
+    let mut groups = vec![(10_000, 1, WORKLOADS.to_vec())];
+    for workers in [1, 2] {
+        for services in [10, 10_000, 100_000] {
+            if (services, workers) != (10_000, 1) {
+                groups.push((services, workers, vec![Workload::Small]));
+            }
+        }
+    }
+    Plan { rounds: 10, groups }
+}
+
+fn quick() -> Plan {
+    Plan { rounds: 3, groups: vec![(10_000, 1, vec![Workload::Small, Workload::Download])] }
+}

@@ -1,0 +1,232 @@
+//! Runs the variants side by side: each round sends the same load to every one of them, one after the
+//! other, so that a noisy machine hurts all alike.
+
+use std::net::SocketAddr;
+use std::process::Stdio;
+
+use anyhow::{Context, Result, ensure};
+use serde::Serialize;
+use testbed::envoy::{Envoy, EnvoyOptions};
+use testbed::ports::free;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::load::{self, Workload};
+use crate::process;
+use crate::services::{Service, Services, TARGETS};
+use crate::variants::{self, Place, VARIANTS, Variant};
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// How often each is measured.
+    pub rounds: usize,
+    /// Services, Envoy's workers, and what is sent then.
+    pub groups: Vec<(usize, u32, Vec<Workload>)>,
+}
+
+/// Where requests go to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Way {
+    /// To the endpoints.
+    Direct,
+    /// To the VIP.
+    Waypoint,
+}
+
+/// All measurements of one variant under one load.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cell {
+    /// The variant.
+    pub variant: Variant,
+    /// What was sent.
+    pub workload: Workload,
+    /// Where to.
+    pub way: Way,
+    /// How many services the filter knew.
+    pub services: usize,
+    /// Envoy's worker threads.
+    pub workers: u32,
+    /// Microseconds of Envoy's CPU a request, a value for each round.
+    pub cpu: Vec<f64>,
+    /// Requests a second.
+    pub rate: Vec<f64>,
+    /// Median latency in microseconds.
+    pub p50: Vec<f64>,
+    /// Latency of the 99th percentile in microseconds.
+    pub p99: Vec<f64>,
+    /// MiB that Envoy held at the end.
+    pub memory: f64,
+}
+
+/// A helper of ours in a process of its own, which ends with the value.
+#[derive(Debug)]
+struct Helper {
+    process: Child,
+}
+
+impl Helper {
+    async fn start(arguments: &[String], pin: &[String]) -> Result<Self> {
+        let program = std::env::current_exe()?.display().to_string();
+        let words = [pin, &[program], arguments].concat();
+        let (program, arguments) = words.split_first().context("no command")?;
+        let mut process = Command::new(program)
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("cannot run {program}"))?;
+        let mut lines = BufReader::new(process.stdout.take().context("no pipe")?).lines();
+        let said = lines.next_line().await?;
+        ensure!(said.as_deref() == Some("ready"), "{words:?} is not ready: {said:?}");
+        Ok(Self { process })
+    }
+
+    fn id(&self) -> Result<u32> {
+        self.process.id().context("a helper has ended")
+    }
+}
+
+/// Carries the plan out; `progress` is told what is being done.
+///
+/// # Errors
+/// Where a process does not start, or a request fails.
+pub async fn measure(plan: &Plan, progress: &dyn Fn(&str)) -> Result<Vec<Cell>> {
+    let mut cells = Vec::new();
+    for (count, workers, workloads) in &plan.groups {
+        cells.extend(group(*count, *workers, workloads, plan.rounds, progress).await?);
+    }
+    Ok(cells)
+}
+
+async fn group(
+    count: usize,
+    workers: u32,
+    workloads: &[Workload],
+    rounds: usize,
+    progress: &dyn Fn(&str),
+) -> Result<Vec<Cell>> {
+    progress(&format!(
+        "{count} services, {workers} workers: starting Envoy {} times",
+        VARIANTS.len()
+    ));
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("services.json");
+    let vips = folder.path().join("vips.json");
+    let loopback = [[127, 0, 0, 1].into(), [127, 0, 1, 2].into(), [127, 0, 1, 4].into()];
+    let services = Services { count, port: free(&loopback)? };
+    std::fs::write(&file, services.config().to_string())?;
+    std::fs::write(&vips, serde_json::to_vec(&services.vips())?)?;
+
+    // With one worker Envoy has a core to itself, where there are two.
+    let (ours, theirs) = pins(workers);
+    let backends = services.backends();
+    let mut arguments = vec!["backend".to_owned()];
+    arguments.extend(backends.iter().map(ToString::to_string));
+    let _backend = Helper::start(&arguments, &theirs).await?;
+    let ext_proc: SocketAddr = ([127, 0, 0, 1], free(&loopback[..1])?).into();
+    let arguments = ["ext-proc".to_owned(), ext_proc.to_string(), vips.display().to_string()];
+    let processor = Helper::start(&arguments, &theirs).await?;
+
+    let mut envoys = Vec::new();
+    for variant in VARIANTS {
+        let listener = ([127, 0, 0, 1], free(&loopback[..1])?).into();
+        let admin = ([127, 0, 0, 1], free(&loopback[..1])?).into();
+        let place = Place { listener, admin, ext_proc, file: &file };
+        let options = EnvoyOptions {
+            concurrency: workers,
+            log_level: "warn".into(),
+            ..EnvoyOptions::new(variants::config(variant, &services, &place)?)
+        };
+        let envoy = Envoy::start(options).await.with_context(|| variant.title())?;
+        pin(envoy.id(), &ours)?;
+        envoys.push((variant, listener, envoy));
+    }
+
+    let mut cells = Vec::new();
+    for &workload in workloads {
+        for way in [Way::Direct, Way::Waypoint] {
+            progress(&format!(
+                "{count} services, {workers} workers: {}, {}",
+                workload.title(),
+                if way == Way::Direct { "to the endpoints" } else { "to the VIP" },
+            ));
+            let service = target(workload, way)?;
+            let mut group: Vec<_> = envoys
+                .iter()
+                .map(|(variant, ..)| Cell {
+                    variant: *variant,
+                    workload,
+                    way,
+                    services: count,
+                    workers,
+                    cpu: Vec::new(),
+                    rate: Vec::new(),
+                    p50: Vec::new(),
+                    p99: Vec::new(),
+                    memory: 0.0,
+                })
+                .collect();
+            // The first round warms up, and is not counted.
+            for round in 0..=rounds {
+                for (cell, (variant, listener, envoy)) in group.iter_mut().zip(&envoys) {
+                    // The external processor's own CPU is part of what that variant costs.
+                    let mut processes = vec![envoy.id()];
+                    if *variant == Variant::ExtProc {
+                        processes.push(processor.id()?);
+                    }
+                    let before = cpu(&processes)?;
+                    let run = load::run(workload, &service, *listener, folder.path(), &theirs)
+                        .with_context(|| format!("{}, {workload:?}", variant.title()))?;
+                    let spent = cpu(&processes)?.saturating_sub(before);
+                    if round > 0 {
+                        cell.cpu.push(spent as f64 / 1000.0 / f64::from(run.requests));
+                        cell.rate.push(run.rate);
+                        cell.p50.push(run.p50);
+                        cell.p99.push(run.p99);
+                    }
+                }
+            }
+            for (cell, (.., envoy)) in group.iter_mut().zip(&envoys) {
+                cell.memory = envoy.memory()? as f64 / 1024.0;
+            }
+            cells.extend(group);
+        }
+    }
+    Ok(cells)
+}
+
+fn cpu(processes: &[u32]) -> Result<u64> {
+    processes.iter().map(|process| process::cpu(*process)).sum()
+}
+
+fn target(workload: Workload, way: Way) -> Result<Service> {
+    let wanted = |service: &&Service| {
+        service.enrolled == (way == Way::Waypoint) && service.http2 == (workload == Workload::Grpc)
+    };
+    TARGETS.iter().find(wanted).copied().context("no such service")
+}
+
+/// The commands that keep Envoy, and all else, on cores of their own.
+fn pins(workers: u32) -> (Vec<String>, Vec<String>) {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    if workers > 1 || cores < 2 {
+        return (Vec::new(), Vec::new());
+    }
+    let on = |cores: String| ["taskset".to_owned(), "--cpu-list".to_owned(), cores].to_vec();
+    (on("0".to_owned()), on(format!("1-{}", cores - 1)))
+}
+
+fn pin(process: u32, pin: &[String]) -> Result<()> {
+    let Some((cores, command)) = pin.split_last() else { return Ok(()) };
+    let (program, options) = command.split_first().context("no command")?;
+    let output = std::process::Command::new(program)
+        .args(options)
+        .args(["--all-tasks", "--pid", cores, &process.to_string()])
+        .output()
+        .context("cannot run taskset")?;
+    ensure!(output.status.success(), "taskset: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}

@@ -1,0 +1,267 @@
+//! The Envoy configurations that are compared. All have the same listener, the same four routes and the
+//! same clusters of endpoints; what differs is what leads to the VIPs.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use ingress_waypoint_cli::envoy::Form;
+use ingress_waypoint_cli::envoy::fragments::{Wasm, clusters, general_twins};
+use ingress_waypoint_cli::envoy::native::{Module, specifier};
+use ingress_waypoint_cli::patch;
+use serde_json::{Value, json};
+use testbed::example::Example;
+use testbed::ports::Ports;
+use testbed::{native, workspace};
+
+use crate::lua;
+use crate::services::{ORIGINAL_DST_HEADER, Services, TARGETS};
+
+/// What is compared, the first with all others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Variant {
+    /// Nothing: all goes to the endpoints.
+    NoFilter,
+    /// A cluster of endpoints per service whose one endpoint is the VIP, as a control plane makes it.
+    StaticVip,
+    /// The native module's route specifier alone.
+    Specifier,
+    /// The route specifier and the HTTP filter, which is the recommended way.
+    SpecifierAndFilter,
+    /// The native module's HTTP filter alone, with twin routes.
+    Filter,
+    /// The wasm filter.
+    Wasm,
+    /// The same job as a script for Envoy's Lua filter.
+    Lua,
+    /// The same job as an external processor.
+    ExtProc,
+}
+
+/// All of them.
+pub const VARIANTS: [Variant; 8] = [
+    Variant::NoFilter,
+    Variant::StaticVip,
+    Variant::Specifier,
+    Variant::SpecifierAndFilter,
+    Variant::Filter,
+    Variant::Wasm,
+    Variant::Lua,
+    Variant::ExtProc,
+];
+
+impl Variant {
+    /// What the report calls it.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::NoFilter => "no filter",
+            Self::StaticVip => "static VIP clusters",
+            Self::Specifier => "module: specifier",
+            Self::SpecifierAndFilter => "module: specifier + filter",
+            Self::Filter => "module: HTTP filter",
+            Self::Wasm => "wasm filter",
+            Self::Lua => "Lua filter",
+            Self::ExtProc => "ext_proc",
+        }
+    }
+}
+
+/// Where things are on this machine.
+#[derive(Debug)]
+pub struct Place<'a> {
+    /// Where Envoy listens.
+    pub listener: SocketAddr,
+    /// Its admin interface.
+    pub admin: SocketAddr,
+    /// The external processor.
+    pub ext_proc: SocketAddr,
+    /// The services, in the file that the module reads.
+    pub file: &'a Path,
+}
+
+/// The configuration of a variant.
+///
+/// # Errors
+/// Where a file of the project is not what it was.
+pub fn config(variant: Variant, services: &Services, place: &Place<'_>) -> Result<Value> {
+    let mut config = base(services, place);
+    match variant {
+        Variant::NoFilter => {}
+        Variant::StaticVip => static_vips(&mut config, services),
+        Variant::Specifier => specifier_alone(&mut config, services, place)?,
+        Variant::SpecifierAndFilter => {
+            let file = Some(place.file.display().to_string());
+            let form = Form::Module(Module { config_path: file, ..Module::default() });
+            config = patched(&config, services, &form)?;
+        }
+        Variant::Filter => {
+            // The routes of the wasm filter, with few services in it: the module reads its file.
+            let few = Services { count: 0, ..*services };
+            let wasm = patched(&config, &few, &wasm())?;
+            let example =
+                Example { config: wasm, ports: Ports::choose()?, env: Default::default() };
+            let mut example = native::with_http_filter(example)?;
+            example.edit_plugin(|plugin| {
+                *plugin = [("file".to_owned(), json!(place.file))].into_iter().collect();
+                Ok(())
+            })?;
+            filters(&mut example.config)?.retain(|filter| filter["name"] != "fresh_route");
+            config = example.config;
+        }
+        Variant::Wasm => config = patched(&config, services, &wasm())?,
+        Variant::Lua => {
+            let filter = json!({"name": "lua", "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
+                "default_source_code": {"inline_string": lua::script(&services.vips())},
+            }});
+            by_header(&mut config, filter)?;
+        }
+        Variant::ExtProc => {
+            let filter = json!({"name": "ext_proc", "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor",
+                "grpc_service": {"envoy_grpc": {"cluster_name": "ext_proc"}},
+                "processing_mode": {"response_header_mode": "SKIP"},
+                "mutation_rules": {"allow_all_routing": true, "allow_envoy": true},
+            }});
+            by_header(&mut config, filter)?;
+            let processor = cluster("ext_proc", place.ext_proc, true);
+            list(&mut config, "/static_resources/clusters")?.push(processor);
+        }
+    }
+    Ok(config)
+}
+
+fn wasm() -> Form {
+    let path = workspace().join("dist/ingress_waypoint.wasm").display().to_string();
+    Form::Wasm(Wasm { path, ..Wasm::default() })
+}
+
+fn patched(config: &Value, services: &Services, form: &Form) -> Result<Value> {
+    let services = services.config().to_string();
+    let patched = patch::apply(&config.to_string(), &services, form)?;
+    Ok(serde_json::from_str(&patched.text)?)
+}
+
+fn base(services: &Services, place: &Place<'_>) -> Value {
+    let hosts = TARGETS.map(|service| {
+        json!({
+            "name": service.name,
+            "domains": [service.authority()],
+            "routes": [{
+                "match": {"prefix": "/"},
+                "route": {"cluster": service.cluster(services.port), "timeout": "0s"},
+            }],
+        })
+    });
+    let endpoint = ([127, 0, 0, 1], services.port).into();
+    let clusters =
+        TARGETS.map(|service| cluster(&service.cluster(services.port), endpoint, service.http2));
+    json!({
+        "admin": {"address": address(place.admin)},
+        "static_resources": {
+            "listeners": [{
+                "name": "ingress",
+                "address": address(place.listener),
+                "filter_chains": [{"filters": [{
+                    "name": "envoy.filters.network.http_connection_manager",
+                    "typed_config": {
+                        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+                        "stat_prefix": "ingress",
+                        "http_filters": [{
+                            "name": "envoy.filters.http.router",
+                            "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
+                        }],
+                        "route_config": {"name": "ingress", "virtual_hosts": hosts},
+                    },
+                }]}],
+            }],
+            "clusters": clusters,
+        },
+    })
+}
+
+fn address(address: SocketAddr) -> Value {
+    json!({"socket_address": {"address": address.ip(), "port_value": address.port()}})
+}
+
+fn cluster(name: &str, endpoint: SocketAddr, http2: bool) -> Value {
+    let protocol = if http2 { "http2_protocol_options" } else { "http_protocol_options" };
+    let options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+    json!({
+        "name": name,
+        "type": "STATIC",
+        "connect_timeout": "2s",
+        "load_assignment": {
+            "cluster_name": name,
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address(endpoint)}}]}],
+        },
+        "typed_extension_protocol_options": {options: {
+            "@type": format!("type.googleapis.com/{options}"),
+            // As in the VIP clusters, so that all variants connect as often.
+            "common_http_protocol_options": {"max_requests_per_connection": 1000},
+            "explicit_http_config": {protocol: {}},
+        }},
+    })
+}
+
+fn static_vips(config: &mut Value, services: &Services) {
+    let clusters = TARGETS.map(|service| {
+        let ip = if service.enrolled { service.vip } else { [127, 0, 0, 1].into() };
+        cluster(&service.cluster(services.port), (ip, services.port).into(), service.http2)
+    });
+    config["static_resources"]["clusters"] = json!(clusters);
+}
+
+/// Twin routes on the header, which Envoy's own filters can write.
+fn by_header(config: &mut Value, filter: Value) -> Result<()> {
+    let forward = json!({
+        "forward": {"via": "original-dst-header", "header": ORIGINAL_DST_HEADER},
+        "services": [],
+    });
+    let policy = ingress_waypoint::Policy::from_json(forward.to_string().as_bytes(), None)?;
+    let forward = policy.forward();
+    list(config, "/static_resources/clusters")?.extend(clusters(forward, "2s"));
+    let [_, twin] = general_twins(forward).context("twins")?;
+    let manager = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
+    let hosts = list(config, &format!("{manager}/route_config/virtual_hosts"))?;
+    for (host, service) in hosts.iter_mut().zip(TARGETS) {
+        let mut twin = twin.clone();
+        if service.http2 {
+            twin["route"]["cluster"] = json!(forward.cluster_http2);
+        }
+        host["routes"].as_array_mut().context("routes")?.insert(0, twin);
+    }
+    filters(config)?.insert(0, filter);
+    Ok(())
+}
+
+/// As in `envoy/module-specifier.yaml`.
+fn specifier_alone(config: &mut Value, services: &Services, place: &Place<'_>) -> Result<()> {
+    let example = Example::load("module-specifier.yaml", &Ports::choose()?)?.config;
+    let clusters = example.pointer("/static_resources/clusters").and_then(Value::as_array);
+    let vips = clusters.context("clusters")?.iter();
+    let vips = vips.filter(|cluster| cluster["type"] == "ORIGINAL_DST").cloned();
+    list(config, "/static_resources/clusters")?.extend(vips);
+
+    let mut services = services.config();
+    services["forward"] = json!({"via": "original-dst-header"});
+    let file = place.file.with_extension("header.json");
+    std::fs::write(&file, services.to_string())?;
+    let module = Module { config_path: Some(file.display().to_string()), ..Module::default() };
+    let manager = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
+    let routes = config.pointer_mut(&format!("{manager}/route_config")).context("route_config")?;
+    routes["route_specifiers"] = json!([specifier("", &module)]);
+    Ok(())
+}
+
+fn filters(config: &mut Value) -> Result<&mut Vec<Value>> {
+    list(
+        config,
+        "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters",
+    )
+}
+
+fn list<'a>(config: &'a mut Value, pointer: &str) -> Result<&'a mut Vec<Value>> {
+    config.pointer_mut(pointer).and_then(Value::as_array_mut).with_context(|| pointer.to_owned())
+}
