@@ -62,7 +62,7 @@ impl Variant {
             Self::Filter => "module: HTTP filter",
             Self::Wasm => "wasm filter",
             Self::Lua => "Lua filter",
-            Self::ExtProc => "ext_proc",
+            Self::ExtProc => "ext_proc (with its server)",
         }
     }
 }

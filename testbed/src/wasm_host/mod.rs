@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, ensure};
-use wasmtime::{Engine, Instance, Linker, Store, WasmParams, WasmResults};
+use wasmtime::{Config, Engine, Instance, Linker, Store, WasmParams, WasmResults};
 
 pub use exchange::{Exchange, Request};
 use state::Host;
@@ -41,7 +41,8 @@ impl Module {
     pub fn load(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path)
             .with_context(|| format!("cannot read {}: run `make wasm`", path.display()))?;
-        let engine = Engine::default();
+        // By the fuel that is used instructions are counted.
+        let engine = Engine::new(Config::new().consume_fuel(true)).map_err(|e| anyhow!("{e:#}"))?;
         let module = wasmtime::Module::new(&engine, &bytes)
             .map_err(|error| anyhow!("{}: {error:#}", path.display()))?;
         Ok(Self { engine, module, size: bytes.len() })
@@ -74,6 +75,7 @@ pub struct Vm {
     instance: Instance,
     root: u32,
     contexts: u32,
+    entries: u64,
 }
 
 impl Vm {
@@ -84,9 +86,10 @@ impl Vm {
         wasi::link(&mut linker).map_err(|e| anyhow!("{e:#}"))?;
         linker.define_unknown_imports_as_traps(&module.module).map_err(|e| anyhow!("{e:#}"))?;
         let mut store = Store::new(&module.engine, Host::new(env));
+        store.set_fuel(u64::MAX).map_err(|e| anyhow!("{e:#}"))?;
         let instance =
             linker.instantiate(&mut store, &module.module).map_err(|e| anyhow!("{e:#}"))?;
-        let mut vm = Self { store, instance, root: 0, contexts: 0 };
+        let mut vm = Self { store, instance, root: 0, contexts: 0, entries: 0 };
         vm.call_if_exported::<(), ()>("_initialize", ())?;
         Ok(vm)
     }
@@ -130,6 +133,23 @@ impl Vm {
         self.call_if_exported::<_, ()>("proxy_on_log", context)?;
         self.call_if_exported::<_, ()>("proxy_on_delete", context)?;
         Ok(action == 0)
+    }
+
+    /// The instructions that the VM has run so far, of those that take fuel: all but a few that stand for
+    /// no work, such as `block`.
+    pub fn instructions(&self) -> Result<u64> {
+        Ok(u64::MAX - self.store.get_fuel().map_err(|error| anyhow!("{error:#}"))?)
+    }
+
+    /// How often the VM was entered so far.
+    pub fn entries(&self) -> u64 {
+        self.entries
+    }
+
+    /// The bytes of the VM's memory, which never shrinks.
+    pub fn memory(&mut self) -> Result<usize> {
+        let memory = self.instance.get_memory(&mut self.store, "memory").context("no memory")?;
+        Ok(memory.data_size(&self.store))
     }
 
     /// Lets the timer go off, which the plugin must have set.
@@ -186,6 +206,7 @@ impl Vm {
         let Some(function) = self.instance.get_func(&mut self.store, name) else {
             return Ok(None);
         };
+        self.entries += 1;
         let function = function.typed::<P, R>(&self.store).map_err(|e| anyhow!("{name}: {e:#}"))?;
         let result = function.call(&mut self.store, params);
         result.map(Some).map_err(|error| anyhow!("{name}: {error:#}"))
