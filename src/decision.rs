@@ -85,6 +85,15 @@ impl Outcome {
         ("reject", "forged-destination"),
     ];
 
+    /// Which of [`Outcome::LABELS`] this is: counting it compares no names.
+    pub fn index(self) -> usize {
+        match self {
+            Self::Direct(reason) => reason as usize,
+            Self::Waypoint { .. } => Direct::COUNT,
+            Self::Reject(reason) => Direct::COUNT + 1 + reason as usize,
+        }
+    }
+
     /// Decision and reason, as they are shown everywhere.
     pub fn label(self) -> Label {
         match self {
@@ -96,6 +105,9 @@ impl Outcome {
 }
 
 impl Direct {
+    /// How many reasons there are.
+    const COUNT: usize = Self::UnknownPort as usize + 1;
+
     /// As it is shown everywhere.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -177,5 +189,34 @@ impl fmt::Display for Decision<'_> {
             write!(f, " at {destination} over {}", protocol.as_str())?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn every_outcome_has_the_label_of_its_index() {
+        let direct = [
+            Direct::GloballyDisabled,
+            Direct::UnknownService,
+            Direct::NotLabelled,
+            Direct::NoWaypoint,
+            Direct::NoVip,
+            Direct::UnknownPort,
+        ];
+        let waypoint = Outcome::Waypoint {
+            destination: ([10, 96, 0, 10], 9080).into(),
+            protocol: Protocol::Http,
+        };
+        let all = direct.map(Outcome::Direct).into_iter().chain([waypoint]);
+        let all: Vec<_> = all.chain(Reject::ALL.map(Outcome::Reject)).collect();
+        let indexes: Vec<_> = all.iter().map(|outcome| outcome.index()).collect();
+        assert_eq!(indexes, (0..Outcome::LABELS.len()).collect::<Vec<_>>());
+        let labels: Vec<_> = all.iter().map(|outcome| outcome.label()).collect();
+        assert_eq!(labels, Outcome::LABELS);
     }
 }

@@ -39,10 +39,8 @@ impl Counters {
 
     /// Counts a request.
     pub fn count(&self, outcome: Outcome) {
-        let label = outcome.label();
-        let labels = Outcome::LABELS.iter().zip(self.requests);
-        if let Some((_, counter)) = labels.into_iter().find(|(known, _)| **known == label) {
-            self.metrics.count(counter);
+        if let Some(counter) = self.requests.get(outcome.index()) {
+            self.metrics.count(*counter);
         }
     }
 

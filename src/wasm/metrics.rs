@@ -41,9 +41,7 @@ impl Metrics {
 
     /// Counts a request.
     pub fn count(&self, outcome: Outcome) {
-        let label = outcome.label();
-        let counters = Outcome::LABELS.iter().zip(&self.pending);
-        for (_, pending) in counters.filter(|(known, _)| **known == label) {
+        if let Some(pending) = self.pending.get(outcome.index()) {
             pending.set(pending.get().saturating_add(1));
         }
     }
