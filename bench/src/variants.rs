@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use ingress_waypoint::config::Forward;
 use ingress_waypoint_cli::envoy::Form;
 use ingress_waypoint_cli::envoy::fragments::{Wasm, clusters, general_twins};
 use ingress_waypoint_cli::envoy::native::{Module, specifier};
@@ -25,6 +26,9 @@ pub enum Variant {
     NoFilter,
     /// A cluster of endpoints per service whose one endpoint is the VIP, as a control plane makes it.
     StaticVip,
+    /// No filter, but routes to an ORIGINAL_DST cluster that say the VIP themselves: what Envoy takes for
+    /// that kind of cluster, whoever chooses it.
+    OriginalDst,
     /// The native module's route specifier alone.
     Specifier,
     /// The route specifier and the HTTP filter, which is the recommended way.
@@ -40,9 +44,10 @@ pub enum Variant {
 }
 
 /// All of them.
-pub const VARIANTS: [Variant; 8] = [
+pub const VARIANTS: [Variant; 9] = [
     Variant::NoFilter,
     Variant::StaticVip,
+    Variant::OriginalDst,
     Variant::Specifier,
     Variant::SpecifierAndFilter,
     Variant::Filter,
@@ -57,6 +62,7 @@ impl Variant {
         match self {
             Self::NoFilter => "no filter",
             Self::StaticVip => "static VIP clusters",
+            Self::OriginalDst => "ORIGINAL_DST, no filter",
             Self::Specifier => "module: specifier",
             Self::SpecifierAndFilter => "module: specifier + filter",
             Self::Filter => "module: HTTP filter",
@@ -89,6 +95,7 @@ pub fn config(variant: Variant, services: &Services, place: &Place<'_>) -> Resul
     match variant {
         Variant::NoFilter => {}
         Variant::StaticVip => static_vips(&mut config, services),
+        Variant::OriginalDst => original_dst(&mut config, services)?,
         Variant::Specifier => specifier_alone(&mut config, services, place)?,
         Variant::SpecifierAndFilter => {
             let file = Some(place.file.display().to_string());
@@ -213,19 +220,41 @@ fn static_vips(config: &mut Value, services: &Services) {
     config["static_resources"]["clusters"] = json!(clusters);
 }
 
-/// Twin routes on the header, which Envoy's own filters can write.
-fn by_header(config: &mut Value, filter: Value) -> Result<()> {
-    let forward = json!({
+fn original_dst(config: &mut Value, services: &Services) -> Result<()> {
+    let forward = by_header_forward()?;
+    list(config, "/static_resources/clusters")?.extend(clusters(&forward, "2s"));
+    for (host, service) in hosts(config)?.iter_mut().zip(TARGETS) {
+        if service.enrolled {
+            let name = if service.http2 { &forward.cluster_http2 } else { &forward.cluster };
+            let vip = format!("{}:{}", service.vip, services.port);
+            host["routes"][0]["route"]["cluster"] = json!(name);
+            host["request_headers_to_add"] =
+                json!([{"header": {"key": ORIGINAL_DST_HEADER, "value": vip}}]);
+        }
+    }
+    Ok(())
+}
+
+fn by_header_forward() -> Result<Forward> {
+    let config = json!({
         "forward": {"via": "original-dst-header", "header": ORIGINAL_DST_HEADER},
         "services": [],
     });
-    let policy = ingress_waypoint::Policy::from_json(forward.to_string().as_bytes(), None)?;
-    let forward = policy.forward();
-    list(config, "/static_resources/clusters")?.extend(clusters(forward, "2s"));
-    let [_, twin] = general_twins(forward).context("twins")?;
+    let policy = ingress_waypoint::Policy::from_json(config.to_string().as_bytes(), None)?;
+    Ok(policy.forward().clone())
+}
+
+fn hosts(config: &mut Value) -> Result<&mut Vec<Value>> {
     let manager = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
-    let hosts = list(config, &format!("{manager}/route_config/virtual_hosts"))?;
-    for (host, service) in hosts.iter_mut().zip(TARGETS) {
+    list(config, &format!("{manager}/route_config/virtual_hosts"))
+}
+
+/// Twin routes on the header, which Envoy's own filters can write.
+fn by_header(config: &mut Value, filter: Value) -> Result<()> {
+    let forward = by_header_forward()?;
+    list(config, "/static_resources/clusters")?.extend(clusters(&forward, "2s"));
+    let [_, twin] = general_twins(&forward).context("twins")?;
+    for (host, service) in hosts(config)?.iter_mut().zip(TARGETS) {
         let mut twin = twin.clone();
         if service.http2 {
             twin["route"]["cluster"] = json!(forward.cluster_http2);
