@@ -48,13 +48,12 @@ impl Ingress {
 
     pub fn handle(&self, stream: &mut Stream<'_>) -> Result<Flow, Refused> {
         let policy = self.source.policy();
-        if policy.switch().on {
-            // Asking for the cluster resolves the route where a filter in front has cleared it; asking
-            // for metadata does not, and would find what an earlier route was given.
-            stream.cluster();
-            if let Some(flow) = self.follow_specifier(&policy, stream)? {
-                return Ok(flow);
-            }
+        // Asking for the cluster resolves the route where a filter in front has cleared it; asking for
+        // metadata does not, and would find what an earlier route was given.
+        stream.cluster();
+        // Even with the switch off: it may have been on when the specifier chose, a moment ago.
+        if let Some(flow) = self.follow_specifier(&policy, stream)? {
+            return Ok(flow);
         }
         let decision = decide(&policy, stream);
         if log_enabled(Level::Debug) {
@@ -85,9 +84,12 @@ impl Ingress {
         stream: &mut Stream<'_>,
     ) -> Result<Option<Flow>, Refused> {
         let metadata = |key| stream.route_metadata(NAMESPACE, key);
+        let destination: Option<Address> = metadata(DESTINATION).map(copy).transpose()?;
+        if destination.is_none() && metadata(DECISION) != Some(b"reject") {
+            return Ok(None);
+        }
         let service: Option<Name> = metadata(SERVICE).map(copy).transpose()?;
         let service = service.as_ref().map(Name::as_str);
-        let destination: Option<Address> = metadata(DESTINATION).map(copy).transpose()?;
         if let Some(destination) = destination {
             let destination = destination.as_str();
             stream.set_filter_state(ORIGINAL_DST_ADDRESS, destination)?;
@@ -99,9 +101,6 @@ impl Ingress {
             }
             self.counters.count(outcome);
             return Ok(Some(Flow::Continue));
-        }
-        if metadata(DECISION) != Some(b"reject") {
-            return Ok(None);
         }
         let reason = metadata(REASON).unwrap_or_default();
         let reason = Reject::ALL.into_iter().find(|known| known.as_str().as_bytes() == reason);

@@ -70,10 +70,14 @@ impl Source {
             Some(source) => source,
             None => Self::load(place, role)?,
         };
-        let policy = source.policy.load_full();
-        check(&policy, role).map_err(|problem| vec![problem])?;
-        counters.show(policy.summary());
-        lock(&source.users).push(User { role, counters });
+        {
+            // Held all along, so that no table comes in between that this user can't take.
+            let mut users = lock(&source.users);
+            let policy = source.policy.load_full();
+            check(&policy, role).map_err(|problem| vec![problem])?;
+            counters.show(policy.summary());
+            users.push(User { role, counters });
+        }
         sources.insert(source.place.clone(), Arc::downgrade(&source));
         Ok(source)
     }

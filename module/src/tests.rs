@@ -101,6 +101,13 @@ fn with_the_filter_no_header_carries_the_address() {
     let state = "set_filter_state_typed envoy.network.transport_socket.original_dst_address";
     assert_eq!(request.calls, [format!("{state} 10.96.0.10:9080")]);
 
+    // The table was swapped after the specifier had chosen.
+    let off = json!({"ingressUseWaypoints": false, "services": []});
+    request.calls.clear();
+    let (off, _) = self::filter(&off);
+    assert_eq!(request.stream(|stream| off.on_request(stream)), Flow::Continue);
+    assert_eq!(request.calls, [format!("{state} 10.96.0.10:9080")]);
+
     // The specifier did not send this one there.
     let mut forged = Request::to("waypoint_vip");
     assert_eq!(forged.stream(|stream| filter.on_request(stream)), Flow::Stop);

@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
+use crate::abi::guard;
 use crate::source::Source;
 
 /// How often a file is looked at. Asking costs a microsecond, and works for a file that is moved into
@@ -39,7 +40,8 @@ pub fn start(path: PathBuf, mut seen: Option<Stamp>, source: Weak<Source>) -> io
             let now = stamp(&path);
             if now != seen {
                 seen = now;
-                retired.extend(source.reload());
+                // Should it panic, later changes are followed all the same.
+                retired.extend(guard(|| source.reload()).flatten());
             }
             retired.retain(|table| Arc::strong_count(table) > 1);
         }

@@ -41,7 +41,7 @@ impl Refused {
 }
 
 /// Runs `work`; a panic in it is logged, and `None`.
-fn guard<T>(work: impl FnOnce() -> T) -> Option<T> {
+pub fn guard<T>(work: impl FnOnce() -> T) -> Option<T> {
     // Whatever the panic left half done is not looked at again: tables are immutable, counters atomic.
     catch_unwind(AssertUnwindSafe(work))
         .inspect_err(|panic| {
