@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-/// Remembers up to a number of values by a byte string. When it is full it starts anew: an answer
+/// Remembers up to a number of values by a byte string, none of a client's choice, as the hash is a fast
+/// one. When it is full it starts anew: an answer
 /// is only ever found again, never wrong, and a flood of new keys costs no more than no table.
 #[derive(Debug)]
 pub struct Memo<V> {
-    entries: HashMap<Box<[u8]>, V>,
+    entries: HashMap<Box<[u8]>, V, foldhash::fast::RandomState>,
     capacity: usize,
 }
 
@@ -16,7 +17,7 @@ impl<V> Memo<V> {
 
     /// An empty table for up to `capacity` values.
     pub fn new(capacity: usize) -> Self {
-        Self { entries: HashMap::new(), capacity }
+        Self { entries: HashMap::default(), capacity }
     }
 
     /// The value remembered for a key.

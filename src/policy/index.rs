@@ -1,7 +1,7 @@
 //! Finds the service that a cluster's name, a route's metadata or an authority means.
 
+use std::collections::HashSet;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
 
 use crate::cluster::{Named, readings};
 use crate::config::{Forward, Problems, quote};
@@ -9,18 +9,21 @@ use crate::host::{Authority, normalise};
 use crate::service::{Kind, Service};
 use crate::text::Text;
 
+/// What is put in comes from the configuration alone, so that no client can make keys collide.
+type HashMap<V> = std::collections::HashMap<String, V, foldhash::fast::RandomState>;
+
 /// A key put together for a look-up: `namespace/name` or a wildcard, of names of up to 253 bytes.
 type Key = Text<512>;
 
 /// Positions in the list of services, by everything that a service is known under.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    clusters: HashMap<String, (usize, Option<u16>)>,
-    hosts: HashMap<String, usize>,
-    services: HashMap<String, usize>,
-    service_entries: HashMap<String, usize>,
+    clusters: HashMap<(usize, Option<u16>)>,
+    hosts: HashMap<usize>,
+    services: HashMap<usize>,
+    service_entries: HashMap<usize>,
     /// What leads to the VIPs, apart from `forward.cluster`.
-    waypoint_clusters: HashSet<String>,
+    waypoint_clusters: HashSet<String, foldhash::fast::RandomState>,
 }
 
 /// A service and the port asked for, which it need not declare.
@@ -109,7 +112,7 @@ impl Index {
         }
     }
 
-    fn named(&mut self, kind: Kind) -> &mut HashMap<String, usize> {
+    fn named(&mut self, kind: Kind) -> &mut HashMap<usize> {
         match kind {
             Kind::Service => &mut self.services,
             Kind::ServiceEntry => &mut self.service_entries,
@@ -183,7 +186,7 @@ fn name_key(namespace: &str, name: &str) -> Option<Key> {
 }
 
 /// Claims a key, or tells who has it already.
-fn put<V: Copy>(map: &mut HashMap<String, V>, key: String, value: V) -> Option<V> {
+fn put<V: Copy>(map: &mut HashMap<V>, key: String, value: V) -> Option<V> {
     match map.entry(key) {
         Entry::Occupied(taken) => Some(*taken.get()),
         Entry::Vacant(free) => {

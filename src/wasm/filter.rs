@@ -14,7 +14,7 @@ use crate::policy::Policy;
 use crate::question::Question;
 use crate::service::Protocol;
 
-/// Decisions remembered at once. Clusters are few; authorities come from clients.
+/// Decisions remembered at once; clusters are few.
 const REMEMBERED: usize = 16 * 1024;
 
 /// A compiled configuration on one worker.
@@ -56,19 +56,23 @@ impl Filter {
 
     /// The answer to a question, found at most once for as long as it is remembered.
     pub fn ready(&self, question: Question<'_>) -> Rc<Ready> {
-        let key = key(question);
+        let Some(key) = key(question) else { return self.find(question) };
         if let Some(ready) = self.remembered.borrow().get(&key) {
             return Rc::clone(ready);
         }
+        let ready = self.find(question);
+        self.remembered.borrow_mut().insert(&key, Rc::clone(&ready));
+        ready
+    }
+
+    fn find(&self, question: Question<'_>) -> Rc<Ready> {
         let decision = self.policy.decide(question);
-        let ready = Rc::new(Ready {
+        Rc::new(Ready {
             outcome: decision.outcome,
             action: self.action(&decision),
             service: decision.service.map_or_else(|| "-".to_owned(), ToString::to_string),
             log: format!("{question}: {decision}"),
-        });
-        self.remembered.borrow_mut().insert(&key, Rc::clone(&ready));
-        ready
+        })
     }
 
     fn action(&self, decision: &Decision<'_>) -> Action {
@@ -103,16 +107,17 @@ impl Filter {
     }
 }
 
-/// A question as the memo's key. A cluster, which most are, is its own name; the others begin with a
-/// NUL, which no cluster's name holds, lest a client's authority be taken for one.
-fn key(question: Question<'_>) -> Cow<'_, [u8]> {
-    match question {
+/// A question as the memo's key. A cluster, which most are, is its own name; a route begins with a NUL,
+/// which no cluster's name holds. An authority is not remembered: a client could fill the memo, with
+/// names that collide.
+fn key(question: Question<'_>) -> Option<Cow<'_, [u8]>> {
+    Some(match question {
         Question::Cluster(name) => Cow::Borrowed(name),
-        Question::Authority(authority) => Cow::Owned([b"\0a", authority].concat()),
+        Question::Authority(_) => return None,
         Question::Route { service, port } => {
             let [high, low] = port.unwrap_or_default().to_be_bytes();
             let port = [u8::from(port.is_some()), high, low];
             Cow::Owned([b"\0r", port.as_slice(), service].concat())
         }
-    }
+    })
 }
