@@ -1,13 +1,17 @@
 //! A bounded table of answers already found.
 
-use std::collections::HashMap;
+use std::fmt;
+use std::hash::BuildHasher;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
 
 /// Remembers up to a number of values by a byte string, none of a client's choice, as the hash is a fast
-/// one. When it is full it starts anew: an answer
-/// is only ever found again, never wrong, and a flood of new keys costs no more than no table.
-#[derive(Debug)]
+/// one. When it is full it starts anew: an answer is only ever found again, never wrong, and a flood of
+/// new keys costs no more than no table.
 pub struct Memo<V> {
-    entries: HashMap<Box<[u8]>, V, foldhash::fast::RandomState>,
+    entries: HashTable<(Box<[u8]>, V)>,
+    state: RandomState,
     capacity: usize,
 }
 
@@ -17,12 +21,13 @@ impl<V> Memo<V> {
 
     /// An empty table for up to `capacity` values.
     pub fn new(capacity: usize) -> Self {
-        Self { entries: HashMap::default(), capacity }
+        Self { entries: HashTable::new(), state: RandomState::default(), capacity }
     }
 
     /// The value remembered for a key.
     pub fn get(&self, key: &[u8]) -> Option<&V> {
-        self.entries.get(key)
+        let found = self.entries.find(self.state.hash_one(key), |(known, _)| same(known, key));
+        found.map(|(_, value)| value)
     }
 
     /// Remembers a value.
@@ -33,7 +38,13 @@ impl<V> Memo<V> {
         if self.entries.len() >= self.capacity {
             self.entries.clear();
         }
-        self.entries.insert(key.into(), value);
+        let Self { entries, state, .. } = self;
+        let entry = entries.entry(
+            state.hash_one(key),
+            |(known, _)| same(known, key),
+            |(known, _)| state.hash_one(&**known),
+        );
+        entry.insert((key.into(), value));
     }
 
     /// How many values are remembered.
@@ -45,6 +56,22 @@ impl<V> Memo<V> {
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
+}
+
+impl<V: fmt::Debug> fmt::Debug for Memo<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.entries.iter().map(|(key, value)| (key, value))).finish()
+    }
+}
+
+/// Whether two byte strings are equal, eight bytes at a time: the C library of WebAssembly compares one
+/// by one, which took a fifth of a request's instructions.
+fn same(a: &[u8], b: &[u8]) -> bool {
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    a.len() == b.len()
+        && a_rest.len() == b_rest.len()
+        && a.iter().zip(b).all(|(a, b)| u64::from_ne_bytes(*a) == u64::from_ne_bytes(*b))
+        && a_rest.iter().zip(b_rest).all(|(a, b)| a == b)
 }
 
 #[cfg(test)]
@@ -63,5 +90,24 @@ mod tests {
         }
         memo.insert(&[b'x'; Memo::<u32>::MAX_KEY + 1], 7);
         assert_eq!(memo.get(&[b'x'; Memo::<u32>::MAX_KEY + 1]), None);
+    }
+
+    #[test]
+    fn keys_are_told_apart_by_every_byte() {
+        for length in 0..40_usize {
+            let key: Vec<u8> = (0..length as u8).collect();
+            let mut memo = Memo::new(4);
+            memo.insert(&key, length);
+            assert_eq!(memo.get(&key), Some(&length));
+            for at in 0..length {
+                let mut other = key.clone();
+                other[at] ^= 0x80;
+                assert!(!same(&key, &other));
+                assert_eq!(memo.get(&other), None);
+            }
+            assert!(!same(&key, &[&key[..], &[0]].concat()));
+            memo.insert(&key, 7);
+            assert_eq!((memo.get(&key), memo.len()), (Some(&7), 1));
+        }
     }
 }
