@@ -4,7 +4,8 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use crate::service::{Protocol, Service};
+use crate::service::Protocol;
+use crate::table::ServiceRef;
 
 /// Why a request goes where the route says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +59,7 @@ pub enum Outcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decision<'p> {
     /// The service, as the policy knows it.
-    pub service: Option<&'p Service>,
+    pub service: Option<ServiceRef<'p>>,
     /// The service port asked for.
     pub port: Option<u16>,
     /// What becomes of the request.
@@ -143,8 +144,8 @@ impl Reject {
     }
 
     /// What the client is told: the reason and the service, never an address or a cluster.
-    pub fn body(self, service: Option<&Service>) -> String {
-        self.body_about(service.map(|service| service as &dyn fmt::Display)).to_string()
+    pub fn body(self, service: Option<ServiceRef<'_>>) -> String {
+        self.body_about(service.as_ref().map(|service| service as _)).to_string()
     }
 
     /// The same, whatever names the service, to be written without an allocation.

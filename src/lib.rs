@@ -32,6 +32,7 @@ mod policy;
 mod question;
 mod service;
 pub mod switch;
+mod table;
 mod text;
 #[cfg(all(target_arch = "wasm32", target_os = "wasi"))]
 mod wasm;
@@ -40,5 +41,6 @@ pub use decision::{Body, Decision, Direct, Outcome, Reject};
 pub use memo::Memo;
 pub use policy::{Policy, Summary};
 pub use question::Question;
-pub use service::{Cluster, Kind, Port, Protocol, Service, WaypointCluster};
+pub use service::{Cluster, Kind, Port, Protocol, Service};
+pub use table::ServiceRef;
 pub use text::Text;

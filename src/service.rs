@@ -1,12 +1,14 @@
 //! A service of the mesh as the configuration describes it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 
 /// What a service is in Kubernetes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Kind {
     /// A Kubernetes `Service`.
+    #[default]
     Service,
     /// An Istio `ServiceEntry`.
     ServiceEntry,
@@ -32,58 +34,43 @@ pub struct Port {
 
 /// An upstream cluster that the configuration names as a service's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cluster {
+pub struct Cluster<'a> {
     /// Envoy's name of the cluster.
-    pub name: String,
+    pub name: Cow<'a, str>,
     /// The service port it stands for; absent where the service has only one.
     pub port: Option<u16>,
 }
 
-/// A pair of ORIGINAL_DST clusters that lead to VIPs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WaypointCluster {
-    /// Speaks HTTP/1.1.
-    pub http: String,
-    /// Speaks HTTP/2: the same name with `_h2` behind it.
-    pub http2: String,
-}
-
-impl WaypointCluster {
-    /// By the name of the first.
-    pub fn new(http: String) -> Self {
-        let http2 = format!("{http}_h2");
-        Self { http, http2 }
-    }
-}
-
 /// A service of the mesh, with the facts that a decision needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Service {
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Service<'a> {
     /// `Service` or `ServiceEntry`.
     pub kind: Kind,
     /// Its namespace.
-    pub namespace: String,
+    pub namespace: Cow<'a, str>,
     /// Its name in the namespace.
-    pub name: String,
+    pub name: Cow<'a, str>,
     /// Its host names in normal form ([`crate::host::normalise`]); may be a wildcard `*.example.com`.
-    pub hosts: Vec<String>,
+    /// A Service has one in the cluster domain beside them.
+    pub hosts: Vec<Cow<'a, str>>,
     /// ClusterIPs, or a ServiceEntry's addresses, in the order of preference of the control plane.
     pub vips: Vec<IpAddr>,
     /// The ports it declares.
     pub ports: Vec<Port>,
     /// `namespace/name` of the waypoint it is bound to, where that is ready.
-    pub waypoint: Option<String>,
+    pub waypoint: Option<Cow<'a, str>>,
     /// The effective label `istio.io/ingress-use-waypoint`.
     pub ingress_use_waypoint: bool,
     /// Refuse rather than go to the endpoints.
     pub required: bool,
     /// Upstream clusters named explicitly.
-    pub clusters: Vec<Cluster>,
-    /// What leads to its VIP, where that is not `forward.cluster`.
-    pub waypoint_cluster: Option<WaypointCluster>,
+    pub clusters: Vec<Cluster<'a>>,
+    /// The ORIGINAL_DST cluster that leads to its VIP over HTTP/1.1, where that is not
+    /// `forward.cluster`; with `_h2` behind its name the one for HTTP/2.
+    pub waypoint_cluster: Option<Cow<'a, str>>,
 }
 
-impl Service {
+impl Service<'_> {
     /// The port with that number, where the service declares it.
     pub fn port(&self, number: u16) -> Option<Port> {
         self.ports.iter().copied().find(|port| port.number == number)
@@ -108,7 +95,7 @@ impl Protocol {
     }
 }
 
-impl fmt::Display for Service {
+impl fmt::Display for Service<'_> {
     /// `namespace/name`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)

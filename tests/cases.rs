@@ -121,7 +121,7 @@ fn describe(decision: &Decision<'_>) -> Value {
     json!({
         "decision": outcome,
         "reason": reason,
-        "service": decision.service.map(ToString::to_string),
+        "service": decision.service.map(|service| service.to_string()),
         "destination": destination,
         "protocol": protocol,
     })

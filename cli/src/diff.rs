@@ -174,7 +174,7 @@ fn names(old: &Side, new: &Side, id: &Id, port: Option<u16>) -> BTreeSet<String>
         names.extend(service.hosts.iter().map(|host| format!("outbound|{number}||{host}")));
         let listed = service.clusters.iter();
         let listed = listed.filter(|c| c.port.or_else(|| service.only_port()) == port);
-        names.extend(listed.map(|cluster| cluster.name.clone()));
+        names.extend(listed.map(|cluster| cluster.name.to_string()));
     }
     names
 }
@@ -190,7 +190,7 @@ impl Side {
             _ => None,
         };
         let endpoints = endpoints.map(std::borrow::Cow::into_owned);
-        let required = decision.service.is_some_and(|service| service.required);
+        let required = decision.service.is_some_and(|service| service.required());
         Verdict { decision: label, reason, destination, protocol, endpoints, required }
     }
 }

@@ -63,7 +63,7 @@ impl Answer {
             question: question.to_string(),
             decision,
             reason,
-            service: service.map(ToString::to_string),
+            service: service.map(|service| service.to_string()),
             destination,
             protocol,
         }
@@ -92,7 +92,7 @@ pub fn explain(world: &World, compiled: &Compiled, subject: &str) -> Vec<Explana
     let questions = [cluster, Question::Authority(subject.as_bytes())];
     for question in questions {
         let Some(service) = compiled.policy.decide(question).service else { continue };
-        let found = services.iter().filter(|resolved| is_entry(resolved, service));
+        let found = services.iter().filter(|resolved| is_entry(resolved, &service.to_service()));
         let asked = (question == cluster).then_some(question);
         return found.map(|found| one(world, compiled, found, asked)).collect();
     }

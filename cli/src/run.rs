@@ -200,7 +200,7 @@ fn explain(args: &Explain, format: Format) -> anyhow::Result<Exit> {
     if let Some(path) = &args.config {
         let text = read(path)?;
         // Which environment the proxy has is not known here, and not that of this shell.
-        let policy = Policy::from_json(&text, Some("true"))
+        let policy = Policy::from_json(text.as_slice(), Some("true"))
             .with_context(|| format!("{}: configuration refused", path.display()))?;
         let answer = explain::ask(&policy, subject, args.asked_as);
         match format {

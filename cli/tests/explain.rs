@@ -154,7 +154,7 @@ fn a_configuration_gives_the_filters_own_answer() {
         ("static".to_owned(), "direct", "unknown-service"),
     ];
     let config = std::fs::read(path).unwrap();
-    let policy = ingress_waypoint::Policy::from_json(&config, None).unwrap();
+    let policy = ingress_waypoint::Policy::from_json(config.as_slice(), None).unwrap();
     for (subject, decision, reason) in &cases {
         let found = value(&["explain", "--config", path, subject]);
         assert_eq!(

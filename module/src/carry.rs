@@ -1,7 +1,7 @@
 //! Carries a decision out by the mechanisms of the wasm form.
 
 use ingress_waypoint::config::{PROTOCOL_HEADER, Via};
-use ingress_waypoint::{Decision, Outcome, Policy, Protocol, Reject, Service};
+use ingress_waypoint::{Decision, Outcome, Policy, Protocol, Reject, ServiceRef};
 
 use crate::abi::{Refused, Stream};
 use crate::{
@@ -29,7 +29,7 @@ pub fn carry_out(
 ) -> Result<Done, Refused> {
     match (decision.outcome, &policy.forward().via) {
         (Outcome::Reject(reason), _) => {
-            refuse_request(reason, decision.service.map(|service| service as _), stream)?;
+            refuse_request(reason, decision.service.as_ref().map(|service| service as _), stream)?;
             return Ok(Done::Refused);
         }
         (Outcome::Direct(_), Via::ClusterHeader { header }) => {
@@ -55,7 +55,7 @@ pub fn carry_out(
                 }
             }
             stream.clear_route_cache();
-            if let Some(service) = decision.service.filter(|service| must_lead_to_vip(service))
+            if let Some(service) = decision.service.filter(|service| must_lead_to_vip(*service))
                 && stream.cluster() != Some(cluster.as_bytes())
             {
                 let body: Line = show(format_args!(
@@ -70,8 +70,8 @@ pub fn carry_out(
 }
 
 /// Whether a service may not go where a route without a twin, or with another's, would take it.
-fn must_lead_to_vip(service: &Service) -> bool {
-    service.required || service.waypoint_cluster.is_some()
+fn must_lead_to_vip(service: ServiceRef<'_>) -> bool {
+    service.required() || service.waypoint_cluster(Protocol::Http).is_some()
 }
 
 /// Chooses between the two waypoint clusters of twin routes; a client's own header is overwritten or

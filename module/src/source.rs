@@ -87,10 +87,10 @@ impl Source {
             Place::File(path) => watch::stamp(path),
             Place::Text(_) => None,
         };
-        let policy = read(&place)?;
+        let policy = read(&place, None)?;
         check(&policy, role).map_err(|problem| vec![problem])?;
         report(&place, &policy);
-        let policy = ArcSwap::from_pointee(policy);
+        let policy = ArcSwap::new(policy);
         let source = Arc::new(Self { place, policy, users: Mutex::default() });
         if let Place::File(path) = &source.place {
             watch::start(path.clone(), stamp, Arc::downgrade(&source))
@@ -112,7 +112,7 @@ impl Source {
     /// Reads the place again. What is read is taken in whole or not at all; the table it takes the place
     /// of is given back.
     pub fn reload(&self) -> Option<Arc<Policy>> {
-        let read = read(&self.place);
+        let read = read(&self.place, Some(self.policy.load_full()));
         let users = lock(&self.users);
         let checked = read.and_then(|policy| {
             let problems: Vec<_> =
@@ -128,7 +128,7 @@ impl Source {
         match checked {
             Ok(policy) => {
                 report(&self.place, &policy);
-                Some(self.policy.swap(Arc::new(policy)))
+                Some(self.policy.swap(policy))
             }
             Err(problems) => {
                 refuse(&problems);
@@ -163,19 +163,21 @@ fn place(text: &[u8]) -> Result<Place, String> {
     }
 }
 
-fn read(place: &Place) -> Result<Policy, Vec<String>> {
-    let variable = std::env::var_os(VARIABLE).map(|value| value.to_string_lossy().into_owned());
-    let compile = |text: &[u8]| {
-        Policy::from_json(text, variable.as_deref())
-            .map_err(|problems| problems.iter().map(ToString::to_string).collect())
+/// Reads a place. Where its text is that of `current`, this is what comes of it: an update that changes
+/// nothing costs a comparison.
+fn read(place: &Place, current: Option<Arc<Policy>>) -> Result<Arc<Policy>, Vec<String>> {
+    let text = match place {
+        Place::Text(text) => text.to_vec(),
+        Place::File(path) => fs::read(path)
+            .map_err(|error| vec![format!("cannot read {}: {error}", path.display())])?,
     };
-    match place {
-        Place::Text(text) => compile(text),
-        Place::File(path) => match fs::read(path) {
-            Ok(text) => compile(&text),
-            Err(error) => Err(vec![format!("cannot read {}: {error}", path.display())]),
-        },
+    if let Some(current) = current.filter(|current| current.is_from(&text)) {
+        return Ok(current);
     }
+    let variable = std::env::var_os(VARIABLE).map(|value| value.to_string_lossy().into_owned());
+    Policy::from_json(text, variable.as_deref())
+        .map(Arc::new)
+        .map_err(|problems| problems.iter().map(ToString::to_string).collect())
 }
 
 /// What a policy may not be for one of its users.

@@ -1,5 +1,7 @@
 //! Reads `forward`: how a request's destination is handed to the proxy.
 
+use std::borrow::Cow;
+
 use super::json::{Json, quote};
 use super::problem::{Path, Problems};
 use super::reader::Fields;
@@ -66,7 +68,7 @@ enum Kind {
     ClusterHeader,
 }
 
-pub(super) fn read(path: &Path<'_>, value: Json, problems: &mut Problems) -> Option<Forward> {
+pub(super) fn read(path: &Path<'_>, value: Json<'_>, problems: &mut Problems) -> Option<Forward> {
     let mut fields = Fields::open(path, value, problems)?;
     let kinds = [
         ("filter-state", Kind::FilterState),
@@ -92,10 +94,10 @@ pub(super) fn read(path: &Path<'_>, value: Json, problems: &mut Problems) -> Opt
             Via::ClusterHeader { header }
         }
     };
-    Some(Forward::new(via, cluster.unwrap_or_else(|| "waypoint_vip".to_owned())))
+    Some(Forward::new(via, cluster.map_or_else(|| "waypoint_vip".to_owned(), Cow::into_owned)))
 }
 
-fn header(fields: &mut Fields<'_>, default: &str, problems: &mut Problems) -> String {
+fn header(fields: &mut Fields<'_, '_>, default: &str, problems: &mut Problems) -> String {
     let Some(text) = fields.string("header", problems) else { return default.to_owned() };
     let name = text.to_ascii_lowercase();
     let path = fields.path().field("header");

@@ -10,19 +10,22 @@ mod problem;
 mod reader;
 mod service;
 
-use std::fmt;
+use std::borrow::Cow;
 
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, MapAccess, SeqAccess};
 
 pub use forward::{Forward, PROTOCOL_HEADER, Via};
 pub(crate) use json::quote;
-use json::{Json, JsonVisitor};
+use json::{As, Json, Shape};
 use problem::Path;
 pub use problem::{Problem, Problems};
 use reader::Fields;
 
 use crate::host;
-use crate::service::{Kind, Service};
+use crate::table::Table;
+
+/// The longest text, in bytes: positions in it have to fit into 32 bits.
+const MAX_LEN: usize = 1 << 30;
 
 const SERVICES: &str = "services";
 const FIELDS: &[&str] = &[
@@ -60,7 +63,7 @@ pub enum UnknownService {
 }
 
 /// The configuration, each field valid in itself.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Config {
     /// The global switch, where the configuration holds it.
     pub ingress_use_waypoints: Option<bool>,
@@ -72,44 +75,62 @@ pub struct Config {
     pub forward: Forward,
     /// Whether decision, reason and service are put where an access log can print them.
     pub annotate: bool,
-    /// The services; each Service with its own host in the cluster domain as the first.
-    pub services: Vec<Service>,
+    /// The services.
+    pub services: Table,
 }
 
 impl Config {
     /// Reads a configuration, together with all that is wrong with it. Where that is not empty, the
     /// configuration is a best effort, good for finding further problems and for nothing else.
-    pub(crate) fn read(text: &[u8]) -> (Self, Problems) {
-        let mut root = Root::default();
-        let refusal = match text.iter().find(|byte| !byte.is_ascii_whitespace()) {
-            Some(b'{') => None,
-            Some(_) => Some(
-                "is not a JSON object (Envoy hands over the text of a StringValue as it is, a Struct as protobuf)",
-            ),
-            None => Some("is empty: a JSON object is expected"),
+    pub(crate) fn read(text: Vec<u8>) -> (Self, Problems) {
+        let refuse = |reason: &str| {
+            let mut problems = Problems::default();
+            problems.add(Path::Root, reason);
+            (Self::default(), problems)
         };
-        if let Some(reason) = refusal {
-            root.problems.add(Path::Root, reason);
-            return (Self::default(), root.problems);
+        match text.iter().find(|byte| !byte.is_ascii_whitespace()) {
+            Some(b'{') if text.len() > MAX_LEN => return refuse("is larger than 1 GiB"),
+            Some(b'{') => {}
+            Some(_) => {
+                return refuse(
+                    "is not a JSON object (Envoy hands over the text of a StringValue as it is, a Struct as protobuf)",
+                );
+            }
+            None => return refuse("is empty: a JSON object is expected"),
         }
-        let mut deserializer = serde_json::Deserializer::from_slice(text);
-        let read = deserializer.deserialize_any(&mut root).and_then(|()| deserializer.end());
+        let text = match String::from_utf8(text) {
+            Ok(text) => text,
+            Err(error) => {
+                let at = error.utf8_error().valid_up_to();
+                return refuse(&format!("is not valid JSON: byte {at} is not UTF-8"));
+            }
+        };
+        let mut root = Root::new(&text);
+        let mut deserializer = serde_json::Deserializer::from_str(&text);
+        let read = As(&mut root).deserialize(&mut deserializer).and_then(|()| deserializer.end());
         if let Err(error) = read {
             root.problems.add(Path::Root, format!("is not valid JSON: {error}"));
         }
-        root.finish()
+        let (mut config, problems) = root.finish();
+        config.services.keep(text);
+        (config, problems)
     }
 }
 
 /// The top level while it is read: services typed at once, the few other fields as JSON.
-#[derive(Default)]
-struct Root {
-    fields: Vec<(String, Json)>,
-    services: Option<Vec<Service>>,
+struct Root<'de> {
+    fields: Vec<(Cow<'de, str>, Json<'de>)>,
+    table: Table,
+    given: bool,
     problems: Problems,
 }
 
-impl Root {
+impl<'de> Root<'de> {
+    fn new(text: &'de str) -> Self {
+        let table = Table::of(text);
+        Self { fields: Vec::new(), table, given: false, problems: Problems::default() }
+    }
+
     fn finish(mut self) -> (Config, Problems) {
         let mut problems = std::mem::take(&mut self.problems);
         let path = Path::Root;
@@ -135,48 +156,39 @@ impl Root {
                 .and_then(|value| forward::read(&path.field("forward"), value, &mut problems))
                 .unwrap_or_default(),
             annotate: fields.bool("annotate", &mut problems).unwrap_or(false),
-            services: self.services.unwrap_or_default(),
+            services: self.table,
         };
         fields.finish(FIELDS, &mut problems);
-        for service in &mut config.services {
-            let named = !service.name.is_empty() && !service.namespace.is_empty();
-            if named && service.kind == Kind::Service {
-                let host = format!("{}.{}.svc.{domain}", service.name, service.namespace);
-                if !service.hosts.contains(&host) {
-                    service.hosts.insert(0, host);
-                }
-            }
-        }
+        config.services.set_domain(domain);
         (config, problems)
     }
 }
 
-fn cluster_domain(fields: &mut Fields<'_>, problems: &mut Problems) -> String {
-    let text = fields.string("clusterDomain", problems).unwrap_or("cluster.local".to_owned());
+fn cluster_domain(fields: &mut Fields<'_, '_>, problems: &mut Problems) -> String {
+    let text = fields.string("clusterDomain", problems).unwrap_or("cluster.local".into());
     match host::normalise(&text) {
         Some(domain) if !domain.contains('*') => domain.into_owned(),
         _ => {
             problems.add_value("clusterDomain", quote(&text), "is not a domain");
-            text
+            text.into_owned()
         }
     }
 }
 
-impl<'de> Visitor<'de> for &mut Root {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object with the filter's configuration")
+impl<'de> Shape<'de> for &mut Root<'de> {
+    fn other(self, _: Json<'de>) {
+        self.problems.add(Path::Root, "is not a JSON object");
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(name) = map.next_key::<String>()? {
+    fn object<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(name) = map.next_key_seed(json::Name)? {
             if name != SERVICES {
                 self.fields.push((name, map.next_value()?));
                 continue;
             }
-            let services = map.next_value_seed(Services(&mut self.problems))?;
-            if self.services.replace(services).is_some() {
+            let services = Services { table: &mut self.table, problems: &mut self.problems };
+            map.next_value_seed(As(services))?;
+            if std::mem::replace(&mut self.given, true) {
                 self.problems.add(SERVICES, "is given twice");
             }
         }
@@ -185,68 +197,27 @@ impl<'de> Visitor<'de> for &mut Root {
 }
 
 /// Reads the list of services, holding one at a time as JSON.
-struct Services<'a>(&'a mut Problems);
+struct Services<'a> {
+    table: &'a mut Table,
+    problems: &'a mut Problems,
+}
 
-impl Services<'_> {
-    fn no_list(self, value: Json) -> Vec<Service> {
+impl<'de> Shape<'de> for Services<'_> {
+    fn other(self, value: Json<'de>) {
         if value != Json::Null {
-            self.0.add_value(SERVICES, value, "is not a list");
+            self.problems.add_value(SERVICES, value, "is not a list");
         }
-        Vec::new()
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Services<'_> {
-    type Value = Vec<Service>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Services<'_> {
-    type Value = Vec<Service>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of services")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+    fn list<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         let services = Path::Field(&Path::Root, SERVICES);
-        let mut read = Vec::new();
         let mut index = 0;
         while let Some(value) = seq.next_element()? {
-            read.extend(service::read(&services.item(index), value, self.0));
+            // What is no object at all keeps its place, for the paths of later problems.
+            let service = service::read(&services.item(index), value, self.problems);
+            self.table.push(&service.unwrap_or_default());
             index += 1;
         }
-        Ok(read)
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(self.no_list(Json::Null))
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
-        Ok(self.no_list(Json::Bool(value)))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
-        Ok(self.no_list(Json::Number(value.into())))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
-        Ok(self.no_list(Json::Number(value.into())))
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Self::Value, E> {
-        JsonVisitor.visit_f64(value).map(|value| self.no_list(value))
-    }
-
-    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Self::Value, E> {
-        JsonVisitor.visit_str(value).map(|value| self.no_list(value))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        JsonVisitor.visit_map(map).map(|value| self.no_list(value))
+        Ok(())
     }
 }

@@ -1,19 +1,20 @@
 //! Reads typed values out of [`Json`], noting each problem with its path and going on.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use super::json::{Json, quote};
 use super::problem::{Path, Problems};
 
 /// An object's fields on their way out: those not taken are unknown.
-pub(super) struct Fields<'a> {
+pub(super) struct Fields<'a, 'de> {
     path: &'a Path<'a>,
-    fields: Vec<(String, Json)>,
+    fields: Vec<(Cow<'de, str>, Json<'de>)>,
 }
 
-impl<'a> Fields<'a> {
+impl<'a, 'de> Fields<'a, 'de> {
     /// Takes an object apart; `None`, and a problem, for anything else.
-    pub fn open(path: &'a Path<'a>, value: Json, problems: &mut Problems) -> Option<Self> {
+    pub fn open(path: &'a Path<'a>, value: Json<'de>, problems: &mut Problems) -> Option<Self> {
         let Json::Object(fields) = value else {
             problems.add_value(path, value, "is not an object");
             return None;
@@ -31,7 +32,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Takes a field out; `null` counts as absent, as in Kubernetes.
-    pub fn take(&mut self, name: &str) -> Option<Json> {
+    pub fn take(&mut self, name: &str) -> Option<Json<'de>> {
         let at = self.fields.iter().position(|(field, _)| field == name)?;
         let (_, value) = self.fields.swap_remove(at);
         if value == Json::Null { None } else { Some(value) }
@@ -41,7 +42,7 @@ impl<'a> Fields<'a> {
     pub fn finish(self, known: &[&str], problems: &mut Problems) {
         for (name, _) in self.fields {
             // Given twice, and reported as such.
-            if !known.contains(&name.as_str()) {
+            if !known.contains(&&*name) {
                 let reason = format!("is no known field (known: {})", known.join(", "));
                 problems.add(self.path.field(&name), reason);
             }
@@ -58,7 +59,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    pub fn string(&mut self, name: &str, problems: &mut Problems) -> Option<String> {
+    pub fn string(&mut self, name: &str, problems: &mut Problems) -> Option<Cow<'de, str>> {
         let value = self.take(name)?;
         string(&self.path.field(name), value, problems)
     }
@@ -85,7 +86,7 @@ impl<'a> Fields<'a> {
         &mut self,
         name: &str,
         problems: &mut Problems,
-        read: impl Fn(&Path<'_>, Json, &mut Problems) -> Option<T>,
+        read: impl Fn(&Path<'_>, Json<'de>, &mut Problems) -> Option<T>,
     ) -> Vec<T> {
         let path = self.path.field(name);
         match self.take(name) {
@@ -104,7 +105,11 @@ impl<'a> Fields<'a> {
 }
 
 /// A string that is not empty.
-pub(super) fn string(path: &Path<'_>, value: Json, problems: &mut Problems) -> Option<String> {
+pub(super) fn string<'de>(
+    path: &Path<'_>,
+    value: Json<'de>,
+    problems: &mut Problems,
+) -> Option<Cow<'de, str>> {
     match value {
         Json::String(text) if text.is_empty() => {
             problems.add_value(path, "\"\"", "is empty");
@@ -119,7 +124,7 @@ pub(super) fn string(path: &Path<'_>, value: Json, problems: &mut Problems) -> O
 }
 
 /// A port number from 1 to 65535.
-pub(super) fn port(path: &Path<'_>, value: Json, problems: &mut Problems) -> Option<u16> {
+pub(super) fn port(path: &Path<'_>, value: Json<'_>, problems: &mut Problems) -> Option<u16> {
     let number = match &value {
         // Control planes that keep the configuration as a protobuf Struct write 9080.0.
         Json::Number(n) => n.as_u64().or_else(|| n.as_f64().and_then(whole)),
@@ -139,11 +144,11 @@ fn whole(number: f64) -> Option<u64> {
 }
 
 /// An address that a connection can be made to; `/32` and `/128` are addresses too.
-pub(super) fn vip(path: &Path<'_>, value: Json, problems: &mut Problems) -> Option<IpAddr> {
+pub(super) fn vip(path: &Path<'_>, value: Json<'_>, problems: &mut Problems) -> Option<IpAddr> {
     let text = string(path, value, problems)?;
     let (bare, prefix) = match text.split_once('/') {
         Some((bare, prefix)) => (bare, Some(prefix)),
-        None => (text.as_str(), None),
+        None => (&*text, None),
     };
     let address = bare.parse::<IpAddr>().map(|address| address.to_canonical());
     let reason = match (address, prefix) {

@@ -1,10 +1,12 @@
 //! Reads one entry of `services[]`.
 
+use std::borrow::Cow;
+
 use super::json::{Json, quote};
 use super::problem::{Path, Problems};
 use super::reader::{self, Fields, is_kubernetes_name};
 use crate::host;
-use crate::service::{Cluster, Kind, Port, Protocol, Service, WaypointCluster};
+use crate::service::{Cluster, Kind, Port, Protocol, Service};
 
 const FIELDS: &[&str] = &[
     "kind",
@@ -22,7 +24,11 @@ const FIELDS: &[&str] = &[
 
 /// Reads a service. What is broken is noted and left out, so that the checks across services can
 /// still look at the rest.
-pub(super) fn read(path: &Path<'_>, value: Json, problems: &mut Problems) -> Option<Service> {
+pub(super) fn read<'de>(
+    path: &Path<'_>,
+    value: Json<'de>,
+    problems: &mut Problems,
+) -> Option<Service<'de>> {
     let mut fields = Fields::open(path, value, problems)?;
     let kinds = [("Service", Kind::Service), ("ServiceEntry", Kind::ServiceEntry)];
     let service = Service {
@@ -36,7 +42,7 @@ pub(super) fn read(path: &Path<'_>, value: Json, problems: &mut Problems) -> Opt
         ingress_use_waypoint: fields.bool("ingressUseWaypoint", problems).unwrap_or(false),
         required: fields.bool("required", problems).unwrap_or(false),
         clusters: fields.list("clusters", problems, read_cluster),
-        waypoint_cluster: fields.string("waypointCluster", problems).map(WaypointCluster::new),
+        waypoint_cluster: fields.string("waypointCluster", problems),
     };
     fields.finish(FIELDS, problems);
     check(path, &service, problems);
@@ -44,7 +50,7 @@ pub(super) fn read(path: &Path<'_>, value: Json, problems: &mut Problems) -> Opt
 }
 
 /// What must hold within one service.
-fn check(path: &Path<'_>, service: &Service, problems: &mut Problems) {
+fn check(path: &Path<'_>, service: &Service<'_>, problems: &mut Problems) {
     if service.kind == Kind::ServiceEntry && service.hosts.is_empty() {
         problems.add(path.field("hosts"), "is missing: a ServiceEntry has no default host");
     }
@@ -79,11 +85,11 @@ fn check(path: &Path<'_>, service: &Service, problems: &mut Problems) {
     }
 }
 
-fn name(fields: &mut Fields<'_>, field: &str, problems: &mut Problems) -> String {
+fn name<'de>(fields: &mut Fields<'_, 'de>, field: &str, problems: &mut Problems) -> Cow<'de, str> {
     let path = fields.path();
     let Some(value) = fields.take(field) else {
         problems.add(path.field(field), "is missing");
-        return String::new();
+        return Cow::default();
     };
     let name = reader::string(&path.field(field), value, problems).unwrap_or_default();
     if !name.is_empty() && !is_kubernetes_name(&name) {
@@ -92,7 +98,7 @@ fn name(fields: &mut Fields<'_>, field: &str, problems: &mut Problems) -> String
     name
 }
 
-fn waypoint(fields: &mut Fields<'_>, problems: &mut Problems) -> Option<String> {
+fn waypoint<'de>(fields: &mut Fields<'_, 'de>, problems: &mut Problems) -> Option<Cow<'de, str>> {
     let text = fields.string("waypoint", problems)?;
     match text.split_once('/') {
         Some((namespace, name)) if is_kubernetes_name(namespace) && is_kubernetes_name(name) => {
@@ -106,10 +112,19 @@ fn waypoint(fields: &mut Fields<'_>, problems: &mut Problems) -> Option<String> 
     }
 }
 
-fn read_host(path: &Path<'_>, value: Json, problems: &mut Problems) -> Option<String> {
+fn read_host<'de>(
+    path: &Path<'_>,
+    value: Json<'de>,
+    problems: &mut Problems,
+) -> Option<Cow<'de, str>> {
     let text = reader::string(path, value, problems)?;
-    match host::normalise(&text) {
-        Some(host) if is_host_pattern(&host) => Some(host.into_owned()),
+    // Whatever is in normal form already stays where it is in the text.
+    let host = match &text {
+        Cow::Borrowed(text) => host::normalise(text),
+        Cow::Owned(text) => host::normalise(text).map(|host| Cow::Owned(host.into_owned())),
+    };
+    match host {
+        Some(host) if is_host_pattern(&host) => Some(host),
         _ => {
             problems.add_value(path, quote(&text), "is not a host name");
             None
@@ -122,7 +137,7 @@ fn is_host_pattern(host: &str) -> bool {
     !host.strip_prefix("*.").unwrap_or(host).contains('*')
 }
 
-fn read_port(path: &Path<'_>, value: Json, problems: &mut Problems) -> Option<Port> {
+fn read_port(path: &Path<'_>, value: Json<'_>, problems: &mut Problems) -> Option<Port> {
     let mut fields = Fields::open(path, value, problems)?;
     let number = match fields.take("number") {
         Some(number) => reader::port(&path.field("number"), number, problems),
@@ -137,7 +152,11 @@ fn read_port(path: &Path<'_>, value: Json, problems: &mut Problems) -> Option<Po
     Some(Port { number: number?, protocol })
 }
 
-fn read_cluster(path: &Path<'_>, value: Json, problems: &mut Problems) -> Option<Cluster> {
+fn read_cluster<'de>(
+    path: &Path<'_>,
+    value: Json<'de>,
+    problems: &mut Problems,
+) -> Option<Cluster<'de>> {
     if matches!(value, Json::String(_)) {
         let name = reader::string(path, value, problems)?;
         return Some(Cluster { name, port: None });

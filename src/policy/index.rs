@@ -1,83 +1,171 @@
 //! Finds the service that a cluster's name, a route's metadata or an authority means.
 
 use std::collections::HashSet;
-use std::collections::hash_map::Entry;
+use std::hash::BuildHasher;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
 use crate::cluster::{Named, readings};
 use crate::config::{Forward, Problems, quote};
 use crate::host::{Authority, normalise};
-use crate::service::{Kind, Service};
+use crate::service::{Kind, Protocol};
+use crate::table::{ServiceRef, Table};
 use crate::text::Text;
 
-/// What is put in comes from the configuration alone, so that no client can make keys collide.
-type HashMap<V> = std::collections::HashMap<String, V, foldhash::fast::RandomState>;
+/// A wildcard, of hosts of up to 253 bytes.
+type Key = Text<256>;
 
-/// A key put together for a look-up: `namespace/name` or a wildcard, of names of up to 253 bytes.
-type Key = Text<512>;
-
-/// Positions in the list of services, by everything that a service is known under.
+/// Positions in the table, by everything that a service is known under. The keys themselves are in the
+/// table. They come from the configuration alone, so that no client can make them collide.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    clusters: HashMap<(usize, Option<u16>)>,
-    hosts: HashMap<usize>,
-    services: HashMap<usize>,
-    service_entries: HashMap<usize>,
+    state: RandomState,
+    services: HashTable<u32>,
+    service_entries: HashTable<u32>,
+    hosts: HashTable<Place>,
+    clusters: HashTable<Place>,
     /// What leads to the VIPs, apart from `forward.cluster`.
-    waypoint_clusters: HashSet<String, foldhash::fast::RandomState>,
+    waypoint_clusters: HashSet<String, RandomState>,
+}
+
+/// A position among all hosts or clusters, and the service it belongs to.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    at: u32,
+    service: u32,
 }
 
 /// A service and the port asked for, which it need not declare.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Found<'p> {
-    pub service: &'p Service,
+    pub service: ServiceRef<'p>,
     pub port: Option<u16>,
 }
 
 impl Index {
     /// Builds the index and notes what is claimed twice.
-    pub fn new(services: &[Service], forward: &Forward, problems: &mut Problems) -> Self {
-        let of_services = services.iter().filter_map(|service| service.waypoint_cluster.as_ref());
-        let waypoint_clusters =
-            of_services.flat_map(|own| [own.http.clone(), own.http2.clone()]).collect();
-        let mut index = Self { waypoint_clusters, ..Self::default() };
-        for (i, service) in services.iter().enumerate() {
-            let of = |earlier: usize| match services.get(earlier) {
-                Some(other) if earlier != i => format!("services[{earlier}] ({other})"),
-                _ => "the same service".to_owned(),
-            };
-            // A service without a name is reported as that already.
-            let named = !service.namespace.is_empty() && !service.name.is_empty();
-            let key = named.then(|| service.to_string());
-            if let Some(earlier) = key.and_then(|key| put(index.named(service.kind), key, i)) {
-                let reason = format!("is a duplicate of {}", of(earlier));
-                problems.add_value(format!("services[{i}]"), quote(&service.to_string()), reason);
+    pub fn new(table: &Table, forward: &Forward, problems: &mut Problems) -> Self {
+        let both = [Protocol::Http, Protocol::Http2];
+        let of_services = table
+            .iter()
+            .flat_map(|service| both.map(|protocol| service.waypoint_cluster(protocol)));
+        let mut index = Self {
+            waypoint_clusters: of_services.flatten().map(str::to_owned).collect(),
+            services: HashTable::with_capacity(table.len()),
+            ..Self::default()
+        };
+        for service in table.iter().filter(|service| is_named(*service)) {
+            index.put_name(table, service);
+        }
+        for service in table.iter() {
+            let earlier = index.owner(table, service).filter(|owner| *owner != service);
+            if let Some(earlier) = earlier.filter(|_| is_named(service)) {
+                let path = format!("services[{}]", service.position());
+                let reason = format!("is a duplicate of {}", shown(earlier, service));
+                problems.add_value(path, quote(&service.to_string()), reason);
                 continue;
             }
-            for host in &service.hosts {
-                if let Some(earlier) = put(&mut index.hosts, host.clone(), i) {
-                    let reason = format!("is already a host of {}", of(earlier));
-                    problems.add_value(format!("services[{i}].hosts"), quote(host), reason);
+            index.put_hosts(table, service, problems);
+            index.put_clusters(table, service, forward, problems);
+        }
+        index.check_clusters(table, problems);
+        index
+    }
+
+    /// Claims a service's name, where no earlier one has it.
+    fn put_name(&mut self, table: &Table, service: ServiceRef<'_>) {
+        let Self { state, services, service_entries, .. } = self;
+        let names = match service.kind() {
+            Kind::Service => services,
+            Kind::ServiceEntry => service_entries,
+        };
+        let key = |service: ServiceRef<'_>| state.hash_one((service.namespace(), service.name()));
+        let known = |at: &u32| table.get(*at as usize);
+        let same = |other: ServiceRef<'_>| {
+            other.name() == service.name() && other.namespace() == service.namespace()
+        };
+        let hash = |at: &u32| known(at).map_or(0, key);
+        let entry = names.entry(key(service), |at| known(at).is_some_and(same), hash);
+        entry.or_insert(position(service.position()));
+    }
+
+    fn put_hosts(&mut self, table: &Table, service: ServiceRef<'_>, problems: &mut Problems) {
+        let path = || format!("services[{}].hosts", service.position());
+        let taken =
+            |host: &str, by| (quote(host), format!("is already a host of {}", shown(by, service)));
+        // Only with a dot in it can a name be another's name and namespace.
+        if (service.namespace().contains('.') || service.name().contains('.'))
+            && let Some(default) = service.default_host()
+            && let Some(other) = self.in_domain(table, &default).filter(|other| *other != service)
+        {
+            let (host, reason) = taken(&default, other);
+            problems.add_value(path(), host, reason);
+        }
+        for at in service.host_positions() {
+            let Some(host) = table.host(at) else { continue };
+            let default = self.in_domain(table, host).filter(|other| *other != service);
+            let Self { state, hosts, .. } = self;
+            let place = Place { at: position(at), service: position(service.position()) };
+            let known = |place: &Place| table.host(place.at as usize).unwrap_or_default();
+            let entry = hosts.entry(
+                state.hash_one(host),
+                |place| known(place) == host,
+                |place| state.hash_one(known(place)),
+            );
+            let explicit = match entry {
+                Entry::Occupied(taken) => table.get(taken.get().service as usize),
+                Entry::Vacant(free) => {
+                    free.insert(place);
+                    None
                 }
+            };
+            if let Some(other) = explicit.or(default) {
+                let (host, reason) = taken(host, other);
+                problems.add_value(path(), host, reason);
             }
-            for cluster in &service.clusters {
-                let path = || format!("services[{i}].clusters");
-                if forward.is_waypoint_cluster(cluster.name.as_bytes()) {
-                    let reason = "is the cluster that leads to the VIPs (forward.cluster)";
-                    problems.add_value(path(), quote(&cluster.name), reason);
-                } else if index.is_waypoint_cluster(cluster.name.as_bytes()) {
-                    let reason = "is a cluster that leads to VIPs (waypointCluster)";
-                    problems.add_value(path(), quote(&cluster.name), reason);
+        }
+    }
+
+    fn put_clusters(
+        &mut self,
+        table: &Table,
+        service: ServiceRef<'_>,
+        forward: &Forward,
+        problems: &mut Problems,
+    ) {
+        let path = || format!("services[{}].clusters", service.position());
+        for at in service.cluster_positions() {
+            let Some((name, _)) = table.cluster(at) else { continue };
+            if forward.is_waypoint_cluster(name.as_bytes()) {
+                let reason = "is the cluster that leads to the VIPs (forward.cluster)";
+                problems.add_value(path(), quote(name), reason);
+            } else if self.is_waypoint_cluster(name.as_bytes()) {
+                let reason = "is a cluster that leads to VIPs (waypointCluster)";
+                problems.add_value(path(), quote(name), reason);
+            }
+            let Self { state, clusters, .. } = self;
+            let place = Place { at: position(at), service: position(service.position()) };
+            let known =
+                |place: &Place| table.cluster(place.at as usize).map_or("", |(name, _)| name);
+            let entry = clusters.entry(
+                state.hash_one(name),
+                |place| known(place) == name,
+                |place| state.hash_one(known(place)),
+            );
+            match entry {
+                Entry::Occupied(taken) => {
+                    let earlier = table.get(taken.get().service as usize);
+                    let whose = earlier.map_or(String::new(), |earlier| shown(earlier, service));
+                    let reason = format!("is already a cluster of {whose}");
+                    problems.add_value(path(), quote(name), reason);
                 }
-                let port = cluster.port.or_else(|| service.only_port());
-                let earlier = put(&mut index.clusters, cluster.name.clone(), (i, port));
-                if let Some((earlier, _)) = earlier {
-                    let reason = format!("is already a cluster of {}", of(earlier));
-                    problems.add_value(path(), quote(&cluster.name), reason);
+                Entry::Vacant(free) => {
+                    free.insert(place);
                 }
             }
         }
-        index.check_clusters(services, problems);
-        index
     }
 
     /// Whether a service has an upstream cluster as its `waypointCluster`.
@@ -88,92 +176,128 @@ impl Index {
 
     /// A cluster that is listed may not be one that, by its name, belongs to another service, or to
     /// another port: a slip there would send a required service's requests past its waypoint.
-    fn check_clusters(&self, services: &[Service], problems: &mut Problems) {
-        for (i, service) in services.iter().enumerate() {
-            if let Some(own) = &service.waypoint_cluster
-                && let Some(named) = self.by_grammar(services, &own.http)
+    fn check_clusters(&self, table: &Table, problems: &mut Problems) {
+        for service in table.iter() {
+            let i = service.position();
+            if let Some(own) = service.waypoint_cluster(Protocol::Http)
+                && let Some(named) = self.by_grammar(table, own)
             {
                 let reason = format!("is by its name the cluster of {}'s endpoints", named.service);
                 let path = format!("services[{i}].waypointCluster");
-                problems.add_value(path, quote(&own.http), reason);
+                problems.add_value(path, quote(own), reason);
             }
-            for cluster in &service.clusters {
-                let port = cluster.port.or_else(|| service.only_port());
-                let Some(named) = self.by_grammar(services, &cluster.name) else { continue };
+            for (name, port) in service.clusters() {
+                let port = port.or_else(|| service.only_port());
+                let Some(named) = self.by_grammar(table, name) else { continue };
                 let whose = named.service;
-                if std::ptr::eq(whose, service) && (named.port == port || port.is_none()) {
+                if whose == service && (named.port == port || port.is_none()) {
                     continue;
                 }
                 let port = named.port.map(|port| format!(" port {port}")).unwrap_or_default();
                 let reason = format!("is by its name the cluster of {whose}{port}");
                 let path = format!("services[{i}].clusters");
-                problems.add_value(path, quote(&cluster.name), reason);
+                problems.add_value(path, quote(name), reason);
             }
         }
     }
 
-    fn named(&mut self, kind: Kind) -> &mut HashMap<usize> {
-        match kind {
-            Kind::Service => &mut self.services,
-            Kind::ServiceEntry => &mut self.service_entries,
+    /// The service that has a service's name and kind: itself, where the name is not taken twice.
+    fn owner<'t>(&self, table: &'t Table, service: ServiceRef<'_>) -> Option<ServiceRef<'t>> {
+        self.named(table, service.kind(), service.namespace(), service.name())
+    }
+
+    fn named<'t>(
+        &self,
+        table: &'t Table,
+        kind: Kind,
+        namespace: &str,
+        name: &str,
+    ) -> Option<ServiceRef<'t>> {
+        let names = match kind {
+            Kind::Service => &self.services,
+            Kind::ServiceEntry => &self.service_entries,
+        };
+        let known = |at: &u32| table.get(*at as usize);
+        let same = |found: ServiceRef<'_>| found.name() == name && found.namespace() == namespace;
+        let hash = self.state.hash_one((namespace, name));
+        names.find(hash, |at| known(at).is_some_and(same)).and_then(known)
+    }
+
+    /// The Service whose host in the cluster domain it is.
+    fn in_domain<'t>(&self, table: &'t Table, host: &str) -> Option<ServiceRef<'t>> {
+        let mut parted = table.in_domain(host);
+        parted.find_map(|(namespace, name)| self.named(table, Kind::Service, namespace, name))
+    }
+
+    /// By a host in normal form, listed or in the cluster domain.
+    fn by_host<'t>(&self, table: &'t Table, host: &str) -> Option<ServiceRef<'t>> {
+        let known = |place: &Place| table.host(place.at as usize);
+        let found = self.hosts.find(self.state.hash_one(host), |place| known(place) == Some(host));
+        match found {
+            Some(place) => table.get(place.service as usize),
+            None => self.in_domain(table, host),
         }
     }
 
     /// By the name of an upstream cluster: listed explicitly, else as a control plane spells it.
-    pub fn by_cluster<'p>(&self, services: &'p [Service], cluster: &[u8]) -> Option<Found<'p>> {
+    pub fn by_cluster<'t>(&self, table: &'t Table, cluster: &[u8]) -> Option<Found<'t>> {
         let cluster = std::str::from_utf8(cluster).ok()?;
-        if let Some((at, port)) = self.clusters.get(cluster) {
-            return services.get(*at).map(|service| Found { service, port: *port });
+        let known = |place: &Place| table.cluster(place.at as usize);
+        let same = |place: &Place| known(place).is_some_and(|(name, _)| name == cluster);
+        if !self.clusters.is_empty()
+            && let Some(place) = self.clusters.find(self.state.hash_one(cluster), same)
+        {
+            let service = table.get(place.service as usize)?;
+            let port = known(place).and_then(|(_, port)| port).or_else(|| service.only_port());
+            return Some(Found { service, port });
         }
-        self.by_grammar(services, cluster)
+        self.by_grammar(table, cluster)
     }
 
-    fn by_grammar<'p>(&self, services: &'p [Service], cluster: &str) -> Option<Found<'p>> {
+    fn by_grammar<'t>(&self, table: &'t Table, cluster: &str) -> Option<Found<'t>> {
         readings(cluster).find_map(|named| {
-            let (at, port) = match named {
-                Named::Host { host, port } => (self.hosts.get(normalise(host)?.as_ref()), port),
+            let (service, port) = match named {
+                Named::Host { host, port } => (self.by_host(table, &normalise(host)?)?, port),
                 Named::Service { namespace, name, port } => {
-                    (self.services.get(name_key(namespace, name)?.as_str()), port)
+                    (self.named(table, Kind::Service, namespace, name)?, port)
                 }
                 Named::ServiceEntry { namespace, name, host, port } => {
-                    let at = self.service_entries.get(name_key(namespace, name)?.as_str())?;
+                    let entry = self.named(table, Kind::ServiceEntry, namespace, name)?;
                     let host = normalise(host)?;
-                    let has_host = services.get(*at)?.hosts.iter().any(|known| *known == host);
-                    (has_host.then_some(at), port)
+                    (entry.hosts().any(|known| known == host).then_some(entry)?, port)
                 }
             };
-            let service = services.get(*at?)?;
             Some(Found { service, port: Some(port) })
         })
     }
 
     /// By `namespace/name`; a Service goes before a ServiceEntry of the same name.
-    pub fn by_name<'p>(
+    pub fn by_name<'t>(
         &self,
-        services: &'p [Service],
+        table: &'t Table,
         name: &[u8],
         port: Option<u16>,
-    ) -> Option<Found<'p>> {
-        let name = std::str::from_utf8(name).ok()?;
-        let at = self.services.get(name).or_else(|| self.service_entries.get(name))?;
-        let service = services.get(*at)?;
+    ) -> Option<Found<'t>> {
+        let (namespace, name) = std::str::from_utf8(name).ok()?.split_once('/')?;
+        let service = self
+            .named(table, Kind::Service, namespace, name)
+            .or_else(|| self.named(table, Kind::ServiceEntry, namespace, name))?;
         Some(Found { service, port: port.or_else(|| service.only_port()) })
     }
 
     /// By the authority of a request: the host itself, else the closest wildcard above it.
-    pub fn by_authority<'p>(&self, services: &'p [Service], authority: &[u8]) -> Option<Found<'p>> {
+    pub fn by_authority<'t>(&self, table: &'t Table, authority: &[u8]) -> Option<Found<'t>> {
         let Authority { host, port } = Authority::parse(authority)?;
-        let at = self.hosts.get(host.as_ref()).or_else(|| self.wildcard(&host))?;
-        let service = services.get(*at)?;
+        let service = self.by_host(table, &host).or_else(|| self.wildcard(table, &host))?;
         Some(Found { service, port: port.or_else(|| service.only_port()).or(Some(80)) })
     }
 
-    fn wildcard(&self, host: &str) -> Option<&usize> {
+    fn wildcard<'t>(&self, table: &'t Table, host: &str) -> Option<ServiceRef<'t>> {
         let mut rest = host;
         while let Some((_, parent)) = rest.split_once('.') {
             let wildcard = Key::of(format_args!("*.{parent}")).ok()?;
-            if let Some(at) = self.hosts.get(wildcard.as_str()) {
-                return Some(at);
+            if let Some(service) = self.by_host(table, wildcard.as_str()) {
+                return Some(service);
             }
             rest = parent;
         }
@@ -181,17 +305,21 @@ impl Index {
     }
 }
 
-fn name_key(namespace: &str, name: &str) -> Option<Key> {
-    Key::of(format_args!("{namespace}/{name}")).ok()
+/// A service without a name is reported as that already.
+fn is_named(service: ServiceRef<'_>) -> bool {
+    !service.namespace().is_empty() && !service.name().is_empty()
 }
 
-/// Claims a key, or tells who has it already.
-fn put<V: Copy>(map: &mut HashMap<V>, key: String, value: V) -> Option<V> {
-    match map.entry(key) {
-        Entry::Occupied(taken) => Some(*taken.get()),
-        Entry::Vacant(free) => {
-            free.insert(value);
-            None
-        }
+/// Who claims what another claims too.
+fn shown(who: ServiceRef<'_>, other: ServiceRef<'_>) -> String {
+    if who == other {
+        "the same service".to_owned()
+    } else {
+        format!("services[{}] ({who})", who.position())
     }
+}
+
+/// A position in a table, whose text has at most 1 GiB.
+fn position(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
 }

@@ -12,8 +12,9 @@ use std::net::{IpAddr, SocketAddr};
 use crate::config::{Config, Forward, IpFamily, Problems, UnknownService, Via, quote};
 use crate::decision::{Decision, Direct, Outcome, Reject};
 use crate::question::Question;
-use crate::service::{Protocol, Service};
+use crate::service::Protocol;
 use crate::switch::{Switch, VARIABLE};
+use crate::table::{ServiceRef, Table};
 use index::{Found, Index};
 
 /// A configuration made ready to decide. It never changes: the same question has the same answer
@@ -25,7 +26,7 @@ pub struct Policy {
     unknown_service: UnknownService,
     forward: Forward,
     annotate: bool,
-    services: Vec<Service>,
+    services: Table,
     index: Index,
 }
 
@@ -45,8 +46,8 @@ impl Policy {
     ///
     /// # Errors
     /// All that is wrong with it, at once.
-    pub fn from_json(text: &[u8], variable: Option<&str>) -> Result<Self, Problems> {
-        let (config, mut problems) = Config::read(text);
+    pub fn from_json(text: impl Into<Vec<u8>>, variable: Option<&str>) -> Result<Self, Problems> {
+        let (config, mut problems) = Config::read(text.into());
         let switch = Switch::resolve(config.ingress_use_waypoints, variable);
         if let Err(value) = switch {
             problems.add_value(
@@ -96,17 +97,19 @@ impl Policy {
                 Outcome::Reject(Reject::UnknownService)
             }
             None => Outcome::Direct(Direct::UnknownService),
-            Some(service) if !service.ingress_use_waypoint => Outcome::Direct(Direct::NotLabelled),
+            Some(service) if !service.ingress_use_waypoint() => {
+                Outcome::Direct(Direct::NotLabelled)
+            }
             Some(service) => self.forward_to(service, port),
         };
         Decision { service, port, outcome }
     }
 
-    fn forward_to(&self, service: &Service, port: Option<u16>) -> Outcome {
+    fn forward_to(&self, service: ServiceRef<'_>, port: Option<u16>) -> Outcome {
         let or_reject = |direct, reject| {
-            if service.required { Outcome::Reject(reject) } else { Outcome::Direct(direct) }
+            if service.required() { Outcome::Reject(reject) } else { Outcome::Direct(direct) }
         };
-        if service.waypoint.is_none() {
+        if service.waypoint().is_none() {
             return or_reject(Direct::NoWaypoint, Reject::NoWaypoint);
         }
         let Some(vip) = self.vip(service) else {
@@ -122,14 +125,14 @@ impl Policy {
     }
 
     /// The address that is dialled for a service.
-    fn vip(&self, service: &Service) -> Option<IpAddr> {
-        let first = |wanted: fn(&IpAddr) -> bool| service.vips.iter().copied().find(wanted);
+    fn vip(&self, service: ServiceRef<'_>) -> Option<IpAddr> {
+        let first = |wanted: fn(&IpAddr) -> bool| service.vips().iter().copied().find(wanted);
         match self.ip_family {
             IpFamily::V4Preferred => {
-                first(IpAddr::is_ipv4).or_else(|| service.vips.first().copied())
+                first(IpAddr::is_ipv4).or_else(|| service.vips().first().copied())
             }
             IpFamily::V6Preferred => {
-                first(IpAddr::is_ipv6).or_else(|| service.vips.first().copied())
+                first(IpAddr::is_ipv6).or_else(|| service.vips().first().copied())
             }
             IpFamily::V4Only => first(IpAddr::is_ipv4),
             IpFamily::V6Only => first(IpAddr::is_ipv6),
@@ -142,13 +145,12 @@ impl Policy {
         let service = decision.service?;
         let port = service.port(decision.port?)?.number;
         let listed = service
-            .clusters
-            .iter()
-            .find(|cluster| cluster.port.or_else(|| service.only_port()) == Some(port));
+            .clusters()
+            .find(|(_, listed)| listed.or_else(|| service.only_port()) == Some(port));
         match listed {
-            Some(cluster) => Some(Cow::Borrowed(&cluster.name)),
+            Some((cluster, _)) => Some(Cow::Borrowed(cluster)),
             None => {
-                let host = service.hosts.first()?;
+                let host = service.first_host()?;
                 Some(Cow::Owned(format!("outbound|{port}||{host}")))
             }
         }
@@ -162,15 +164,14 @@ impl Policy {
     /// The upstream cluster that leads to a service's VIP.
     pub fn waypoint_cluster<'s>(
         &'s self,
-        service: Option<&'s Service>,
+        service: Option<ServiceRef<'s>>,
         protocol: Protocol,
     ) -> &'s str {
-        match (service.and_then(|service| service.waypoint_cluster.as_ref()), protocol) {
-            (Some(own), Protocol::Http) => &own.http,
-            (Some(own), Protocol::Http2) => &own.http2,
-            (None, Protocol::Http) => &self.forward.cluster,
-            (None, Protocol::Http2) => &self.forward.cluster_http2,
-        }
+        let own = service.and_then(|service| service.waypoint_cluster(protocol));
+        own.unwrap_or(match protocol {
+            Protocol::Http => &self.forward.cluster,
+            Protocol::Http2 => &self.forward.cluster_http2,
+        })
     }
 
     /// The policy, if it can be carried out by twin routes and nothing else. These name their cluster
@@ -181,15 +182,20 @@ impl Policy {
     pub fn for_twin_routes(self) -> Result<Self, Problems> {
         let mut problems = Problems::default();
         let twins = !matches!(self.forward.via, Via::ClusterHeader { .. });
-        for (i, service) in self.services.iter().enumerate().filter(|_| twins) {
-            if let Some(own) = &service.waypoint_cluster {
-                let path = format!("services[{i}].waypointCluster");
+        for service in self.services.iter().filter(|_| twins) {
+            if let Some(own) = service.waypoint_cluster(Protocol::Http) {
+                let path = format!("services[{}].waypointCluster", service.position());
                 let reason = "needs the native module's route specifier, \
                               or forward.via: \"cluster-header\"";
-                problems.add_value(path, quote(&own.http), reason);
+                problems.add_value(path, quote(own), reason);
             }
         }
         if problems.is_empty() { Ok(self) } else { Err(problems) }
+    }
+
+    /// Whether it was compiled out of just this text, so that compiling it anew would give its equal.
+    pub fn is_from(&self, text: &[u8]) -> bool {
+        self.services.text().as_bytes() == text
     }
 
     /// The global switch.
@@ -220,14 +226,14 @@ impl Policy {
 
     /// How many services there are.
     pub fn summary(&self) -> Summary {
-        let count = |wanted: fn(&Service) -> bool| {
-            self.services.iter().filter(|service| wanted(service)).count()
+        let count = |wanted: fn(ServiceRef<'_>) -> bool| {
+            self.services.iter().filter(|service| wanted(*service)).count()
         };
-        let enrolled = count(|service| service.ingress_use_waypoint);
+        let enrolled = count(|service| service.ingress_use_waypoint());
         Summary {
             enrolled,
             not_enrolled: self.services.len() - enrolled,
-            required: count(|service| service.required),
+            required: count(|service| service.required()),
         }
     }
 }

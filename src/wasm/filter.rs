@@ -19,7 +19,7 @@ const REMEMBERED: usize = 16 * 1024;
 
 /// A compiled configuration on one worker.
 pub struct Filter {
-    pub policy: Policy,
+    pub policy: Rc<Policy>,
     pub metrics: Metrics,
     remembered: RefCell<Memo<Rc<Ready>>>,
 }
@@ -50,7 +50,7 @@ pub enum Action {
 }
 
 impl Filter {
-    pub fn new(policy: Policy, metrics: Metrics) -> Self {
+    pub fn new(policy: Rc<Policy>, metrics: Metrics) -> Self {
         Self { policy, metrics, remembered: RefCell::new(Memo::new(REMEMBERED)) }
     }
 
@@ -70,7 +70,7 @@ impl Filter {
         Rc::new(Ready {
             outcome: decision.outcome,
             action: self.action(&decision),
-            service: decision.service.map_or_else(|| "-".to_owned(), ToString::to_string),
+            service: decision.service.map_or_else(|| "-".to_owned(), |service| service.to_string()),
             log: format!("{question}: {decision}"),
         })
     }

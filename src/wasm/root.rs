@@ -1,10 +1,11 @@
 //! The plugin on one worker: takes a configuration or refuses it, and reports to the operator.
 
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
-use std::rc::Rc;
+use std::cell::RefCell;
+use std::hash::BuildHasher;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
+use foldhash::fast::FixedState;
 use log::{error, info, warn};
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
@@ -33,19 +34,10 @@ impl Root {
     fn configure(&mut self) -> Result<(), Status> {
         let text = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, usize::MAX)?;
         let text = text.unwrap_or_default();
-        let variable = std::env::var_os(VARIABLE).map(|value| value.to_string_lossy().into_owned());
-        let policy =
-            Policy::from_json(&text, variable.as_deref()).and_then(Policy::for_twin_routes);
-        let policy = match policy {
-            Ok(policy) => policy,
-            Err(problems) => {
-                report_problems(&problems);
-                return Err(Status::BadArgument);
-            }
+        let policy = match in_use(&text) {
+            Some(policy) => policy,
+            None => compile(text)?,
         };
-        if first_to_load(&text, variable.as_deref()) {
-            report(&policy);
-        }
         let metrics = Metrics::define(policy.summary())?;
         if let Some(old) = self.filter.replace(Rc::new(Filter::new(policy, metrics))) {
             old.metrics.flush();
@@ -55,6 +47,37 @@ impl Root {
 }
 
 impl Context for Root {}
+
+thread_local! {
+    /// What was compiled last in this VM, while it is in use.
+    static LAST: RefCell<Weak<Policy>> = RefCell::default();
+}
+
+/// The policy of this text, where the VM has it: an update that changes nothing costs a comparison.
+/// The environment is as it was, for it belongs to the VM.
+fn in_use(text: &[u8]) -> Option<Rc<Policy>> {
+    LAST.with_borrow(Weak::upgrade).filter(|policy| policy.is_from(text))
+}
+
+fn compile(text: Vec<u8>) -> Result<Rc<Policy>, Status> {
+    let variable = std::env::var_os(VARIABLE).map(|value| value.to_string_lossy().into_owned());
+    let fingerprint = FixedState::default().hash_one((&text, &variable));
+    let policy = Policy::from_json(text, variable.as_deref()).and_then(Policy::for_twin_routes);
+    match policy {
+        Ok(policy) => {
+            if first_to_load(fingerprint) {
+                report(&policy);
+            }
+            let policy = Rc::new(policy);
+            LAST.set(Rc::downgrade(&policy));
+            Ok(policy)
+        }
+        Err(problems) => {
+            report_problems(&problems);
+            Err(Status::BadArgument)
+        }
+    }
+}
 
 impl RootContext for Root {
     fn on_configure(&mut self, _: usize) -> bool {
@@ -104,12 +127,10 @@ fn follow_log_level() {
 
 /// Whether no other VM of this Envoy has loaded this configuration just before: every worker has a
 /// VM, and the operator wants one line, not one a worker.
-fn first_to_load(text: &[u8], variable: Option<&str>) -> bool {
+fn first_to_load(fingerprint: u64) -> bool {
     let plugin = hostcalls::get_property(vec!["plugin_name"]).ok().flatten().unwrap_or_default();
     let key = format!("ingress_waypoint.loaded.{}", String::from_utf8_lossy(&plugin));
-    let mut hasher = DefaultHasher::new();
-    (text, variable).hash(&mut hasher);
-    let fingerprint = hasher.finish().to_le_bytes();
+    let fingerprint = fingerprint.to_le_bytes();
     match hostcalls::get_shared_data(&key) {
         Ok((Some(loaded), _)) if loaded == fingerprint => false,
         // Two workers at once may both write; then there are two lines.

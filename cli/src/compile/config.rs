@@ -197,7 +197,7 @@ const HOST: &str =
 const ADDRESS: &str =
     r"^((25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])(\.|(/32)?$)){4}$|^[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(/128)?$";
 
-impl From<&Service> for Entry {
+impl From<&Service<'_>> for Entry {
     fn from(service: &Service) -> Self {
         fn list<T>(list: Vec<T>) -> Option<Vec<T>> {
             (!list.is_empty()).then_some(list)
@@ -211,22 +211,22 @@ impl From<&Service> for Entry {
             }),
         };
         let cluster = |cluster: &ingress_waypoint::Cluster| match cluster.port {
-            None => EntryCluster::Name(cluster.name.clone()),
-            port => EntryCluster::Port(EntryClusterPort { name: cluster.name.clone(), port }),
+            None => EntryCluster::Name(cluster.name.to_string()),
+            port => EntryCluster::Port(EntryClusterPort { name: cluster.name.to_string(), port }),
         };
         Self {
             kind: is_entry.then_some("ServiceEntry"),
-            namespace: service.namespace.clone(),
-            name: service.name.clone(),
+            namespace: service.namespace.to_string(),
+            name: service.name.to_string(),
             // A Service's only host is the default one.
-            hosts: is_entry.then(|| service.hosts.clone()),
+            hosts: is_entry.then(|| service.hosts.iter().map(ToString::to_string).collect()),
             vips: list(service.vips.iter().map(ToString::to_string).collect()),
             ports: list(service.ports.iter().map(port).collect()),
-            waypoint: service.waypoint.clone(),
+            waypoint: service.waypoint.as_ref().map(ToString::to_string),
             ingress_use_waypoint: service.ingress_use_waypoint.then_some(true),
             required: service.required.then_some(true),
             clusters: list(service.clusters.iter().map(cluster).collect()),
-            waypoint_cluster: service.waypoint_cluster.as_ref().map(|own| own.http.clone()),
+            waypoint_cluster: service.waypoint_cluster.as_ref().map(ToString::to_string),
         }
     }
 }
@@ -245,7 +245,7 @@ pub fn json(services: &[Service], settings: &Configuration) -> serde_json::Resul
 /// # Errors
 /// Never in practice: the types hold nothing that JSON cannot.
 pub fn text<'a>(
-    services: impl Iterator<Item = &'a Service>,
+    services: impl Iterator<Item = &'a Service<'a>>,
     settings: &Configuration,
 ) -> serde_json::Result<String> {
     let mut text = String::from("{\n");

@@ -7,7 +7,7 @@ use std::io::{BufReader, Read};
 use std::path::Path;
 
 use anyhow::Context as _;
-use ingress_waypoint::{Decision, Kind, Policy, Question, Service};
+use ingress_waypoint::{Decision, Kind, Policy, Question, Service, ServiceRef};
 use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
@@ -85,8 +85,8 @@ impl Side {
     }
 
     /// The service as the core knows it.
-    pub fn service(&self, id: &Id) -> Option<&Service> {
-        self.decide(id, None).service
+    pub fn service(&self, id: &Id) -> Option<Service<'_>> {
+        self.decide(id, None).service.map(ServiceRef::to_service)
     }
 
     /// The core's decision for a service; that for an unknown one, where the service is not in it.
@@ -94,7 +94,7 @@ impl Side {
         let Some(host) = self.ids.get(id) else { return self.unknown() };
         let name = format!("{}/{}", id.namespace, id.name);
         let decision = self.policy.decide(Question::Route { service: name.as_bytes(), port });
-        let kind = match decision.service.map(|service| service.kind) {
+        let kind = match decision.service.map(|service| service.kind()) {
             Some(Kind::ServiceEntry) => "ServiceEntry",
             _ => "Service",
         };

@@ -2,7 +2,7 @@
 
 use ingress_waypoint::config::{Forward, Via};
 use ingress_waypoint::switch::Source;
-use ingress_waypoint::{Decision, Service};
+use ingress_waypoint::{Decision, Service, ServiceRef};
 
 use super::{Setting, Side};
 
@@ -73,7 +73,9 @@ pub(super) fn service(
     match (before.service, after.service) {
         (None, Some(_)) => why.push("not in the old configuration".to_owned()),
         (Some(_), None) => why.push("not in the new configuration".to_owned()),
-        (Some(old), Some(new)) => fields(old, new, port, &mut why),
+        (Some(old), Some(new)) => {
+            fields(&old.to_service(), &new.to_service(), port, &mut why);
+        }
         (None, None) => {}
     }
     why
@@ -88,7 +90,7 @@ pub(super) fn name(
     port: Option<u16>,
 ) -> Vec<String> {
     let (was, is) = (before.service, after.service);
-    let name = |service: Option<&Service>| match service {
+    let name = |service: Option<ServiceRef<'_>>| match service {
         Some(service) => service.to_string(),
         None => "no service's".to_owned(),
     };
@@ -130,7 +132,7 @@ fn fields(old: &Service, new: &Service, port: Option<u16>, why: &mut Vec<String>
     };
     let flag = |on: bool| on.to_string();
     compare("ingressUseWaypoint", flag(old.ingress_use_waypoint), flag(new.ingress_use_waypoint));
-    let waypoint = |s: &Service| s.waypoint.clone().unwrap_or_else(|| "none".to_owned());
+    let waypoint = |service: &Service| service.waypoint.as_deref().unwrap_or("none").to_owned();
     compare("waypoint", waypoint(old), waypoint(new));
     let vips = |service: &Service| {
         let vips: Vec<_> = service.vips.iter().map(ToString::to_string).collect();
@@ -147,12 +149,10 @@ fn fields(old: &Service, new: &Service, port: Option<u16>, why: &mut Vec<String>
     compare("required", flag(old.required), flag(new.required));
     compare("hosts", old.hosts.join(", "), new.hosts.join(", "));
     let clusters = |service: &Service| {
-        let names: Vec<_> = service.clusters.iter().map(|cluster| cluster.name.clone()).collect();
+        let names: Vec<_> = service.clusters.iter().map(|cluster| &*cluster.name).collect();
         if names.is_empty() { "none".to_owned() } else { names.join(", ") }
     };
     compare("clusters", clusters(old), clusters(new));
-    let own = |service: &Service| {
-        service.waypoint_cluster.as_ref().map_or("none".to_owned(), |own| own.http.clone())
-    };
+    let own = |service: &Service| service.waypoint_cluster.as_deref().unwrap_or("none").to_owned();
     compare("waypointCluster", own(old), own(new));
 }

@@ -88,7 +88,8 @@ impl World {
                     && service.hosts.is_empty()
                 {
                     let object = &resolved.object;
-                    service.hosts.extend(claims.reserved(&service.name, &key.namespace, object));
+                    let reserved = claims.reserved(&service.name, &key.namespace, object);
+                    service.hosts.extend(reserved.map(Into::into));
                 }
                 resolution.services.push(resolved);
             }
@@ -106,7 +107,7 @@ impl Resolved {
         for host in hosts {
             let name = |port| format!("istio-se_{}_{}_{host}_{port}", key.namespace, key.name);
             let clusters =
-                ports.iter().map(|port| Cluster { name: name(*port), port: Some(*port) });
+                ports.iter().map(|port| Cluster { name: name(*port).into(), port: Some(*port) });
             service.clusters.extend(clusters);
         }
     }

@@ -46,7 +46,7 @@ pub struct Resolved {
     /// Where an ExternalName service leads.
     pub external_name: Option<String>,
     /// Its entry in the configuration, where it gets one.
-    pub service: Option<Service>,
+    pub service: Option<Service<'static>>,
 }
 
 /// All services, and what was noticed on the way.
@@ -163,12 +163,12 @@ impl Resolved {
         let waypoint = self.binding.ready().map(|reference| reference.gateway.to_string());
         self.service = Some(Service {
             kind,
-            namespace: key.namespace.clone(),
-            name: key.name.clone(),
-            hosts: self.hosts.clone(),
+            namespace: key.namespace.clone().into(),
+            name: key.name.clone().into(),
+            hosts: self.hosts.iter().cloned().map(Into::into).collect(),
             vips: self.vips.addresses.clone(),
             ports: self.ports.kept.iter().map(|kept| kept.port).collect(),
-            waypoint: waypoint.filter(|_| forwarded),
+            waypoint: waypoint.filter(|_| forwarded).map(Into::into),
             ingress_use_waypoint: self.label.on || required,
             required,
             clusters: Vec::new(),
@@ -182,7 +182,7 @@ impl Resolved {
         let listed = self.service.iter().flat_map(|service| &service.clusters);
         let mut listed = listed.filter(|cluster| cluster.port == Some(port));
         match listed.next() {
-            Some(cluster) if self.hosts.is_empty() => cluster.name.clone(),
+            Some(cluster) if self.hosts.is_empty() => cluster.name.to_string(),
             _ => format!("outbound|{port}||{host}"),
         }
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use ingress_waypoint::config::{Forward, Via};
-use ingress_waypoint::{Direct, Outcome, Policy, Question, Reject};
+use ingress_waypoint::{Direct, Outcome, Policy, Protocol, Question, Reject};
 
 use super::report::{Report, Severity};
 use super::twin::clusters_of;
@@ -76,7 +76,8 @@ pub fn note_route(
 
 fn note_cluster(name: &str, path: &str, endpoints: &Endpoints<'_>, report: &mut Report) {
     let decision = endpoints.policy.decide(Question::Cluster(name.as_bytes()));
-    let own_cluster = decision.service.is_some_and(|service| service.waypoint_cluster.is_some());
+    let own_cluster =
+        decision.service.is_some_and(|service| service.waypoint_cluster(Protocol::Http).is_some());
     match decision.outcome {
         Outcome::Direct(Direct::UnknownService) => {
             let message = format!(
