@@ -32,8 +32,8 @@ fn check(question: Question<'_>) {
 
     if let Outcome::Waypoint { destination, protocol } = decision.outcome {
         let service = decision.service.expect("a destination belongs to a service");
-        assert!(service.ingress_use_waypoint && service.waypoint.is_some(), "{decision}");
-        assert!(service.vips.contains(&destination.ip()), "{decision}");
+        assert!(service.ingress_use_waypoint() && service.waypoint().is_some(), "{decision}");
+        assert!(service.vips().contains(&destination.ip()), "{decision}");
         let port = service.port(destination.port()).expect("the port is declared");
         assert_eq!(port.protocol, protocol, "{decision}");
     }

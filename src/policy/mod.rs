@@ -11,6 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::config::{Config, Forward, IpFamily, Problems, UnknownService, Via, quote};
 use crate::decision::{Decision, Direct, Outcome, Reject};
+use crate::memo::same;
 use crate::question::Question;
 use crate::service::Protocol;
 use crate::switch::{Switch, VARIABLE};
@@ -195,7 +196,7 @@ impl Policy {
 
     /// Whether it was compiled out of just this text, so that compiling it anew would give its equal.
     pub fn is_from(&self, text: &[u8]) -> bool {
-        self.services.text().as_bytes() == text
+        same(self.services.text().as_bytes(), text)
     }
 
     /// The global switch.

@@ -58,6 +58,9 @@ fn measured() -> BTreeMap<String, u64> {
         for (way, cluster) in [("direct", DIRECT), ("waypoint", WAYPOINT), ("unknown", UNKNOWN)] {
             request(&mut vm, cluster, &format!("{way}, {count} services"), &mut figures);
         }
+        let before = vm.instructions().unwrap();
+        assert!(vm.configure(text.as_bytes()).unwrap());
+        figures.insert(figure("instructions, given again"), vm.instructions().unwrap() - before);
     }
     figures
 }
@@ -85,6 +88,15 @@ fn the_figures_are_those_that_are_kept() {
         .map(|(name, value)| format!("{name}: {value}, kept is {}", kept[name]))
         .collect();
     assert!(off.is_empty(), "UPDATE_FIGURES=1 keeps these:\n{}", off.join("\n"));
+}
+
+/// An update that changes nothing costs a comparison with the text, and no second table.
+#[test]
+fn an_equal_update_is_compared_and_no_more() {
+    let measured = measured();
+    let of = |what: &str| measured[&format!("wasm configuration of 100000 services: {what}")];
+    let (bytes, again) = (of("bytes of JSON"), of("instructions, given again"));
+    assert!(again < bytes * 5, "{again} instructions for {bytes} bytes");
 }
 
 /// What a request costs doesn't grow with the number of services.
