@@ -21,10 +21,11 @@ WASM_UNSTRIPPED := target/ingress_waypoint.wasm
 WASM_MAX_KIB := 240
 # The module's name in Envoy's configurations is ingress_waypoint.
 MODULE_SO := dist/libingress_waypoint.so
-# What Envoy needs, and the callbacks the filter does something in.
-WASM_EXPORTS := memory _initialize proxy_abi_version_0_2_1 proxy_on_memory_allocate \
-	proxy_on_vm_start proxy_on_configure proxy_on_context_create proxy_on_request_headers \
-	proxy_on_tick proxy_on_delete
+# What Envoy needs, and the callbacks the filter does something in: ours under the names of the SDK's.
+WASM_CALLBACKS := configure context_create request_headers tick delete
+WASM_EXPORTS := memory proxy_abi_version_0_2_1 proxy_on_memory_allocate \
+	_initialize=ingress_waypoint_initialize \
+	$(foreach callback,$(WASM_CALLBACKS),proxy_on_$(callback)=ingress_waypoint_on_$(callback))
 
 heading = printf '\n=== %s\n' '$(1)'
 

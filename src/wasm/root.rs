@@ -8,11 +8,9 @@ use std::time::Duration;
 use foldhash::fast::FixedState;
 use log::{error, info, warn};
 use proxy_wasm::hostcalls;
-use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::{BufferType, ContextType, Status};
+use proxy_wasm::types::{BufferType, Status};
 
 use super::filter::Filter;
-use super::http::Request;
 use super::metrics::Metrics;
 use crate::config::Problems;
 use crate::policy::Policy;
@@ -31,7 +29,33 @@ pub struct Root {
 }
 
 impl Root {
-    fn configure(&mut self) -> Result<(), Status> {
+    /// Takes the plugin's configuration, or leaves the one before; whether it was taken.
+    pub fn configure(&mut self) -> bool {
+        follow_log_level();
+        match self.load() {
+            Ok(()) => true,
+            Err(Status::BadArgument) => false,
+            Err(status) => {
+                error!("configuration refused: Envoy answered a host call with {status:?}");
+                false
+            }
+        }
+    }
+
+    /// The filter, once there is a configuration.
+    pub fn filter(&self) -> Option<Rc<Filter>> {
+        self.filter.clone()
+    }
+
+    /// Reports, once in a while.
+    pub fn tick(&self) {
+        follow_log_level();
+        if let Some(filter) = &self.filter {
+            filter.metrics.flush();
+        }
+    }
+
+    fn load(&mut self) -> Result<(), Status> {
         let text = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, usize::MAX)?;
         let text = text.unwrap_or_default();
         let policy = match in_use(&text) {
@@ -45,8 +69,6 @@ impl Root {
         hostcalls::set_tick_period(TICK)
     }
 }
-
-impl Context for Root {}
 
 thread_local! {
     /// What was compiled last in this VM, while it is in use.
@@ -76,36 +98,6 @@ fn compile(text: Vec<u8>) -> Result<Rc<Policy>, Status> {
             report_problems(&problems);
             Err(Status::BadArgument)
         }
-    }
-}
-
-impl RootContext for Root {
-    fn on_configure(&mut self, _: usize) -> bool {
-        follow_log_level();
-        match self.configure() {
-            Ok(()) => true,
-            Err(Status::BadArgument) => false,
-            Err(status) => {
-                error!("configuration refused: Envoy answered a host call with {status:?}");
-                false
-            }
-        }
-    }
-
-    fn on_tick(&mut self) {
-        follow_log_level();
-        if let Some(filter) = &self.filter {
-            filter.metrics.flush();
-        }
-    }
-
-    fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> {
-        let filter = Rc::clone(self.filter.as_ref()?);
-        Some(Box::new(Request::new(filter)))
-    }
-
-    fn get_type(&self) -> Option<ContextType> {
-        Some(ContextType::HttpContext)
     }
 }
 

@@ -12,7 +12,7 @@ use testbed::wasm_host::{Exchange, Module, Request, Status, Vm};
 const ORIGINAL_DST: &str = "envoy.network.transport_socket.original_dst_address";
 const SWITCH: &str = "INGRESS_USE_WAYPOINTS";
 /// What Envoy needs, and the callbacks in which the filter does something.
-const EXPORTS: [&str; 10] = [
+const EXPORTS: [&str; 9] = [
     "_initialize",
     "memory",
     "proxy_abi_version_0_2_1",
@@ -22,7 +22,6 @@ const EXPORTS: [&str; 10] = [
     "proxy_on_memory_allocate",
     "proxy_on_request_headers",
     "proxy_on_tick",
-    "proxy_on_vm_start",
 ];
 
 fn module() -> &'static Module {

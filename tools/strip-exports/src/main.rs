@@ -1,10 +1,11 @@
-//! `strip-exports IN.wasm OUT.wasm EXPORT...`
+//! `strip-exports IN.wasm OUT.wasm EXPORT[=NAME]...`
 //!
 //! Every `proxy_on_*` callback that the SDK exports is a callback that Envoy makes, whether or not
 //! the filter has anything to do there. This tool deletes all exports but those it is given, the
-//! code that only the deleted ones reached, and the custom sections (names, producers, DWARF).
+//! code that only the deleted ones reached, and the custom sections (names, producers, DWARF). `EXPORT=NAME`
+//! keeps the export NAME, and calls it EXPORT: where the SDK has a callback of that name already.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::ExitCode;
 use std::{env, fs, io, process};
@@ -14,7 +15,7 @@ use walrus::{Module, ModuleConfig};
 fn main() -> ExitCode {
     let args: Vec<String> = env::args().skip(1).collect();
     let [input, output, keep @ ..] = args.as_slice() else {
-        eprintln!("usage: strip-exports IN.wasm OUT.wasm EXPORT...");
+        eprintln!("usage: strip-exports IN.wasm OUT.wasm EXPORT[=NAME]...");
         return ExitCode::from(2);
     };
     match run(Path::new(input), Path::new(output), keep) {
@@ -30,7 +31,11 @@ fn main() -> ExitCode {
 }
 
 fn run(input: &Path, output: &Path, keep: &[String]) -> Result<String, String> {
-    let keep: BTreeSet<&str> = keep.iter().map(String::as_str).collect();
+    let keep: Names<'_> = keep
+        .iter()
+        .map(|word| word.split_once('=').unwrap_or((word, word)))
+        .map(|(export, name)| (name, export))
+        .collect();
     if keep.is_empty() {
         return Err("no export to keep was named".into());
     }
@@ -45,8 +50,11 @@ fn run(input: &Path, output: &Path, keep: &[String]) -> Result<String, String> {
     ))
 }
 
+/// The exports to keep by the names they have, each with the one it gets.
+type Names<'a> = BTreeMap<&'a str, &'a str>;
+
 /// `wasm` with the exports `keep` only.
-fn strip(wasm: &[u8], keep: &BTreeSet<&str>) -> Result<Vec<u8>, String> {
+fn strip(wasm: &[u8], keep: &Names<'_>) -> Result<Vec<u8>, String> {
     let mut module = ModuleConfig::new()
         .generate_name_section(false)
         .generate_producers_section(false)
@@ -55,7 +63,7 @@ fn strip(wasm: &[u8], keep: &BTreeSet<&str>) -> Result<Vec<u8>, String> {
         .map_err(|e| format!("not a WebAssembly module: {e:#}"))?;
 
     let present: BTreeSet<&str> = module.exports.iter().map(|e| e.name.as_str()).collect();
-    let missing: Vec<&str> = keep.difference(&present).copied().collect();
+    let missing: Vec<&str> = keep.keys().copied().filter(|name| !present.contains(name)).collect();
     if !missing.is_empty() {
         return Err(format!(
             "does not export {} (it exports {})",
@@ -64,21 +72,19 @@ fn strip(wasm: &[u8], keep: &BTreeSet<&str>) -> Result<Vec<u8>, String> {
         ));
     }
 
-    drop_exports(&mut module, keep);
+    keep_exports(&mut module, keep);
     drop_custom_sections(&mut module);
     walrus::passes::gc::run(&mut module);
     Ok(module.emit_wasm())
 }
 
-fn drop_exports(module: &mut Module, keep: &BTreeSet<&str>) {
-    let unwanted: Vec<_> = module
-        .exports
-        .iter()
-        .filter(|export| !keep.contains(export.name.as_str()))
-        .map(|export| export.id())
-        .collect();
-    for id in unwanted {
-        module.exports.delete(id);
+fn keep_exports(module: &mut Module, keep: &Names<'_>) {
+    let ids: Vec<_> = module.exports.iter().map(|export| export.id()).collect();
+    for id in ids {
+        match keep.get(module.exports.get(id).name.as_str()) {
+            Some(name) => module.exports.get_mut(id).name = (*name).to_owned(),
+            None => module.exports.delete(id),
+        }
     }
 }
 
@@ -142,13 +148,25 @@ mod tests {
         wasm.windows(text.len()).any(|bytes| bytes == text.as_bytes())
     }
 
+    fn names<'a>(names: &[&'a str]) -> Names<'a> {
+        names.iter().map(|name| (*name, *name)).collect()
+    }
+
+    #[test]
+    fn a_kept_export_takes_the_name_of_one_that_goes() {
+        let after = strip(&sample(), &Names::from([("used", "unused"), ("memory", "memory")]));
+        let after = Module::from_buffer(&after.unwrap()).unwrap();
+        assert_eq!(exports(&after), ["unused", "memory"]);
+        assert_eq!(after.funcs.iter().count(), 2, "`used` and its helper");
+    }
+
     #[test]
     fn keeps_what_the_kept_exports_reach() {
         let before = Module::from_buffer(&sample()).unwrap();
         assert_eq!(exports(&before), ["used", "unused", "memory"]);
         assert_eq!(before.funcs.iter().count(), 3);
 
-        let after = strip(&sample(), &BTreeSet::from(["memory", "used"])).unwrap();
+        let after = strip(&sample(), &names(&["memory", "used"])).unwrap();
         let after = Module::from_buffer(&after).unwrap();
         assert_eq!(exports(&after), ["used", "memory"]);
         assert_eq!(after.funcs.iter().count(), 2, "`used` and its helper");
@@ -158,7 +176,7 @@ mod tests {
     fn drops_custom_sections() {
         let sections = ["name", "producers", "target_features"];
         let before = sample();
-        let after = strip(&before, &BTreeSet::from(["used"])).unwrap();
+        let after = strip(&before, &names(&["used"])).unwrap();
         for section in sections {
             assert!(contains(&before, section), "{section}");
             assert!(!contains(&after, section), "{section}");
@@ -167,13 +185,13 @@ mod tests {
 
     #[test]
     fn a_missing_export_is_named() {
-        let problem = strip(&sample(), &BTreeSet::from(["memory", "proxy_on_tick"])).unwrap_err();
+        let problem = strip(&sample(), &names(&["memory", "proxy_on_tick"])).unwrap_err();
         assert_eq!(problem, "does not export proxy_on_tick (it exports memory, unused, used)");
     }
 
     #[test]
     fn junk_is_an_error() {
-        let problem = strip(b"\0asm junk", &BTreeSet::from(["memory"])).unwrap_err();
+        let problem = strip(b"\0asm junk", &names(&["memory"])).unwrap_err();
         assert!(problem.starts_with("not a WebAssembly module: "), "{problem}");
     }
 }

@@ -1,0 +1,152 @@
+//! One request: asks the filter and carries the answer out.
+
+use std::rc::Rc;
+
+use log::{debug, error};
+use proxy_wasm::hostcalls;
+use proxy_wasm::types::{Action as Flow, MapType, Status};
+
+use super::filter::{Action, Filter, Ready};
+use super::host;
+use crate::config::{PROTOCOL_HEADER, Via};
+use crate::question::Question;
+use crate::service::Protocol;
+
+/// Filter state (behind Envoy's prefix `wasm.`) for the access log, where `annotate` is on.
+const DECISION: &str = "ingress_waypoint.decision";
+const REASON: &str = "ingress_waypoint.reason";
+const SERVICE: &str = "ingress_waypoint.service";
+
+/// Handles the headers of a request.
+pub fn handle(filter: &Filter) -> Flow {
+    decide_and_carry_out(filter).unwrap_or_else(|status| {
+        // Half carried out is not carried out: nothing may go on to the endpoints.
+        error!("refusing a request: Envoy answered a host call with {status:?}");
+        let refused = host::refuse("ingress_waypoint.host-call-failed", "host-call-failed\n");
+        if refused.is_err() {
+            // A request held for ever would be no answer: leave it to the failure policy.
+            std::process::abort();
+        }
+        Flow::Pause
+    })
+}
+
+fn decide(filter: &Filter) -> Result<Rc<Ready>, Status> {
+    let policy = &filter.policy;
+    let forward = policy.forward();
+    let on = policy.switch().on;
+    match &forward.via {
+        // A client's own header is to be gone by now, whatever cluster it led to.
+        Via::OriginalDstHeader { header } if on && get_header(header)?.is_some() => {
+            return Ok(filter.ready(Question::Cluster(forward.cluster.as_bytes())));
+        }
+        Via::ClusterHeader { .. } => {
+            let cluster = if on { cluster_name()? } else { Vec::new() };
+            if !policy.is_waypoint_cluster(&cluster) {
+                return decide_without_cluster(filter);
+            }
+            return Ok(filter.ready(Question::Cluster(&cluster)));
+        }
+        Via::FilterState | Via::OriginalDstHeader { .. } => {}
+    }
+    // Off, the answer needs no question, unless the access log wants the service.
+    let cluster = if on || policy.annotate() { cluster_name()? } else { Vec::new() };
+    Ok(filter.ready(Question::Cluster(&cluster)))
+}
+
+/// Behind a route with `cluster_header` no cluster is selected yet: the route's metadata names
+/// the service, else the authority does.
+fn decide_without_cluster(filter: &Filter) -> Result<Rc<Ready>, Status> {
+    let metadata = |field| {
+        let path = vec!["xds", "route_metadata", "filter_metadata", "ingress_waypoint", field];
+        hostcalls::get_property(path)
+    };
+    let service = metadata("service")?;
+    let port = metadata("port")?.map(|bytes| port(&bytes));
+    if service.is_some() || port.is_some() {
+        // A port alone names no service, and the client is not asked instead.
+        let service = service.unwrap_or_default();
+        return Ok(filter.ready(Question::Route { service: &service, port }));
+    }
+    let authority = get_header(":authority")?.unwrap_or_default();
+    Ok(filter.ready(Question::Authority(&authority)))
+}
+
+fn carry_out(filter: &Filter, ready: &Ready) -> Result<Flow, Status> {
+    match (&ready.action, &filter.policy.forward().via) {
+        (Action::Leave, _) => {}
+        (Action::FilterState { message, protocol }, _) => {
+            host::set_destination(message)?;
+            choose_protocol(*protocol)?;
+        }
+        (Action::Header { address, protocol }, Via::OriginalDstHeader { header }) => {
+            set_header(header, Some(address))?;
+            choose_protocol(*protocol)?;
+        }
+        (Action::Cluster { message, cluster }, Via::ClusterHeader { header }) => {
+            if let Some(message) = message {
+                host::set_destination(message)?;
+            }
+            set_header(header, cluster.as_deref())?;
+        }
+        (Action::Refuse { details, body }, _) => {
+            host::refuse(details, body)?;
+            return Ok(Flow::Pause);
+        }
+        // The filter makes actions for its own mechanism only.
+        (Action::Header { .. } | Action::Cluster { .. }, _) => {
+            return Err(Status::InternalFailure);
+        }
+    }
+    Ok(Flow::Continue)
+}
+
+fn annotate(ready: &Ready) -> Result<(), Status> {
+    let (decision, reason) = ready.outcome.label();
+    for (name, value) in [(DECISION, decision), (REASON, reason), (SERVICE, &*ready.service)] {
+        hostcalls::set_property(vec![name], Some(value.as_bytes()))?;
+    }
+    Ok(())
+}
+
+fn decide_and_carry_out(filter: &Filter) -> Result<Flow, Status> {
+    let ready = decide(filter)?;
+    debug!("{}", ready.log);
+    if filter.policy.annotate() {
+        annotate(&ready)?;
+    }
+    let flow = carry_out(filter, &ready)?;
+    filter.metrics.count(ready.outcome);
+    Ok(flow)
+}
+
+/// Chooses between the two waypoint clusters. Either edit makes Envoy resolve the route anew, which
+/// has to happen after the destination is set; a client's own header is overwritten or removed.
+fn choose_protocol(protocol: Protocol) -> Result<(), Status> {
+    match protocol {
+        Protocol::Http => set_header(PROTOCOL_HEADER, None),
+        Protocol::Http2 => set_header(PROTOCOL_HEADER, Some(protocol.as_str())),
+    }
+}
+
+/// The name of the upstream cluster that the route selected; empty for a route without one.
+fn cluster_name() -> Result<Vec<u8>, Status> {
+    Ok(hostcalls::get_property(vec!["xds", "cluster_name"])?.unwrap_or_default())
+}
+
+fn get_header(name: &str) -> Result<Option<Vec<u8>>, Status> {
+    hostcalls::get_map_value_bytes(MapType::HttpRequestHeaders, name)
+}
+
+fn set_header(name: &str, value: Option<&str>) -> Result<(), Status> {
+    match value {
+        Some(value) => hostcalls::set_map_value(MapType::HttpRequestHeaders, name, Some(value)),
+        None => hostcalls::remove_map_value(MapType::HttpRequestHeaders, name),
+    }
+}
+
+/// A number of the metadata, which Envoy gives as eight bytes; 0, no port, for what is none.
+fn port(bytes: &[u8]) -> u16 {
+    let number = <[u8; 8]>::try_from(bytes).map_or(0.0, f64::from_le_bytes);
+    if number.fract() == 0.0 && (1.0..=65_535.0).contains(&number) { number as u16 } else { 0 }
+}
