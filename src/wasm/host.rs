@@ -1,5 +1,7 @@
 //! Calls to Envoy that the SDK has no function for.
 
+use std::ptr;
+
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::Status;
 
@@ -8,7 +10,15 @@ const ORIGINAL_DST_ADDRESS: &str = "envoy.network.transport_socket.original_dst_
 
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
-    // proxy-wasm ABI 0.2.1. The SDK's wrapper leaves the details out.
+    // proxy-wasm ABI 0.2.1. The SDK's wrapper makes its path anew each time.
+    fn proxy_get_property(
+        path_data: *const u8,
+        path_size: usize,
+        return_value_data: *mut *mut u8,
+        return_value_size: *mut usize,
+    ) -> Status;
+
+    // The SDK's wrapper leaves the details out.
     fn proxy_send_local_response(
         status_code: u32,
         details_data: *const u8,
@@ -19,6 +29,21 @@ unsafe extern "C" {
         headers_size: usize,
         grpc_status: i32,
     ) -> Status;
+}
+
+/// The name of the upstream cluster that the route selected; empty for a route without one.
+pub fn cluster_name() -> Result<Vec<u8>, Status> {
+    const PATH: &[u8] = b"xds\0cluster_name";
+    let (mut data, mut size) = (ptr::null_mut(), 0);
+    // SAFETY: the path comes with its length, and the host writes to both of the others.
+    match unsafe { proxy_get_property(PATH.as_ptr(), PATH.len(), &raw mut data, &raw mut size) } {
+        Status::NotFound => Ok(Vec::new()),
+        Status::Ok if data.is_null() => Ok(Vec::new()),
+        // SAFETY: the host has the SDK's `proxy_on_memory_allocate` allocate what it returns, which is a
+        // slice of that size.
+        Status::Ok => Ok(unsafe { Vec::from_raw_parts(data, size, size) }),
+        status => Err(status),
+    }
 }
 
 /// Answers the request with 503 (to a gRPC client: UNAVAILABLE), with response-code details.

@@ -41,7 +41,7 @@ fn decide(filter: &Filter) -> Result<Rc<Ready>, Status> {
             return Ok(filter.ready(Question::Cluster(forward.cluster.as_bytes())));
         }
         Via::ClusterHeader { .. } => {
-            let cluster = if on { cluster_name()? } else { Vec::new() };
+            let cluster = if on { host::cluster_name()? } else { Vec::new() };
             if !policy.is_waypoint_cluster(&cluster) {
                 return decide_without_cluster(filter);
             }
@@ -50,7 +50,7 @@ fn decide(filter: &Filter) -> Result<Rc<Ready>, Status> {
         Via::FilterState | Via::OriginalDstHeader { .. } => {}
     }
     // Off, the answer needs no question, unless the access log wants the service.
-    let cluster = if on || policy.annotate() { cluster_name()? } else { Vec::new() };
+    let cluster = if on || policy.annotate() { host::cluster_name()? } else { Vec::new() };
     Ok(filter.ready(Question::Cluster(&cluster)))
 }
 
@@ -127,11 +127,6 @@ fn choose_protocol(protocol: Protocol) -> Result<(), Status> {
         Protocol::Http => set_header(PROTOCOL_HEADER, None),
         Protocol::Http2 => set_header(PROTOCOL_HEADER, Some(protocol.as_str())),
     }
-}
-
-/// The name of the upstream cluster that the route selected; empty for a route without one.
-fn cluster_name() -> Result<Vec<u8>, Status> {
-    Ok(hostcalls::get_property(vec!["xds", "cluster_name"])?.unwrap_or_default())
 }
 
 fn get_header(name: &str) -> Result<Option<Vec<u8>>, Status> {

@@ -1,0 +1,117 @@
+//! What the core costs, natively and without a proxy: instructions where it is run under callgrind, and
+//! allocations, which it prints.
+//!
+//! ```console
+//! $ cargo run --release --example cost -- waypoint 100000
+//! {"allocations":0,"peak":0,"held":0}
+//! $ valgrind --tool=callgrind --toggle-collect='*measured*' target/release/examples/cost waypoint 100000
+//! ```
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::fmt::Write as _;
+use std::hint::black_box;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use ingress_waypoint::config::Problems;
+use ingress_waypoint::{Policy, Question};
+
+/// How many decisions are measured at once.
+const DECISIONS: usize = 1000;
+
+/// The system's allocator, with a count of what it is asked for.
+struct Counting;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+static HELD: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+fn took(bytes: usize) {
+    ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+    let held = HELD.fetch_add(bytes, Ordering::Relaxed) + bytes;
+    PEAK.fetch_max(held, Ordering::Relaxed);
+}
+
+// SAFETY: the system's allocator, and counters beside it.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        took(layout.size());
+        // SAFETY: as the caller promises.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: as the caller promises.
+        unsafe { System.dealloc(memory, layout) }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
+        took(size);
+        // SAFETY: as the caller promises.
+        unsafe { System.realloc(memory, layout, size) }
+    }
+}
+
+/// A service that is not enrolled, and as many that are as it takes.
+fn services(count: usize) -> String {
+    let mut text = r#"{"ingressUseWaypoints":true,"services":[{"namespace":"default","name":"direct","vips":["10.0.0.1"],"ports":[{"number":9080}],"waypoint":"default/waypoint"}"#.to_owned();
+    for i in 1..count {
+        let _ = write!(
+            text,
+            r#",{{"ingressUseWaypoint":true,"name":"service-{i}","namespace":"default","ports":[{{"number":9080}}],"vips":["10.{}.{}.{}"],"waypoint":"default/waypoint"}}"#,
+            96 + i / 65_536,
+            i / 256 % 256,
+            i % 256
+        );
+    }
+    text + "]}"
+}
+
+#[inline(never)]
+fn measured_configuration(text: String) -> Result<Policy, Problems> {
+    Policy::from_json(text, None)
+}
+
+#[inline(never)]
+fn measured_decisions(policy: &Policy, cluster: &[u8]) {
+    for _ in 0..DECISIONS {
+        black_box(policy.decide(Question::Cluster(black_box(cluster))));
+    }
+}
+
+fn main() -> ExitCode {
+    let words: Vec<_> = std::env::args().skip(1).collect();
+    let (Some(what), Some(count)) =
+        (words.first().map(String::as_str), words.get(1).and_then(|count| count.parse().ok()))
+    else {
+        eprintln!("usage: cost configuration|direct|waypoint|unknown SERVICES");
+        return ExitCode::from(2);
+    };
+    let text = services(count);
+    let cluster = match what {
+        "waypoint" => "outbound|9080||service-1.default.svc.cluster.local",
+        "direct" => "outbound|9080||direct.default.svc.cluster.local",
+        _ => "outbound|9080||nobody.default.svc.cluster.local",
+    };
+    let (before, held) = (ALLOCATIONS.load(Ordering::Relaxed), HELD.load(Ordering::Relaxed) - text.len());
+    PEAK.store(held + text.len(), Ordering::Relaxed);
+    let start = Instant::now();
+    let policy = match measured_configuration(text) {
+        Ok(policy) => policy,
+        Err(problems) => {
+            eprintln!("{problems}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let t = start.elapsed();
+    println!("{:?} alloc {} peak {} held {}", t, ALLOCATIONS.load(Ordering::Relaxed)-before, PEAK.load(Ordering::Relaxed)-held, HELD.load(Ordering::Relaxed)-held);
+    let start = Instant::now();
+    for _ in 0..1000 { measured_decisions(&policy, cluster.as_bytes()); }
+    println!("{} ns", start.elapsed().as_nanos() as f64 / 1000. / DECISIONS as f64);
+    ExitCode::SUCCESS
+}
