@@ -29,7 +29,7 @@ WASM_EXPORTS := memory proxy_abi_version_0_2_1 proxy_on_memory_allocate \
 
 heading = printf '\n=== %s\n' '$(1)'
 
-.PHONY: help wasm module cli run bench bench-compile test unit asan wasm-test e2e stress fuzz lint fmt clean FORCE
+.PHONY: help wasm module cli run bench bench-compile test unit asan wasm-test e2e figures stress fuzz lint fmt clean FORCE
 .DELETE_ON_ERROR:
 
 help: ## this list (default)
@@ -64,18 +64,19 @@ run: $(if $(MODULE),module,wasm) cli ## show the filter in a real Envoy (MODULE=
 bench: wasm module ## what the filter costs on a real Envoy, beside other ways (QUICK=1: in minutes)
 	@scripts/install-envoy $(ENVOY_VERSION)
 	@scripts/install-load-tools
-	@cargo run -q --release -p ingress-waypoint-bench -- $(if $(QUICK),--quick)
+	@cargo run -q --profile cli -p ingress-waypoint-bench -- $(if $(QUICK),--quick)
 
 bench-compile: cli ## time and memory of compiling 100,000 services, per form of dump
 	@for form in list documents json; do \
 		cargo run -q -p ingress-waypoint-cli --example scale -- $$form || exit 1; \
 	done
 
-test: ## unit, asan, wasm-test, e2e and fuzz, in this order
+test: ## unit, asan, wasm-test, e2e, figures and fuzz, in this order
 	@$(MAKE) --no-print-directory unit
 	@$(MAKE) --no-print-directory asan
 	@$(MAKE) --no-print-directory wasm-test
 	@$(MAKE) --no-print-directory e2e
+	@$(MAKE) --no-print-directory figures
 	@$(MAKE) --no-print-directory fuzz
 
 unit: ## tests of the core and the tools, natively
@@ -113,6 +114,11 @@ else
 		others='$(E2E_OTHERS)'; \
 	done
 endif
+
+figures: wasm ## what no machine changes of the cost, compared with bench/figures.json (UPDATE_FIGURES=1: kept)
+	@$(call heading,figures that no machine changes)
+	@scripts/install-valgrind
+	@$(if $(UPDATE_FIGURES),UPDATE_FIGURES=1) cargo test -p ingress-waypoint-testbed --test figures
 
 stress: module ## a hundred swaps of 100,000 services under load, in a real Envoy (takes minutes)
 	@scripts/install-envoy $(ENVOY_VERSION)

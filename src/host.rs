@@ -56,23 +56,26 @@ pub fn parse_port(digits: &str) -> Option<u16> {
 pub fn normalise(host: &str) -> Option<Cow<'_, str>> {
     let host = host.strip_suffix('.').unwrap_or(host);
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-    if let Ok(address) = bare.parse::<std::net::Ipv6Addr>() {
-        let canonical = address.to_string();
+    if bare.contains(':') {
+        let canonical = bare.parse::<std::net::Ipv6Addr>().ok()?.to_string();
         return Some(if canonical == bare { Cow::Borrowed(bare) } else { Cow::Owned(canonical) });
     }
-    let name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'*');
-    if host.is_empty()
-        || host.len() > MAX_LEN
-        || !host.bytes().all(name)
-        || host.split('.').any(str::is_empty)
-    {
+    if host.len() > MAX_LEN {
         return None;
     }
-    Some(if host.bytes().any(|b| b.is_ascii_uppercase()) {
-        Cow::Owned(host.to_ascii_lowercase())
-    } else {
-        Cow::Borrowed(host)
-    })
+    let (mut last, mut upper) = (b'.', false);
+    for byte in host.bytes() {
+        match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'*' => {}
+            b'A'..=b'Z' => upper = true,
+            b'.' if last != b'.' => {}
+            _ => return None,
+        }
+        last = byte;
+    }
+    let host = if upper { Cow::Owned(host.to_ascii_lowercase()) } else { Cow::Borrowed(host) };
+    // Neither empty nor with an empty label at its end.
+    (last != b'.').then_some(host)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod allocations;
 mod files;
+mod instructions;
 
 use serde_json::{Value, json};
 

@@ -5,13 +5,21 @@ use super::Named;
 use crate::host::parse_port;
 
 pub(super) fn read(cluster: &str) -> Option<Named<'_>> {
-    let mut parts = if let Some(rest) = cluster.strip_prefix("outbound|") {
-        rest.splitn(3, "|")
+    let (port, rest) = if let Some(rest) = cluster.strip_prefix("outbound|") {
+        let (port, rest) = at_bar(rest)?;
+        (port, at_bar(rest)?.1)
     } else {
-        cluster.strip_prefix("outbound_.")?.splitn(3, "_.")
+        let (port, rest) = cluster.strip_prefix("outbound_.")?.split_once("_.")?;
+        (port, rest.split_once("_.")?.1)
     };
-    let port = parse_port(parts.next()?)?;
-    let _subset = parts.next()?;
-    let host = parts.next().filter(|host| !host.is_empty() && !host.contains('|'))?;
-    Some(Named::Host { host, port })
+    let (port, host) = (parse_port(port)?, rest);
+    let is_host = !host.is_empty() && !host.bytes().any(|byte| byte == b'|');
+    is_host.then_some(Named::Host { host, port })
+}
+
+/// What is before and behind the first bar. These are a few bytes, for which the searches of the standard
+/// library take longer to set up than to run: a third of a decision's instructions.
+fn at_bar(text: &str) -> Option<(&str, &str)> {
+    let at = text.bytes().position(|byte| byte == b'|')?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
 }

@@ -239,6 +239,14 @@ impl Index {
         }
     }
 
+    /// By a host as a control plane spells it, which is in normal form already but for a few.
+    fn by_spelling<'t>(&self, table: &'t Table, host: &str) -> Option<ServiceRef<'t>> {
+        self.by_host(table, host).or_else(|| {
+            let normal = normalise(host)?;
+            (normal != host).then(|| self.by_host(table, &normal))?
+        })
+    }
+
     /// By the name of an upstream cluster: listed explicitly, else as a control plane spells it.
     pub fn by_cluster<'t>(&self, table: &'t Table, cluster: &[u8]) -> Option<Found<'t>> {
         let cluster = std::str::from_utf8(cluster).ok()?;
@@ -257,7 +265,7 @@ impl Index {
     fn by_grammar<'t>(&self, table: &'t Table, cluster: &str) -> Option<Found<'t>> {
         readings(cluster).find_map(|named| {
             let (service, port) = match named {
-                Named::Host { host, port } => (self.by_host(table, &normalise(host)?)?, port),
+                Named::Host { host, port } => (self.by_spelling(table, host)?, port),
                 Named::Service { namespace, name, port } => {
                     (self.named(table, Kind::Service, namespace, name)?, port)
                 }

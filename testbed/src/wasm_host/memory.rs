@@ -40,6 +40,7 @@ pub(super) fn give(guest: &mut Guest<'_>, bytes: &[u8], pointer: u32, size: u32)
         let Some(Extern::Func(allocate)) = guest.get_export("proxy_on_memory_allocate") else {
             bail!("the module does not export proxy_on_memory_allocate");
         };
+        guest.data_mut().entries += 1;
         address = allocate.typed::<u32, u32>(&guest)?.call(&mut *guest, length)?;
         write(guest, address, bytes)?;
     }

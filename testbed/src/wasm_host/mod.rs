@@ -75,7 +75,6 @@ pub struct Vm {
     instance: Instance,
     root: u32,
     contexts: u32,
-    entries: u64,
 }
 
 impl Vm {
@@ -89,7 +88,7 @@ impl Vm {
         store.set_fuel(u64::MAX).map_err(|e| anyhow!("{e:#}"))?;
         let instance =
             linker.instantiate(&mut store, &module.module).map_err(|e| anyhow!("{e:#}"))?;
-        let mut vm = Self { store, instance, root: 0, contexts: 0, entries: 0 };
+        let mut vm = Self { store, instance, root: 0, contexts: 0 };
         vm.call_if_exported::<(), ()>("_initialize", ())?;
         Ok(vm)
     }
@@ -141,9 +140,9 @@ impl Vm {
         Ok(u64::MAX - self.store.get_fuel().map_err(|error| anyhow!("{error:#}"))?)
     }
 
-    /// How often the VM was entered so far.
+    /// How often the VM was entered so far, to allocate what a host call returns too.
     pub fn entries(&self) -> u64 {
-        self.entries
+        self.store.data().entries
     }
 
     /// The bytes of the VM's memory, which never shrinks.
@@ -206,7 +205,7 @@ impl Vm {
         let Some(function) = self.instance.get_func(&mut self.store, name) else {
             return Ok(None);
         };
-        self.entries += 1;
+        self.store.data_mut().entries += 1;
         let function = function.typed::<P, R>(&self.store).map_err(|e| anyhow!("{name}: {e:#}"))?;
         let result = function.call(&mut self.store, params);
         result.map(Some).map_err(|error| anyhow!("{name}: {error:#}"))

@@ -71,6 +71,8 @@ pub(super) struct Stream {
 /// Everything behind the imports.
 #[derive(Debug)]
 pub(super) struct Host {
+    /// How often the VM was entered, to allocate what a host call returns too.
+    pub entries: u64,
     pub env: Vec<(String, String)>,
     pub plugin_configuration: Vec<u8>,
     pub logs: Vec<LogLine>,
@@ -85,6 +87,7 @@ pub(super) struct Host {
 impl Host {
     pub fn new(env: &[(&str, &str)]) -> Self {
         Self {
+            entries: 0,
             env: env.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
             plugin_configuration: Vec::new(),
             logs: Vec::new(),
