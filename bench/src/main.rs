@@ -5,7 +5,10 @@
 
 mod backend;
 mod chart;
+mod configuration;
+mod envoy;
 mod ext_proc;
+mod floor;
 mod load;
 mod lua;
 mod measure;
@@ -19,6 +22,9 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use load::{WORKLOADS, Workload};
 use measure::{Plan, measure};
+use services::Services;
+use testbed::ports::free;
+use variants::Place;
 
 const USAGE: &str = "\
 usage: bench [--quick]
@@ -60,13 +66,27 @@ async fn run(arguments: &[String]) -> Result<()> {
         cells = measure(&plan, &|what| eprintln!("{what}")) => cells?,
         _ = tokio::signal::ctrl_c() => bail!("interrupted"),
     };
+    eprintln!("{} services: reading the configuration", configuration::SERVICES);
+    let configuration = read().await?;
     report::print(&cells);
-    let results =
-        report::Results::new(&cells, plan.rounds, arguments.contains(&"--quick".to_owned()));
+    report::print_configuration(&configuration);
+    let quick = arguments.contains(&"--quick".to_owned());
+    let results = report::Results::new(&cells, &configuration, plan.rounds, quick);
     results.write().context("bench/results.json")?;
     chart::write(&cells, &results.source()).context("bench/cpu.svg")?;
     println!("\n{}: bench/results.json, bench/cpu.svg", results.source());
     Ok(())
+}
+
+/// Measures how a large configuration is read.
+async fn read() -> Result<configuration::Configuration> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("services.json");
+    let loopback = [[127, 0, 0, 1].into()];
+    let port = || free(&loopback).map(|port| ([127, 0, 0, 1], port).into());
+    let place = Place { listener: port()?, admin: port()?, ext_proc: port()?, file: &file };
+    let services = Services { count: configuration::SERVICES, port: free(&loopback)? };
+    configuration::measure(&services, &place).await
 }
 
 fn full() -> Plan {
@@ -78,7 +98,7 @@ fn full() -> Plan {
             }
         }
     }
-    Plan { rounds: 10, groups }
+    Plan { rounds: 7, groups }
 }
 
 fn quick() -> Plan {

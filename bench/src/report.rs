@@ -5,6 +5,7 @@ use serde::Serialize;
 use testbed::envoy::Envoy;
 use testbed::workspace;
 
+use crate::configuration::Configuration;
 use crate::measure::{Cell, Way};
 use crate::process;
 use crate::variants::Variant;
@@ -81,6 +82,22 @@ pub fn print(cells: &[Cell]) {
     }
 }
 
+/// Prints what there is beside the table.
+pub fn print_configuration(measured: &Configuration) {
+    let Configuration { services, bytes, native, wasm, direct, waypoint } = measured;
+    let shown =
+        |value: &Middle, unit: &str| format!("{:.0} ± {:.0} {unit}", value.median, value.spread);
+    println!(
+        "\nA configuration of {services} services, {:.1} MB of JSON, is read",
+        *bytes as f64 / 1e6
+    );
+    println!("  natively, once for all workers          {}", shown(native, "ms"));
+    println!("  in a wasm VM of Envoy, by every worker  {}", shown(wasm, "ms"));
+    println!("A native decision among these takes");
+    println!("  to the endpoints                        {}", shown(direct, "ns"));
+    println!("  to the VIP                              {}", shown(waypoint, "ns"));
+}
+
 /// All there is to know of a run, as it is written to `bench/results.json`.
 #[derive(Debug, Serialize)]
 pub struct Results<'a> {
@@ -92,14 +109,22 @@ pub struct Results<'a> {
     envoy: String,
     /// How often each was measured.
     rounds: usize,
+    /// Reading the services, and a decision of the core.
+    configuration: &'a Configuration,
     /// The measurements.
     cells: &'a [Cell],
 }
 
 impl<'a> Results<'a> {
     /// Of the measurements of this machine.
-    pub fn new(cells: &'a [Cell], rounds: usize, quick: bool) -> Self {
+    pub fn new(
+        cells: &'a [Cell],
+        configuration: &'a Configuration,
+        rounds: usize,
+        quick: bool,
+    ) -> Self {
         Self {
+            configuration,
             command: if quick { "make bench QUICK=1" } else { "make bench" },
             machine: process::machine(),
             envoy: Envoy::version().unwrap_or_else(|_| "of an unknown version".to_owned()),

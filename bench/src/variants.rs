@@ -2,7 +2,7 @@
 //! same clusters of endpoints; what differs is what leads to the VIPs.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use ingress_waypoint::config::Forward;
@@ -15,8 +15,9 @@ use testbed::example::Example;
 use testbed::ports::Ports;
 use testbed::{native, workspace};
 
-use crate::lua;
+use crate::envoy::{MANAGER, base, cluster, filters, hosts, list};
 use crate::services::{ORIGINAL_DST_HEADER, Services, TARGETS};
+use crate::{floor, lua};
 
 /// What is compared, the first with all others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -35,6 +36,10 @@ pub enum Variant {
     SpecifierAndFilter,
     /// The native module's HTTP filter alone, with twin routes.
     Filter,
+    /// A wasm filter that Envoy never enters for a request: what all wasm filters cost.
+    WasmIdle,
+    /// A wasm filter that asks for the cluster's name, and does nothing with it.
+    WasmAsking,
     /// The wasm filter.
     Wasm,
     /// The same job as a script for Envoy's Lua filter.
@@ -44,13 +49,15 @@ pub enum Variant {
 }
 
 /// All of them.
-pub const VARIANTS: [Variant; 9] = [
+pub const VARIANTS: [Variant; 11] = [
     Variant::NoFilter,
     Variant::StaticVip,
     Variant::OriginalDst,
     Variant::Specifier,
     Variant::SpecifierAndFilter,
     Variant::Filter,
+    Variant::WasmIdle,
+    Variant::WasmAsking,
     Variant::Wasm,
     Variant::Lua,
     Variant::ExtProc,
@@ -66,6 +73,8 @@ impl Variant {
             Self::Specifier => "module: specifier",
             Self::SpecifierAndFilter => "module: specifier + filter",
             Self::Filter => "module: HTTP filter",
+            Self::WasmIdle => "wasm that is never entered",
+            Self::WasmAsking => "wasm that reads the cluster",
             Self::Wasm => "wasm filter",
             Self::Lua => "Lua filter",
             Self::ExtProc => "ext_proc (with its server)",
@@ -92,6 +101,7 @@ pub struct Place<'a> {
 /// Where a file of the project is not what it was.
 pub fn config(variant: Variant, services: &Services, place: &Place<'_>) -> Result<Value> {
     let mut config = base(services, place);
+    let folder = place.file.parent().context("the folder of the services")?;
     match variant {
         Variant::NoFilter => {}
         Variant::StaticVip => static_vips(&mut config, services),
@@ -105,7 +115,7 @@ pub fn config(variant: Variant, services: &Services, place: &Place<'_>) -> Resul
         Variant::Filter => {
             // The routes of the wasm filter, with few services in it: the module reads its file.
             let few = Services { count: 0, ..*services };
-            let wasm = patched(&config, &few, &wasm())?;
+            let wasm = patched(&config, &few, &wasm(PathBuf::new()))?;
             let example =
                 Example { config: wasm, ports: Ports::choose()?, env: Default::default() };
             let mut example = native::with_http_filter(example)?;
@@ -116,7 +126,12 @@ pub fn config(variant: Variant, services: &Services, place: &Place<'_>) -> Resul
             filters(&mut example.config)?.retain(|filter| filter["name"] != "fresh_route");
             config = example.config;
         }
-        Variant::Wasm => config = patched(&config, services, &wasm())?,
+        Variant::WasmIdle => config = floor(&config, services, floor::idle(folder)?)?,
+        Variant::WasmAsking => config = floor(&config, services, floor::asking(folder)?)?,
+        Variant::Wasm => {
+            let path = workspace().join("dist/ingress_waypoint.wasm");
+            config = patched(&config, services, &wasm(path))?;
+        }
         Variant::Lua => {
             let filter = json!({"name": "lua", "typed_config": {
                 "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
@@ -139,77 +154,19 @@ pub fn config(variant: Variant, services: &Services, place: &Place<'_>) -> Resul
     Ok(config)
 }
 
-fn wasm() -> Form {
-    let path = workspace().join("dist/ingress_waypoint.wasm").display().to_string();
-    Form::Wasm(Wasm { path, ..Wasm::default() })
+fn wasm(path: PathBuf) -> Form {
+    Form::Wasm(Wasm { path: path.display().to_string(), ..Wasm::default() })
+}
+
+/// As for the wasm filter, around another module, which is not to hold any services.
+fn floor(config: &Value, services: &Services, path: PathBuf) -> Result<Value> {
+    patched(config, &Services { count: 0, ..*services }, &wasm(path))
 }
 
 fn patched(config: &Value, services: &Services, form: &Form) -> Result<Value> {
     let services = services.config().to_string();
     let patched = patch::apply(&config.to_string(), &services, form)?;
     Ok(serde_json::from_str(&patched.text)?)
-}
-
-fn base(services: &Services, place: &Place<'_>) -> Value {
-    let hosts = TARGETS.map(|service| {
-        json!({
-            "name": service.name,
-            "domains": [service.authority()],
-            "routes": [{
-                "match": {"prefix": "/"},
-                "route": {"cluster": service.cluster(services.port), "timeout": "0s"},
-            }],
-        })
-    });
-    let endpoint = ([127, 0, 0, 1], services.port).into();
-    let clusters =
-        TARGETS.map(|service| cluster(&service.cluster(services.port), endpoint, service.http2));
-    json!({
-        "admin": {"address": address(place.admin)},
-        "static_resources": {
-            "listeners": [{
-                "name": "ingress",
-                "address": address(place.listener),
-                "filter_chains": [{"filters": [{
-                    "name": "envoy.filters.network.http_connection_manager",
-                    "typed_config": {
-                        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-                        "stat_prefix": "ingress",
-                        "http_filters": [{
-                            "name": "envoy.filters.http.router",
-                            "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
-                        }],
-                        "route_config": {"name": "ingress", "virtual_hosts": hosts},
-                    },
-                }]}],
-            }],
-            "clusters": clusters,
-        },
-    })
-}
-
-fn address(address: SocketAddr) -> Value {
-    json!({"socket_address": {"address": address.ip(), "port_value": address.port()}})
-}
-
-fn cluster(name: &str, endpoint: SocketAddr, http2: bool) -> Value {
-    let protocol = if http2 { "http2_protocol_options" } else { "http_protocol_options" };
-    let options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
-    json!({
-        "name": name,
-        "type": "STATIC",
-        "connect_timeout": "2s",
-        "load_assignment": {
-            "cluster_name": name,
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address(endpoint)}}]}],
-        },
-        "typed_extension_protocol_options": {options: {
-            "@type": format!("type.googleapis.com/{options}"),
-            // As in the VIP clusters, so that all variants connect as often.
-            "common_http_protocol_options": {"max_requests_per_connection": 1000},
-            "explicit_http_config": {protocol: {}},
-        }},
-    })
 }
 
 fn static_vips(config: &mut Value, services: &Services) {
@@ -244,11 +201,6 @@ fn by_header_forward() -> Result<Forward> {
     Ok(policy.forward().clone())
 }
 
-fn hosts(config: &mut Value) -> Result<&mut Vec<Value>> {
-    let manager = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
-    list(config, &format!("{manager}/route_config/virtual_hosts"))
-}
-
 /// Twin routes on the header, which Envoy's own filters can write.
 fn by_header(config: &mut Value, filter: Value) -> Result<()> {
     let forward = by_header_forward()?;
@@ -278,19 +230,7 @@ fn specifier_alone(config: &mut Value, services: &Services, place: &Place<'_>) -
     let file = place.file.with_extension("header.json");
     std::fs::write(&file, services.to_string())?;
     let module = Module { config_path: Some(file.display().to_string()), ..Module::default() };
-    let manager = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
-    let routes = config.pointer_mut(&format!("{manager}/route_config")).context("route_config")?;
+    let routes = config.pointer_mut(&format!("{MANAGER}/route_config")).context("route_config")?;
     routes["route_specifiers"] = json!([specifier("", &module)]);
     Ok(())
-}
-
-fn filters(config: &mut Value) -> Result<&mut Vec<Value>> {
-    list(
-        config,
-        "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters",
-    )
-}
-
-fn list<'a>(config: &'a mut Value, pointer: &str) -> Result<&'a mut Vec<Value>> {
-    config.pointer_mut(pointer).and_then(Value::as_array_mut).with_context(|| pointer.to_owned())
 }
