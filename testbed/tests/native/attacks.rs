@@ -86,6 +86,37 @@ async fn a_client_cannot_have_the_address_taken_out() {
     }
 }
 
+/// Who may pick a cluster by a header picks services, and not the way to a VIP.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_picks_the_cluster_picks_no_address() {
+    for example in specifiers() {
+        let scene = Scene::start(edited(example, |ingress| {
+            routes(ingress, "reviews")?[0]["route"] = json!({"cluster_header": "x-pick"});
+            Ok(())
+        }))
+        .await
+        .unwrap();
+        let endpoint = scene.endpoint("reviews").unwrap().to_string();
+        let ask = async |cluster: &str| {
+            let headers = [("x-pick", cluster), (ADDRESS, &endpoint)];
+            scene.get("reviews.example.com", "/admin", &headers).await.unwrap()
+        };
+        for cluster in ["waypoint_vip", "waypoint_vip_h2"] {
+            let outcome = ask(cluster).await;
+            assert_eq!((outcome.status, outcome.logged("upstream")), (503, None), "{example}");
+            assert_eq!(outcome.logged("reason"), Some("forged-destination"), "{example}");
+        }
+        let of = |service: &str| {
+            format!("outbound|{}||{service}.default.svc.cluster.local", scene.ports.get(9080))
+        };
+        let vip = scene.vip("reviews").unwrap().to_string();
+        let outcome = ask(&of("reviews")).await;
+        assert_eq!((outcome.status, outcome.logged("upstream")), (403, Some(&*vip)), "{example}");
+        let outcome = ask(&of("ratings")).await;
+        assert_eq!(outcome.served_by.as_deref(), Some("ratings"), "{example}");
+    }
+}
+
 /// A route that another filter changes after ours has decided is decided anew, or leads nowhere.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_route_changed_behind_the_filter_leads_past_no_waypoint() {

@@ -2,9 +2,10 @@
 
 use serde_json::json;
 use testbed::client::{self, Connection, Request, Version};
+use testbed::scene::Scene;
 
 use super::files::Followed;
-use super::specifiers;
+use super::{edited, routes, specifiers};
 
 /// Connections to a VIP that nobody is sent to any more go away, by the idle timeout of the cluster.
 #[tokio::test(flavor = "multi_thread")]
@@ -72,6 +73,30 @@ async fn a_stream_that_runs_goes_on_and_the_next_takes_the_new_way() {
                 log.iter().any(|entry| entry["path"] == "/socket" && entry["upstream"] == **address)
             };
             Ok((at(&endpoint) && at(&vip)).then_some(()))
+        })
+        .await
+        .unwrap();
+    }
+}
+
+/// Unless its route says how long it may.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_ends_where_its_route_says_so() {
+    for example in specifiers() {
+        let scene = Scene::start(edited(example, |ingress| {
+            let upgrades = json!([{"upgrade_type": "websocket"}]);
+            ingress.connection_manager()?.insert("upgrade_configs".into(), upgrades);
+            routes(ingress, "reviews")?[0]["route"]["max_stream_duration"] =
+                json!({"max_stream_duration": "1s"});
+            Ok(())
+        }))
+        .await
+        .unwrap();
+        let request = Request::get("reviews.example.com", "/socket");
+        let mut socket = client::websocket(scene.address(), &request).await.unwrap();
+        assert_eq!(client::echo(&mut socket, b"here").await.unwrap(), b"here");
+        testbed::wait::until("the end of the stream", async || {
+            Ok(client::echo(&mut socket, b"still").await.err().map(|_| ()))
         })
         .await
         .unwrap();
