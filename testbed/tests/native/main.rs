@@ -157,6 +157,34 @@ async fn a_specifier_stands_on_a_virtual_host_or_a_route_too() {
     }
 }
 
+/// Control planes make a `Struct` of a configuration that they are given.
+#[tokio::test(flavor = "multi_thread")]
+async fn services_may_stand_in_a_struct() {
+    fn as_struct(value: &mut Value) {
+        let text = value.get("value").and_then(Value::as_str);
+        if let Some(Ok(services)) = text.map(serde_json::from_str::<Value>) {
+            let kind = "type.googleapis.com/google.protobuf.Struct";
+            *value = json!({"@type": kind, "value": services});
+        }
+        match value {
+            Value::Object(fields) => fields.values_mut().for_each(as_struct),
+            Value::Array(items) => items.iter_mut().for_each(as_struct),
+            _ => {}
+        }
+    }
+    for example in native::examples().unwrap() {
+        let scene = Scene::start(edited(example, |ingress| {
+            as_struct(&mut ingress.config);
+            anyhow::ensure!(ingress.config.to_string().contains("protobuf.Struct"), "none made");
+            Ok(())
+        }))
+        .await
+        .unwrap();
+        let outcome = scene.get("reviews.example.com", "/admin", &[]).await.unwrap();
+        assert_eq!((outcome.status, outcome.logged("decision")), (403, Some("waypoint")));
+    }
+}
+
 /// What an Envoy lacks it is told when it loads the module, and which one has it.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_older_envoy_is_told_which_one_is_needed() {
