@@ -39,8 +39,8 @@ mod wasm;
 
 pub use decision::{Body, Decision, Direct, Outcome, Reject};
 pub use memo::Memo;
-pub use policy::{Policy, Summary};
+pub use policy::{EndpointCluster, Policy, Summary};
 pub use question::Question;
 pub use service::{Cluster, Kind, Port, Protocol, Service};
-pub use table::ServiceRef;
+pub use table::{Host, InDomain, ServiceRef};
 pub use text::Text;

@@ -180,6 +180,46 @@ impl Table {
     }
 }
 
+/// A host of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Host<'t> {
+    /// One that the configuration lists.
+    Listed(&'t str),
+    /// The one that a Service has by itself.
+    InDomain(InDomain<'t>),
+}
+
+impl fmt::Display for Host<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listed(host) => f.write_str(host),
+            Self::InDomain(host) => host.fmt(f),
+        }
+    }
+}
+
+/// The host that a Service has in the cluster domain, put together where it is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InDomain<'t> {
+    name: &'t str,
+    namespace: &'t str,
+    domain: &'t str,
+}
+
+impl InDomain<'_> {
+    fn is(self, host: &str) -> bool {
+        let rest = host.strip_prefix(self.name).and_then(|rest| rest.strip_prefix('.'));
+        let rest = rest.and_then(|rest| rest.strip_prefix(self.namespace));
+        rest.and_then(|rest| rest.strip_prefix(".svc.")) == Some(self.domain)
+    }
+}
+
+impl fmt::Display for InDomain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.svc.{}", self.name, self.namespace, self.domain)
+    }
+}
+
 impl<'t> ServiceRef<'t> {
     /// `Service` or `ServiceEntry`.
     pub fn kind(self) -> Kind {
@@ -202,20 +242,16 @@ impl<'t> ServiceRef<'t> {
     }
 
     /// What the first of its hosts is, with the one that a Service has in the cluster domain.
-    pub fn first_host(self) -> Option<Cow<'t, str>> {
-        if let Some(default) =
-            self.default_host().filter(|default| self.hosts().all(|host| host != default))
-        {
-            return Some(Cow::Owned(default));
-        }
-        self.hosts().next().map(Cow::Borrowed)
+    pub fn first_host(self) -> Option<Host<'t>> {
+        let default = self.default_host();
+        let default = default.filter(|default| self.hosts().all(|host| !default.is(host)));
+        default.map(Host::InDomain).or_else(|| self.hosts().next().map(Host::Listed))
     }
 
     /// The host that a Service has in the cluster domain.
-    pub(crate) fn default_host(self) -> Option<String> {
-        let (name, namespace) = (self.name(), self.namespace());
-        let host = || format!("{name}.{namespace}.svc.{}", self.table.domain);
-        (self.kind() == Kind::Service).then(host)
+    pub(crate) fn default_host(self) -> Option<InDomain<'t>> {
+        let (name, namespace, domain) = (self.name(), self.namespace(), &*self.table.domain);
+        (self.kind() == Kind::Service).then_some(InDomain { name, namespace, domain })
     }
 
     /// Its VIPs, in the order of preference of the control plane.
@@ -276,8 +312,8 @@ impl<'t> ServiceRef<'t> {
     /// Everything about it, in a value of its own.
     pub fn to_service(self) -> Service<'t> {
         let mut hosts: Vec<_> = self.hosts().map(Cow::Borrowed).collect();
-        if let Some(Cow::Owned(default)) = self.first_host() {
-            hosts.insert(0, Cow::Owned(default));
+        if let Some(Host::InDomain(default)) = self.first_host() {
+            hosts.insert(0, Cow::Owned(default.to_string()));
         }
         Service {
             kind: self.kind(),

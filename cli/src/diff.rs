@@ -189,7 +189,7 @@ impl Side {
             Outcome::Direct(_) if named => self.policy().endpoint_cluster(decision),
             _ => None,
         };
-        let endpoints = endpoints.map(std::borrow::Cow::into_owned);
+        let endpoints = endpoints.map(|cluster| cluster.to_string());
         let required = decision.service.is_some_and(|service| service.required());
         Verdict { decision: label, reason, destination, protocol, endpoints, required }
     }

@@ -33,7 +33,8 @@ pub fn carry_out(
             return Ok(Done::Refused);
         }
         (Outcome::Direct(_), Via::ClusterHeader { header }) => {
-            stream.set_header(header, policy.endpoint_cluster(decision).as_deref())?;
+            let cluster: Option<Name> = policy.endpoint_cluster(decision).map(show).transpose()?;
+            stream.set_header(header, cluster.as_ref().map(Name::as_str))?;
             stream.clear_route_cache();
         }
         (Outcome::Direct(_), _) => {}

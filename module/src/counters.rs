@@ -16,6 +16,31 @@ pub struct Counters {
     failures: Counter,
 }
 
+/// The counter of what failed, which both kinds have.
+const FAILURES: &str = "ingress_waypoint.failures_total";
+
+/// What there is to count where nothing is decided.
+pub struct Failures {
+    metrics: Metrics,
+    failures: Counter,
+}
+
+impl Failures {
+    /// Defines it.
+    ///
+    /// # Errors
+    /// Envoy refuses.
+    pub fn define(metrics: Metrics) -> Result<Self, Refused> {
+        let failures = metrics.define_counter(FAILURES)?;
+        Ok(Self { metrics, failures })
+    }
+
+    /// Counts a request that was refused because Envoy or this module failed.
+    pub fn count(&self) {
+        self.metrics.count(self.failures);
+    }
+}
+
 impl Counters {
     /// Defines every metric, also those that stay zero, so that a dashboard finds them all.
     ///
@@ -33,7 +58,7 @@ impl Counters {
         let not_enrolled = gauge("services.enrolled.false")?;
         let reloaded = counter("result.accepted.reloads_total")?;
         let not_reloaded = counter("result.refused.reloads_total")?;
-        let failures = counter("failures_total")?;
+        let failures = metrics.define_counter(FAILURES)?;
         Ok(Self { metrics, requests, enrolled, not_enrolled, reloaded, not_reloaded, failures })
     }
 

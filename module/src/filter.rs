@@ -18,7 +18,7 @@ impl Filter {
     pub fn new(name: &[u8], text: &[u8], metrics: Metrics) -> Option<Self> {
         let made = match name {
             b"ingress_waypoint" => Ingress::new(text, metrics).map(Self::Ingress),
-            b"ingress_waypoint_vip" => Vip::new(text).map(Self::Vip),
+            b"ingress_waypoint_vip" => Vip::new(text, metrics).map(Self::Vip),
             name => Err(vec![format!(
                 "filter_name: {:?} is neither \"ingress_waypoint\" nor \"ingress_waypoint_vip\"",
                 String::from_utf8_lossy(name)
@@ -53,8 +53,9 @@ impl Filter {
     }
 
     fn fail(&self, stream: &mut Stream<'_>, details: &str, body: &str) -> Flow {
-        if let Self::Ingress(ingress) = self {
-            ingress.count_failure();
+        match self {
+            Self::Ingress(ingress) => ingress.count_failure(),
+            Self::Vip(vip) => vip.count_failure(),
         }
         stream.respond(503, details, body);
         Flow::Stop

@@ -110,7 +110,7 @@ impl Source {
     }
 
     /// Reads the place again. What is read is taken in whole or not at all; the table it takes the place
-    /// of is given back.
+    /// of is given back, unless nothing changed.
     pub fn reload(&self) -> Option<Arc<Policy>> {
         let read = read(&self.place, Some(self.policy.load_full()));
         let users = lock(&self.users);
@@ -128,7 +128,9 @@ impl Source {
         match checked {
             Ok(policy) => {
                 report(&self.place, &policy);
-                Some(self.policy.swap(policy))
+                // The same table again where the text is the same: that one is still in use.
+                let old = self.policy.swap(Arc::clone(&policy));
+                (!Arc::ptr_eq(&old, &policy)).then_some(old)
             }
             Err(problems) => {
                 refuse(&problems);

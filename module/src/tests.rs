@@ -42,6 +42,11 @@ fn filter(config: &Value) -> (Filter, &'static Values) {
     (Filter::new(b"ingress_waypoint", text.as_bytes(), metrics).unwrap(), values)
 }
 
+fn vip() -> (Filter, &'static Values) {
+    let (metrics, values) = metrics();
+    (Filter::new(b"ingress_waypoint_vip", b"", metrics).unwrap(), values)
+}
+
 fn on_route(specifier: &Specifier, cluster: &str) -> (Status, Vec<String>) {
     let mut request = Request::to(cluster);
     let status = request.route(|route| specifier.on_route(route));
@@ -156,6 +161,32 @@ fn after_a_panic_the_request_is_refused_and_counted() {
     request.stream(|stream| filter.on_panic(stream));
     assert_eq!(request.calls, ["respond 503 ingress_waypoint.failed failed"]);
     assert_eq!(values.get("ingress_waypoint.failures_total"), 1);
+
+    let (vip, values) = vip();
+    let mut request = Request::to("waypoint_vip");
+    request.stream(|stream| vip.on_panic(stream));
+    assert_eq!(request.calls, ["respond 503 ingress_waypoint.failed failed"]);
+    assert_eq!(values.get("ingress_waypoint.failures_total"), 1);
+}
+
+/// The address stays for a retry, and goes to no upstream.
+#[test]
+fn the_filter_in_the_vips_cluster_takes_the_header_out() {
+    let (vip, _) = vip();
+    let mut request = Request::to("waypoint_vip");
+    request.headers.insert("x-envoy-original-dst-host".into(), b"10.96.0.10:9080".into());
+    assert_eq!(request.stream(|stream| vip.on_request(stream)), Flow::Continue);
+    let state = "set_filter_state_typed envoy.network.transport_socket.original_dst_address";
+    let expected =
+        [format!("{state} 10.96.0.10:9080"), "set_header x-envoy-original-dst-host".into()];
+    assert_eq!(request.calls, expected);
+
+    for refuse in ["set_filter_state_typed", "set_header"] {
+        request.refuse = refuse;
+        assert_eq!(request.stream(|stream| vip.on_request(stream)), Flow::Stop);
+        let last = request.calls.last().unwrap();
+        assert!(last.starts_with("respond 503 ingress_waypoint.host-call-failed"), "{last}");
+    }
 }
 
 #[test]

@@ -6,24 +6,33 @@
 
 use ingress_waypoint::config::Forward;
 
-use crate::abi::{Flow, Refused, Stream};
+use crate::abi::{Flow, Metrics, Refused, Stream};
+use crate::counters::Failures;
 use crate::{Address, ORIGINAL_DST_ADDRESS, copy};
 
 /// Its configuration.
 pub struct Vip {
     header: String,
+    failures: Failures,
 }
 
 impl Vip {
     /// Takes the header's name as the configuration; none is `x-envoy-original-dst-host`.
-    pub fn new(text: &[u8]) -> Result<Self, Vec<String>> {
+    pub fn new(text: &[u8], metrics: Metrics) -> Result<Self, Vec<String>> {
+        let failures = Failures::define(metrics)
+            .map_err(|refused| vec![format!("Envoy refused {}", refused.0)])?;
         let text = if text.is_empty() { b"x-envoy-original-dst-host" } else { text };
         match std::str::from_utf8(text) {
             Ok(header) if Forward::is_header_name(header) => {
-                Ok(Self { header: header.to_ascii_lowercase() })
+                Ok(Self { header: header.to_ascii_lowercase(), failures })
             }
             _ => Err(vec![format!("{:?} is not a header name", String::from_utf8_lossy(text))]),
         }
+    }
+
+    /// Counts a request that something failed for.
+    pub fn count_failure(&self) {
+        self.failures.count();
     }
 
     pub fn handle(&self, stream: &mut Stream<'_>) -> Result<Flow, Refused> {

@@ -97,7 +97,7 @@ impl Index {
             |host: &str, by| (quote(host), format!("is already a host of {}", shown(by, service)));
         // Only with a dot in it can a name be another's name and namespace.
         if (service.namespace().contains('.') || service.name().contains('.'))
-            && let Some(default) = service.default_host()
+            && let Some(default) = service.default_host().map(|host| host.to_string())
             && let Some(other) = self.in_domain(table, &default).filter(|other| *other != service)
         {
             let (host, reason) = taken(&default, other);

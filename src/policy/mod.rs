@@ -6,7 +6,7 @@
 mod index;
 mod warnings;
 
-use std::borrow::Cow;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::{Config, Forward, IpFamily, Problems, UnknownService, Via, quote};
@@ -15,7 +15,7 @@ use crate::memo::same;
 use crate::question::Question;
 use crate::service::Protocol;
 use crate::switch::{Switch, VARIABLE};
-use crate::table::{ServiceRef, Table};
+use crate::table::{Host, ServiceRef, Table};
 use index::{Found, Index};
 
 /// A configuration made ready to decide. It never changes: the same question has the same answer
@@ -40,6 +40,25 @@ pub struct Summary {
     pub not_enrolled: usize,
     /// Those that are refused rather than sent to their endpoints.
     pub required: usize,
+}
+
+/// The name of an upstream cluster that leads to endpoints; it is put together where it is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndpointCluster<'d> {
+    /// One that the configuration lists.
+    Listed(&'d str),
+    /// The one that Istio has for a port of a host.
+    #[allow(missing_docs)]
+    Istio { port: u16, host: Host<'d> },
+}
+
+impl fmt::Display for EndpointCluster<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listed(name) => f.write_str(name),
+            Self::Istio { port, host } => write!(f, "outbound|{port}||{host}"),
+        }
+    }
 }
 
 impl Policy {
@@ -142,18 +161,15 @@ impl Policy {
 
     /// The upstream cluster of a service's endpoints, for a proxy that has to be told it: the one
     /// listed for the port, else Istio's name. `None` where service or port are not known.
-    pub fn endpoint_cluster<'d>(&self, decision: &Decision<'d>) -> Option<Cow<'d, str>> {
+    pub fn endpoint_cluster<'d>(&self, decision: &Decision<'d>) -> Option<EndpointCluster<'d>> {
         let service = decision.service?;
         let port = service.port(decision.port?)?.number;
         let listed = service
             .clusters()
             .find(|(_, listed)| listed.or_else(|| service.only_port()) == Some(port));
         match listed {
-            Some((cluster, _)) => Some(Cow::Borrowed(cluster)),
-            None => {
-                let host = service.first_host()?;
-                Some(Cow::Owned(format!("outbound|{port}||{host}")))
-            }
+            Some((cluster, _)) => Some(EndpointCluster::Listed(cluster)),
+            None => Some(EndpointCluster::Istio { port, host: service.first_host()? }),
         }
     }
 

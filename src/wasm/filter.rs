@@ -84,7 +84,7 @@ impl Filter {
             },
             (Outcome::Direct(_), Via::ClusterHeader { .. }) => Action::Cluster {
                 message: None,
-                cluster: self.policy.endpoint_cluster(decision).map(Into::into),
+                cluster: self.policy.endpoint_cluster(decision).map(|cluster| cluster.to_string()),
             },
             (Outcome::Direct(_), _) => Action::Leave,
             (Outcome::Waypoint { destination, protocol }, via) => {

@@ -173,27 +173,41 @@ pub async fn http2(address: SocketAddr, request: &Request) -> Result<Response> {
     Connection::open(address, Version::Http2).await?.send(request).await
 }
 
-/// Upgrades a request's connection to a WebSocket's, sends `payload` on it as it is, and reads as
-/// many bytes back. Fails if the answer is not `101`.
-pub async fn websocket_echo(
-    address: SocketAddr,
-    request: &Request,
-    payload: &[u8],
-) -> Result<Vec<u8>> {
+/// The stream of a request that was upgraded.
+pub type Upgraded = TokioIo<hyper::upgrade::Upgraded>;
+
+/// Upgrades a request's connection to a WebSocket's. Fails if the answer is not `101`.
+pub async fn websocket(address: SocketAddr, request: &Request) -> Result<Upgraded> {
     let request = request.clone().header("connection", "upgrade").header("upgrade", "websocket");
-    within_patience("an echo", async {
+    within_patience("an upgrade", async {
         let mut connection = Connection::open(address, Version::Http1).await?;
         let response = connection.send_head(&request).await?;
         if response.status() != 101 {
             bail!("the upgrade was answered with {}", response.status());
         }
-        let mut stream = TokioIo::new(hyper::upgrade::on(response).await?);
+        Ok(TokioIo::new(hyper::upgrade::on(response).await?))
+    })
+    .await
+}
+
+/// Sends `payload` as it is, and reads as many bytes back.
+pub async fn echo(stream: &mut Upgraded, payload: &[u8]) -> Result<Vec<u8>> {
+    within_patience("an echo", async {
         stream.write_all(payload).await?;
         let mut echoed = vec![0; payload.len()];
         stream.read_exact(&mut echoed).await?;
         Ok(echoed)
     })
     .await
+}
+
+/// Both of it: upgrades, sends, and reads.
+pub async fn websocket_echo(
+    address: SocketAddr,
+    request: &Request,
+    payload: &[u8],
+) -> Result<Vec<u8>> {
+    echo(&mut websocket(address, request).await?, payload).await
 }
 
 /// Sends bytes as they are, and reads until the peer closes or one HTTP/1 response is complete.

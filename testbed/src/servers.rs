@@ -55,7 +55,9 @@ async fn bind(address: SocketAddr) -> Result<TcpListener> {
 
 /// Answers every request with a JSON description of it: `server`, `protocol`, `method`, `path`,
 /// `authority`, `headers` (pairs) and `body`. Speaks HTTP/1.1 and HTTP/2 without TLS on one port. A
-/// request to upgrade is granted, and the bytes after it are echoed.
+/// request to upgrade is granted, and the bytes after it are echoed. The first attempts of a request
+/// (Envoy counts them in `x-envoy-attempt-count`) are answered with 503, as many as its header
+/// `x-fail-attempts` says, or never, as many as `x-hang-attempts` says.
 #[derive(Debug)]
 pub struct Echo {
     address: SocketAddr,
@@ -100,12 +102,23 @@ async fn echo(name: Arc<str>, mut request: Request<Incoming>) -> Result<Response
         let response = Response::builder().status(101).header(header::CONNECTION, "upgrade");
         return Ok(response.header(header::UPGRADE, protocol).body(Full::default())?);
     }
+    let number = |name| -> u32 {
+        let value = request.headers().get(name).and_then(|value| value.to_str().ok());
+        value.and_then(|value| value.parse().ok()).unwrap_or_default()
+    };
+    let attempt = number("x-envoy-attempt-count");
+    if (1..=number("x-hang-attempts")).contains(&attempt) {
+        std::future::pending::<()>().await;
+    }
+    let fails = (1..=number("x-fail-attempts")).contains(&attempt);
     let mut seen = describe(&name, &request);
     let body = request.into_body().collect().await?.to_bytes();
     if let Some(fields) = seen.as_object_mut() {
         fields.insert("body".into(), json!(String::from_utf8_lossy(&body)));
     }
-    let response = Response::builder().header(header::CONTENT_TYPE, "application/json");
+    let response = Response::builder()
+        .status(if fails { 503 } else { 200 })
+        .header(header::CONTENT_TYPE, "application/json");
     Ok(response.body(Full::from(seen.to_string()))?)
 }
 

@@ -4,7 +4,7 @@
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use testbed::client::{Request, Version};
+use testbed::client::{Connection, Request, Version};
 use testbed::example::Example;
 use testbed::native;
 use testbed::scene::{Scene, SceneOptions};
@@ -60,6 +60,14 @@ async fn a_retry_keeps_the_destination() {
     }
 }
 
+/// Paths that are answered with a redirect, and where that leads.
+const REDIRECTS: [(&str, &str, &str); 4] = [
+    ("/to-root", "reviews", "/"),
+    ("/to-admin", "reviews", "/admin"),
+    ("/to-payments", "payments", "/admin/payments"),
+    ("/to-ratings", "ratings", "/admin/ratings"),
+];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_internal_redirect_is_decided_anew_or_refused() {
     for mechanism in all() {
@@ -93,12 +101,12 @@ async fn an_internal_redirect_is_decided_anew_or_refused() {
                         .pointer_mut("/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts/0/routes")
                         .and_then(Value::as_array_mut)
                         .context("routes")?;
-                    for (path, target) in [("/to-root", "/"), ("/to-admin", "/admin")] {
+                    for (path, host, target) in REDIRECTS {
                         routes.insert(
                             0,
                             json!({
                                 "match": {"path": path},
-                                "redirect": {"host_redirect": "reviews.example.com",
+                                "redirect": {"host_redirect": format!("{host}.example.com"),
                                     "path_redirect": target, "response_code": "FOUND"},
                             }),
                         );
@@ -140,6 +148,44 @@ async fn an_internal_redirect_is_decided_anew_or_refused() {
         })
         .await
         .unwrap();
+        // And from one service to another: nothing of the first way is left.
+        for (service, address) in
+            [("payments", scene.vip("payments")), ("ratings", scene.vip("ratings"))]
+        {
+            let request = Request::get("reviews.example.com", &format!("/to-{service}"));
+            let response = testbed::client::http1(scene.address(), &request).await.unwrap();
+            let path = format!("/admin/{service}");
+            // The first way has an entry of its own, with the path of the second.
+            let second = |entry: &Value| entry["path"] == path && entry["status"] != 302;
+            let entry = scene.ingress.wait_for_access_log(second).await.unwrap();
+            let address = address.unwrap().to_string();
+            assert_eq!(response.status, 403, "{mechanism} {entry}");
+            assert_eq!(entry["upstream"], address, "{mechanism} {entry}");
+        }
+    }
+}
+
+/// What a request chose is no other request's, though they share connections on both sides.
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_of_one_connection_each_go_their_own_way() {
+    for mechanism in all() {
+        let options =
+            SceneOptions { example: mechanism.into(), concurrency: 1, ..SceneOptions::default() };
+        let scene = Scene::start(options).await.unwrap();
+        for version in [Version::Http1, Version::Http2] {
+            let mut connection = Connection::open(scene.address(), version).await.unwrap();
+            for service in ["reviews", "ratings", "payments", "ratings", "payments", "reviews"] {
+                let request = Request::get(&format!("{service}.example.com"), "/");
+                let outcome = scene.send_on(&mut connection, request).await.unwrap();
+                let address = match service {
+                    "ratings" => scene.endpoint(service),
+                    _ => scene.vip(service),
+                };
+                let address = address.unwrap().to_string();
+                assert_eq!(outcome.logged("upstream"), Some(&*address), "{mechanism} {version:?}");
+                assert_eq!(outcome.served_by.as_deref(), Some(service), "{mechanism}");
+            }
+        }
     }
 }
 

@@ -171,6 +171,58 @@ fn envoy_gateway_objects_hold_what_envoy_and_the_filter_take() {
     Envoy::validate(&with_fragments(vec![], clusters, routes)).unwrap();
 }
 
+/// What control planes patch in for the module, in a configuration of our own.
+#[test]
+fn module_objects_hold_what_envoy_and_the_module_take() {
+    if !native::examples().unwrap().contains(&"module.yaml") {
+        return;
+    }
+    let services = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(services.path(), r#"{"services": []}"#).unwrap();
+    let module = workspace().join("dist/libingress_waypoint.so");
+    for (name, specifiers, filters) in
+        [("istio/envoyfilter-module.yaml", 1, 1), ("envoy-gateway/module.yaml", 2, 0)]
+    {
+        let text = std::fs::read_to_string(workspace().join("envoy").join(name)).unwrap();
+        let text = text
+            .replace("/etc/ingress-waypoint/services.json", services.path().to_str().unwrap())
+            .replace("/etc/ingress-waypoint/libingress_waypoint.so", module.to_str().unwrap());
+        let objects: Vec<Value> =
+            text.split("\n---\n").map(|object| serde_saphyr::from_str(object).unwrap()).collect();
+        let objects = json!(objects);
+        let (mut clusters, mut found) = (Vec::new(), Vec::new());
+        visit(&objects, &mut |object| {
+            if object.get("type") == Some(&json!("ORIGINAL_DST")) {
+                clusters.push(json!(object));
+            }
+            for (kind, list) in
+                [("specifier_name", "route_specifiers"), ("filter_name", "http_filters")]
+            {
+                if object.contains_key(kind) {
+                    found.push((list, json!({"name": "ingress_waypoint", "typed_config": object})));
+                }
+            }
+        });
+        let of = |list: &str| found.iter().filter(|(other, _)| *other == list).count();
+        assert_eq!((of("route_specifiers"), of("http_filters")), (specifiers, filters), "{name}");
+        assert_eq!(clusters.len(), 2, "{name}");
+        for (list, extension) in &found {
+            let mut config = example("module.yaml");
+            let all =
+                config.pointer_mut("/static_resources/clusters").unwrap().as_array_mut().unwrap();
+            all.retain(|cluster| cluster["type"] != "ORIGINAL_DST");
+            all.extend(clusters.iter().cloned());
+            let manager = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
+            let place = match *list {
+                "http_filters" => format!("{manager}/http_filters/0"),
+                _ => format!("{manager}/route_config/route_specifiers/0"),
+            };
+            *config.pointer_mut(&place).unwrap() = extension.clone();
+            Envoy::validate(&config).unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
+    }
+}
+
 /// Whatever takes its settings from the route comes before the filter, which picks another route.
 #[test]
 fn envoy_gateway_puts_the_filter_behind_all_that_depend_on_the_route() {

@@ -136,15 +136,24 @@ async fn refused_on(example: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_line_at_configure_and_one_debug_line_a_decision() {
+    for example in all() {
+        let logger = if example == "filter-state.yaml" { "wasm" } else { "dynamic_modules" };
+        lines_on(example, logger).await;
+    }
+}
+
+async fn lines_on(example: &str, logger: &str) {
     let options = SceneOptions {
-        component_log_level: Some("wasm:debug".into()),
+        component_log_level: Some(format!("{logger}:debug")),
         concurrency: 2,
-        ..SceneOptions::default()
+        ..on(example)
     };
     let scene = Scene::start(options).await.unwrap();
     scene.get("reviews.example.com", "/", &[]).await.unwrap();
     let line = scene.ingress.wait_for_log("default/reviews at 127.0.1.1").await.unwrap();
     assert!(line.contains("waypoint (labelled) default/reviews at 127.0.1.1:"), "{line}");
+    let level = |level: &str| format!("[{level}][{logger}]");
+    assert!(line.contains(&level("debug")), "{line}");
     let log = scene.ingress.log();
     let count = |part: &str| log.lines().filter(|line| line.contains(part)).count();
     assert_eq!(
@@ -153,11 +162,13 @@ async fn one_line_at_configure_and_one_debug_line_a_decision() {
         "{log}"
     );
     assert_eq!(count("default/billing asks for its waypoint but has no VIP"), 1, "{log}");
+    let warned = log.lines().find(|line| line.contains("asks for its waypoint")).unwrap();
+    assert!(warned.contains(&level("warning")), "{warned}");
     // Neither the configuration nor what a client sends is in the log.
     assert_eq!(count("payments.example.com"), 0, "{log}");
 
     // Off by default, and followed when Envoy's level changes.
-    scene.ingress.admin_post("/logging?wasm=info").await.unwrap();
+    scene.ingress.admin_post(&format!("/logging?{logger}=info")).await.unwrap();
     testbed::wait::until("silence", async || {
         let before = scene.ingress.log().matches("waypoint (labelled)").count();
         scene.get("reviews.example.com", "/", &[]).await?;

@@ -1,13 +1,25 @@
 //! A stand-in for Envoy, for unit tests and `make asan`: the same functions, on a value that notes the calls.
 #![allow(clippy::undocumented_unsafe_blocks)]
 
+mod log;
+mod metrics;
+
 use std::collections::BTreeMap;
-use std::ffi::c_void;
-use std::sync::{Mutex, MutexGuard};
 
 use super::buffer::{Header, Ours, Theirs};
-use super::symbols::{Defining, Handle, Http, Route as RouteFunctions, Unread};
-use super::{Metrics, Route, Stream};
+use super::symbols::{Envoy, Handle, Http, Route as RouteFunctions, Unread};
+use super::{Route, Stream};
+pub use log::lines;
+pub use metrics::{Values, configuration, metrics};
+
+/// What the module finds in the process.
+pub(super) fn envoy() -> Envoy {
+    Envoy {
+        common: Ok(log::COMMON),
+        http: Ok((HTTP, metrics::DEFINING)),
+        route: Ok((ROUTE, metrics::DEFINING)),
+    }
+}
 
 /// A request and the route that was resolved for it.
 #[derive(Default)]
@@ -34,12 +46,17 @@ impl Request {
 
     pub fn route<T>(&mut self, work: impl FnOnce(&mut Route<'_>) -> T) -> T {
         // SAFETY: the functions below take what this points to, which outlives the call.
-        work(&mut unsafe { Route::new(&ROUTE, (&raw mut *self).cast()) })
+        work(&mut unsafe { Route::new(&ROUTE, self.handle()) })
+    }
+
+    /// What the hooks get of it.
+    pub(in crate::abi) fn handle(&mut self) -> Handle {
+        (&raw mut *self).cast()
     }
 
     pub fn stream<T>(&mut self, work: impl FnOnce(&mut Stream<'_>) -> T) -> T {
         // SAFETY: as above.
-        work(&mut unsafe { Stream::new(&HTTP, (&raw mut *self).cast()) })
+        work(&mut unsafe { Stream::new(&HTTP, self.handle()) })
     }
 
     fn note(&mut self, name: &str, arguments: &[Ours<'_>]) -> bool {
@@ -51,27 +68,6 @@ impl Request {
         self.calls.push(format!("{name} {}", arguments.join(" ")).trim_end().to_owned());
         self.refuse != name
     }
-}
-
-/// Metrics by name.
-#[derive(Default)]
-pub struct Values(Mutex<Vec<(String, u64)>>);
-
-impl Values {
-    pub fn get(&self, name: &str) -> u64 {
-        let values = self.0.lock().unwrap();
-        values.iter().find(|(known, _)| known == name).map(|(_, value)| *value).unwrap()
-    }
-}
-
-/// Metrics, and where to read them.
-pub fn metrics() -> (Metrics, &'static Values) {
-    /// Where the address sanitizer finds what lives for ever on purpose.
-    static ALL: Mutex<Vec<&'static Values>> = Mutex::new(Vec::new());
-    let values: &'static Values = Box::leak(Box::default());
-    ALL.lock().unwrap().push(values);
-    // SAFETY: the functions below take what this points to, which lives for ever.
-    (unsafe { Metrics::new(&DEFINING, (&raw const *values).cast_mut().cast()) }, values)
 }
 
 unsafe fn request<'a>(handle: Handle) -> &'a mut Request {
@@ -226,36 +222,4 @@ static HTTP: Http = Http {
         }
         send
     },
-};
-
-static DEFINING: Defining = {
-    unsafe fn values<'a>(handle: Handle) -> MutexGuard<'a, Vec<(String, u64)>> {
-        unsafe { (*handle.cast::<Values>()).0.lock().unwrap() }
-    }
-    unsafe extern "C" fn define(
-        handle: Handle,
-        name: Ours<'_>,
-        _: *mut c_void,
-        _: usize,
-        id: *mut usize,
-    ) -> u32 {
-        let mut values = unsafe { values(handle) };
-        unsafe { *id = values.len() };
-        values.push((String::from_utf8_lossy(name.bytes()).into_owned(), 0));
-        0
-    }
-    unsafe extern "C" fn add(h: Handle, id: usize, _: *mut c_void, _: usize, by: u64) -> u32 {
-        unsafe { values(h)[id].1 += by };
-        0
-    }
-    unsafe extern "C" fn set(h: Handle, id: usize, _: *mut c_void, _: usize, value: u64) -> u32 {
-        unsafe { values(h)[id].1 = value };
-        0
-    }
-    Defining {
-        define_counter: define,
-        increment_counter: add,
-        define_gauge: define,
-        set_gauge: set,
-    }
 };

@@ -3,6 +3,8 @@
 
 mod http;
 mod route;
+#[cfg(test)]
+mod tests;
 
 use std::ffi::CStr;
 use std::ptr;
@@ -22,14 +24,12 @@ extern "C" fn envoy_dynamic_module_on_program_init() -> *const std::ffi::c_char 
         let envoy = envoy();
         if let Err(missing) = &envoy.common {
             // No function to log with is among them.
-            eprintln!("ingress_waypoint: {}", needs("Envoy 1.39 or later", missing));
+            eprintln!("ingress_waypoint: {}", lacking("the module needs Envoy 1.39", missing));
             return None;
         }
-        if envoy.http.is_err() && envoy.route.is_err() {
-            for missing in [envoy.http.as_ref().err(), envoy.route.as_ref().err()] {
-                let missing = missing.map(Vec::as_slice).unwrap_or_default();
-                log(Level::Error, format_args!("{}", needs("Envoy 1.39 or later", missing)));
-            }
+        if let (Err(http), Err(route)) = (&envoy.http, &envoy.route) {
+            log(Level::Error, format_args!("{}", lacking(HTTP_NEEDS, http)));
+            log(Level::Error, format_args!("{}", lacking(ROUTE_NEEDS, route)));
             return None;
         }
         Some(if envoy.route.is_ok() { ABI_1_40 } else { ABI_1_39 })
@@ -37,6 +37,10 @@ extern "C" fn envoy_dynamic_module_on_program_init() -> *const std::ffi::c_char 
     version.flatten().map_or(ptr::null(), CStr::as_ptr)
 }
 
-fn needs(what: &str, missing: &[String]) -> String {
-    format!("this needs {what}: the Envoy that is running lacks {}", missing.join(", "))
+/// Which Envoy has what the entry points need.
+const HTTP_NEEDS: &str = "the HTTP filters need Envoy 1.39";
+const ROUTE_NEEDS: &str = "the route specifier needs Envoy 1.40";
+
+fn lacking(needs: &str, missing: &[String]) -> String {
+    format!("{needs} or later: the Envoy that is running lacks {}", missing.join(", "))
 }

@@ -58,7 +58,7 @@ impl Stream<'_> {
     /// A text of the metadata of the route as it was resolved last; [`Self::cluster`] resolves it anew.
     pub fn route_metadata(&self, namespace: &str, key: &str) -> Option<&[u8]> {
         let (namespace, key) = (Ours::new(namespace), Ours::new(key));
-        // SAFETY: the stream keeps its route until a setter is called.
+        // SAFETY: a stream keeps every route it ever had, those that were cleared too, until it ends.
         unsafe {
             ask(|out| (self.functions.get_metadata_string)(self.handle, ROUTE, namespace, key, out))
         }

@@ -22,6 +22,7 @@ macro_rules! functions {
         $($name:ident ($($argument:ty),*) $(-> $result:ty)?;)*
     }) => {
         $(#[$about])*
+        #[derive(Clone, Copy)]
         pub(super) struct $table {
             $(pub $name: unsafe extern "C" fn($($argument),*) $(-> $result)?,)*
         }
@@ -122,11 +123,22 @@ pub(super) struct Envoy {
 /// Envoy's functions; looked up once.
 pub(super) fn envoy() -> &'static Envoy {
     static ENVOY: OnceLock<Envoy> = OnceLock::new();
-    ENVOY.get_or_init(|| Envoy {
-        common: Common::find(""),
-        http: pair(Http::find("http_"), Defining::find("http_filter_config_")),
-        route: pair(Route::find("route_specifier_"), Defining::find("route_specifier_config_")),
-    })
+    #[cfg(not(test))]
+    let find = Envoy::find;
+    #[cfg(test)]
+    let find = super::fake::envoy;
+    ENVOY.get_or_init(find)
+}
+
+impl Envoy {
+    /// What the process has.
+    fn find() -> Self {
+        Self {
+            common: Common::find(""),
+            http: pair(Http::find("http_"), Defining::find("http_filter_config_")),
+            route: pair(Route::find("route_specifier_"), Defining::find("route_specifier_config_")),
+        }
+    }
 }
 
 fn pair<A, B>(first: Found<A>, second: Found<B>) -> Found<(A, B)> {
@@ -147,4 +159,22 @@ fn find(symbol: String, missing: &mut Vec<String>) -> *mut c_void {
         missing.push(symbol);
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// This process is no Envoy.
+    #[test]
+    fn every_symbol_that_is_missing_is_named() {
+        let Envoy { common, http, route } = Envoy::find();
+        let missing = common.err().unwrap();
+        let names = ["log", "log_enabled"].map(|name| format!("{PREFIX}{name}"));
+        assert_eq!(missing, names);
+        let (http, route) = (http.err().unwrap(), route.err().unwrap());
+        assert_eq!((http.len(), route.len()), (13, 13));
+        assert!(http.contains(&format!("{PREFIX}http_filter_config_set_gauge")));
+        assert!(route.contains(&format!("{PREFIX}route_specifier_set_cluster_name")));
+    }
 }

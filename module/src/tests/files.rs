@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -84,6 +85,33 @@ fn a_config_map_is_followed() {
     changed["services"][0]["ingressUseWaypoint"] = json!(false);
     publish("..2", &changed);
     within_a_second("the new table", || on_route(&specifier, REVIEWS).1.is_empty());
+}
+
+/// A table goes when nobody reads it any more, and not before.
+#[test]
+fn a_replaced_table_goes_with_its_last_reader() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("services.json");
+    let mut services = config("filter-state");
+    replace(&path, &services);
+    let (specifier, values) = specifier(&json!({"file": path}));
+    let accepted = || values.get("ingress_waypoint.result.accepted.reloads_total");
+    let first = Arc::downgrade(&specifier.source().policy());
+
+    // Once more the same, which is no other table.
+    replace(&path, &services);
+    within_a_second("the same again", || accepted() == 1);
+    assert!(std::ptr::eq(&**specifier.source().policy(), first.as_ptr()));
+
+    let reader = specifier.source().policy();
+    services["annotate"] = json!(true);
+    replace(&path, &services);
+    within_a_second("another table", || accepted() == 2);
+    within_a_second("what is read now", || specifier.source().policy().annotate());
+    std::thread::sleep(Duration::from_millis(600));
+    assert!(!reader.annotate());
+    drop(reader);
+    within_a_second("the end of the first table", || first.strong_count() == 0);
 }
 
 #[test]

@@ -15,8 +15,8 @@ use testbed::scene::Scene;
 use super::{edited, specifiers};
 
 /// The services in a file, which both entry points name.
-struct Followed {
-    scene: Scene,
+pub struct Followed {
+    pub scene: Scene,
     folder: TempDir,
     services: Map<String, Value>,
 }
@@ -26,7 +26,7 @@ impl Followed {
         Self::start_edited(example, |_| Ok(())).await
     }
 
-    async fn start_edited(
+    pub async fn start_edited(
         example: &str,
         edit: impl FnOnce(&mut Example) -> Result<()> + Send + 'static,
     ) -> Result<Self> {
@@ -50,13 +50,13 @@ impl Followed {
         folder.path().join("services.json")
     }
 
-    fn replace(&self, text: &str) -> Result<()> {
+    pub fn replace(&self, text: &str) -> Result<()> {
         let path = Self::path(&self.folder);
         replace(&path, text)
     }
 
     /// The services, with reviews enrolled or not.
-    fn text(&self, enrolled: bool) -> String {
+    pub fn text(&self, enrolled: bool) -> String {
         let mut services = self.services.clone();
         services["services"][0]["ingressUseWaypoint"] = json!(enrolled);
         json!(services).to_string()
@@ -198,6 +198,18 @@ async fn a_bad_file_is_refused_counted_and_logged() {
             assert_eq!((outcome.status, outcome.logged("decision")), (403, Some("waypoint")));
         }
         here.scene.ingress.wait_for_log("services[0].namespace: is missing").await.unwrap();
+        // Nor does a file that is gone take the services with it.
+        let before = here.counter("result.refused.reloads_total").await;
+        fs::remove_file(Followed::path(&here.folder)).unwrap();
+        testbed::wait::until("the refusal", async || {
+            let now = here.counter("result.refused.reloads_total").await;
+            Ok((now > before).then_some(()))
+        })
+        .await
+        .unwrap();
+        here.scene.ingress.wait_for_log("cannot read").await.unwrap();
+        let outcome = here.scene.get("reviews.example.com", "/admin", &[]).await.unwrap();
+        assert_eq!((outcome.status, outcome.logged("decision")), (403, Some("waypoint")));
         assert_eq!(here.counter("result.accepted.reloads_total").await, 0);
         here.replace(&here.text(false)).unwrap();
         testbed::wait::until("the next good one", async || {
@@ -211,46 +223,24 @@ async fn a_bad_file_is_refused_counted_and_logged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn envoy_does_not_start_without_the_file() {
-    for example in native::examples().unwrap() {
-        let options = edited(example, |ingress| {
-            ingress.edit_plugin(|plugin| {
-                *plugin = Map::from_iter([("file".to_owned(), json!("/no/such/services.json"))]);
-                Ok(())
-            })
-        });
-        let error = Scene::start(options).await.err().map(|error| format!("{error:#}")).unwrap();
-        assert!(error.contains("cannot read /no/such/services.json"), "{example}: {error}");
-    }
-}
-
-/// Connections to a VIP that nobody is sent to any more go away, by the idle timeout of the cluster.
-#[tokio::test(flavor = "multi_thread")]
-async fn connections_of_the_old_path_are_let_go() {
-    for example in specifiers() {
-        let here = Followed::start_edited(example, |ingress| {
-            let text = ingress.config.to_string();
-            anyhow::ensure!(text.contains(r#""idle_timeout":"30s""#), "no idle timeout");
-            let text = text.replace(r#""idle_timeout":"30s""#, r#""idle_timeout":"1s""#);
-            ingress.config = serde_json::from_str(&text)?;
-            Ok(())
-        })
-        .await
-        .unwrap();
-        let mut connection = Connection::open(here.scene.address(), Version::Http1).await.unwrap();
-        let request = Request::get("reviews.example.com", "/");
-        let response = connection.send(&request).await.unwrap();
-        assert!(response.text().contains("x-waypoint"));
-        let active = "cluster.waypoint_vip.upstream_cx_active";
-        here.scene.ingress.wait_for_stat(active, |count| count > 0).await.unwrap();
-
-        here.replace(&here.text(false)).unwrap();
-        testbed::wait::until("the new path", async || {
-            let response = connection.send(&request).await?;
-            Ok((!response.text().contains("x-waypoint")).then_some(()))
-        })
-        .await
-        .unwrap();
-        here.scene.ingress.wait_for_stat(active, |count| count == 0).await.unwrap();
+async fn envoy_does_not_start_without_the_file_or_with_a_bad_one() {
+    let bad = tempfile::NamedTempFile::new().unwrap();
+    fs::write(bad.path(), r#"{"services": [{"name": "x"}]}"#).unwrap();
+    for (path, problem) in [
+        (Path::new("/no/such/services.json"), "cannot read /no/such/services.json"),
+        (bad.path(), "services[0].namespace: is missing"),
+    ] {
+        for example in native::examples().unwrap() {
+            let path = path.to_owned();
+            let options = edited(example, move |ingress| {
+                ingress.edit_plugin(|plugin| {
+                    *plugin = Map::from_iter([("file".to_owned(), json!(path))]);
+                    Ok(())
+                })
+            });
+            let error = Scene::start(options).await.err().map(|error| format!("{error:#}"));
+            let error = error.unwrap();
+            assert!(error.contains(problem), "{example}: {error}");
+        }
     }
 }

@@ -2,12 +2,14 @@
 //! the process, and the file that is followed. On an Envoy before 1.39 there is nothing to test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod attacks;
 mod discovery;
+mod draining;
 mod files;
+mod routes;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use testbed::client::{self, Request};
 use testbed::example::Example;
 use testbed::native;
 use testbed::scene::{Scene, SceneOptions};
@@ -31,56 +33,6 @@ fn routes<'e>(ingress: &'e mut Example, host: &str) -> Result<&'e mut Vec<Value>
     let mut hosts = hosts.context("virtual_hosts")?.iter_mut();
     let host = hosts.find(|known| known["name"] == host).context("the virtual host")?;
     host["routes"].as_array_mut().context("routes")
-}
-
-/// All that a route says holds on the way to the VIP as it does on the way to the endpoints.
-#[tokio::test(flavor = "multi_thread")]
-async fn every_other_setting_of_a_route_stays() {
-    for example in specifiers() {
-        let scene = Scene::start(edited(example, |ingress| {
-            for host in ["reviews", "ratings"] {
-                let routes = routes(ingress, host)?;
-                let action = routes[0]["route"].clone();
-                let mut settings = json!({
-                    "match": {"prefix": "/api/"},
-                    "route": {"prefix_rewrite": "/", "timeout": "1.5s",
-                              "host_rewrite_literal": "rewritten.example.com",
-                              "retry_policy": {"retry_on": "5xx", "num_retries": 2}},
-                    "request_headers_to_add": [
-                        {"header": {"key": "x-added", "value": "by-the-route"}}],
-                    "request_headers_to_remove": ["x-removed"],
-                    "response_headers_to_add": [{"header": {"key": "x-answer", "value": "yes"}}],
-                    "metadata": {"filter_metadata": {"of.others": {"kept": "yes"}}},
-                });
-                for (key, value) in action.as_object().context("the action")? {
-                    settings["route"][key] = value.clone();
-                }
-                routes.insert(0, settings);
-            }
-            Ok(())
-        }))
-        .await
-        .unwrap();
-        for (host, at_vip) in [("reviews.example.com", true), ("ratings.example.com", false)] {
-            let request = Request::get(host, "/api/x").header("x-removed", "1");
-            let response = client::http1(scene.address(), &request).await.unwrap();
-            let seen = response.json().unwrap();
-            let header = |name: &str| {
-                let headers = seen["headers"].as_array().unwrap();
-                headers.iter().find(|pair| pair[0] == name).and_then(|pair| pair[1].as_str())
-            };
-            assert_eq!(header("x-waypoint").is_some(), at_vip, "{example} {seen}");
-            assert_eq!(seen["path"], "/x", "{example}");
-            assert_eq!(seen["authority"], "rewritten.example.com");
-            assert_eq!(header("x-added"), Some("by-the-route"));
-            assert_eq!(header("x-removed"), None);
-            assert_eq!(response.header("x-answer"), Some("yes"));
-            // What is left of the timeout travels on; the waypoint, an Envoy too, may have its own.
-            if !at_vip {
-                assert_eq!(header("x-envoy-expected-rq-timeout-ms"), Some("1500"));
-            }
-        }
-    }
 }
 
 /// Where the filter that hands the address over is missing, nothing gets past the waypoint.
@@ -202,5 +154,48 @@ async fn a_specifier_stands_on_a_virtual_host_or_a_route_too() {
                 "{example}"
             );
         }
+    }
+}
+
+/// Control planes make a `Struct` of a configuration that they are given.
+#[tokio::test(flavor = "multi_thread")]
+async fn services_may_stand_in_a_struct() {
+    fn as_struct(value: &mut Value) {
+        let text = value.get("value").and_then(Value::as_str);
+        if let Some(Ok(services)) = text.map(serde_json::from_str::<Value>) {
+            let kind = "type.googleapis.com/google.protobuf.Struct";
+            *value = json!({"@type": kind, "value": services});
+        }
+        match value {
+            Value::Object(fields) => fields.values_mut().for_each(as_struct),
+            Value::Array(items) => items.iter_mut().for_each(as_struct),
+            _ => {}
+        }
+    }
+    for example in native::examples().unwrap() {
+        let scene = Scene::start(edited(example, |ingress| {
+            as_struct(&mut ingress.config);
+            anyhow::ensure!(ingress.config.to_string().contains("protobuf.Struct"), "none made");
+            Ok(())
+        }))
+        .await
+        .unwrap();
+        let outcome = scene.get("reviews.example.com", "/admin", &[]).await.unwrap();
+        assert_eq!((outcome.status, outcome.logged("decision")), (403, Some("waypoint")));
+    }
+}
+
+/// What an Envoy lacks it is told when it loads the module, and which one has it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_envoy_is_told_which_one_is_needed() {
+    let run = native::examples().unwrap();
+    let all = native::FILTERS.iter().chain(&native::SPECIFIERS);
+    for example in all.filter(|example| !run.contains(example)) {
+        let error = Scene::start(edited(example, |_| Ok(()))).await.err();
+        let error = format!("{:#}", error.unwrap());
+        // Where the module is not loaded for the filter first, it is Envoy that knows no specifiers.
+        let told =
+            error.contains("filters need Envoy 1.39 or later: the Envoy that is running lacks");
+        assert!(told || error.contains("route_specifiers"), "{example}: {error}");
     }
 }

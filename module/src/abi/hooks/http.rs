@@ -3,7 +3,7 @@
 use std::ffi::c_void;
 use std::ptr;
 
-use super::needs;
+use super::{HTTP_NEEDS, lacking};
 use crate::abi::buffer::Theirs;
 use crate::abi::symbols::{Handle, envoy};
 use crate::abi::{Flow, Level, Metrics, Stream, guard, log};
@@ -14,7 +14,7 @@ use crate::filter::Filter;
 /// # Safety
 /// Called by Envoy: the handle and the buffers are valid.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn envoy_dynamic_module_on_http_filter_config_new(
+pub(super) unsafe extern "C" fn envoy_dynamic_module_on_http_filter_config_new(
     config: Handle, // filter_config_envoy_ptr
     name: Theirs,
     text: Theirs, // config
@@ -23,7 +23,7 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_config_new(
         let (_, defining) = match &envoy().http {
             Ok(found) => found,
             Err(missing) => {
-                log(Level::Error, format_args!("{}", needs("Envoy 1.39 or later", missing)));
+                log(Level::Error, format_args!("{}", lacking(HTTP_NEEDS, missing)));
                 return None;
             }
         };
@@ -41,15 +41,18 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_config_new(
 /// # Safety
 /// Called by Envoy, once, with what the hook above gave.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn envoy_dynamic_module_on_http_filter_config_destroy(filter: *const c_void) {
+pub(super) unsafe extern "C" fn envoy_dynamic_module_on_http_filter_config_destroy(
+    filter: *const c_void,
+) {
     // SAFETY: made by `Box::into_raw`, and given back but once.
     let filter = unsafe { Box::from_raw(filter.cast_mut().cast::<Filter>()) };
-    guard(|| filter.close());
+    // The last use of a table drops it, which is work that a panic may not leave either.
+    guard(move || filter.close());
 }
 
 /// `http_filter_new`: the stream's filter is the configuration itself, which outlives it.
 #[unsafe(no_mangle)]
-extern "C" fn envoy_dynamic_module_on_http_filter_new(
+pub(super) extern "C" fn envoy_dynamic_module_on_http_filter_new(
     filter: *const c_void, // filter_config_module_ptr
     _: Handle,             // filter_envoy_ptr
 ) -> *const c_void {
@@ -61,7 +64,7 @@ extern "C" fn envoy_dynamic_module_on_http_filter_new(
 /// # Safety
 /// Called by Envoy: the filter is alive, and the handle valid for this call.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn envoy_dynamic_module_on_http_filter_request_headers(
+pub(super) unsafe extern "C" fn envoy_dynamic_module_on_http_filter_request_headers(
     handle: Handle,        // filter_envoy_ptr
     filter: *const c_void, // filter_module_ptr
     _: bool,

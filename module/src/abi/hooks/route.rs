@@ -3,7 +3,7 @@
 use std::ffi::c_void;
 use std::ptr;
 
-use super::needs;
+use super::{ROUTE_NEEDS, lacking};
 use crate::abi::buffer::Theirs;
 use crate::abi::symbols::{Handle, envoy};
 use crate::abi::{Level, Metrics, Route, Status, guard, log};
@@ -14,7 +14,7 @@ use crate::specifier::Specifier;
 /// # Safety
 /// Called by Envoy: the handle and the buffers are valid.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn envoy_dynamic_module_on_route_specifier_config_new(
+pub(super) unsafe extern "C" fn envoy_dynamic_module_on_route_specifier_config_new(
     config: Handle, // config_envoy_ptr
     name: Theirs,
     text: Theirs, // config
@@ -23,7 +23,7 @@ unsafe extern "C" fn envoy_dynamic_module_on_route_specifier_config_new(
         let (_, defining) = match &envoy().route {
             Ok(found) => found,
             Err(missing) => {
-                log(Level::Error, format_args!("{}", needs("Envoy 1.40 or later", missing)));
+                log(Level::Error, format_args!("{}", lacking(ROUTE_NEEDS, missing)));
                 return None;
             }
         };
@@ -41,12 +41,13 @@ unsafe extern "C" fn envoy_dynamic_module_on_route_specifier_config_new(
 /// # Safety
 /// Called by Envoy, once, with what the hook above gave.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn envoy_dynamic_module_on_route_specifier_config_destroy(
+pub(super) unsafe extern "C" fn envoy_dynamic_module_on_route_specifier_config_destroy(
     specifier: *const c_void, // config_module_ptr
 ) {
     // SAFETY: made by `Box::into_raw`, and given back but once.
     let specifier = unsafe { Box::from_raw(specifier.cast_mut().cast::<Specifier>()) };
-    guard(|| specifier.close());
+    // The last use of a table drops it, which is work that a panic may not leave either.
+    guard(move || specifier.close());
 }
 
 /// `route_specifier_on_route`: on a worker, for each resolution of a route.
@@ -54,7 +55,7 @@ unsafe extern "C" fn envoy_dynamic_module_on_route_specifier_config_destroy(
 /// # Safety
 /// Called by Envoy: the specifier is alive, and the handle valid for this call.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn envoy_dynamic_module_on_route_specifier_on_route(
+pub(super) unsafe extern "C" fn envoy_dynamic_module_on_route_specifier_on_route(
     specifier: *const c_void, // config_module_ptr
     handle: Handle,           // context_envoy_ptr
 ) -> Status {
