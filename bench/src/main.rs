@@ -3,6 +3,7 @@
 // Of JSON that is made here.
 #![allow(clippy::indexing_slicing)]
 
+mod aims;
 mod backend;
 mod chart;
 mod configuration;
@@ -70,6 +71,7 @@ async fn run(arguments: &[String]) -> Result<()> {
     let configuration = read().await?;
     report::print(&cells);
     report::print_configuration(&configuration);
+    aims::print(&cells, &configuration)?;
     let quick = arguments.contains(&"--quick".to_owned());
     let results = report::Results::new(&cells, &configuration, plan.rounds, quick);
     results.write().context("bench/results.json")?;
