@@ -14,19 +14,17 @@ use super::filter::Filter;
 use super::request;
 use super::root::Root;
 
-#[derive(Default)]
 struct Contexts {
     /// The plugins of this VM: one for each configuration that is in use. There are few.
     roots: Vec<(u32, Root)>,
-    /// Streams that are still to show their headers, each with its root. Envoy creates a stream's context
-    /// right before it shows the headers, so that there is one at most.
-    streams: Vec<(u32, u32)>,
+    /// Streams that are still to show their headers, each with its filter. Envoy creates a stream's context
+    /// right before it shows the headers, so that there is hardly ever more than one.
+    streams: Vec<(u32, Rc<Filter>)>,
 }
 
 thread_local! {
-    static CONTEXTS: RefCell<Contexts> = const {
-        RefCell::new(Contexts { roots: Vec::new(), streams: Vec::new() })
-    };
+    static CONTEXTS: RefCell<Contexts> =
+        const { RefCell::new(Contexts { roots: Vec::new(), streams: Vec::new() }) };
 }
 
 impl Contexts {
@@ -35,10 +33,9 @@ impl Contexts {
     }
 
     /// The filter that a stream belongs to, which it asks for once.
-    fn filter_of(&mut self, stream: u32) -> Option<Rc<Filter>> {
+    fn take_filter(&mut self, stream: u32) -> Option<Rc<Filter>> {
         let at = self.streams.iter().rposition(|(known, _)| *known == stream)?;
-        let (_, root) = self.streams.swap_remove(at);
-        self.root(root)?.filter()
+        Some(self.streams.swap_remove(at).1)
     }
 }
 
@@ -68,8 +65,8 @@ extern "C" fn ingress_waypoint_on_context_create(id: u32, root: u32) {
     CONTEXTS.with_borrow_mut(|contexts| {
         if root == 0 {
             contexts.roots.push((id, Root::default()));
-        } else {
-            contexts.streams.push((id, root));
+        } else if let Some(filter) = contexts.root(root).and_then(|root| root.filter()) {
+            contexts.streams.push((id, filter));
         }
     });
 }
@@ -83,11 +80,8 @@ extern "C" fn ingress_waypoint_on_configure(root: u32, _size: usize) -> bool {
 /// `proxy_on_request_headers`
 #[unsafe(no_mangle)]
 extern "C" fn ingress_waypoint_on_request_headers(stream: u32, _count: usize, _end: bool) -> Flow {
-    match CONTEXTS.with_borrow_mut(|contexts| contexts.filter_of(stream)) {
-        Some(filter) => request::handle(&filter),
-        // Envoy sends no requests where it has no configuration: leave it to the failure policy.
-        None => std::process::abort(),
-    }
+    let filter = CONTEXTS.with_borrow_mut(|contexts| contexts.take_filter(stream));
+    request::handle(filter.as_deref())
 }
 
 /// `proxy_on_tick`

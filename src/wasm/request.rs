@@ -17,18 +17,26 @@ const DECISION: &str = "ingress_waypoint.decision";
 const REASON: &str = "ingress_waypoint.reason";
 const SERVICE: &str = "ingress_waypoint.service";
 
-/// Handles the headers of a request.
-pub fn handle(filter: &Filter) -> Flow {
+/// Handles the headers of a request. Where there is no filter the plugin has no configuration; Envoy then sends
+/// it no requests.
+pub fn handle(filter: Option<&Filter>) -> Flow {
+    let Some(filter) = filter else {
+        error!("refusing a request: its plugin has no configuration");
+        return refuse("ingress_waypoint.failed", "failed\n");
+    };
     decide_and_carry_out(filter).unwrap_or_else(|status| {
         // Half carried out is not carried out: nothing may go on to the endpoints.
         error!("refusing a request: Envoy answered a host call with {status:?}");
-        let refused = host::refuse("ingress_waypoint.host-call-failed", "host-call-failed\n");
-        if refused.is_err() {
-            // A request held for ever would be no answer: leave it to the failure policy.
-            std::process::abort();
-        }
-        Flow::Pause
+        refuse("ingress_waypoint.host-call-failed", "host-call-failed\n")
     })
+}
+
+fn refuse(details: &str, body: &str) -> Flow {
+    if host::refuse(details, body).is_err() {
+        // A request held for ever would be no answer: leave it to the failure policy.
+        std::process::abort();
+    }
+    Flow::Pause
 }
 
 fn decide(filter: &Filter) -> Result<Rc<Ready>, Status> {

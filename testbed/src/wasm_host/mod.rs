@@ -73,7 +73,10 @@ impl Module {
 pub struct Vm {
     store: Store<Host>,
     instance: Instance,
+    /// The root that requests go to; 0 is none.
     root: u32,
+    /// The root that was made last, whether it took its configuration or not.
+    newest: u32,
     contexts: u32,
 }
 
@@ -88,7 +91,7 @@ impl Vm {
         store.set_fuel(u64::MAX).map_err(|e| anyhow!("{e:#}"))?;
         let instance =
             linker.instantiate(&mut store, &module.module).map_err(|e| anyhow!("{e:#}"))?;
-        let mut vm = Self { store, instance, root: 0, contexts: 0 };
+        let mut vm = Self { store, instance, root: 0, newest: 0, contexts: 0 };
         vm.call_if_exported::<(), ()>("_initialize", ())?;
         Ok(vm)
     }
@@ -99,6 +102,7 @@ impl Vm {
         let length = i32::try_from(text.len())?;
         self.store.data_mut().plugin_configuration = text.to_vec();
         let root = self.new_context(0)?;
+        self.newest = root;
         let started = self.call_if_exported::<_, i32>("proxy_on_vm_start", (root as i32, 0))?;
         let taken = started != Some(0)
             && self.call::<_, i32>("proxy_on_configure", (root as i32, length))? != 0;
@@ -108,11 +112,30 @@ impl Vm {
         Ok(taken)
     }
 
+    /// The root context that was made last, by whatever configuration.
+    pub fn newest_root(&self) -> u32 {
+        self.newest
+    }
+
+    /// Sends requests to another root context, as a second plugin in the VM has one.
+    pub fn select_root(&mut self, root: u32) {
+        self.root = root;
+    }
+
     /// Drives a request through the filter, from its headers to the end of its context.
     pub fn request(&mut self, request: Request) -> Result<Exchange> {
+        self.request_with(request, |_| Ok(()))
+    }
+
+    /// The same, with something in between the making of its context and its headers.
+    pub fn request_with(
+        &mut self,
+        request: Request,
+        between: impl FnOnce(&mut Self) -> Result<()>,
+    ) -> Result<Exchange> {
         ensure!(self.root != 0, "the plugin has no configuration");
         self.store.data_mut().begin(request);
-        let result = self.drive();
+        let result = self.drive(between);
         let stream = self.store.data_mut().end();
         Ok(Exchange {
             host_calls: stream.calls,
@@ -124,9 +147,10 @@ impl Vm {
         })
     }
 
-    fn drive(&mut self) -> Result<bool> {
+    fn drive(&mut self, between: impl FnOnce(&mut Self) -> Result<()>) -> Result<bool> {
         let count = i32::try_from(self.store.data().stream.headers.len())?;
         let context = self.new_context(self.root)? as i32;
+        between(self)?;
         let action = self.call::<_, i32>("proxy_on_request_headers", (context, count, 1))?;
         self.call_if_exported::<_, i32>("proxy_on_done", context)?;
         self.call_if_exported::<_, ()>("proxy_on_log", context)?;
@@ -149,6 +173,13 @@ impl Vm {
     pub fn memory(&mut self) -> Result<usize> {
         let memory = self.instance.get_memory(&mut self.store, "memory").context("no memory")?;
         Ok(memory.data_size(&self.store))
+    }
+
+    /// Makes a stream's context and deletes it, without any headers.
+    pub fn stream_without_headers(&mut self) -> Result<()> {
+        let context = self.new_context(self.root)? as i32;
+        self.call_if_exported::<_, ()>("proxy_on_delete", context)?;
+        Ok(())
     }
 
     /// Lets the timer go off, which the plugin must have set.

@@ -1,6 +1,7 @@
 //! The built module in a mocked host: its decisions, and what they cost in host calls.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod contexts;
 mod replay;
 
 use std::path::Path;
@@ -175,7 +176,7 @@ fn a_refused_configuration_leaves_the_one_before() {
 #[test]
 fn the_module_is_small_and_exports_what_it_uses() {
     assert_eq!(module().exports(), EXPORTS);
-    assert!(module().size() <= 250 << 10, "{} bytes", module().size());
+    assert!(module().size() <= 215 << 10, "{} bytes", module().size());
     // Envoy offers these two namespaces, and no more of WASI than it has to.
     for import in module().imports() {
         let known = ["env.proxy_", "wasi_snapshot_preview1."];
