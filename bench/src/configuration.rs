@@ -15,6 +15,9 @@ use crate::variants::{self, Place, Variant};
 /// How many services are read.
 pub const SERVICES: usize = 100_000;
 
+/// Milliseconds, for a round that midnight falls into.
+const DAY: f64 = 86_400_000.0;
+
 const ROUNDS: usize = 7;
 const DECISIONS: u32 = 100_000;
 
@@ -98,7 +101,7 @@ async fn in_envoy(services: &Services, place: &Place<'_>) -> Result<Vec<f64>> {
                 (true, _) => {
                     entered.insert(thread, at);
                 }
-                (false, Some(before)) => all.push(at - before),
+                (false, Some(before)) => all.push((at - before).rem_euclid(DAY)),
                 (false, None) => {}
             }
         }

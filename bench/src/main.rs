@@ -21,8 +21,9 @@ mod variants;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
+use configuration::Configuration;
 use load::{WORKLOADS, Workload};
-use measure::{Plan, measure};
+use measure::{Cell, Plan, measure};
 use services::Services;
 use testbed::ports::free;
 use variants::Place;
@@ -63,25 +64,29 @@ async fn run(arguments: &[String]) -> Result<()> {
         }
         _ => bail!("unknown arguments {words:?}\n{USAGE}"),
     };
-    let cells = tokio::select! {
-        cells = measure(&plan, &|what| eprintln!("{what}")) => cells?,
+    let (cells, configuration) = tokio::select! {
+        measured = all(&plan) => measured?,
         _ = tokio::signal::ctrl_c() => bail!("interrupted"),
     };
-    eprintln!("{} services: reading the configuration", configuration::SERVICES);
-    let configuration = read().await?;
-    report::print(&cells);
-    report::print_configuration(&configuration);
-    aims::print(&cells, &configuration)?;
     let quick = arguments.contains(&"--quick".to_owned());
     let results = report::Results::new(&cells, &configuration, plan.rounds, quick);
     results.write().context("bench/results.json")?;
     chart::write(&cells, &results.source()).context("bench/cpu.svg")?;
+    report::print(&cells);
+    report::print_configuration(&configuration);
+    aims::print(&cells, &configuration)?;
     println!("\n{}: bench/results.json, bench/cpu.svg", results.source());
     Ok(())
 }
 
+async fn all(plan: &Plan) -> Result<(Vec<Cell>, Configuration)> {
+    let cells = measure(plan, &|what| eprintln!("{what}")).await?;
+    eprintln!("{} services: reading the configuration", configuration::SERVICES);
+    Ok((cells, read().await?))
+}
+
 /// Measures how a large configuration is read.
-async fn read() -> Result<configuration::Configuration> {
+async fn read() -> Result<Configuration> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("services.json");
     let loopback = [[127, 0, 0, 1].into()];

@@ -51,6 +51,8 @@ pub struct Cell {
     pub workers: u32,
     /// Microseconds of Envoy's CPU a request, a value for each round.
     pub cpu: Vec<f64>,
+    /// Those of the server that Envoy asks, where there is one.
+    pub server_cpu: Vec<f64>,
     /// Requests a second.
     pub rate: Vec<f64>,
     /// Median latency in microseconds.
@@ -163,6 +165,7 @@ async fn group(
                     services: count,
                     workers,
                     cpu: Vec::new(),
+                    server_cpu: Vec::new(),
                     rate: Vec::new(),
                     p50: Vec::new(),
                     p99: Vec::new(),
@@ -172,17 +175,21 @@ async fn group(
             // The first round warms up, and is not counted.
             for round in 0..=rounds {
                 for (cell, (variant, listener, envoy)) in group.iter_mut().zip(&envoys) {
-                    // The external processor's own CPU is part of what that variant costs.
-                    let mut processes = vec![envoy.id()];
-                    if *variant == Variant::ExtProc {
-                        processes.push(processor.id()?);
-                    }
-                    let before = cpu(&processes)?;
+                    let server =
+                        (*variant == Variant::ExtProc).then(|| processor.id()).transpose()?;
+                    let used = || -> Result<_> {
+                        Ok((process::cpu(envoy.id())?, server.map(process::cpu).transpose()?))
+                    };
+                    let before = used()?;
                     let run = load::run(workload, &service, *listener, folder.path(), &theirs)
                         .with_context(|| format!("{}, {workload:?}", variant.title()))?;
-                    let spent = cpu(&processes)?.saturating_sub(before);
+                    let after = used()?;
+                    let each = |before: u64, after: u64| {
+                        after.saturating_sub(before) as f64 / 1000.0 / f64::from(run.requests)
+                    };
                     if round > 0 {
-                        cell.cpu.push(spent as f64 / 1000.0 / f64::from(run.requests));
+                        cell.cpu.push(each(before.0, after.0));
+                        cell.server_cpu.extend(before.1.zip(after.1).map(|(a, b)| each(a, b)));
                         cell.rate.push(run.rate);
                         cell.p50.push(run.p50);
                         cell.p99.push(run.p99);
@@ -198,10 +205,6 @@ async fn group(
     Ok(cells)
 }
 
-fn cpu(processes: &[u32]) -> Result<u64> {
-    processes.iter().map(|process| process::cpu(*process)).sum()
-}
-
 fn target(workload: Workload, way: Way) -> Result<Service> {
     let wanted = |service: &&Service| {
         service.enrolled == (way == Way::Waypoint) && service.http2 == (workload == Workload::Grpc)
@@ -211,12 +214,15 @@ fn target(workload: Workload, way: Way) -> Result<Service> {
 
 /// The commands that keep Envoy, and all else, on cores of their own.
 fn pins(workers: u32) -> (Vec<String>, Vec<String>) {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    if workers > 1 || cores < 2 {
+    let cores = process::cores();
+    let [first, others @ ..] = cores.as_slice() else { return (Vec::new(), Vec::new()) };
+    if workers > 1 || others.is_empty() {
         return (Vec::new(), Vec::new());
     }
-    let on = |cores: String| ["taskset".to_owned(), "--cpu-list".to_owned(), cores].to_vec();
-    (on("0".to_owned()), on(format!("1-{}", cores - 1)))
+    let on = |cores: &[String]| {
+        ["taskset".to_owned(), "--cpu-list".to_owned(), cores.join(",")].to_vec()
+    };
+    (on(std::slice::from_ref(first)), on(others))
 }
 
 fn pin(process: u32, pin: &[String]) -> Result<()> {

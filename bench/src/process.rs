@@ -19,10 +19,21 @@ pub fn cpu(process: u32) -> Result<u64> {
     Ok(total)
 }
 
+/// The numbers of the cores that this process may run on, from `/proc/self/status`: `0-2,4`.
+pub fn cores() -> Vec<String> {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    let ranges = list.unwrap_or_default().trim().split(',').filter_map(|range| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        Some(first.parse::<u32>().ok()?..=last.parse().ok()?)
+    });
+    ranges.flatten().map(|core| core.to_string()).collect()
+}
+
 /// The CPU's name.
 pub fn machine() -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = cores().len();
     format!("{cores} cores of {}", name.map_or("an unknown CPU", |(_, name)| name.trim()))
 }

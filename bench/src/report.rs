@@ -79,6 +79,14 @@ pub fn print(cells: &[Cell]) {
             middle(&cell.p99).median / 1000.0,
             cell.memory,
         );
+        if !cell.server_cpu.is_empty() {
+            let cpu = middle(&cell.server_cpu);
+            println!(
+                "{:<27} {:>18}",
+                "  its server",
+                format!("{:.1} ± {:.1}", cpu.median, cpu.spread)
+            );
+        }
     }
 }
 

@@ -77,7 +77,7 @@ impl Variant {
             Self::WasmAsking => "wasm that reads the cluster",
             Self::Wasm => "wasm filter",
             Self::Lua => "Lua filter",
-            Self::ExtProc => "ext_proc (with its server)",
+            Self::ExtProc => "ext_proc",
         }
     }
 }

@@ -63,7 +63,7 @@ extern "C" fn ingress_waypoint_initialize() {
 #[unsafe(no_mangle)]
 extern "C" fn ingress_waypoint_on_context_create(id: u32, root: u32) {
     CONTEXTS.with_borrow_mut(|contexts| {
-        if root == 0 {
+        if root == 0 && contexts.root(id).is_none() {
             contexts.roots.push((id, Root::default()));
         } else if let Some(filter) = contexts.root(root).and_then(|root| root.filter()) {
             contexts.streams.push((id, filter));

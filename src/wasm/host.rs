@@ -16,7 +16,7 @@ unsafe extern "C" {
         path_size: usize,
         return_value_data: *mut *mut u8,
         return_value_size: *mut usize,
-    ) -> Status;
+    ) -> u32;
 
     // The SDK's wrapper leaves the details out.
     fn proxy_send_local_response(
@@ -28,7 +28,16 @@ unsafe extern "C" {
         headers_data: *const u8,
         headers_size: usize,
         grpc_status: i32,
-    ) -> Status;
+    ) -> u32;
+}
+
+/// A status of the host, as a number: the SDK's type does not have all that there are.
+fn status(number: u32) -> Status {
+    match number {
+        0 => Status::Ok,
+        1 => Status::NotFound,
+        _ => Status::InternalFailure,
+    }
 }
 
 /// The name of the upstream cluster that the route selected; empty for a route without one.
@@ -36,7 +45,9 @@ pub fn cluster_name() -> Result<Vec<u8>, Status> {
     const PATH: &[u8] = b"xds\0cluster_name";
     let (mut data, mut size) = (ptr::null_mut(), 0);
     // SAFETY: the path comes with its length, and the host writes to both of the others.
-    match unsafe { proxy_get_property(PATH.as_ptr(), PATH.len(), &raw mut data, &raw mut size) } {
+    let answered =
+        unsafe { proxy_get_property(PATH.as_ptr(), PATH.len(), &raw mut data, &raw mut size) };
+    match status(answered) {
         Status::NotFound => Ok(Vec::new()),
         Status::Ok if data.is_null() => Ok(Vec::new()),
         // SAFETY: the host has the SDK's `proxy_on_memory_allocate` allocate what it returns, which is a
@@ -54,7 +65,7 @@ pub fn refuse(details: &str, body: &str) -> Result<(), Status> {
     const NO_HEADERS: [u8; 4] = [0; 4];
     // SAFETY: each pointer comes with the length of the borrowed buffer behind it, and the host
     // copies out of them before it returns.
-    let status = unsafe {
+    let answered = unsafe {
         proxy_send_local_response(
             503,
             details.as_ptr(),
@@ -66,7 +77,7 @@ pub fn refuse(details: &str, body: &str) -> Result<(), Status> {
             NO_GRPC_STATUS,
         )
     };
-    match status {
+    match status(answered) {
         Status::Ok => Ok(()),
         status => Err(status),
     }

@@ -31,11 +31,15 @@ fn main() -> ExitCode {
 }
 
 fn run(input: &Path, output: &Path, keep: &[String]) -> Result<String, String> {
+    let words = keep.len();
     let keep: Names<'_> = keep
         .iter()
         .map(|word| word.split_once('=').unwrap_or((word, word)))
         .map(|(export, name)| (name, export))
         .collect();
+    if BTreeSet::from_iter(keep.values()).len() < words {
+        return Err("an export is named twice".into());
+    }
     if keep.is_empty() {
         return Err("no export to keep was named".into());
     }

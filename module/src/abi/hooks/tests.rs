@@ -66,11 +66,13 @@ fn what_is_refused_is_null_and_said() {
         assert!(unsafe { new(config, Theirs::of(b"other"), Theirs::of(SERVICES)) }.is_null());
         assert!(unsafe { new(config, Theirs::EMPTY, Theirs::EMPTY) }.is_null());
     }
-    let said = |part: &str| lines().iter().filter(|line| line.contains(part)).count();
-    assert_eq!(
-        said("4 ingress_waypoint: configuration refused: services[0].namespace: is missing"),
-        2
-    );
-    assert_eq!(said("specifier_name: \"other\" is not"), 1);
-    assert_eq!(said("filter_name: \"other\" is neither"), 1);
+    // Other tests write to the log, too.
+    let said = |part: &str| lines().iter().any(|line| line.contains(part));
+    for line in [
+        "4 ingress_waypoint: configuration refused: services[0].namespace: is missing",
+        "specifier_name: \"other\" is not",
+        "filter_name: \"other\" is neither",
+    ] {
+        assert!(said(line), "{line}");
+    }
 }
