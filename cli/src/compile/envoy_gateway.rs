@@ -29,6 +29,11 @@ const NEEDED: &str = "\
 # Without mergeBackends clusters are named after routes, and the filter knows no service: all requests
 # go past their waypoints. Without filterOrder, authorization and rate limits of the gateway come
 # behind the filter, and do not apply on the way to a VIP.
+# The EnvoyPatchPolicy has to be switched on (extensionApis.enableEnvoyPatchPolicy of Envoy Gateway) and
+# be Programmed: without its routes all requests go past their waypoints. They are put into the route
+# configurations that Envoy Gateway names after listeners. HTTP listeners of one port share that of the
+# first, and the others are reported as not found; with the runtime flag XDSNameSchemeV2 it is http-PORT,
+# and the names here have to be changed.
 ";
 
 /// The objects, as a stream of YAML documents. `listeners` are the names of the Gateway's HTTP
@@ -70,6 +75,9 @@ const MODULE_NEEDED: &str = "\
 # go past their waypoints. filterOrder puts the filter last, behind all that may change the route.
 # The proxies have to be Envoy 1.40 with the module in them (an image of your own, a volume), and Envoy
 # Gateway has to know the route specifiers of that Envoy: an older one refuses the EnvoyPatchPolicy.
+# That one has to be switched on (extensionApis.enableEnvoyPatchPolicy) and be Programmed. HTTP listeners
+# of one port share the route configuration of the first, and those of the others are reported as not
+# found; with the runtime flag XDSNameSchemeV2 it is http-PORT, and the names here have to be changed.
 ";
 
 /// The name that the module is registered by, which can't have an underscore.
