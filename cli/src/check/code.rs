@@ -53,6 +53,8 @@ codes! {
         "Without the label nothing sends requests to the waypoint that the service requires: all of them are refused."
     RequiredValue "required-value"
         "What must be protected is not left open by a typo, so what is no boolean counts as true."
+    RequiredAsLabel "required-as-label"
+        "Only the annotation makes a service fail closed: without it requests go to the endpoints where they cannot go by way of the waypoint."
     RequiredWithoutVip "required-without-vip"
         "Without a VIP the waypoint that the service requires cannot be reached: all requests are refused."
     NoVip "no-vip"
@@ -101,6 +103,8 @@ codes! {
         "Only one of the copies counts."
     NamespaceUnknown "namespace-unknown"
         "Labels of a Namespace hold for all its services: without the Namespace the answer may be another than the cluster's."
+    ClusterDomain "cluster-domain"
+        "The filter knows a Service by its host in the cluster's domain: by another domain all requests by Istio's cluster names go past their waypoints."
     ObjectInvalid "object-invalid"
         "What the configuration cannot name is left out of it: its requests are those of an unknown service."
 }

@@ -35,6 +35,8 @@ fn meaning(note: &Note) -> Option<(Code, &'static str)> {
             Code::NamespaceUnknown,
             "give the Namespace along with the other objects (kubectl get namespaces -o yaml)",
         ),
+        "cluster-domain" => (Code::ClusterDomain, "give that domain (--cluster-domain)"),
+        "required-as-label" => (Code::RequiredAsLabel, "make it an annotation"),
         "required-value" => (Code::RequiredValue, "write \"true\" or \"false\""),
         _ => (Code::ObjectInvalid, "mend the field"),
     })

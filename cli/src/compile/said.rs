@@ -84,9 +84,18 @@ fn about(world: &World, compiled: &Compiled, resolved: &Resolved, notes: &mut Ve
         note(severity, "vip-dropped", &dropped.field, value, dropped.why.to_owned())
     }));
     if asks && !outside && !resolved.ports.kept.is_empty() {
+        // A route may send HTTP there all the same.
+        let then = match resolved.required {
+            Some(_) => ", and requests to it are refused",
+            None => ", and requests to it go to the endpoints",
+        };
         notes.extend(resolved.ports.left_out.iter().map(|port| {
-            let says = format!("{}: port {} is left out", port.why, port.number);
-            note(Severity::Info, "port-left-out", &port.from.field, port.from.value.clone(), says)
+            let (severity, then) = match resolved.ports.is_open(port) {
+                true => (Severity::Warning, then),
+                false => (Severity::Info, ""),
+            };
+            let says = format!("{}: port {} is left out{then}", port.why, port.number);
+            note(severity, "port-left-out", &port.from.field, port.from.value.clone(), says)
         }));
     }
 }

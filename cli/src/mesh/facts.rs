@@ -74,6 +74,8 @@ pub struct EntryFacts {
     pub resolution: Option<String>,
     pub ports: Vec<PortFacts>,
     pub status_addresses: Vec<Address>,
+    /// Whether no other namespace knows it (`exportTo`).
+    pub private: bool,
 }
 
 /// A Gateway API `Gateway`.
@@ -142,7 +144,9 @@ impl EntryFacts {
     /// Reduces a ServiceEntry.
     pub fn new(origin: Origin, entry: ServiceEntry) -> Self {
         let spec = entry.spec;
+        let own = |name: &String| name == "." || name == "~";
         Self {
+            private: !spec.export_to.is_empty() && spec.export_to.iter().all(own),
             meta: Meta::new(origin, entry.metadata),
             hosts: spec.hosts,
             addresses: spec.addresses,
