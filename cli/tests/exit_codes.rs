@@ -148,3 +148,24 @@ fn copies_are_named_in_any_order_of_reading() {
         assert_eq!(check(order), found);
     }
 }
+
+/// What selects nothing is misspelt, and would be missed in silence.
+#[test]
+fn arguments_that_name_nothing_are_warned_about() {
+    let objects = ["-f", "check/clean/objects.yaml"];
+    let stderr = |arguments: &[&str]| {
+        String::from_utf8(run(&[&arguments[..1], &objects, &arguments[1..]].concat()).stderr)
+            .unwrap()
+    };
+    for arguments in [
+        ["compile", "--required", "app=typo"],
+        ["check", "--required", "app=typo"],
+        ["check", "--gateway", "ingress/typo"],
+        ["check", "--gateway-pods", "app=typo"],
+    ] {
+        let said = stderr(&arguments);
+        let [_, option, value] = arguments;
+        assert!(said.contains(&format!("warning: {option} {value}: no ")), "{arguments:?}: {said}");
+    }
+    assert_eq!(stderr(&["check"]), "");
+}

@@ -7,12 +7,11 @@ use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::route::Route;
-use crate::mesh::{Key, Labels, World};
+use crate::input::{GATEWAY_NAME, OWNING_NAME};
+use crate::mesh::{Key, Labels, Selector, World};
 use crate::object::{Object, Origin};
 
-const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
 const GATEWAY_CLASS: &str = "gateway.networking.k8s.io/gateway-class-name";
-const OWNING_NAME: &str = "gateway.envoyproxy.io/owning-gateway-name";
 const OWNING_NAMESPACE: &str = "gateway.envoyproxy.io/owning-gateway-namespace";
 pub(super) const REDIRECTION: &str = "ambient.istio.io/redirection";
 
@@ -77,6 +76,17 @@ impl Objects {
             }
             _ => {}
         }
+    }
+
+    /// Whether a Gateway was read, or a pod of it.
+    pub(super) fn has_gateway(&self, key: &Key) -> bool {
+        let mut pods = self.pods.values();
+        self.world.gateways.contains_key(key) || pods.any(|pod| pod.gateway.as_ref() == Some(key))
+    }
+
+    /// Whether a pod with these labels was read.
+    pub(super) fn has_pod(&self, labels: &Selector) -> bool {
+        self.pods.values().any(|pod| labels.matches(&pod.labels))
     }
 
     fn route(

@@ -1,5 +1,6 @@
 //! The forms that a compiled configuration is written in.
 
+mod command;
 mod compiled;
 pub mod config;
 pub mod ecds;
@@ -8,3 +9,5 @@ pub mod istio;
 pub mod said;
 pub mod table;
 pub mod target;
+
+pub use command::command;

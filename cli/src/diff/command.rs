@@ -17,7 +17,8 @@ Examples:
   ingress-waypoint diff running.json new.json
   ingress-waypoint diff running.json manifests/
   ingress-waypoint diff running.json --cluster --format json
-  kubectl get svc,ns,gtw,gatewayclass,serviceentry -A -o yaml | ingress-waypoint diff running.json -
+  kubectl get svc,ns,gtw,gatewayclass,serviceentry -A -o yaml | \\
+      ingress-waypoint diff running.json -
 
 Exit codes:
   0  everything goes the same way
@@ -96,6 +97,7 @@ fn path(arguments: &Arguments, given: &Path) -> anyhow::Result<(Side, Exit)> {
 fn objects(arguments: &Arguments, input: &Input) -> anyhow::Result<(Side, Exit)> {
     let (world, exit) = crate::run::world(input)?;
     let (rules, settings) = (arguments.rules.rules(), arguments.settings.configuration());
+    crate::run::warn_of_unmatched(&world, &rules);
     let compiled = Compiled::new(&world, &rules, &settings)?;
     Ok((Side::from_json(compiled.text.as_bytes())?, exit))
 }
