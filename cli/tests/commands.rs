@@ -153,6 +153,41 @@ fn colours_only_where_they_are_seen() {
     }
 }
 
+/// Envoy Gateway names some clusters after routes, and nobody knows their service.
+#[test]
+fn what_envoy_gateway_does_not_merge_is_warned_about() {
+    let objects = ["compile", "-f", OBJECTS, "-o", "envoy-gateway", "--image", "x"];
+    let gateway = ["--gateway", "ingress/public", "--listener", "http"];
+    let warned = |more: &[&str]| {
+        let done = run(&[&objects[..], &gateway, more].concat());
+        String::from_utf8(done.stderr).unwrap().contains("warning: unknownService: ")
+    };
+    assert!(warned(&[]));
+    assert!(!warned(&["--unknown-service", "reject"]));
+}
+
+#[test]
+fn what_objects_say_cannot_steer_a_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("objects.yaml");
+    let labels = r#"{istio.io/use-waypoint: "w\e[2J", istio.io/ingress-use-waypoint: "t\e[2J"}"#;
+    let service = |name: &str| {
+        format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{namespace: shop, name: {name}, labels: {labels}}}\n"
+        )
+    };
+    std::fs::write(&path, format!("{}---\n{}", service("a"), service(r#""b\e[2J""#))).unwrap();
+    let path = path.to_str().unwrap();
+    for command in [&["compile", "-o", "table"][..], &["explain", "a"], &["check"]] {
+        let compat = ["-f", path, "--compat", "kgateway", "--color", "always"];
+        let done = run(&[command, &compat[..]].concat());
+        for stream in [done.stdout, done.stderr] {
+            let text = String::from_utf8(stream).unwrap();
+            assert!(!text.contains("\u{1b}[2J"), "{command:?}: {text:?}");
+        }
+    }
+}
+
 #[test]
 fn a_reader_that_has_enough_is_no_error() {
     let command = format!("{} schema | head -c 1", env!("CARGO_BIN_EXE_ingress-waypoint"));

@@ -58,6 +58,9 @@ pub fn command(args: &Compile, format: Format) -> anyhow::Result<Exit> {
         Output::EnvoyGateway => {
             let gateway = load.gateway.as_ref().context("give --gateway NAMESPACE/NAME")?;
             let listeners = listeners(&world, load)?;
+            if let Some(message) = said::unmerged(&compiled) {
+                report::message(Severity::Warning, message);
+            }
             match &form {
                 Form::Wasm(_) => {
                     envoy_gateway::policies(&config()?, gateway, &listeners, &options(load)?)?

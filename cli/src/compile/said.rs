@@ -18,6 +18,17 @@ pub fn said(world: &World, compiled: &Compiled) -> Vec<Note> {
     notes
 }
 
+/// What there is to say of a configuration for Envoy Gateway, which names some clusters after routes.
+pub fn unmerged(compiled: &Compiled) -> Option<&'static str> {
+    let summary = compiled.policy.summary();
+    (summary.enrolled > 0 && !rejects(compiled)).then_some(
+        "unknownService: a backend that Envoy Gateway does not merge (with filters, or a BackendTrafficPolicy \
+         at its route) has a cluster named after the route: its requests go to the endpoints, also where \
+         the service is required; --unknown-service reject refuses them, and what routes redirect or answer \
+         themselves",
+    )
+}
+
 /// Whether requests for unknown services are refused.
 fn rejects(compiled: &Compiled) -> bool {
     matches!(compiled.policy.decide(Question::Cluster(b"")).outcome, Outcome::Reject(_))
