@@ -169,3 +169,20 @@ fn arguments_that_name_nothing_are_warned_about() {
     }
     assert_eq!(stderr(&["check"]), "");
 }
+
+#[test]
+fn diff_reads_what_a_shell_hands_it() {
+    let program = env!("CARGO_BIN_EXE_ingress-waypoint");
+    let command =
+        format!("{program} diff <(cat diff/services/old.json) <(cat diff/services/new.json)");
+    let output = Command::new("bash")
+        .args(["-c", &command])
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/cli"))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        output.stdout,
+        run(&["diff", "diff/services/old.json", "diff/services/new.json"]).stdout
+    );
+}
