@@ -12,7 +12,7 @@ use crate::args::{Cli, Command, Explain, Input};
 use crate::compile::config::Compiled;
 use crate::input::{self, Wanted};
 use crate::mesh::{Rules, Severity, World};
-use crate::object::Read;
+use crate::object::{Object, Read};
 use crate::report::{self, Exit, Format};
 use crate::{check, compile, diff, explain, patch, rbac, schema};
 
@@ -68,7 +68,8 @@ pub fn world(input: &Input) -> anyhow::Result<(World, Exit)> {
     let mut empty = true;
     input::read_wanted(&input.sources(None)?, Wanted::Mesh, &mut |read| match read {
         Read::Object(origin, object) => {
-            empty = false;
+            // Of routes alone nothing is made either.
+            empty &= matches!(object, Object::HttpRoute(_) | Object::GrpcRoute(_));
             drop(world.add(origin, object));
         }
         Read::Broken(broken) => {

@@ -18,9 +18,9 @@ pub enum Kind {
 /// What a reader is for: the checks look at more kinds than the mesh's rules do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
-    /// What decides where a service goes.
+    /// What decides where a service goes, and the routes, after which upstream clusters are named.
     Mesh,
-    /// That, the routes, and the gateway's pods.
+    /// That, and the gateway's pods.
     Checks,
 }
 
@@ -78,7 +78,7 @@ pub const RESOURCES: &[Resource] = &[
         &["v1", "v1beta1"],
         "HTTPRoute",
         "httproutes",
-        Wanted::Checks,
+        Wanted::Mesh,
     ),
     resource(
         Kind::GrpcRoute,
@@ -86,7 +86,7 @@ pub const RESOURCES: &[Resource] = &[
         &["v1", "v1alpha2"],
         "GRPCRoute",
         "grpcroutes",
-        Wanted::Checks,
+        Wanted::Mesh,
     ),
     Resource {
         selectors: &[GATEWAY_NAME, OWNING_NAME],

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use gateway_api::apis::standard::gatewayclasses::GatewayClass;
 use gateway_api::apis::standard::gateways::{Gateway, GatewayListeners, GatewayStatusAddresses};
 use k8s_openapi::api::core::v1::{Service, ServicePort};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -88,6 +89,15 @@ pub struct GatewayFacts {
     pub status_addresses: Vec<GatewayStatusAddresses>,
 }
 
+/// A Gateway API `GatewayClass`.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub struct ClassFacts {
+    pub meta: Meta,
+    /// `spec.controllerName`: who serves its Gateways.
+    pub controller: String,
+}
+
 impl Key {
     /// Where an object gives no namespace it is in `default`, as for kubectl.
     pub fn of(meta: &ObjectMeta) -> Self {
@@ -167,6 +177,14 @@ impl GatewayFacts {
             listeners: gateway.spec.listeners,
             status_addresses: status.addresses.unwrap_or_default(),
         }
+    }
+}
+
+impl ClassFacts {
+    /// Reduces a GatewayClass.
+    pub fn new(origin: Origin, class: GatewayClass) -> Self {
+        let controller = class.spec.controller_name;
+        Self { meta: Meta::new(origin, class.metadata), controller }
     }
 }
 
