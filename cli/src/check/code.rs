@@ -95,6 +95,8 @@ codes! {
         "A VIP is one address: a retry goes to the same one, so the gateway cannot avoid the pod that failed."
     RouteSettingLost "route-setting-lost"
         "The general twin routes that compile writes for Istio and Envoy Gateway have no settings of their own: on the way to a VIP a request is not changed, limited or retried as its route says."
+    RouteCluster "route-cluster"
+        "The filter tells the service by the upstream cluster. One that Envoy Gateway names after a route, and that is of no one service, belongs to no service that it knows."
     RouteMirror "route-mirror"
         "A mirrored request goes to the endpoints: the filter decides for the request itself, not for its copies."
     PolicyTwice "policy-twice"

@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 use serde_json::Value;
 
+use super::clusters::Routes;
 use super::config::Compiled;
 use super::target::{Options, Target};
 use super::{ecds, envoy_gateway, istio, said, table};
@@ -21,7 +22,15 @@ pub fn command(args: &Compile, format: Format) -> anyhow::Result<Exit> {
     let rules = args.rules.rules();
     run::warn_of_unmatched(&world, &rules);
     let mut exit = read;
-    let compiled = Compiled::new(&world, &rules, &args.settings.configuration())?;
+    let load = &args.load;
+    let gateway = load.gateway.as_ref();
+    let gateway = gateway.map(|g| Key { namespace: g.namespace.clone(), name: g.name.clone() });
+    let routes = match (args.output, &gateway) {
+        (Output::Wasmplugin | Output::EnvoyFilter, _) => Routes::Nobody,
+        (_, Some(gateway)) => Routes::Also(gateway),
+        (_, None) => Routes::EnvoyGateway,
+    };
+    let compiled = Compiled::of_routes(&world, &rules, &args.settings.configuration(), routes)?;
     let notes = said::said(&world, &compiled);
     let least = if args.output == Output::Table { Severity::Info } else { Severity::Warning };
     report::notes(&notes, least);
@@ -29,7 +38,6 @@ pub fn command(args: &Compile, format: Format) -> anyhow::Result<Exit> {
         exit = exit.max(Exit::LookAt);
     }
     let config = || -> anyhow::Result<Value> { Ok(serde_json::from_str(&compiled.text)?) };
-    let load = &args.load;
     let form = load.form.form()?;
     if let (Form::Module(module), Output::EnvoyFilter | Output::EnvoyGateway) = (&form, args.output)
         && let Some(message) = module.switch_left_out(&compiled.text)
@@ -58,7 +66,7 @@ pub fn command(args: &Compile, format: Format) -> anyhow::Result<Exit> {
         Output::EnvoyGateway => {
             let gateway = load.gateway.as_ref().context("give --gateway NAMESPACE/NAME")?;
             let listeners = listeners(&world, load)?;
-            if let Some(message) = said::unmerged(&compiled) {
+            if let Some(message) = said::without_routes(&compiled) {
                 report::message(Severity::Warning, message);
             }
             match &form {

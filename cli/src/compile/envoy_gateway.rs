@@ -73,11 +73,13 @@ const MODULE_NEEDED: &str = "\
 /// Where requests go past their waypoints in silence.
 const PAST: &str = "\
 # Requests go past their waypoints:
-# - all of them without mergeBackends, as clusters are named after routes then and no service is known;
-#   and with it those for a backend that Envoy Gateway does not merge: a backendRef with filters, a route
-#   with a BackendTrafficPolicy of its own, several backends with a consistent hash or a session.
-#   --unknown-service reject refuses these (and what routes redirect or answer themselves), or a service
-#   lists such clusters: httproute/NAMESPACE/NAME/rule/INDEX
+# - those in a cluster that Envoy Gateway names after a route (httproute/NAMESPACE/NAME/rule/INDEX, or
+#   .../backend/INDEX) and that no service lists. It does so for all backends without mergeBackends, and
+#   with it for one that it does not merge: a backendRef with filters, a route or listener with a
+#   BackendTrafficPolicy of its own, several backends with a consistent hash or a session. compile lists
+#   those of the routes that it is given: give it all, and compile anew as they change. It does not list
+#   a cluster of several services, of which it warns. --unknown-service reject refuses what is not listed
+#   (and what routes redirect or answer themselves)
 # - all of them while the EnvoyPatchPolicy is not Programmed: it has to be switched on
 #   (extensionApis.enableEnvoyPatchPolicy of Envoy Gateway). Its names are those that Envoy Gateway gives
 #   to route configurations. HTTP listeners of one port share that of the first, and the others are

@@ -1,5 +1,6 @@
 //! The forms that a compiled configuration is written in.
 
+pub mod clusters;
 mod command;
 mod compiled;
 pub mod config;

@@ -18,14 +18,13 @@ pub fn said(world: &World, compiled: &Compiled) -> Vec<Note> {
     notes
 }
 
-/// What there is to say of a configuration for Envoy Gateway, which names some clusters after routes.
-pub fn unmerged(compiled: &Compiled) -> Option<&'static str> {
+/// What there is to say of a configuration for Envoy Gateway that was made without routes.
+pub fn without_routes(compiled: &Compiled) -> Option<&'static str> {
     let summary = compiled.policy.summary();
-    (summary.enrolled > 0 && !rejects(compiled)).then_some(
-        "unknownService: a backend that Envoy Gateway does not merge (with filters, or a BackendTrafficPolicy \
-         at its route) has a cluster named after the route: its requests go to the endpoints, also where \
-         the service is required; --unknown-service reject refuses them, and what routes redirect or answer \
-         themselves",
+    (summary.enrolled > 0 && !compiled.has_routes && !rejects(compiled)).then_some(
+        "no HTTPRoute or GRPCRoute of the gateway is among the objects: where Envoy Gateway does not merge \
+         backends, clusters are named after routes, and requests go to the endpoints, also of a service \
+         that requires its waypoint; give the routes too, or --unknown-service reject",
     )
 }
 

@@ -31,6 +31,9 @@ pub(crate) struct Rule {
 pub(crate) struct Backend {
     pub target: Target,
     pub port: Option<i64>,
+    /// Its share of the requests; 1 where nothing is said.
+    pub weight: i64,
+    pub has_filters: bool,
     /// What is done to the requests that go there.
     pub settings: Vec<Setting>,
 }
@@ -74,6 +77,8 @@ impl Rule {
         let backends = list(rule, "backendRefs").enumerate().map(|(j, backend)| Backend {
             target: Target::read(backend, namespace, "", "Service"),
             port: backend.get("port").and_then(Value::as_i64),
+            weight: backend.get("weight").and_then(Value::as_i64).unwrap_or(1),
+            has_filters: list(backend, "filters").next().is_some(),
             settings: setting::read(&format!("{field}.backendRefs[{j}]"), backend, namespace),
         });
         Self {
