@@ -9,9 +9,10 @@ use ingress_waypoint::switch::{Source, VARIABLE};
 use serde_json::json;
 
 use crate::args::{Cli, Command, Explain, Input};
+use crate::compile::clusters::ROUTE_CLUSTER;
 use crate::compile::config::Compiled;
 use crate::input::{self, Wanted};
-use crate::mesh::{Rules, Severity, World};
+use crate::mesh::{Note, Rules, Severity, World};
 use crate::object::{Object, Read};
 use crate::report::{self, Exit, Format};
 use crate::{check, compile, diff, explain, patch, rbac, schema};
@@ -124,6 +125,12 @@ fn explain(args: &Explain, format: Format) -> anyhow::Result<Exit> {
     let (world, exit) = world(&args.input)?;
     let compiled = Compiled::new(&world, &args.rules.rules(), &args.settings.configuration())?;
     let found = explain::explain(&world, &compiled, subject);
+    if found.is_empty() {
+        // A cluster of several services is no one's, and that is said with the route.
+        let names = |note: &&Note| note.says.split([' ', ',', ':']).any(|word| word == subject);
+        let notes = compiled.resolution.notes.iter().filter(|note| note.rule == ROUTE_CLUSTER);
+        report::notes(&notes.filter(names).cloned().collect::<Vec<_>>(), Severity::Info);
+    }
     anyhow::ensure!(
         !found.is_empty(),
         "no service, host or cluster {subject:?} among {} services; a service is NAME or NAMESPACE/NAME",

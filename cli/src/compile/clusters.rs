@@ -100,8 +100,7 @@ impl<'a> Listing<'a> {
 
     fn rule(&mut self, route: &ObjectRef, cluster: &str, i: usize, rule: &Rule) {
         for (j, backend) in rule.backends.iter().enumerate() {
-            let field = format!("spec.rules[{i}].backendRefs[{j}].port");
-            self.add(route, field, format!("{cluster}/backend/{j}"), backend);
+            self.backend(route, cluster, [i, j], backend);
         }
         // Without a share of the requests a backend is not in the common cluster.
         let shared: Vec<_> = rule.backends.iter().filter(|backend| backend.weight > 0).collect();
@@ -109,7 +108,7 @@ impl<'a> Listing<'a> {
         match (shared.first(), leads.len()) {
             (Some(backend), 1) => {
                 if let Some((service, port)) = self.service(backend) {
-                    service.clusters.extend(entry(service, port, cluster.to_owned()));
+                    service.clusters.extend(entry(service, port, cluster));
                 }
             }
             // With filters at a backend each has a cluster of its own.
@@ -121,21 +120,23 @@ impl<'a> Listing<'a> {
     }
 
     /// Lists the cluster of one backend, or notes that the configuration cannot name its port.
-    fn add(&mut self, route: &ObjectRef, field: String, cluster: String, backend: &Backend) {
+    fn backend(&mut self, route: &ObjectRef, cluster: &str, [i, j]: [usize; 2], backend: &Backend) {
+        let own = format!("{cluster}/backend/{j}");
         // A port that the Service does not have is refused by Envoy Gateway itself.
         let left_out = self.resolved(backend).is_some_and(|resolved| {
             resolved.ports.left_out.iter().any(|port| Some(port.number) == backend.port)
         });
         let noted = left_out && !self.refused;
         let Some((service, port)) = self.service(backend) else { return };
-        if let Some(entry) = entry(service, port, cluster) {
+        if let Some(entry) = entry(service, port, &own) {
             service.clusters.push(entry);
         } else if service.required && noted {
             let says = format!(
-                "is no HTTP port of Service {service}: in a cluster that Envoy Gateway names after the \
-                 route, requests go to the endpoints, past the waypoint that the service requires"
+                "is no HTTP port of Service {service}: where Envoy Gateway does not merge it, its cluster is \
+                 {cluster} or {own}, and requests go to the endpoints, past the waypoint that the service requires"
             );
             let (rule, object) = (ROUTE_CLUSTER, route.clone());
+            let field = format!("spec.rules[{i}].backendRefs[{j}].port");
             let value = Some(port.to_string());
             self.notes.push(Note { severity: Severity::Warning, rule, object, field, value, says });
         }
@@ -204,13 +205,13 @@ impl<'a> Listing<'a> {
 }
 
 /// As the configuration names it: by the cluster alone, where the service has no more than that port.
-fn entry(service: &Service<'_>, port: u16, name: String) -> Option<Cluster<'static>> {
+fn entry(service: &Service<'_>, port: u16, name: &str) -> Option<Cluster<'static>> {
     let named = match service.ports.as_slice() {
         [] => None,
         [only] if only.number == port => None,
         _ => Some(service.port(port)?.number),
     };
-    Some(Cluster { name: name.into(), port: named })
+    Some(Cluster { name: name.to_owned().into(), port: named })
 }
 
 fn shown(backend: &Backend) -> String {

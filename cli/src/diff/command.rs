@@ -19,8 +19,8 @@ Examples:
   ingress-waypoint diff running.json new.json
   ingress-waypoint diff running.json manifests/
   ingress-waypoint diff running.json --cluster --format json
-  kubectl get svc,ns,gtw,gatewayclass,serviceentry -A -o yaml | \\
-      ingress-waypoint diff running.json -
+  kubectl get svc,ns,gtw,gatewayclass,serviceentry,httproute,grpcroute \\
+      -A -o yaml | ingress-waypoint diff running.json -
 
 Exit codes:
   0  everything goes the same way
