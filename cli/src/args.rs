@@ -141,9 +141,12 @@ pub struct Settings {
 #[command(after_help = "\
 Examples:
   ingress-waypoint explain reviews -f manifests/
-  ingress-waypoint explain 'outbound|9080||reviews.default.svc.cluster.local' --cluster
-  ingress-waypoint explain --config ingress-waypoint.json kube_default_reviews_9080
-  ingress-waypoint explain --config ingress-waypoint.json shop.example.com:8080 --as authority")]
+  ingress-waypoint explain --cluster \\
+      'outbound|9080||reviews.default.svc.cluster.local'
+  ingress-waypoint explain --config ingress-waypoint.json \\
+      kube_default_reviews_9080
+  ingress-waypoint explain --config ingress-waypoint.json --as authority \\
+      shop.example.com:8080")]
 pub struct Explain {
     /// A service (NAME or NAMESPACE/NAME), a host, or the name of an upstream cluster
     #[arg(value_name = "SERVICE|HOST|CLUSTER")]
@@ -186,15 +189,16 @@ pub struct Rbac {
 }
 
 impl Input {
-    /// The sources, in the order given.
+    /// The sources, in the order given; `pods` are those of the ingress that name no Gateway.
     ///
     /// # Errors
     /// Where there is none.
-    pub fn sources(&self) -> anyhow::Result<Vec<Source>> {
+    pub fn sources(&self, pods: Option<&Selector>) -> anyhow::Result<Vec<Source>> {
         let mut sources: Vec<_> =
             self.filename.iter().map(|argument| Source::from_argument(argument)).collect();
         if self.cluster {
-            sources.push(Source::Cluster { context: self.context.clone() });
+            let (context, pods) = (self.context.clone(), pods.cloned());
+            sources.push(Source::Cluster { context, pods });
         }
         anyhow::ensure!(!sources.is_empty(), "no objects: give -f FILE|DIR|- or --cluster");
         Ok(sources)

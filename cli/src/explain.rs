@@ -12,7 +12,7 @@ use crate::compile::config::Compiled;
 use crate::compile::table::destination;
 use crate::mesh::note::ObjectRef;
 use crate::mesh::{Resolved, Step, World};
-use crate::report::Tone;
+use crate::report::{Tone, plain};
 
 /// Why one service goes where it goes.
 #[derive(Debug, Serialize)]
@@ -173,9 +173,10 @@ impl Explanation {
     pub fn text(&self) -> String {
         let mut text = String::new();
         let sent = self.decisions.iter().any(|answer| answer.decision == "waypoint");
-        let title = Tone::Strong.paint(&self.object);
+        let title = Tone::Strong.paint(plain(&self.object.to_string()));
+        let hosts = self.hosts.join(", ");
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{title}  {}  ({})", self.hosts.join(", "), self.origin);
+        let _ = writeln!(text, "{title}  {hosts}  ({})", plain(&self.origin));
         for answer in &self.decisions {
             let _ = writeln!(text, "  {}: {}", answer.question, answer.text());
         }
@@ -185,14 +186,15 @@ impl Explanation {
             let (tone, mark) = if step.holds { (Tone::Good, "yes") } else { (Tone::Bad, "no ") };
             let (mark, rule) = (tone.paint(mark), Tone::Strong.paint(step.rule));
             let value = step.value.as_ref().map_or("-".to_owned(), |value| format!("{value:?}"));
-            let _ = writeln!(text, "\n  {mark} {rule}: {}", step.says);
-            let _ = writeln!(text, "      {}  {}: {value}", step.object, step.field);
+            let _ = writeln!(text, "\n  {mark} {rule}: {}", plain(&step.says));
+            let whose = plain(&step.object.to_string());
+            let _ = writeln!(text, "      {whose}  {}: {value}", step.field);
             // The other result: where it goes to the waypoint, what would keep it off, and the
             // other way round.
             if let Some(change) = step.change.as_ref().filter(|_| step.holds == sent) {
                 let other =
                     if sent { "to keep it at its endpoints" } else { "to send it to its waypoint" };
-                let change = Tone::Faint.paint(format_args!("{other}: {change}"));
+                let change = Tone::Faint.paint(format_args!("{other}: {}", plain(change)));
                 let _ = writeln!(text, "      {change}");
             }
         }

@@ -138,8 +138,18 @@ pub fn notes(notes: &[Note], least: Severity) {
     }
 }
 
+/// What comes from objects may hold anything, also what moves a terminal's cursor.
+pub fn plain(text: &str) -> String {
+    let escape =
+        |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(escape).collect()
+}
+
 /// Prints one message to standard error.
 pub fn message(severity: Severity, text: impl std::fmt::Display) {
+    // An error may have several lines.
+    let text = text.to_string();
+    let text = text.lines().map(plain).collect::<Vec<_>>().join("\n");
     let tone = match severity {
         Severity::Info => Tone::Faint,
         Severity::Warning => Tone::Careful,

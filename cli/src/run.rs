@@ -6,18 +6,16 @@ use anyhow::Context as _;
 use clap::CommandFactory as _;
 use ingress_waypoint::Policy;
 use ingress_waypoint::switch::{Source, VARIABLE};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::args::{Cli, Command, Compile, Explain, Input, Load, Output};
+use crate::args::{Cli, Command, Explain, Input};
+use crate::compile::clusters::ROUTE_CLUSTER;
 use crate::compile::config::Compiled;
-use crate::compile::target::{Options, Target};
-use crate::compile::{ecds, envoy_gateway, istio, said, table};
-use crate::envoy::Form;
 use crate::input::{self, Wanted};
-use crate::mesh::{Key, Severity, World};
-use crate::object::Read;
+use crate::mesh::{Note, Rules, Severity, World};
+use crate::object::{Object, Read};
 use crate::report::{self, Exit, Format};
-use crate::{check, diff, explain, patch, rbac, schema};
+use crate::{check, compile, diff, explain, patch, rbac, schema};
 
 /// Runs a command.
 ///
@@ -25,7 +23,7 @@ use crate::{check, diff, explain, patch, rbac, schema};
 /// Why it could not be done.
 pub fn run(cli: Cli) -> anyhow::Result<Exit> {
     match cli.command {
-        Command::Compile(args) => compile(&args, cli.format),
+        Command::Compile(args) => compile::command(&args, cli.format),
         Command::Explain(args) => explain(&args, cli.format),
         Command::Check(args) => check::command(&args, cli.format),
         Command::Diff(args) => diff::command(&args, cli.format),
@@ -69,9 +67,10 @@ pub fn world(input: &Input) -> anyhow::Result<(World, Exit)> {
     let mut world = World::default();
     let mut exit = Exit::Done;
     let mut empty = true;
-    input::read_wanted(&input.sources()?, Wanted::Mesh, &mut |read| match read {
+    input::read_wanted(&input.sources(None)?, Wanted::Mesh, &mut |read| match read {
         Read::Object(origin, object) => {
-            empty = false;
+            // Of routes alone nothing is made either.
+            empty &= matches!(object, Object::HttpRoute(_) | Object::GrpcRoute(_));
             drop(world.add(origin, object));
         }
         Read::Broken(broken) => {
@@ -85,114 +84,15 @@ pub fn world(input: &Input) -> anyhow::Result<(World, Exit)> {
     Ok((world, exit))
 }
 
-fn compile(args: &Compile, format: Format) -> anyhow::Result<Exit> {
-    let (world, read) = world(&args.input)?;
-    let mut exit = read;
-    let compiled = Compiled::new(&world, &args.rules.rules(), &args.settings.configuration())?;
-    let notes = said::said(&world, &compiled);
-    let least = if args.output == Output::Table { Severity::Info } else { Severity::Warning };
-    report::notes(&notes, least);
-    if notes.iter().any(|note| note.severity == Severity::Error) {
-        exit = exit.max(Exit::LookAt);
+/// A selector that selects nothing is misspelt, or the service that it is for is not there.
+pub fn warn_of_unmatched(world: &World, rules: &Rules) {
+    let Some(selector) = &rules.required else { return };
+    let services = world.services.values().map(|service| &service.meta);
+    let mut all = services.chain(world.entries.values().map(|entry| &entry.meta));
+    if !all.any(|meta| selector.matches(&meta.labels)) {
+        let text = format!("--required {selector}: no service has these labels: it requires none");
+        report::message(Severity::Warning, text);
     }
-    let config = || -> anyhow::Result<Value> { Ok(serde_json::from_str(&compiled.text)?) };
-    let load = &args.load;
-    let form = load.form.form()?;
-    if let (Form::Module(module), Output::EnvoyFilter | Output::EnvoyGateway) = (&form, args.output)
-        && let Some(message) = module.switch_left_out(&compiled.text)
-    {
-        report::message(Severity::Warning, format_args!("ingressUseWaypoints: {message}"));
-    }
-    let text = match args.output {
-        Output::Table => {
-            anyhow::ensure!(args.out.is_none(), "--out is not for tables: redirect them");
-            table::print(&compiled, format)?;
-            return Ok(exit);
-        }
-        Output::Config => compiled.text,
-        Output::Wasmplugin => {
-            let Form::Wasm(_) = form else {
-                anyhow::bail!(
-                    "a WasmPlugin has the wasm filter: take -o envoy-filter for the module"
-                )
-            };
-            istio::wasm_plugin(&config()?, &target(load)?, &options(load)?)?
-        }
-        Output::EnvoyFilter => match &form {
-            Form::Wasm(_) => istio::envoy_filter(&config()?, &target(load)?)?,
-            Form::Module(module) => istio::module(&compiled.text, &target(load)?, module)?,
-        },
-        Output::EnvoyGateway => {
-            let gateway = load.gateway.as_ref().context("give --gateway NAMESPACE/NAME")?;
-            let listeners = listeners(&world, load)?;
-            match &form {
-                Form::Wasm(_) => {
-                    envoy_gateway::policies(&config()?, gateway, &listeners, &options(load)?)?
-                }
-                Form::Module(module) => {
-                    let path = module.path.as_deref().context(
-                        "where is the module? Give --module, its absolute path in the proxies",
-                    )?;
-                    anyhow::ensure!(path.starts_with('/'), "--module: {path:?} is not absolute");
-                    let config = &compiled.text;
-                    envoy_gateway::module_policies(config, gateway, &listeners, path, module)?
-                }
-            }
-        }
-        Output::Ecds => match &form {
-            Form::Wasm(wasm) => ecds::resource(&compiled.text, wasm),
-            Form::Module(_) => anyhow::bail!(
-                "the native module reads its file itself: write that with -o config --out FILE"
-            ),
-        },
-    };
-    match &args.out {
-        Some(path) if read != Exit::Done && !args.despite_errors => anyhow::bail!(
-            "{} is not written, for a broken object may be what sends requests to a waypoint: mend \
-             it, or give --despite-errors",
-            path.display()
-        ),
-        Some(path) => {
-            let written = ecds::write_atomically(path, &text);
-            written.with_context(|| format!("cannot write {}", path.display()))?;
-        }
-        None => report::raw(&text)?,
-    }
-    Ok(exit)
-}
-
-fn target(load: &Load) -> anyhow::Result<Target> {
-    match (&load.gateway, &load.selector, &load.namespace) {
-        (Some(gateway), _, _) => Ok(Target::Gateway(gateway.clone())),
-        (None, Some(labels), Some(namespace)) => {
-            let (namespace, labels, name) = (namespace.clone(), labels.clone(), load.name.clone());
-            Ok(Target::Selector { namespace, labels, name })
-        }
-        _ => anyhow::bail!(
-            "which gateway? Give --gateway NAMESPACE/NAME, or --selector KEY=VALUE with --namespace"
-        ),
-    }
-}
-
-fn options(load: &Load) -> anyhow::Result<Options> {
-    let image = load.image.clone().context("where is the module? Give --image")?;
-    Ok(Options { image, sha256: load.sha256.clone(), switch: load.form.vm_switch.into() })
-}
-
-/// The names of the Gateway's HTTP listeners, from the object or the arguments.
-fn listeners(world: &World, load: &Load) -> anyhow::Result<Vec<String>> {
-    if !load.listener.is_empty() {
-        return Ok(load.listener.clone());
-    }
-    let gateway = load.gateway.as_ref().context("give --gateway NAMESPACE/NAME")?;
-    let key = Key { namespace: gateway.namespace.clone(), name: gateway.name.clone() };
-    let found = world.gateways.get(&key).with_context(|| {
-        format!("Gateway {key} is not among the objects: give the names of its HTTP listeners (--listener)")
-    })?;
-    let http = found.listeners.iter().filter(|l| matches!(l.protocol.as_str(), "HTTP" | "HTTPS"));
-    let names: Vec<_> = http.map(|listener| listener.name.clone()).collect();
-    anyhow::ensure!(!names.is_empty(), "Gateway {key} has no HTTP listener");
-    Ok(names)
 }
 
 fn explain(args: &Explain, format: Format) -> anyhow::Result<Exit> {
@@ -225,6 +125,12 @@ fn explain(args: &Explain, format: Format) -> anyhow::Result<Exit> {
     let (world, exit) = world(&args.input)?;
     let compiled = Compiled::new(&world, &args.rules.rules(), &args.settings.configuration())?;
     let found = explain::explain(&world, &compiled, subject);
+    if found.is_empty() {
+        // A cluster of several services is no one's, and that is said with the route.
+        let names = |note: &&Note| note.says.split([' ', ',', ':']).any(|word| word == subject);
+        let notes = compiled.resolution.notes.iter().filter(|note| note.rule == ROUTE_CLUSTER);
+        report::notes(&notes.filter(names).cloned().collect::<Vec<_>>(), Severity::Info);
+    }
     anyhow::ensure!(
         !found.is_empty(),
         "no service, host or cluster {subject:?} among {} services; a service is NAME or NAMESPACE/NAME",

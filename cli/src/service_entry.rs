@@ -28,6 +28,9 @@ pub struct Spec {
     /// `NONE` where absent.
     pub resolution: Option<String>,
     pub location: Option<String>,
+    /// The namespaces that know it: `*`, names, `.` for its own, `~` for none; all where absent.
+    #[serde(default)]
+    pub export_to: Vec<String>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

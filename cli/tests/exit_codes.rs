@@ -148,3 +148,41 @@ fn copies_are_named_in_any_order_of_reading() {
         assert_eq!(check(order), found);
     }
 }
+
+/// What selects nothing is misspelt, and would be missed in silence.
+#[test]
+fn arguments_that_name_nothing_are_warned_about() {
+    let objects = ["-f", "check/clean/objects.yaml"];
+    let stderr = |arguments: &[&str]| {
+        String::from_utf8(run(&[&arguments[..1], &objects, &arguments[1..]].concat()).stderr)
+            .unwrap()
+    };
+    for arguments in [
+        ["compile", "--required", "app=typo"],
+        ["check", "--required", "app=typo"],
+        ["check", "--gateway", "ingress/typo"],
+        ["check", "--gateway-pods", "app=typo"],
+    ] {
+        let said = stderr(&arguments);
+        let [_, option, value] = arguments;
+        assert!(said.contains(&format!("warning: {option} {value}: no ")), "{arguments:?}: {said}");
+    }
+    assert_eq!(stderr(&["check"]), "");
+}
+
+#[test]
+fn diff_reads_what_a_shell_hands_it() {
+    let program = env!("CARGO_BIN_EXE_ingress-waypoint");
+    let command =
+        format!("{program} diff <(cat diff/services/old.json) <(cat diff/services/new.json)");
+    let output = Command::new("bash")
+        .args(["-c", &command])
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/cli"))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        output.stdout,
+        run(&["diff", "diff/services/old.json", "diff/services/new.json"]).stdout
+    );
+}

@@ -134,18 +134,26 @@ fn istio_objects_hold_what_envoy_and_the_filter_take() {
         let kinds = patches.iter().filter(|patch| patch["applyTo"] == kind);
         kinds.map(|patch| patch["patch"]["value"].clone()).collect()
     };
-    let (filters, clusters, mut routes) = (of("HTTP_FILTER"), of("CLUSTER"), of("HTTP_ROUTE"));
+    let (mut filters, clusters, mut routes) = (of("HTTP_FILTER"), of("CLUSTER"), of("HTTP_ROUTE"));
     // Each is inserted as the first.
     routes.reverse();
-    assert_eq!((filters.len(), clusters.len(), routes.len(), patches.len()), (1, 2, 2, 5));
-    // What resolves the route stands right before the plugin, by the name that Istio gives it.
+    assert_eq!((filters.len(), clusters.len(), routes.len(), patches.len()), (2, 2, 2, 6));
+    // What resolves the route stands right before the plugin, by the name that Istio gives it: until
+    // 1.29, and from 1.30 on.
+    filters.dedup();
+    assert_eq!(filters.len(), 1);
     let metadata = &plugin["metadata"];
     let (namespace, name) = (metadata["namespace"].as_str(), metadata["name"].as_str());
-    let plugin_filter =
-        format!("extensions.istio.io/wasmplugin/{}.{}", namespace.unwrap(), name.unwrap());
-    let before = patches[0].pointer("/match/listener/filterChain/filter/subFilter/name");
-    assert_eq!(before, Some(&json!(plugin_filter)));
-    assert_eq!(patches[0]["patch"]["operation"], "INSERT_BEFORE");
+    let plugin_filter = format!("{}.{}", namespace.unwrap(), name.unwrap());
+    let names = [
+        format!("extensions.istio.io/wasmplugin/{plugin_filter}"),
+        format!("extensions.istio.io/trafficextension/{plugin_filter}~istio-translated-wasmplugin"),
+    ];
+    for (patch, name) in patches.iter().zip(names) {
+        let before = patch.pointer("/match/listener/filterChain/filter/subFilter/name");
+        assert_eq!(before, Some(&json!(name)));
+        assert_eq!(patch["patch"]["operation"], "INSERT_BEFORE");
+    }
     assert_twins(&routes);
     Envoy::validate(&with_fragments(filters, clusters, routes)).unwrap();
 }

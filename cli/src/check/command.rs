@@ -9,7 +9,7 @@ use crate::input::{self, Wanted};
 use crate::mesh::{Key, Selector, Severity};
 use crate::object::Read;
 use crate::report::{self, Exit, Format};
-use crate::run::NO_OBJECTS;
+use crate::run::{NO_OBJECTS, warn_of_unmatched};
 
 /// `check`.
 #[derive(Debug, Args)]
@@ -47,7 +47,7 @@ pub fn command(arguments: &Arguments, format: Format) -> anyhow::Result<Exit> {
     let mut objects = Objects::default();
     let mut exit_of_input = Exit::Done;
     let mut empty = true;
-    let sources = arguments.input.sources()?;
+    let sources = arguments.input.sources(arguments.gateway_pods.as_ref())?;
     input::read_wanted(&sources, Wanted::Checks, &mut |read| match read {
         Read::Object(origin, object) => {
             empty = false;
@@ -68,10 +68,24 @@ pub fn command(arguments: &Arguments, format: Format) -> anyhow::Result<Exit> {
         gateway: gateway.map(|g| Key { namespace: g.namespace.clone(), name: g.name.clone() }),
         pods: arguments.gateway_pods.clone(),
     };
+    warn_of_unmatched(&objects.world, &options.rules);
+    warn_of_missing(&objects, &options);
     let report = Report::from(run(&objects, &options)?);
     match format {
         Format::Text => report::text(&report.text())?,
         Format::Json => report::json(&report)?,
     }
     Ok(exit(&report.findings, arguments.strict).max(exit_of_input))
+}
+
+/// An ingress that is misspelt has no findings.
+fn warn_of_missing(objects: &Objects, options: &Options) {
+    if let Some(key) = options.gateway.as_ref().filter(|key| !objects.has_gateway(key)) {
+        let text = format!("--gateway {key}: no such Gateway and no pod of it was read");
+        report::message(Severity::Warning, text);
+    }
+    if let Some(pods) = options.pods.as_ref().filter(|pods| !objects.has_pod(pods)) {
+        let text = format!("--gateway-pods {pods}: no pod with these labels was read");
+        report::message(Severity::Warning, text);
+    }
 }

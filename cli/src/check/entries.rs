@@ -1,8 +1,8 @@
 //! ServiceEntries and Services that get in each other's way.
 
-use super::route::Target;
 use super::scope::{Scope, asks};
 use super::{Cause, Code, Findings};
+use crate::mesh::route::Target;
 use crate::mesh::{Key, ObjectRef, Resolved, Severity};
 
 pub(super) fn check(scope: &Scope<'_>, out: &mut Findings) {

@@ -2,6 +2,7 @@
 
 use super::scope::Scope;
 use super::{Cause, Code, Findings};
+use crate::compile::clusters::ROUTE_CLUSTER;
 use crate::mesh::{Note, Severity};
 
 pub(super) fn check(scope: &Scope<'_>, out: &mut Findings) {
@@ -35,6 +36,12 @@ fn meaning(note: &Note) -> Option<(Code, &'static str)> {
             Code::NamespaceUnknown,
             "give the Namespace along with the other objects (kubectl get namespaces -o yaml)",
         ),
+        ROUTE_CLUSTER => (
+            Code::RouteCluster,
+            "give each service and port a rule of its own; or refuse what is of no known service (unknownService: reject)",
+        ),
+        "cluster-domain" => (Code::ClusterDomain, "give that domain (--cluster-domain)"),
+        "required-as-label" => (Code::RequiredAsLabel, "make it an annotation"),
         "required-value" => (Code::RequiredValue, "write \"true\" or \"false\""),
         _ => (Code::ObjectInvalid, "mend the field"),
     })

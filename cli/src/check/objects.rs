@@ -4,15 +4,12 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Pod, Service};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::route::Route;
-use crate::mesh::{Key, Labels, World};
+use crate::input::{GATEWAY_NAME, OWNING_NAME};
+use crate::mesh::{Key, Labels, Selector, World, newer, version};
 use crate::object::{Object, Origin};
 
-const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
 const GATEWAY_CLASS: &str = "gateway.networking.k8s.io/gateway-class-name";
-const OWNING_NAME: &str = "gateway.envoyproxy.io/owning-gateway-name";
 const OWNING_NAMESPACE: &str = "gateway.envoyproxy.io/owning-gateway-namespace";
 pub(super) const REDIRECTION: &str = "ambient.istio.io/redirection";
 
@@ -21,7 +18,6 @@ pub(super) const REDIRECTION: &str = "ambient.istio.io/redirection";
 pub struct Objects {
     /// What the mesh's rules read.
     pub world: World,
-    pub(super) routes: BTreeMap<(&'static str, Key), Route>,
     pub(super) pods: BTreeMap<Key, PodFacts>,
     pub(super) traffic: BTreeMap<Key, Traffic>,
 }
@@ -65,45 +61,21 @@ impl Objects {
                 None => drop(self.traffic.remove(&key)),
             }
         }
-        match rest {
-            Some((_, Object::Pod(pod))) => {
-                newer(&mut self.pods, Key::of(&pod.metadata), PodFacts::new(*pod))
-            }
-            Some((_, Object::HttpRoute(route))) => {
-                self.route("HTTPRoute", &route.metadata, serde_json::to_value(&route.spec));
-            }
-            Some((_, Object::GrpcRoute(route))) => {
-                self.route("GRPCRoute", &route.metadata, serde_json::to_value(&route.spec));
-            }
-            _ => {}
+        if let Some((_, Object::Pod(pod))) = rest {
+            newer(&mut self.pods, Key::of(&pod.metadata), PodFacts::new(*pod));
         }
     }
 
-    fn route(
-        &mut self,
-        kind: &'static str,
-        meta: &ObjectMeta,
-        spec: serde_json::Result<serde_json::Value>,
-    ) {
-        // A typed object that was read can also be written.
-        let Ok(spec) = spec else { return };
-        let key = Key::of(meta);
-        let route = Route::new(version(meta), &key.namespace, &spec);
-        newer(&mut self.routes, (kind, key), route);
+    /// Whether a Gateway was read, or a pod of it.
+    pub(super) fn has_gateway(&self, key: &Key) -> bool {
+        let mut pods = self.pods.values();
+        self.world.gateways.contains_key(key) || pods.any(|pod| pod.gateway.as_ref() == Some(key))
     }
-}
 
-/// Keeps the greater of two copies, which does not depend on their order.
-fn newer<K: Ord, V: Ord>(map: &mut BTreeMap<K, V>, key: K, value: V) {
-    match map.get_mut(&key) {
-        Some(old) if *old >= value => {}
-        Some(old) => *old = value,
-        None => drop(map.insert(key, value)),
+    /// Whether a pod with these labels was read.
+    pub(super) fn has_pod(&self, labels: &Selector) -> bool {
+        self.pods.values().any(|pod| labels.matches(&pod.labels))
     }
-}
-
-fn version(meta: &ObjectMeta) -> Option<u64> {
-    meta.resource_version.as_ref()?.parse().ok()
 }
 
 impl Traffic {

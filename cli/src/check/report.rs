@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Finding;
 use crate::mesh::Severity;
-use crate::report::{Exit, Tone};
+use crate::report::{Exit, Tone, plain};
 
 /// So many objects that suffer from one finding are shown to people, and then how many more.
 const SHOWN: usize = 5;
@@ -107,11 +107,4 @@ fn tone(severity: Severity) -> Tone {
 fn line(text: &mut String, depth: usize, what: &str) {
     // Writing to a string cannot fail.
     let _ = writeln!(text, "{:indent$}{what}", "", indent = depth * 2);
-}
-
-/// What comes from objects may hold anything, also what moves a terminal's cursor.
-fn plain(text: &str) -> String {
-    let escape =
-        |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-    text.chars().map(escape).collect()
 }

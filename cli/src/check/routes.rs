@@ -1,9 +1,9 @@
 //! Settings of the ingress's routes that lose their meaning at a VIP, or lead past the waypoint.
 
-use super::route::{Rule, Target};
 use super::scope::{Scope, asks, is_in_mesh, listed, reaches_waypoint};
-use super::setting::{Change, Does, Setting};
 use super::{Cause, Code, Findings};
+use crate::mesh::route::{Rule, Target};
+use crate::mesh::setting::{Change, Does, Setting};
 use crate::mesh::{ObjectRef, Resolved, Severity};
 
 pub(super) fn check(scope: &Scope<'_>, out: &mut Findings) {

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::route::{Backend, Route, Target};
 use super::{Objects, Options};
 use crate::compile::config::Compiled;
 use crate::mesh::label::Place;
+use crate::mesh::route::{Backend, Route, Target};
 use crate::mesh::waypoint::{Binding, MANAGED};
 use crate::mesh::{Key, ObjectRef, Resolved};
 
@@ -83,7 +83,7 @@ impl<'a> Scope<'a> {
 
     /// All routes.
     pub fn routes(&self) -> impl Iterator<Item = (ObjectRef, &'a Route)> + use<'a> {
-        let routes = self.objects.routes.iter();
+        let routes = self.objects.world.routes.iter();
         routes.map(|((kind, key), route)| (ObjectRef::namespaced(kind, key), route))
     }
 

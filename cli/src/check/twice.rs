@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::route::{Route, Rule, Target};
 use super::scope::{Scope, reaches_waypoint};
-use super::setting::{Does, Setting};
 use super::{Cause, Code, Findings};
+use crate::mesh::route::{Route, Rule, Target};
+use crate::mesh::setting::{Does, Setting};
 use crate::mesh::{ObjectRef, Resolved, Severity};
 
 /// The rules of routes that a waypoint serves, by service.

@@ -4,7 +4,8 @@
 use anyhow::Context as _;
 use ingress_waypoint::{Policy, Question};
 
-use super::config::{Configuration, text};
+use super::clusters::{self, Routes};
+use super::config::{Configuration, UnknownService, Via, text};
 use crate::mesh::{Resolution, Resolved, Rules, Step, World};
 
 /// A configuration together with the policy that the filter makes of it.
@@ -16,6 +17,8 @@ pub struct Compiled {
     pub text: String,
     /// The filter's own reading of it, with the global switch on where the configuration has none.
     pub policy: Policy,
+    /// Whether there was a route after which Envoy Gateway could name clusters.
+    pub has_routes: bool,
 }
 
 impl Compiled {
@@ -25,7 +28,25 @@ impl Compiled {
     /// # Errors
     /// Where the core refuses the configuration, which only settings can bring about.
     pub fn new(world: &World, rules: &Rules, settings: &Configuration) -> anyhow::Result<Self> {
-        let resolution = world.resolve(rules);
+        Self::of_routes(world, rules, settings, Routes::EnvoyGateway)
+    }
+
+    /// The same, with the clusters that are named after these routes.
+    ///
+    /// # Errors
+    /// As [`Compiled::new`].
+    pub fn of_routes(
+        world: &World,
+        rules: &Rules,
+        settings: &Configuration,
+        routes: Routes<'_>,
+    ) -> anyhow::Result<Self> {
+        let mut resolution = world.resolve(rules);
+        let via = settings.forward.as_ref().and_then(|forward| forward.via);
+        // There the configuration's clusters are those that requests are sent to, not known by.
+        let routes = if via == Some(Via::ClusterHeader) { Routes::Nobody } else { routes };
+        let refused = settings.unknown_service == Some(UnknownService::Reject);
+        let has_routes = clusters::list(world, &mut resolution, routes, refused);
         let mut settings = settings.clone();
         let domain = &rules.cluster_domain;
         settings.cluster_domain = (domain != "cluster.local").then(|| domain.clone());
@@ -33,7 +54,7 @@ impl Compiled {
         let text = text(services, &settings)?;
         let policy = Policy::from_json(text.as_bytes(), Some("true"))
             .context("the filter refuses the configuration that was made")?;
-        Ok(Self { resolution, text, policy })
+        Ok(Self { resolution, text, policy, has_routes })
     }
 
     /// The chain of rules for a service. That of the VIPs does not hold where there is none of the

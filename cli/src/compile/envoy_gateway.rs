@@ -22,13 +22,12 @@ const IN_FRONT: [&str; 6] = [
     "compressor",
 ];
 
-/// Why the `EnvoyProxy` is there.
+/// What the objects rest on.
 const NEEDED: &str = "\
 # Nothing works without this: name it in the Gateway's infrastructure.parametersRef (or the
 # GatewayClass's parametersRef), or add its fields to the EnvoyProxy that is named there.
-# Without mergeBackends clusters are named after routes, and the filter knows no service: all requests
-# go past their waypoints. Without filterOrder, authorization and rate limits of the gateway come
-# behind the filter, and do not apply on the way to a VIP.
+# Without filterOrder, authorization and rate limits of the gateway come behind the filter, and do not
+# apply on the way to a VIP.
 ";
 
 /// The objects, as a stream of YAML documents. `listeners` are the names of the Gateway's HTTP
@@ -59,17 +58,39 @@ pub fn policies(
     }
     let proxy = json!({"mergeBackends": {}, "filterOrder": order("wasm")});
     let extension = json!({"targetRefs": [gateway.reference()], "wasm": [wasm(config, options)]});
-    Ok(format!("{NEEDED}{}", objects(gateway, proxy, &patches, extension)))
+    Ok(format!("{NEEDED}{PAST}{PAST_FILTER}{}", objects(gateway, proxy, &patches, extension)))
 }
 
-/// What the native module rests on.
+/// What the objects for the native module rest on.
 const MODULE_NEEDED: &str = "\
-# Nothing works without the EnvoyProxy: name it in the Gateway's infrastructure.parametersRef (or the
+# Nothing works without this: name it in the Gateway's infrastructure.parametersRef (or the
 # GatewayClass's parametersRef), or add its fields to the EnvoyProxy that is named there.
-# Without mergeBackends clusters are named after routes, and the module knows no service: all requests
-# go past their waypoints. filterOrder puts the filter last, behind all that may change the route.
-# The proxies have to be Envoy 1.40 with the module in them (an image of your own, a volume), and Envoy
-# Gateway has to know the route specifiers of that Envoy: an older one refuses the EnvoyPatchPolicy.
+# filterOrder puts the filter last, behind all that may change the route. The proxies have to be Envoy
+# 1.40 with the module in them (an image of your own, a volume), and Envoy Gateway has to know the route
+# specifiers of that Envoy: an older one refuses the EnvoyPatchPolicy.
+";
+
+/// Where requests go past their waypoints in silence.
+const PAST: &str = "\
+# Requests go past their waypoints:
+# - those in a cluster that Envoy Gateway names after a route (httproute/NAMESPACE/NAME/rule/INDEX, or
+#   .../backend/INDEX) and that no service lists. It does so for all backends without mergeBackends, and
+#   with it for one that it does not merge: a backendRef with filters, a route or listener with a
+#   BackendTrafficPolicy of its own, several backends with a consistent hash or a session. compile lists
+#   those of the routes that it is given: give it all, and compile anew as they change. It does not list
+#   a cluster of several services, of which it warns. --unknown-service reject refuses what is not listed
+#   (and what routes redirect or answer themselves)
+# - all of them while the EnvoyPatchPolicy is not Programmed: it has to be switched on
+#   (extensionApis.enableEnvoyPatchPolicy of Envoy Gateway). Its names are those that Envoy Gateway gives
+#   to route configurations. HTTP listeners of one port share that of the first, and the others are
+#   reported as not found; with the runtime flag XDSNameSchemeV2 put http-PORT in their place
+";
+
+/// The same, where the filter alone chooses.
+const PAST_FILTER: &str = "\
+# - on a route with an EnvoyExtensionPolicy of its own, which takes the place of this one there
+# - where JWT or ext_authz have the route chosen anew (recomputeRoute) and nothing between them and the
+#   filter looks at it: any authorization or rate limit does
 ";
 
 /// The name that the module is registered by, which can't have an underscore.
@@ -108,7 +129,7 @@ pub fn module_policies(
         "targetRefs": [gateway.reference()],
         "dynamicModule": [{"name": MODULE, "filterName": FILTER, "config": plugin}],
     });
-    Ok(format!("{MODULE_NEEDED}{}", objects(gateway, proxy, &patches, extension)))
+    Ok(format!("{MODULE_NEEDED}{PAST}{}", objects(gateway, proxy, &patches, extension)))
 }
 
 const ROUTE_CONFIGURATION: &str = "envoy.config.route.v3.RouteConfiguration";

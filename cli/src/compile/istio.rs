@@ -41,7 +41,7 @@ pub fn wasm_plugin(config: &Value, target: &Target, options: &Options) -> Result
 /// Where the configuration is invalid, or its mechanism is not `filter-state`.
 pub fn envoy_filter(config: &Value, target: &Target) -> Result<String, Refusal> {
     let forward = filter_state(&config.to_string(), true)?;
-    let mut patches = vec![fresh_route_patch(target)];
+    let mut patches = fresh_route_patches(target).to_vec();
     patches
         .extend(clusters(&forward, "10s").iter().map(|cluster| patch("CLUSTER", "ADD", cluster)));
     // Each is put before the first route, so the one that has to be first comes last.
@@ -102,18 +102,24 @@ fn envoy_filter_object(target: &Target, patches: Vec<Value>) -> String {
 }
 
 /// Where JWT or ext_authz clear the route cache, the plugin, right behind this, would read the route
-/// as it was.
-fn fresh_route_patch(target: &Target) -> Value {
-    let (namespace, name) = (target.namespace(), target.object_name());
-    let plugin = format!("extensions.istio.io/wasmplugin/{namespace}.{name}");
-    let filter = json!({
-        "name": "envoy.filters.network.http_connection_manager",
-        "subFilter": {"name": plugin},
-    });
-    json!({
-        "applyTo": "HTTP_FILTER",
-        "match": {"context": "GATEWAY", "listener": {"filterChain": {"filter": filter}}},
-        "patch": {"operation": "INSERT_BEFORE", "value": fresh_route()},
+/// as it was. Istio finds the plugin by its filter's name, and from 1.30 on that is another one: of
+/// the two patches one applies, and the other says nothing.
+fn fresh_route_patches(target: &Target) -> [Value; 2] {
+    let plugin = format!("{}.{}", target.namespace(), target.object_name());
+    let names = [
+        format!("extensions.istio.io/wasmplugin/{plugin}"),
+        format!("extensions.istio.io/trafficextension/{plugin}~istio-translated-wasmplugin"),
+    ];
+    names.map(|name| {
+        let filter = json!({
+            "name": "envoy.filters.network.http_connection_manager",
+            "subFilter": {"name": name},
+        });
+        json!({
+            "applyTo": "HTTP_FILTER",
+            "match": {"context": "GATEWAY", "listener": {"filterChain": {"filter": filter}}},
+            "patch": {"operation": "INSERT_BEFORE", "value": fresh_route()},
+        })
     })
 }
 

@@ -1,5 +1,7 @@
 //! The forms that a compiled configuration is written in.
 
+pub mod clusters;
+mod command;
 mod compiled;
 pub mod config;
 pub mod ecds;
@@ -8,3 +10,5 @@ pub mod istio;
 pub mod said;
 pub mod table;
 pub mod target;
+
+pub use command::command;

@@ -18,6 +18,16 @@ pub fn said(world: &World, compiled: &Compiled) -> Vec<Note> {
     notes
 }
 
+/// What there is to say of a configuration for Envoy Gateway that was made without routes.
+pub fn without_routes(compiled: &Compiled) -> Option<&'static str> {
+    let summary = compiled.policy.summary();
+    (summary.enrolled > 0 && !compiled.has_routes && !rejects(compiled)).then_some(
+        "no HTTPRoute or GRPCRoute of the gateway is among the objects: where Envoy Gateway does not merge \
+         backends, clusters are named after routes, and requests go to the endpoints, also of a service \
+         that requires its waypoint; give the routes too, or --unknown-service reject",
+    )
+}
+
 /// Whether requests for unknown services are refused.
 fn rejects(compiled: &Compiled) -> bool {
     matches!(compiled.policy.decide(Question::Cluster(b"")).outcome, Outcome::Reject(_))
@@ -84,9 +94,18 @@ fn about(world: &World, compiled: &Compiled, resolved: &Resolved, notes: &mut Ve
         note(severity, "vip-dropped", &dropped.field, value, dropped.why.to_owned())
     }));
     if asks && !outside && !resolved.ports.kept.is_empty() {
+        // A route may send HTTP there all the same.
+        let then = match resolved.required {
+            Some(_) => ", and requests to it are refused",
+            None => ", and requests to it go to the endpoints",
+        };
         notes.extend(resolved.ports.left_out.iter().map(|port| {
-            let says = format!("{}: port {} is left out", port.why, port.number);
-            note(Severity::Info, "port-left-out", &port.from.field, port.from.value.clone(), says)
+            let (severity, then) = match resolved.ports.is_open(port) {
+                true => (Severity::Warning, then),
+                false => (Severity::Info, ""),
+            };
+            let says = format!("{}: port {} is left out{then}", port.why, port.number);
+            note(severity, "port-left-out", &port.from.field, port.from.value.clone(), says)
         }));
     }
 }

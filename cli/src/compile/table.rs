@@ -182,14 +182,15 @@ fn cells(row: &Row, resolved: &Resolved) -> [Cell; 7] {
         _ => Color::Yellow,
     };
     let vips = if row.vips.is_empty() { "-".to_owned() } else { row.vips.join(",") };
+    let cell = |text: &str| Cell::new(report::plain(text));
     [
-        Cell::new(service),
-        Cell::new(vips),
-        Cell::new(port),
-        Cell::new(label(&resolved.label)),
-        Cell::new(waypoint),
+        cell(&service),
+        cell(&vips),
+        cell(&port),
+        cell(&label(&resolved.label)),
+        cell(&waypoint),
         Cell::new(row.decision).fg(colour),
-        Cell::new(reason),
+        cell(&reason),
     ]
 }
 

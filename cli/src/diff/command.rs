@@ -1,5 +1,7 @@
 //! The command `diff`.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -17,7 +19,8 @@ Examples:
   ingress-waypoint diff running.json new.json
   ingress-waypoint diff running.json manifests/
   ingress-waypoint diff running.json --cluster --format json
-  kubectl get svc,ns,gtw,gatewayclass,serviceentry -A -o yaml | ingress-waypoint diff running.json -
+  kubectl get svc,ns,gtw,gatewayclass,serviceentry,httproute,grpcroute \\
+      -A -o yaml | ingress-waypoint diff running.json -
 
 Exit codes:
   0  everything goes the same way
@@ -73,15 +76,20 @@ pub fn command(arguments: &Arguments, format: Format) -> anyhow::Result<Exit> {
 fn path(arguments: &Arguments, given: &Path) -> anyhow::Result<(Side, Exit)> {
     let mut file = given.to_owned();
     let mut kept = None;
-    if given == Path::new("-") {
+    let cannot = || format!("cannot read {}", given.display());
+    let is_stdin = given == Path::new("-");
+    if is_stdin || is_pipe(given) {
         // Looked at twice, and it may be large.
         let mut copy = tempfile::Builder::new().prefix("stdin-").suffix(".yaml").tempfile()?;
-        std::io::copy(&mut std::io::stdin().lock(), &mut copy).context("cannot read -")?;
+        let mut input: Box<dyn Read> = match is_stdin {
+            true => Box::new(std::io::stdin().lock()),
+            false => Box::new(File::open(given).with_context(cannot)?),
+        };
+        std::io::copy(&mut input, &mut copy).with_context(cannot)?;
         file = copy.path().to_owned();
         kept = Some(copy);
     }
     let side = if is_configuration(&file)? {
-        let cannot = || format!("cannot read {}", given.display());
         let text = std::fs::read(&file).with_context(cannot)?;
         let side = Side::from_json(&text).with_context(|| given.display().to_string())?;
         (side, Exit::Done)
@@ -93,9 +101,15 @@ fn path(arguments: &Arguments, given: &Path) -> anyhow::Result<(Side, Exit)> {
     Ok(side)
 }
 
+/// What can be read only once: `diff <(ingress-waypoint compile …) new.json`.
+fn is_pipe(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
+}
+
 fn objects(arguments: &Arguments, input: &Input) -> anyhow::Result<(Side, Exit)> {
     let (world, exit) = crate::run::world(input)?;
     let (rules, settings) = (arguments.rules.rules(), arguments.settings.configuration());
+    crate::run::warn_of_unmatched(&world, &rules);
     let compiled = Compiled::new(&world, &rules, &settings)?;
     Ok((Side::from_json(compiled.text.as_bytes())?, exit))
 }

@@ -82,8 +82,14 @@ impl Api {
     }
 
     /// One page of the list at `path`, as JSON.
-    pub async fn page(&self, path: &str, token: Option<&str>) -> Result<String, Failure> {
+    pub async fn page(
+        &self,
+        path: &str,
+        selector: Option<&str>,
+        token: Option<&str>,
+    ) -> Result<String, Failure> {
         let mut params = ListParams::default().limit(PAGE);
+        params.label_selector = selector.map(str::to_owned);
         params.continue_token = token.map(str::to_owned);
         let mut waits = WAITS.iter();
         loop {

@@ -7,10 +7,11 @@ use serde::de::DeserializeSeed as _;
 use serde_json::{Map, Value};
 
 use super::client::{Api, Failure};
-use super::kinds::{Resource, Wanted};
+use super::kinds::{Kind, Resource, Wanted};
 use super::progress::Progress;
 use super::tree::{Items, Node, Root, RootSeed};
 use super::typed::{self, ListKind};
+use crate::mesh::Selector;
 use crate::object::{Origin, Read};
 
 /// How often a list is begun anew because its continue token expired.
@@ -19,6 +20,7 @@ const RESTARTS: usize = 3;
 /// Lists what is wanted.
 pub fn read(
     context: Option<&str>,
+    pods: Option<&Selector>,
     wanted: Wanted,
     sink: &mut dyn FnMut(Read),
 ) -> anyhow::Result<()> {
@@ -29,13 +31,24 @@ pub fn read(
         let mut forbidden = Vec::new();
         for resource in wanted.resources() {
             progress.kind(resource.full_name());
-            let mut list = List { resource, wanted, sink, progress: &progress };
+            let selectors = selectors(resource, pods);
+            let mut list = List { resource, selectors, wanted, sink, progress: &progress };
             if let Some(message) = list.read(&api).await? {
                 forbidden.push((resource, message));
             }
         }
         refuse(&forbidden, &api)
     })
+}
+
+/// One list for each, as a selector knows no "or"; `None` asks for all objects.
+fn selectors(resource: &Resource, pods: Option<&Selector>) -> Vec<Option<String>> {
+    let known = resource.selectors.iter().map(|selector| Some((*selector).to_owned()));
+    match (resource.kind, pods) {
+        (Kind::Pod, Some(pods)) => known.chain([pods.query()]).collect(),
+        _ if resource.selectors.is_empty() => vec![None],
+        _ => known.collect(),
+    }
 }
 
 /// All that is forbidden at once, so that it is mended at once.
@@ -52,6 +65,7 @@ fn refuse(forbidden: &[(&Resource, String)], api: &Api) -> anyhow::Result<()> {
 
 struct List<'a> {
     resource: &'static Resource,
+    selectors: Vec<Option<String>>,
     wanted: Wanted,
     sink: &'a mut dyn FnMut(Read),
     progress: &'a Progress,
@@ -98,12 +112,27 @@ impl List<'_> {
         let prefix = if self.resource.group.is_empty() { "/api" } else { "/apis" };
         let path =
             format!("{prefix}/{}/{}", self.resource.api_version(version), self.resource.plural);
-        // A list that is begun anew holds again what was handed over already.
+        // A list that is begun anew holds again what was handed over already, and one object may be
+        // in the lists of two selectors.
         let mut seen = HashSet::new();
+        for selector in self.selectors.clone() {
+            self.read_pages(api, &path, version, selector.as_deref(), &mut seen).await?;
+        }
+        Ok(())
+    }
+
+    async fn read_pages(
+        &mut self,
+        api: &Api,
+        path: &str,
+        version: &str,
+        selector: Option<&str>,
+        seen: &mut HashSet<(String, String)>,
+    ) -> Result<(), Failure> {
         let mut restarts = 0;
         let mut token: Option<String> = None;
         loop {
-            let page = match api.page(&path, token.as_deref()).await {
+            let page = match api.page(path, selector, token.as_deref()).await {
                 Err(Failure::Expired) if token.is_some() && restarts < RESTARTS => {
                     restarts += 1;
                     token = None;
@@ -114,7 +143,7 @@ impl List<'_> {
             let mut items = Page {
                 list: ListKind::of_resource(self.resource, version),
                 wanted: self.wanted,
-                seen: &mut seen,
+                seen: &mut *seen,
                 sink: self.sink,
                 count: 0,
             };

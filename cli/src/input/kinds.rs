@@ -18,9 +18,9 @@ pub enum Kind {
 /// What a reader is for: the checks look at more kinds than the mesh's rules do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
-    /// What decides where a service goes.
+    /// What decides where a service goes, and the routes, after which upstream clusters are named.
     Mesh,
-    /// That, the routes, and the gateway's pods.
+    /// That, and the gateway's pods.
     Checks,
 }
 
@@ -39,7 +39,14 @@ pub struct Resource {
     pub plural: &'static str,
     /// Who needs it.
     pub wanted: Wanted,
+    /// The label selectors of those that are needed, where not all are: a cluster has many pods.
+    pub selectors: &'static [&'static str],
 }
+
+/// Names the Gateway of a pod.
+pub const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
+/// The same, of Envoy Gateway.
+pub const OWNING_NAME: &str = "gateway.envoyproxy.io/owning-gateway-name";
 
 const ISTIO: &str = "networking.istio.io";
 const GATEWAY_API: &str = "gateway.networking.k8s.io";
@@ -71,7 +78,7 @@ pub const RESOURCES: &[Resource] = &[
         &["v1", "v1beta1"],
         "HTTPRoute",
         "httproutes",
-        Wanted::Checks,
+        Wanted::Mesh,
     ),
     resource(
         Kind::GrpcRoute,
@@ -79,9 +86,12 @@ pub const RESOURCES: &[Resource] = &[
         &["v1", "v1alpha2"],
         "GRPCRoute",
         "grpcroutes",
-        Wanted::Checks,
+        Wanted::Mesh,
     ),
-    resource(Kind::Pod, "", &["v1"], "Pod", "pods", Wanted::Checks),
+    Resource {
+        selectors: &[GATEWAY_NAME, OWNING_NAME],
+        ..resource(Kind::Pod, "", &["v1"], "Pod", "pods", Wanted::Checks)
+    },
 ];
 
 const fn resource(
@@ -92,7 +102,7 @@ const fn resource(
     plural: &'static str,
     wanted: Wanted,
 ) -> Resource {
-    Resource { kind, group, versions, name, plural, wanted }
+    Resource { kind, group, versions, name, plural, wanted, selectors: &[] }
 }
 
 impl Wanted {

@@ -14,13 +14,15 @@ mod out;
 mod progress;
 mod tree;
 mod typed;
+mod value;
 mod yaml;
 
 use std::path::PathBuf;
 
+use crate::mesh::Selector;
 use crate::object::Read;
 
-pub use kinds::{Kind, RESOURCES, Resource, Wanted};
+pub use kinds::{GATEWAY_NAME, Kind, OWNING_NAME, RESOURCES, Resource, Wanted};
 
 /// Where objects come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +35,8 @@ pub enum Source {
     Cluster {
         /// The kubeconfig's context, if not its current one.
         context: Option<String>,
+        /// The ingress's pods, where no label of theirs names a Gateway: no others are listed.
+        pods: Option<Selector>,
     },
 }
 
@@ -68,8 +72,8 @@ pub fn read_wanted(
     }
     progress.finish();
     for source in sources {
-        if let Source::Cluster { context } = source {
-            cluster::read(context.as_deref(), wanted, sink)?;
+        if let Source::Cluster { context, pods } = source {
+            cluster::read(context.as_deref(), pods.as_ref(), wanted, sink)?;
         }
     }
     Ok(())

@@ -117,8 +117,8 @@ fn convert<T: DeserializeOwned>(value: &Value) -> Result<T, Error> {
     serde_path_to_error::deserialize(value)
 }
 
-/// Routes are read for the checks only, and a newer Gateway API has filters that this one has
-/// not: such a filter is left out and said, instead of the route.
+/// A newer Gateway API has filters that this one has not: such a filter, which only the checks read,
+/// is left out and said, instead of the route.
 fn route<T: DeserializeOwned>(
     mut value: Value,
     named: &str,

@@ -12,7 +12,7 @@ use ingress_waypoint::{Cluster, Kind, host};
 use super::note::{Note, ObjectRef, Severity};
 use super::noted::{check_name, is_name};
 use super::resolve::{Resolution, Resolved, Rules};
-use super::{EntryFacts, Key, Ports, Vips, World};
+use super::{EntryFacts, Key, Meta, Ports, Vips, World};
 
 /// Who has which host; the configuration takes each only once.
 #[derive(Debug, Default)]
@@ -55,7 +55,9 @@ struct Group {
 
 impl World {
     /// Kubernetes Services have claimed their hosts; of ServiceEntries the oldest goes first, as in
-    /// Istio, and one that is not in the cluster yet last.
+    /// Istio, and one that is not in the cluster yet behind it. Behind all comes one that no other
+    /// namespace knows: it is nothing to an ingress elsewhere, and may not take a host from one that
+    /// is.
     pub(super) fn resolve_entries(
         &self,
         rules: &Rules,
@@ -64,7 +66,8 @@ impl World {
     ) {
         let mut entries: Vec<_> = self.entries.iter().collect();
         entries.sort_by_key(|(key, facts)| {
-            (facts.meta.created.is_none(), facts.meta.created, &key.name, &key.namespace)
+            let Meta { created, .. } = &facts.meta;
+            (facts.private, created.is_none(), created, &key.name, &key.namespace)
         });
         let mut names: BTreeSet<Key> = self.entries.keys().cloned().collect();
         for (key, facts) in entries {

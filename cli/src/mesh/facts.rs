@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use gateway_api::apis::standard::gatewayclasses::GatewayClass;
 use gateway_api::apis::standard::gateways::{Gateway, GatewayListeners, GatewayStatusAddresses};
 use k8s_openapi::api::core::v1::{Service, ServicePort};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -74,6 +75,8 @@ pub struct EntryFacts {
     pub resolution: Option<String>,
     pub ports: Vec<PortFacts>,
     pub status_addresses: Vec<Address>,
+    /// Whether no other namespace knows it (`exportTo`).
+    pub private: bool,
 }
 
 /// A Gateway API `Gateway`.
@@ -84,6 +87,15 @@ pub struct GatewayFacts {
     pub class: String,
     pub listeners: Vec<GatewayListeners>,
     pub status_addresses: Vec<GatewayStatusAddresses>,
+}
+
+/// A Gateway API `GatewayClass`.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub struct ClassFacts {
+    pub meta: Meta,
+    /// `spec.controllerName`: who serves its Gateways.
+    pub controller: String,
 }
 
 impl Key {
@@ -142,7 +154,9 @@ impl EntryFacts {
     /// Reduces a ServiceEntry.
     pub fn new(origin: Origin, entry: ServiceEntry) -> Self {
         let spec = entry.spec;
+        let own = |name: &String| name == "." || name == "~";
         Self {
+            private: !spec.export_to.is_empty() && spec.export_to.iter().all(own),
             meta: Meta::new(origin, entry.metadata),
             hosts: spec.hosts,
             addresses: spec.addresses,
@@ -163,6 +177,14 @@ impl GatewayFacts {
             listeners: gateway.spec.listeners,
             status_addresses: status.addresses.unwrap_or_default(),
         }
+    }
+}
+
+impl ClassFacts {
+    /// Reduces a GatewayClass.
+    pub fn new(origin: Origin, class: GatewayClass) -> Self {
+        let controller = class.spec.controller_name;
+        Self { meta: Meta::new(origin, class.metadata), controller }
     }
 }
 

@@ -11,17 +11,19 @@ mod noted;
 pub mod ports;
 pub mod required;
 pub mod resolve;
+pub(crate) mod route;
 pub mod selector;
+pub(crate) mod setting;
 pub mod steps;
 pub mod vips;
 pub mod waypoint;
 
 use std::collections::BTreeMap;
 
-use gateway_api::apis::standard::gatewayclasses::GatewayClass;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::object::{Object, Origin};
-pub use facts::{EntryFacts, GatewayFacts, Key, Labels, Meta, PortFacts, ServiceFacts};
+pub use facts::{ClassFacts, EntryFacts, GatewayFacts, Key, Labels, Meta, PortFacts, ServiceFacts};
 pub use label::{Compat, Label};
 pub use note::{Note, ObjectRef, Severity};
 pub use ports::Ports;
@@ -31,6 +33,8 @@ pub use steps::Step;
 pub use vips::Vips;
 pub use waypoint::Binding;
 
+use route::Route;
+
 /// Everything that was read, by name.
 #[derive(Debug, Default)]
 #[allow(missing_docs)]
@@ -39,7 +43,9 @@ pub struct World {
     pub entries: BTreeMap<Key, EntryFacts>,
     pub namespaces: BTreeMap<String, Meta>,
     pub gateways: BTreeMap<Key, GatewayFacts>,
-    pub classes: BTreeMap<String, Meta>,
+    pub classes: BTreeMap<String, ClassFacts>,
+    /// By kind, `HTTPRoute` or `GRPCRoute`, and name.
+    pub(crate) routes: BTreeMap<(&'static str, Key), Route>,
     /// Objects that came more than once.
     copies: BTreeMap<ObjectRef, Copies>,
 }
@@ -78,14 +84,32 @@ impl World {
                 put(&mut self.namespaces, key, meta, name, copies);
             }
             Object::GatewayClass(class) => {
-                let GatewayClass { metadata, .. } = *class;
-                let key = metadata.name.clone().unwrap_or_default();
+                let key = class.metadata.name.clone().unwrap_or_default();
                 let name = ObjectRef::global("GatewayClass", &key);
-                put(&mut self.classes, key, Meta::new(origin, metadata), name, copies);
+                put(&mut self.classes, key, ClassFacts::new(origin, *class), name, copies);
+            }
+            Object::HttpRoute(route) => {
+                self.route("HTTPRoute", &route.metadata, serde_json::to_value(&route.spec));
+            }
+            Object::GrpcRoute(route) => {
+                self.route("GRPCRoute", &route.metadata, serde_json::to_value(&route.spec));
             }
             other => return Some((origin, other)),
         }
         None
+    }
+
+    fn route(
+        &mut self,
+        kind: &'static str,
+        meta: &ObjectMeta,
+        spec: serde_json::Result<serde_json::Value>,
+    ) {
+        // A typed object that was read can also be written.
+        let Ok(spec) = spec else { return };
+        let key = Key::of(meta);
+        let route = Route::new(version(meta), &key.namespace, &spec);
+        newer(&mut self.routes, (kind, key), route);
     }
 
     /// Objects that came more than once and were not the same each time, and where, in an order that
@@ -133,6 +157,7 @@ facts! {
     ServiceFacts => |this| &mut this.meta,
     EntryFacts => |this| &mut this.meta,
     GatewayFacts => |this| &mut this.meta,
+    ClassFacts => |this| &mut this.meta,
     Meta => |this| this,
 }
 
@@ -164,4 +189,18 @@ fn put<K: Ord, F: Facts>(
 /// Version first, then content; where it was read is neither.
 fn rank<F: Facts>(facts: &mut F) -> (Option<u64>, String) {
     (facts.meta().version, facts.content())
+}
+
+/// Keeps the greater of two copies, which does not depend on their order.
+pub(crate) fn newer<K: Ord, V: Ord>(map: &mut BTreeMap<K, V>, key: K, value: V) {
+    match map.get_mut(&key) {
+        Some(old) if *old >= value => {}
+        Some(old) => *old = value,
+        None => drop(map.insert(key, value)),
+    }
+}
+
+/// `metadata.resourceVersion`.
+pub(crate) fn version(meta: &ObjectMeta) -> Option<u64> {
+    meta.resource_version.as_ref()?.parse().ok()
 }

@@ -14,7 +14,7 @@ pub enum Severity {
     Info,
     /// Probably not what was meant.
     Warning,
-    /// Requests are refused, or an object is not used at all.
+    /// Requests are refused, or pass a waypoint that is required, or an object is not used at all.
     Error,
 }
 

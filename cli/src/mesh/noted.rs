@@ -3,13 +3,17 @@
 
 use std::collections::BTreeMap;
 
+use ingress_waypoint::host;
+use ingress_waypoint::switch::parse_bool;
+
 use super::label::INGRESS_USE_WAYPOINT;
 use super::note::{Note, ObjectRef, Severity};
-use super::{Key, Resolved, World};
+use super::required::REQUIRED;
+use super::{Key, Meta, Resolved, Rules, World};
 
 impl World {
     /// What is odd about the objects as a whole.
-    pub(super) fn note_input(&self, notes: &mut Vec<Note>) {
+    pub(super) fn note_input(&self, rules: &Rules, notes: &mut Vec<Note>) {
         for (object, places) in self.conflicts() {
             notes.push(Note {
                 severity: Severity::Warning,
@@ -23,6 +27,16 @@ impl World {
                 ),
             });
         }
+        notes.extend(self.other_domain(rules));
+        let services = self.services.iter().map(|(key, facts)| ("Service", key, &facts.meta));
+        let entries = self.entries.iter().map(|(key, facts)| ("ServiceEntry", key, &facts.meta));
+        let named = services
+            .chain(entries)
+            .map(|(kind, key, meta)| (ObjectRef::namespaced(kind, key), meta));
+        let namespaces = self.namespaces.iter();
+        let namespaces =
+            namespaces.map(|(name, meta)| (ObjectRef::global("Namespace", name), meta));
+        notes.extend(named.chain(namespaces).filter_map(|(object, meta)| as_label(object, meta)));
         let mut unknown: BTreeMap<&String, usize> = BTreeMap::new();
         for key in self.services.keys().chain(self.entries.keys()) {
             if !self.namespaces.contains_key(&key.namespace) {
@@ -43,6 +57,49 @@ impl World {
             });
         }
     }
+}
+
+impl World {
+    /// Istio writes the host name of a waypoint's Service into its status, and so the domain of the
+    /// cluster. By another one the filter knows none of the names that Istio gives to clusters.
+    fn other_domain(&self, rules: &Rules) -> Option<Note> {
+        let mut addresses = self.gateways.iter().flat_map(|(key, gateway)| {
+            gateway.status_addresses.iter().map(move |address| (key, address))
+        });
+        addresses.find_map(|(key, address)| {
+            let (service, domain) = address.value.split_once(".svc.")?;
+            let (_, namespace) = service.split_once('.')?;
+            let domain = host::normalise(domain)?;
+            (namespace == key.namespace && domain != rules.cluster_domain).then(|| Note {
+                severity: Severity::Error,
+                rule: "cluster-domain",
+                object: ObjectRef::namespaced("Gateway", key),
+                field: "status.addresses".to_owned(),
+                value: Some(address.value.clone()),
+                says: format!(
+                    "says that the cluster's domain is {domain}, not {}: Istio's clusters would be of no \
+                     service, and requests go to the endpoints",
+                    rules.cluster_domain
+                ),
+            })
+        })
+    }
+}
+
+/// The annotation that makes a service fail closed, written as a label.
+fn as_label(object: ObjectRef, meta: &Meta) -> Option<Note> {
+    let value = meta.labels.get(REQUIRED).filter(|value| parse_bool(value) != Some(false))?;
+    if meta.annotations.contains_key(REQUIRED) {
+        return None;
+    }
+    Some(Note {
+        severity: Severity::Error,
+        rule: "required-as-label",
+        object,
+        field: format!("metadata.labels[{REQUIRED}]"),
+        value: Some(value.clone()),
+        says: "is a label, and has to be an annotation: it requires nothing".to_owned(),
+    })
 }
 
 impl Resolved {

@@ -38,6 +38,9 @@ pub struct LeftOut {
     pub why: &'static str,
 }
 
+const UDP: &str = "is UDP";
+const NOT_TCP: &str = "is not TCP";
+
 /// The field that a protocol was read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct From {
@@ -57,8 +60,8 @@ impl Ports {
             };
             match port.protocol.as_deref() {
                 None | Some("TCP") => {}
-                Some("UDP") => return (field("protocol", &port.protocol), Spoken::Other("is UDP")),
-                Some(_) => return (field("protocol", &port.protocol), Spoken::Other("is not TCP")),
+                Some("UDP") => return (field("protocol", &port.protocol), Spoken::Other(UDP)),
+                Some(_) => return (field("protocol", &port.protocol), Spoken::Other(NOT_TCP)),
             }
             let from = match &port.app_protocol {
                 Some(_) => field("appProtocol", &port.app_protocol),
@@ -123,6 +126,13 @@ impl Ports {
     pub fn number(&self, number: u16) -> Option<&Kept> {
         self.kept.iter().find(|kept| kept.port.number == number)
     }
+
+    /// Whether connections for requests could be made to a port that is left out.
+    pub fn is_open(&self, port: &LeftOut) -> bool {
+        let number = u16::try_from(port.number).ok();
+        let is_kept = number.is_some_and(|number| self.number(number).is_some());
+        number.is_some() && !is_kept && !matches!(port.why, UDP | NOT_TCP)
+    }
 }
 
 enum Spoken {
@@ -156,7 +166,7 @@ fn protocol(name: &str) -> Option<Spoken> {
     Some(match name.to_ascii_lowercase().as_str() {
         "http" | "http_proxy" => Spoken::Http(Protocol::Http),
         "http2" | "grpc" | "grpc-web" => Spoken::Http(Protocol::Http2),
-        "udp" => Spoken::Other("is UDP"),
+        "udp" => Spoken::Other(UDP),
         "tcp" | "tls" | "https" | "mongo" | "redis" | "mysql" => Spoken::Other("is not HTTP"),
         _ => return None,
     })
@@ -173,106 +183,4 @@ impl fmt::Display for From {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn port(name: &str, protocol: &str, app_protocol: &str, number: i64) -> PortFacts {
-        let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        PortFacts {
-            number,
-            name: text(name),
-            protocol: text(protocol),
-            app_protocol: text(app_protocol),
-        }
-    }
-
-    fn said(ports: &Ports) -> &'static str {
-        match (ports.kept.as_slice(), ports.left_out.as_slice()) {
-            ([kept], []) => kept.port.protocol.as_str(),
-            ([], [left_out]) => left_out.why,
-            _ => "neither",
-        }
-    }
-
-    #[test]
-    fn of_services() {
-        let (tcp, udp) = ("is not HTTP", "is UDP");
-        let cases = [
-            ("", "", "", "http"),
-            ("", "TCP", "", "http"),
-            ("http", "TCP", "", "http"),
-            ("web", "TCP", "", "http"),
-            ("http-web", "TCP", "", "http"),
-            ("HTTP", "TCP", "", "http"),
-            ("http_proxy", "TCP", "", "http"),
-            ("grpc", "TCP", "", "http2"),
-            ("grpc-api", "TCP", "", "http2"),
-            ("grpc-web", "TCP", "", "http2"),
-            ("grpc-web-x", "TCP", "", "http2"),
-            ("GRPC-Webby", "TCP", "", "http2"),
-            ("grpcx", "TCP", "", "http"),
-            ("http2", "TCP", "", "http2"),
-            ("http2-admin", "TCP", "", "http2"),
-            ("https", "TCP", "", tcp),
-            ("tls-x", "TCP", "", tcp),
-            ("tcp", "TCP", "", tcp),
-            ("mongo", "TCP", "", tcp),
-            ("mysql", "TCP", "", tcp),
-            ("redis-cache", "TCP", "", tcp),
-            ("udp-x", "TCP", "", udp),
-            ("http", "UDP", "http", udp),
-            ("http", "SCTP", "", "is not TCP"),
-            ("grpc", "TCP", "http", "http"),
-            ("http", "TCP", "tcp", tcp),
-            ("tcp", "TCP", "kubernetes.io/h2c", "http2"),
-            ("tcp", "TCP", "kubernetes.io/ws", "http"),
-            ("http", "TCP", "kubernetes.io/wss", tcp),
-            ("tcp", "TCP", "grpc-web", "http2"),
-            ("tcp", "TCP", "example.com/own", "http"),
-            ("tcp", "TCP", "", tcp),
-        ];
-        for (name, protocol, app, expected) in cases {
-            let ports = Ports::of_service(&[port(name, protocol, app, 80)]);
-            assert_eq!(said(&ports), expected, "{name:?} {protocol:?} {app:?}");
-        }
-        for number in TCP_BY_NUMBER {
-            let by_number = "says nothing, and at this number that means TCP";
-            assert_eq!(said(&Ports::of_service(&[port("db", "TCP", "", number)])), by_number);
-            assert_eq!(said(&Ports::of_service(&[port("http", "TCP", "", number)])), "http");
-        }
-    }
-
-    #[test]
-    fn of_service_entries() {
-        let cases = [
-            ("x", "HTTP", "http"),
-            ("x", "grpc", "http2"),
-            ("x", "GRPC-Web", "http2"),
-            ("grpc", "HTTP", "http"),
-            ("x", "HTTPS", "is not HTTP"),
-            ("x", "TLS", "is not HTTP"),
-            ("x", "UDP", "is UDP"),
-            ("x", "whatever", "http"),
-            ("https", "", "is not HTTP"),
-            ("http2-x", "", "http2"),
-            ("", "", "http"),
-        ];
-        for (name, protocol, expected) in cases {
-            let ports = Ports::of_entry(&[port(name, protocol, "", 80)]);
-            assert_eq!(said(&ports), expected, "{name:?} {protocol:?}");
-        }
-    }
-
-    #[test]
-    fn numbers() {
-        let all = [(0, ""), (80, ""), (65_536, ""), (80, ""), (443, "https"), (443, "")];
-        let ports = all.map(|(number, name)| port(name, "TCP", "", number));
-        let ports = Ports::of_service(&ports);
-        assert_eq!(Vec::from_iter(ports.kept.iter().map(|kept| kept.port.number)), [80, 443]);
-        let left_out: Vec<_> = ports.left_out.iter().map(|port| (port.number, port.why)).collect();
-        let range = "is not a port from 1 to 65535";
-        let expected =
-            [(0, range), (65_536, range), (80, "is declared twice"), (443, "is not HTTP")];
-        assert_eq!(left_out, expected);
-    }
-}
+mod tests;

@@ -85,7 +85,7 @@ impl World {
         for resolved in &resolution.services {
             resolved.note(&mut resolution.notes);
         }
-        self.note_input(&mut resolution.notes);
+        self.note_input(rules, &mut resolution.notes);
         let place = |resolved: &Resolved| {
             let ObjectRef { kind, namespace, name } = resolved.object.clone();
             (namespace, name, kind)

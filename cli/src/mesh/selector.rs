@@ -40,6 +40,11 @@ impl Selector {
         })
     }
 
+    /// As an API server is asked; `None` where everything matches.
+    pub fn query(&self) -> Option<String> {
+        (!self.0.is_empty()).then(|| self.to_string())
+    }
+
     /// `matchLabels` and `matchExpressions`.
     ///
     /// # Errors

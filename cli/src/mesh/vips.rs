@@ -49,7 +49,7 @@ impl Vips {
             let only = field == "spec.clusterIP";
             if only { field.to_owned() } else { format!("{field}[{i}]") }
         };
-        let mut vips = Self::read(addresses, item);
+        let mut vips = Self::read(addresses, item).all_or_none();
         if vips.addresses.is_empty() {
             vips.none =
                 Some(match (values.iter().any(|value| value == "None"), given.is_empty()) {
@@ -66,7 +66,7 @@ impl Vips {
         let resolution = entry.resolution.as_deref().unwrap_or("NONE");
         if !entry.addresses.is_empty() {
             let item = |i: usize| format!("spec.addresses[{i}]");
-            let mut vips = Self::read(entry.addresses.iter(), item);
+            let mut vips = Self::read(entry.addresses.iter(), item).all_or_none();
             if vips.addresses.is_empty() {
                 vips.none = Some("holds no address that can be dialled");
             }
@@ -105,7 +105,6 @@ impl Vips {
         Self { field: "status.addresses", value: given.join(", "), ..vips }
     }
 
-    /// Istio leaves out a service of which it cannot read an address; ranges it can read.
     fn read<'a>(values: impl Iterator<Item = &'a String>, item: impl Fn(usize) -> String) -> Self {
         let mut vips = Self::default();
         for (i, value) in values.enumerate() {
@@ -117,10 +116,16 @@ impl Vips {
                 }
             }
         }
-        if vips.dropped.iter().any(|dropped| dropped.why == NO_ADDRESS) {
-            vips.addresses.clear();
-        }
         vips
+    }
+
+    /// Istio leaves out a service of which it cannot read an address that somebody gave it; ranges it
+    /// can read. Of allocated addresses it leaves out that one alone.
+    fn all_or_none(mut self) -> Self {
+        if self.dropped.iter().any(|dropped| dropped.why == NO_ADDRESS) {
+            self.addresses.clear();
+        }
+        self
     }
 }
 

@@ -187,7 +187,7 @@ impl GatewayFacts {
 
     /// What it is for: its own label, else its class's, else services.
     pub fn is_for(&self, world: &World) -> For {
-        let class = world.classes.get(&self.class).map(|meta| &meta.labels);
+        let class = world.classes.get(&self.class).map(|class| &class.meta.labels);
         let labels = [(Owner::Gateway, Some(&self.meta.labels)), (Owner::Class, class)];
         let found = labels
             .into_iter()
@@ -225,7 +225,7 @@ impl GatewayFacts {
 
     /// The listener of the inbound binding where there is one, else the first HBONE one at 15008.
     fn mesh_listener(&self, world: &World) -> Option<(usize, &GatewayListeners)> {
-        let class = world.classes.get(&self.class);
+        let class = world.classes.get(&self.class).map(|class| &class.meta);
         let binding = [Some(&self.meta), class]
             .into_iter()
             .find_map(|meta: Option<&Meta>| meta?.annotations.get(INBOUND_BINDING));

@@ -2,9 +2,9 @@
 
 use ingress_waypoint::Policy;
 use ingress_waypoint::config::{Forward, Via};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::ours::{BEFORE, EARLY, OURS, PUT_IN, item_name};
+use super::ours::{EARLY, OURS, item_name};
 use super::places::{
     Place, connection_managers, discovered_managers, is_discovered, is_extension,
     route_configurations, route_lists,
@@ -12,11 +12,10 @@ use super::places::{
 use super::report::{Problems, Report, Severity, Touched};
 use super::settings::{self, Endpoints};
 use super::twin::{Twins, is_cluster_action};
-use super::{runtime, specifiers, unreached};
+use super::{resources, runtime, specifiers, unreached};
 use crate::envoy::Form;
 use crate::envoy::fragments::{
-    FILTER, FRESH_ROUTE, ROUTER, clusters, early_header_mutation, has_http2, http_filters,
-    stats_tags,
+    FRESH_ROUTE, ROUTER, early_header_mutation, has_http2, http_filters, stats_tags,
 };
 use crate::envoy::native::{self, Module};
 use crate::envoy::tree::{Map, Node};
@@ -75,15 +74,15 @@ pub fn put_in(
     let Some(root) = root.map_mut() else { return Ok(report) };
     if let Some(resources) = root.get_mut("static_resources").and_then(Node::map_mut) {
         let elsewhere = matches!(form, Form::Module(Module { config_path: Some(_), .. }));
-        report.clusters = put_in_clusters(resources, forward, elsewhere);
+        report.clusters = resources::clusters_in(resources, forward, elsewhere);
     }
     match form {
-        Form::Wasm(_) => put_in_stats_tags(root, &stats_tags(), &mut report),
+        Form::Wasm(_) => resources::stats_tags_in(root, &stats_tags(), &mut report),
         Form::Module(load) => {
             if let Some(message) = load.switch_left_out(config) {
                 report.note(Severity::Warning, "ingressUseWaypoints", message);
             }
-            put_in_stats_tags(root, &native::stats_tags(), &mut report);
+            resources::stats_tags_in(root, &native::stats_tags(), &mut report);
             runtime::put_in(root, &mut report);
             specifiers::note_clusters(root, &services, &mut report);
         }
@@ -215,62 +214,5 @@ fn note_other_sources(manager: &Map, place: &Place, form: &Form, report: &mut Re
     }
     if manager.get("route_config").is_some_and(|config| config.get("vhds").is_some()) {
         note("route_config.vhds", "VHDS");
-    }
-}
-
-/// With the filter's configuration `elsewhere`, the clusters themselves say that they are ours.
-fn put_in_clusters(resources: &mut Map, forward: &Forward, elsewhere: bool) -> Vec<String> {
-    let before = match resources.get("clusters") {
-        Some(Node::Null) => Some(Value::Null),
-        Some(Node::List(items)) if items.is_empty() => Some(json!([])),
-        _ => None,
-    };
-    let mut names = Vec::new();
-    for mut cluster in clusters(forward, "2s") {
-        let mut noted = serde_json::Map::new();
-        if elsewhere {
-            noted.insert(PUT_IN.into(), json!(true));
-        }
-        if let Some(before) = &before {
-            // An empty list and none at all are told apart again by this alone.
-            noted.insert(BEFORE.into(), before.clone());
-        }
-        if let Some(fields) = cluster.as_object_mut().filter(|_| !noted.is_empty()) {
-            fields.insert("metadata".into(), json!({"filter_metadata": {FILTER: noted}}));
-        }
-        names.extend(cluster.get("name").and_then(Value::as_str).map(str::to_owned));
-        resources.push("clusters", Node::from(cluster));
-    }
-    names
-}
-
-fn put_in_stats_tags(root: &mut Map, ours: &[Value], report: &mut Report) {
-    let mut skip = |message: &str| {
-        report.note(Severity::Info, "stats_config.stats_tags", message);
-    };
-    match root.get_mut("stats_config") {
-        None => {
-            root.set("stats_config", Node::from(json!({"stats_tags": ours})));
-        }
-        Some(Node::Map(config)) if !config.is_empty() => match config.get_mut("stats_tags") {
-            None => config.set("stats_tags", Node::from(Value::from(ours))),
-            Some(Node::List(tags)) if !tags.is_empty() => {
-                for tag in ours.iter().map(Node::from) {
-                    let name = tag.get("tag_name").cloned();
-                    if tags.iter().any(|other| other.get("tag_name") == name.as_ref()) {
-                        let name = name.as_ref().and_then(Node::text).unwrap_or_default();
-                        skip(&format!(
-                            "has a tag {name:?} already: the filter's metrics go without it as a label"
-                        ));
-                    } else {
-                        tags.push(tag);
-                    }
-                }
-            }
-            Some(_) => skip("is empty and left so: the filter's metrics go without labels"),
-        },
-        Some(_) => {
-            skip("belongs to an empty object, left so: the filter's metrics go without labels")
-        }
     }
 }

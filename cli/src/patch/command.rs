@@ -16,9 +16,10 @@ use crate::{mesh, run};
 #[command(after_help = "\
 Examples:
   ingress-waypoint patch envoy.yaml --config ingress-waypoint.json > ready.yaml
-  ingress-waypoint compile -f manifests/ | ingress-waypoint patch envoy.yaml --config - --out envoy.yaml
-  ingress-waypoint patch envoy.yaml --config ingress-waypoint.json --form module \\
-      --config-path /etc/ingress-waypoint/services.json > ready.yaml
+  ingress-waypoint compile -f manifests/ | \\
+      ingress-waypoint patch envoy.yaml --config - --out envoy.yaml
+  ingress-waypoint patch envoy.yaml --config ingress-waypoint.json \\
+      --form module --config-path /etc/ingress-waypoint.json > ready.yaml
   ingress-waypoint patch ready.yaml --remove > envoy.yaml
 
 The configuration goes to standard output (or --out), what there is to know to standard error.")]

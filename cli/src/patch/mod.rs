@@ -10,6 +10,7 @@ mod command;
 mod ours;
 mod places;
 mod report;
+mod resources;
 mod runtime;
 mod settings;
 mod specifiers;

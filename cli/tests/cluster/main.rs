@@ -1,166 +1,20 @@
-//! The live mode against a server that speaks the Kubernetes API over HTTP.
+//! The live mode against a server that speaks the Kubernetes API over HTTP, with TLS and without.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
-use std::thread;
+mod server;
+mod tls;
 
-use ingress_waypoint_cli::input::{self, RESOURCES, Source, Wanted};
+use ingress_waypoint_cli::input::{RESOURCES, Wanted};
 use ingress_waypoint_cli::object::{Object, Read};
 use ingress_waypoint_cli::rbac;
 use serde_json::{Value, json};
 
-const TOKEN: &str = "a-token";
+use server::{TOKEN, page, read, status, with};
 
-/// What the server answers, once each in this order and then the last one for good.
-type Answers = BTreeMap<String, Vec<(u16, Value)>>;
-
-/// A server with its requests (`path?query`) written down.
-struct Server {
-    url: String,
-    requests: Arc<Mutex<Vec<String>>>,
-}
-
-impl Server {
-    fn start(answers: Answers) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let (answers, seen) = (Arc::new(Mutex::new(answers)), Arc::clone(&requests));
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                let (answers, seen) = (Arc::clone(&answers), Arc::clone(&seen));
-                thread::spawn(move || serve(&stream.unwrap(), &answers, &seen));
-            }
-        });
-        Self { url, requests }
-    }
-
-    /// Reads the cluster through a kubeconfig, in this test's own context.
-    fn read(&self, wanted: Wanted, token: &str) -> (anyhow::Result<()>, Vec<Read>) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("config");
-        let config = json!({
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": "elsewhere",
-            "clusters": [{"name": "c", "cluster": {"server": self.url}}],
-            "users": [{"name": "u", "user": {"token": token}}],
-            "contexts": [
-                {"name": "here", "context": {"cluster": "c", "user": "u"}},
-                {"name": "elsewhere", "context": {"cluster": "none", "user": "u"}},
-            ],
-        });
-        std::fs::write(&path, config.to_string()).unwrap();
-        let sources = [Source::Cluster { context: Some("here".to_owned()) }];
-        let mut reads = Vec::new();
-        // The kubeconfig's place is the process's own, so one test at a time reads it.
-        static KUBECONFIG: Mutex<()> = Mutex::new(());
-        let guard = KUBECONFIG.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        // SAFETY: no other thread of this test program reads the environment unlocked.
-        unsafe { std::env::set_var("KUBECONFIG", &path) };
-        let result = input::read_wanted(&sources, wanted, &mut |read| reads.push(read));
-        drop(guard);
-        (result, reads)
-    }
-
-    fn requests(&self, path: &str) -> Vec<String> {
-        let requests = self.requests.lock().unwrap();
-        requests.iter().filter(|r| r.split('?').next() == Some(path)).cloned().collect()
-    }
-}
-
-fn serve(stream: &TcpStream, answers: &Mutex<Answers>, seen: &Mutex<Vec<String>>) {
-    let mut reader = BufReader::new(stream);
-    loop {
-        let mut first = String::new();
-        if reader.read_line(&mut first).unwrap_or(0) == 0 {
-            return;
-        }
-        let mut is_authorized = false;
-        loop {
-            let mut header = String::new();
-            reader.read_line(&mut header).unwrap();
-            is_authorized |=
-                header.trim_end().eq_ignore_ascii_case(&format!("authorization: Bearer {TOKEN}"));
-            if header == "\r\n" {
-                break;
-            }
-        }
-        let target = first.split(' ').nth(1).unwrap().to_owned();
-        assert!(first.starts_with("GET "), "only lists: {first}");
-        seen.lock().unwrap().push(target.clone());
-        let (code, body) = if is_authorized {
-            answer(&target, &mut answers.lock().unwrap())
-        } else {
-            status(401, "Unauthorized")
-        };
-        let body = body.to_string();
-        let mut stream = stream;
-        let _ = write!(
-            stream,
-            "HTTP/1.1 {code} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        );
-    }
-}
-
-/// The answer for `path`, or `path#TOKEN` where a continue token is given.
-fn answer(target: &str, answers: &mut Answers) -> (u16, Value) {
-    let (path, query) = target.split_once('?').unwrap();
-    assert!(query.contains("limit=500"), "a bounded page: {target}");
-    let token = query.split('&').find_map(|part| part.strip_prefix("continue="));
-    let key = token.map_or(path.to_owned(), |token| format!("{path}#{token}"));
-    match answers.get_mut(&key) {
-        Some(answers) if answers.len() > 1 => answers.remove(0),
-        Some(answers) => answers[0].clone(),
-        None => status(404, "the server could not find the requested resource"),
-    }
-}
-
-fn status(code: u16, message: &str) -> (u16, Value) {
-    let reason = if code == 410 { "Expired" } else { "" };
-    (
-        code,
-        json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message,
-                  "reason": reason, "code": code}),
-    )
-}
-
-fn page(names: &[&str], token: Option<&str>) -> (u16, Value) {
-    // As the API server answers: the items do not say what they are.
-    let item = |name: &&str| json!({"metadata": {"name": name, "namespace": "n"}, "spec": {}});
-    let items: Vec<_> = names.iter().map(item).collect();
-    (
-        200,
-        json!({"kind": "XList", "apiVersion": "v1",
-                 "metadata": {"continue": token.unwrap_or_default(), "resourceVersion": "1"},
-                 "items": items}),
-    )
-}
-
+const PODS: &str = "/api/v1/pods";
 const SERVICES: &str = "/api/v1/services";
 const GATEWAY_CLASSES: &str = "/apis/gateway.networking.k8s.io/v1/gatewayclasses";
 const ROUTES: &str = "/apis/gateway.networking.k8s.io/v1/httproutes";
-
-/// A cluster that serves every kind, with nothing in it.
-fn empty() -> Answers {
-    let mut answers = Answers::new();
-    for resource in RESOURCES {
-        let root = if resource.group.is_empty() { "/api" } else { "/apis" };
-        let version = resource.api_version(resource.versions[0]);
-        answers.insert(format!("{root}/{version}/{}", resource.plural), vec![page(&[], None)]);
-    }
-    answers
-}
-
-fn with(changes: &[(&str, Vec<(u16, Value)>)]) -> Server {
-    let mut answers = empty();
-    answers.extend(changes.iter().map(|(path, answer)| ((*path).to_owned(), answer.clone())));
-    Server::start(answers)
-}
 
 fn services(reads: &[Read]) -> Vec<&str> {
     let mut names = Vec::new();
@@ -193,7 +47,8 @@ fn reads_every_page_of_every_kind() {
     result.unwrap();
     assert_eq!(services(&reads), ["a", "b", "c", "d"]);
     assert_eq!(warnings(&reads), [""; 0]);
-    assert_eq!(server.requests.lock().unwrap().len(), RESOURCES.len() + 2);
+    // Two more pages, and pods by two labels.
+    assert_eq!(server.requests.lock().unwrap().len(), RESOURCES.len() + 3);
 }
 
 #[test]
@@ -201,8 +56,34 @@ fn lists_for_the_mesh_only_what_the_mesh_needs() {
     let server = with(&[]);
     server.read(Wanted::Mesh, TOKEN).0.unwrap();
     assert!(!server.requests(GATEWAY_CLASSES).is_empty());
-    assert_eq!(server.requests("/api/v1/pods"), [""; 0]);
-    assert_eq!(server.requests(ROUTES), [""; 0]);
+    assert!(!server.requests(ROUTES).is_empty());
+    assert_eq!(server.requests(PODS), [""; 0]);
+}
+
+/// A large cluster has tens of thousands of pods, of which the ingress's are a few.
+#[test]
+fn of_pods_only_those_of_gateways_are_listed() {
+    let pages = [&["a", "b"][..], &["b"], &["c"]].map(|names| page(names, None));
+    let server = with(&[(PODS, pages.to_vec())]);
+    let pods = "istio=edge,tier in (a,b)".parse().unwrap();
+    let (cluster, user) = (json!({"server": server.url}), json!({"token": TOKEN}));
+    let (result, reads) = read(&cluster, &user, Wanted::Checks, Some(pods));
+    result.unwrap();
+    let names = reads.iter().filter_map(|read| match read {
+        Read::Object(_, Object::Pod(pod)) => pod.metadata.name.as_deref(),
+        _ => None,
+    });
+    assert_eq!(Vec::from_iter(names), ["a", "b", "c"], "one in two lists is read once");
+    let requests = server.requests(PODS);
+    let selectors = requests.iter().map(|request| {
+        request.split(['?', '&']).find_map(|part| part.strip_prefix("labelSelector=")).unwrap()
+    });
+    let expected = [
+        "gateway.networking.k8s.io%2Fgateway-name",
+        "gateway.envoyproxy.io%2Fowning-gateway-name",
+        "istio%3Dedge%2Ctier+in+%28a%2Cb%29",
+    ];
+    assert_eq!(Vec::from_iter(selectors), expected);
 }
 
 #[test]
@@ -309,6 +190,7 @@ fn the_role_allows_what_the_client_asks_for_and_no_more() {
     let mut asked: Vec<_> =
         server.requests.lock().unwrap().iter().map(|r| resource_of(r)).collect();
     asked.sort();
+    asked.dedup();
 
     let yaml = rbac::manifests("istio-ingress");
     let objects: Vec<Value> = serde_saphyr::from_multiple(&yaml).unwrap();

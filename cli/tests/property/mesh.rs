@@ -1,72 +1,66 @@
-//! Any mesh at all: what is compiled and asked of the filter's core is what `explain` says, what a
-//! plain reading of the rules says, and the same whatever the order of the objects.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+//! Meshes that are made up: namespaces, waypoints, services and ServiceEntries.
 
 use std::collections::BTreeMap;
 
-use ingress_waypoint::{Policy, Question};
-use ingress_waypoint_cli::compile::config::{Compiled, Configuration};
-use ingress_waypoint_cli::compile::table;
-use ingress_waypoint_cli::explain::{Explanation, explain};
-use ingress_waypoint_cli::mesh::{Compat, Rules, World};
-use ingress_waypoint_cli::object::{Object, Origin};
+use ingress_waypoint_cli::mesh::Compat;
+use ingress_waypoint_cli::object::Object;
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
-const NAMESPACES: [&str; 3] = ["red", "green", "blue"];
+pub const NAMESPACES: [&str; 3] = ["red", "green", "blue"];
 const LABELS: [Option<&str>; 6] =
     [None, Some("true"), Some("T"), Some("false"), Some("waypoint"), Some("")];
 
 #[derive(Debug, Clone)]
-struct Mesh {
-    namespaces: Vec<Space>,
-    waypoints: Vec<Waypoint>,
-    services: Vec<Service>,
-    entries: Vec<Entry>,
+pub struct Mesh {
+    pub namespaces: Vec<Space>,
+    pub waypoints: Vec<Waypoint>,
+    pub services: Vec<Service>,
+    pub entries: Vec<Entry>,
 }
 
 #[derive(Debug, Clone)]
-struct Space {
-    read: bool,
-    common: Common,
+pub struct Space {
+    pub read: bool,
+    pub common: Common,
 }
 
 /// Labels and annotations that services and namespaces can have.
 #[derive(Debug, Clone)]
-struct Common {
-    label: Option<&'static str>,
-    waypoint: Option<&'static str>,
-    waypoint_namespace: Option<&'static str>,
-    required: Option<&'static str>,
+pub struct Common {
+    pub label: Option<&'static str>,
+    pub waypoint: Option<&'static str>,
+    pub waypoint_namespace: Option<&'static str>,
+    pub required: Option<&'static str>,
 }
 
 #[derive(Debug, Clone)]
-struct Waypoint {
-    exists: bool,
-    ready: bool,
-    is_for: Option<&'static str>,
-    from: Option<&'static str>,
+pub struct Waypoint {
+    pub exists: bool,
+    pub ready: bool,
+    pub is_for: Option<&'static str>,
+    pub from: Option<&'static str>,
 }
 
 #[derive(Debug, Clone)]
-struct Service {
-    namespace: usize,
-    common: Common,
-    addresses: &'static [&'static str],
-    protocol: &'static str,
-    external: bool,
-    managed: bool,
+pub struct Service {
+    pub namespace: usize,
+    pub common: Common,
+    pub addresses: &'static [&'static str],
+    pub protocol: &'static str,
+    pub external: bool,
+    pub managed: bool,
 }
 
 #[derive(Debug, Clone)]
-struct Entry {
-    namespace: usize,
-    common: Common,
-    hosts: Vec<&'static str>,
-    addresses: Vec<&'static str>,
-    allocated: bool,
-    resolution: &'static str,
+pub struct Entry {
+    pub namespace: usize,
+    pub common: Common,
+    pub hosts: Vec<&'static str>,
+    pub addresses: Vec<&'static str>,
+    pub allocated: bool,
+    pub resolution: &'static str,
 }
 
 fn common() -> impl Strategy<Value = Common> {
@@ -84,7 +78,7 @@ fn common() -> impl Strategy<Value = Common> {
     )
 }
 
-fn mesh() -> impl Strategy<Value = Mesh> {
+pub fn mesh() -> impl Strategy<Value = Mesh> {
     let space = (any::<bool>(), common()).prop_map(|(read, common)| Space { read, common });
     let is_for = select(vec![None, None, Some("service"), Some("all"), Some("workload")]);
     let from = select(vec![None, Some("Same"), Some("All"), Some("All"), Some("Selector")]);
@@ -161,7 +155,7 @@ impl Common {
 }
 
 impl Mesh {
-    fn objects(&self) -> Vec<Object> {
+    pub fn objects(&self) -> Vec<Object> {
         let mut objects = Vec::new();
         for (name, space) in NAMESPACES.iter().zip(&self.namespaces) {
             if space.read {
@@ -215,7 +209,7 @@ impl Mesh {
     }
 
     /// The rules once more, as plainly as they can be put.
-    fn expected(&self, service: &Service, compat: Compat) -> (&'static str, &'static str) {
+    pub fn expected(&self, service: &Service, compat: Compat) -> (&'static str, &'static str) {
         let space = &self.namespaces[service.namespace];
         let space = space.read.then_some(&space.common);
         let own = &service.common;
@@ -267,143 +261,4 @@ impl Mesh {
 
 fn typed<T: serde::de::DeserializeOwned>(value: Value) -> Box<T> {
     Box::new(serde_json::from_value(value).unwrap())
-}
-
-fn compile(objects: Vec<Object>, rules: &Rules) -> (World, Compiled) {
-    let mut world = World::default();
-    for object in objects {
-        assert!(world.add(Origin::Cluster, object).is_none());
-    }
-    let compiled = Compiled::new(&world, rules, &Configuration::default())
-        .unwrap_or_else(|error| panic!("{error:#}"));
-    (world, compiled)
-}
-
-fn explain_all(world: &World, compiled: &Compiled) -> Vec<Explanation> {
-    let services = compiled.resolution.services.iter();
-    let mut names: Vec<_> = services
-        .map(|r| format!("{}/{}", r.object.namespace.as_deref().unwrap(), r.object.name))
-        .collect();
-    names.dedup();
-    names.iter().flat_map(|name| explain(world, compiled, name)).collect()
-}
-
-/// The cluster that an answer is about.
-fn cluster(question: &str) -> &str {
-    question.strip_prefix("cluster \"").and_then(|rest| rest.strip_suffix('"')).unwrap()
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
-
-    #[test]
-    fn the_filter_decides_what_explain_says(mesh in mesh(), kgateway in any::<bool>()) {
-        let compat = if kgateway { Compat::Kgateway } else { Compat::Istio };
-        let rules = Rules { compat, ..Rules::default() };
-        let (world, compiled) = compile(mesh.objects(), &rules);
-        // As the filter does: from the text.
-        let policy = Policy::from_json(compiled.text.as_bytes(), Some("true")).unwrap();
-        for explanation in explain_all(&world, &compiled) {
-            for answer in &explanation.decisions {
-                let decision = policy.decide(Question::Cluster(cluster(&answer.question).as_bytes()));
-                prop_assert_eq!(decision.outcome.label(), (answer.decision, answer.reason));
-                // Hosts that are another's are decided by that one.
-                if explanation.hosts.is_empty() {
-                    continue;
-                }
-                // So is the host of an ExternalName service that a ServiceEntry has too.
-                let outside = explanation.steps.iter().any(|s| s.rule == "in-the-mesh" && !s.holds);
-                let object = &explanation.object;
-                let name = format!("{}/{}", object.namespace.as_deref().unwrap(), object.name);
-                if outside && answer.service.as_ref().is_some_and(|by| *by != name) {
-                    continue;
-                }
-                let holds = explanation.steps.iter().all(|step| step.holds);
-                prop_assert_eq!(holds, answer.decision == "waypoint", "{:#?}", explanation);
-            }
-        }
-    }
-
-    #[test]
-    fn it_is_what_the_rules_say(mesh in mesh(), kgateway in any::<bool>()) {
-        let compat = if kgateway { Compat::Kgateway } else { Compat::Istio };
-        let rules = Rules { compat, ..Rules::default() };
-        let (world, compiled) = compile(mesh.objects(), &rules);
-        for (i, service) in mesh.services.iter().enumerate() {
-            let name = format!("{}/s{i}", NAMESPACES[service.namespace]);
-            let found = explain(&world, &compiled, &name);
-            prop_assert_eq!(found.len(), 1);
-            let answer = &found[0].decisions[0];
-            let taken = service.external && answer.service.as_ref().is_some_and(|by| *by != name);
-            if !taken {
-                let expected = mesh.expected(service, compat);
-                prop_assert_eq!((answer.decision, answer.reason), expected, "{}: {:#?}", name, found[0]);
-            }
-        }
-        // A required ServiceEntry is never reached past its waypoint, by none of its hosts.
-        for resolved in &compiled.resolution.services {
-            let required = resolved.required.is_some() && !resolved.hosts.is_empty();
-            for host in resolved.hosts.iter().filter(|_| required) {
-                let cluster = format!("outbound|80||{host}");
-                let decision = compiled.policy.decide(Question::Cluster(cluster.as_bytes()));
-                prop_assert_ne!(decision.outcome.label().0, "direct");
-            }
-        }
-    }
-
-    #[test]
-    fn the_order_of_objects_changes_nothing(mesh in mesh(), seed in any::<u64>()) {
-        let rules = Rules::default();
-        let (world, compiled) = compile(mesh.objects(), &rules);
-        let mut objects = mesh.objects();
-        // Any order will do, as long as it is another.
-        let mut state = seed | 1;
-        for i in (1..objects.len()).rev() {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            objects.swap(i, usize::try_from(state % (i as u64 + 1)).unwrap());
-        }
-        let (other_world, other) = compile(objects, &rules);
-        prop_assert_eq!(&compiled.text, &other.text);
-        prop_assert_eq!(&compiled.resolution.notes, &other.resolution.notes);
-        prop_assert_eq!(table::rows(&compiled), table::rows(&other));
-        let json = |world, compiled| serde_json::to_value(explain_all(world, compiled)).unwrap();
-        prop_assert_eq!(json(&world, &compiled), json(&other_world, &other));
-    }
-
-    /// Each host of a ServiceEntry has the address that was allocated for it, on every way there.
-    #[test]
-    fn every_host_has_its_own_address(mesh in mesh()) {
-        let mut mesh = mesh;
-        for (i, namespace) in mesh.namespaces.iter_mut().enumerate() {
-            namespace.read = true;
-            namespace.common = Common { label: Some("true"), waypoint: Some("a"), waypoint_namespace: None, required: None };
-            mesh.waypoints[i * 2] = Waypoint { exists: true, ready: true, is_for: None, from: None };
-        }
-        for entry in &mut mesh.entries {
-            entry.common = Common { label: None, waypoint: None, waypoint_namespace: None, required: None };
-            entry.addresses.clear();
-            entry.allocated = true;
-            entry.resolution = "DYNAMIC_DNS";
-        }
-        let (_, compiled) = compile(mesh.objects(), &Rules::default());
-        for (i, entry) in mesh.entries.iter().enumerate() {
-            let mut seen = Vec::new();
-            for (n, host) in entry.hosts.iter().enumerate() {
-                let lower = host.to_lowercase();
-                if ["*", "a b", ""].contains(host) || seen.contains(&lower) {
-                    continue;
-                }
-                seen.push(lower.clone());
-                // By kgateway's name, which holds the ServiceEntry's, there is no doubt whose it is.
-                let name = format!("istio-se_{}_e{i}_{lower}_80", NAMESPACES[entry.namespace]);
-                let decision = compiled.policy.decide(Question::Cluster(name.as_bytes()));
-                // Of a host that is given twice Istio has both addresses, by each spelling its own.
-                let first = format!("240.240.{i}.{}:80", n + 1);
-                let text = decision.to_string();
-                prop_assert!(text.contains(&format!("at {first} ")), "{}: {}", name, text);
-            }
-        }
-    }
 }

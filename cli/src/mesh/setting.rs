@@ -6,14 +6,14 @@ use super::route::{Target, list, text};
 
 /// Something that a route does.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Setting {
+pub(crate) struct Setting {
     /// Where it stands.
     pub field: String,
     pub does: Does,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Does {
+pub(crate) enum Does {
     /// Of the request or the response; by its name in lower case.
     Header {
         response: bool,
@@ -33,14 +33,14 @@ pub(super) enum Does {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Change {
+pub(crate) enum Change {
     Add,
     Set(String),
     Remove,
 }
 
 /// What the filters and fields of a rule, or of one of its backends, do.
-pub(super) fn read(field: &str, owner: &Value, namespace: &str) -> Vec<Setting> {
+pub(crate) fn read(field: &str, owner: &Value, namespace: &str) -> Vec<Setting> {
     let mut settings = Vec::new();
     let mut add = |field: &str, does| settings.push(Setting { field: field.to_owned(), does });
     for (i, filter) in list(owner, "filters").enumerate() {

@@ -8,7 +8,7 @@ use crate::mesh::Key;
 
 /// A route.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Route {
+pub(crate) struct Route {
     /// `metadata.resourceVersion`: first, so that the newer of two copies is the greater one.
     version: Option<u64>,
     pub parents: Vec<Target>,
@@ -17,7 +17,7 @@ pub(super) struct Route {
 
 /// A rule of a route.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Rule {
+pub(crate) struct Rule {
     /// Where it applies, by path; empty where that is everywhere.
     pub paths: Vec<Path>,
     pub backends: Vec<Backend>,
@@ -28,16 +28,19 @@ pub(super) struct Rule {
 
 /// One of a rule's backends.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Backend {
+pub(crate) struct Backend {
     pub target: Target,
     pub port: Option<i64>,
+    /// Its share of the requests; 1 where nothing is said.
+    pub weight: i64,
+    pub has_filters: bool,
     /// What is done to the requests that go there.
     pub settings: Vec<Setting>,
 }
 
 /// What a reference names.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Target {
+pub(crate) enum Target {
     Gateway(Key),
     Service(Key),
     ServiceEntry(Key),
@@ -48,7 +51,7 @@ pub(super) enum Target {
 
 /// Where a match applies.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Path {
+pub(crate) enum Path {
     Exact(String),
     Prefix(String),
     /// A regular expression, or what has no path.
@@ -74,6 +77,8 @@ impl Rule {
         let backends = list(rule, "backendRefs").enumerate().map(|(j, backend)| Backend {
             target: Target::read(backend, namespace, "", "Service"),
             port: backend.get("port").and_then(Value::as_i64),
+            weight: backend.get("weight").and_then(Value::as_i64).unwrap_or(1),
+            has_filters: list(backend, "filters").next().is_some(),
             settings: setting::read(&format!("{field}.backendRefs[{j}]"), backend, namespace),
         });
         Self {
@@ -143,11 +148,11 @@ impl Path {
     }
 }
 
-pub(super) fn list<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> {
+pub(crate) fn list<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> {
     value.get(field).and_then(Value::as_array).into_iter().flatten()
 }
 
-pub(super) fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
+pub(crate) fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
     value.get(field).and_then(Value::as_str)
 }
 

@@ -1,0 +1,223 @@
+//! The clusters that Envoy Gateway names after routes, listed with the services that they lead to.
+//!
+//! With `mergeBackends` most of its clusters are named after Services, as the filter reads them. The
+//! others belong to a rule: either one with all of its backends, `httproute/NS/NAME/rule/0`, or one
+//! for each, `httproute/NS/NAME/rule/0/backend/1`. Which of them there are depends on policies and
+//! endpoints that are not read here, so both names are listed: one that no cluster has does no harm.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ingress_waypoint::{Cluster, Service};
+
+use crate::mesh::route::{Backend, Rule, Target};
+use crate::mesh::{Key, Note, ObjectRef, Resolution, Resolved, Severity, World};
+
+/// The rule of the notes on clusters whose service cannot be told.
+pub const ROUTE_CLUSTER: &str = "route-cluster";
+
+/// Envoy Gateway's controllers have names that begin so.
+const CONTROLLER: &str = "gateway.envoyproxy.io/";
+
+/// Whose routes name clusters.
+#[derive(Debug, Clone, Copy)]
+pub enum Routes<'a> {
+    /// Those of all Gateways that may be Envoy Gateway's.
+    EnvoyGateway,
+    /// Those, and those of this Gateway, whatever its class.
+    Also(&'a Key),
+    /// None: another control plane is to get the configuration.
+    Nobody,
+}
+
+/// Lists the clusters, and notes those whose service cannot be told. `refused` says whether requests
+/// of unknown services are. Gives back whether any route was looked at.
+pub(super) fn list(
+    world: &World,
+    resolution: &mut Resolution,
+    routes: Routes<'_>,
+    refused: bool,
+) -> bool {
+    let mut routes = world
+        .routes
+        .iter()
+        .filter(|(_, route)| route.parents.iter().any(|parent| serves(world, routes, parent)))
+        // No Kubernetes name: two such routes could claim one cluster.
+        .filter(|((_, key), _)| !key.namespace.contains('/') && !key.name.contains('/'))
+        .peekable();
+    if routes.peek().is_none() {
+        return false;
+    }
+    let mut listing = Listing::new(&mut resolution.services, refused);
+    for ((kind, key), route) in routes {
+        let object = ObjectRef::namespaced(kind, key);
+        for (i, rule) in route.rules.iter().enumerate() {
+            listing.rule(
+                &object,
+                &format!("{}/{key}/rule/{i}", kind.to_ascii_lowercase()),
+                i,
+                rule,
+            );
+        }
+    }
+    resolution.notes.append(&mut listing.notes);
+    resolution.notes.sort();
+    true
+}
+
+/// Whether a parent may be a Gateway of Envoy Gateway. What is not among the objects may, and so may a
+/// ListenerSet, which adds listeners to some Gateway.
+fn serves(world: &World, routes: Routes<'_>, parent: &Target) -> bool {
+    let Target::Gateway(key) = parent else { return false };
+    match routes {
+        Routes::Nobody => return false,
+        Routes::Also(gateway) if gateway == key => return true,
+        Routes::Also(_) | Routes::EnvoyGateway => {}
+    }
+    let Some(gateway) = world.gateways.get(key) else { return true };
+    match world.classes.get(&gateway.class) {
+        Some(class) => class.controller.starts_with(CONTROLLER),
+        // Istio's own classes are often not given along.
+        None => gateway.class != "istio" && !gateway.class.starts_with("istio-"),
+    }
+}
+
+struct Listing<'a> {
+    services: &'a mut [Resolved],
+    by_name: BTreeMap<Key, usize>,
+    refused: bool,
+    notes: Vec<Note>,
+}
+
+impl<'a> Listing<'a> {
+    fn new(services: &'a mut [Resolved], refused: bool) -> Self {
+        let named = services.iter().enumerate().filter_map(|(i, resolved)| {
+            let ObjectRef { kind, namespace, name } = &resolved.object;
+            let key = Key { namespace: namespace.clone()?, name: name.clone() };
+            (*kind == "Service").then_some((key, i))
+        });
+        Self { by_name: named.collect(), services, refused, notes: Vec::new() }
+    }
+
+    fn rule(&mut self, route: &ObjectRef, cluster: &str, i: usize, rule: &Rule) {
+        for (j, backend) in rule.backends.iter().enumerate() {
+            self.backend(route, cluster, [i, j], backend);
+        }
+        // Without a share of the requests a backend is not in the common cluster.
+        let shared: Vec<_> = rule.backends.iter().filter(|backend| backend.weight > 0).collect();
+        let leads: BTreeSet<_> = shared.iter().map(|b| (&b.target, b.port)).collect();
+        match (shared.first(), leads.len()) {
+            (Some(backend), 1) => {
+                if let Some((service, port)) = self.service(backend) {
+                    service.clusters.extend(entry(service, port, cluster));
+                }
+            }
+            // With filters at a backend each has a cluster of its own.
+            (Some(_), _) if !shared.iter().any(|backend| backend.has_filters) => {
+                self.note_shared(route, cluster, i, rule, &shared);
+            }
+            _ => {}
+        }
+    }
+
+    /// Lists the cluster of one backend, or notes that the configuration cannot name its port.
+    fn backend(&mut self, route: &ObjectRef, cluster: &str, [i, j]: [usize; 2], backend: &Backend) {
+        let own = format!("{cluster}/backend/{j}");
+        // A port that the Service does not have is refused by Envoy Gateway itself.
+        let left_out = self.resolved(backend).is_some_and(|resolved| {
+            resolved.ports.left_out.iter().any(|port| Some(port.number) == backend.port)
+        });
+        let noted = left_out && !self.refused;
+        let Some((service, port)) = self.service(backend) else { return };
+        if let Some(entry) = entry(service, port, &own) {
+            service.clusters.push(entry);
+        } else if service.required && noted {
+            let says = format!(
+                "is no HTTP port of Service {service}: where Envoy Gateway does not merge it, its cluster is \
+                 {cluster} or {own}, and requests go to the endpoints, past the waypoint that the service requires"
+            );
+            let (rule, object) = (ROUTE_CLUSTER, route.clone());
+            let field = format!("spec.rules[{i}].backendRefs[{j}].port");
+            let value = Some(port.to_string());
+            self.notes.push(Note { severity: Severity::Warning, rule, object, field, value, says });
+        }
+    }
+
+    /// Notes a cluster that leads to several services or ports.
+    fn note_shared(
+        &mut self,
+        route: &ObjectRef,
+        cluster: &str,
+        i: usize,
+        rule: &Rule,
+        backends: &[&Backend],
+    ) {
+        let asking = |required: bool| {
+            let mut found: Vec<_> = backends.iter().filter_map(|b| self.resolved(b)).collect();
+            found.retain(|r| r.required.is_some() == required && (required || r.label.on));
+            let mut names: Vec<_> = found.iter().map(|r| r.object.to_string()).collect();
+            names.dedup();
+            names.join(" and ")
+        };
+        let (required, labelled) = (asking(true), asking(false));
+        // What has a session is never merged.
+        let always = rule.session_persistence && route.kind == "HTTPRoute";
+        let (severity, past) = match (required.as_str(), labelled.as_str(), self.refused) {
+            // No one asks, but all are refused.
+            ("", "", refused) if !(refused && always) => return,
+            (_, _, true) => (Severity::Warning, "requests are refused".to_owned()),
+            ("", labelled, _) => {
+                let past = format!("requests go to the endpoints, past the waypoint of {labelled}");
+                (Severity::Warning, past)
+            }
+            (required, ..) => {
+                let past = format!(
+                    "requests go to the endpoints, past the waypoint that {required} requires"
+                );
+                (if always { Severity::Error } else { Severity::Warning }, past)
+            }
+        };
+        let mut leads: Vec<_> = backends.iter().map(|backend| shown(backend)).collect();
+        leads.sort();
+        leads.dedup();
+        let when = if always { "as they have a session" } else { "where it does not merge them" };
+        let says = format!(
+            "lead to {}: Envoy Gateway gives them one cluster {when}, {cluster}, whose service nobody \
+             can tell: {past}",
+            leads.join(" and ")
+        );
+        let (rule, object) = (ROUTE_CLUSTER, route.clone());
+        let field = format!("spec.rules[{i}].backendRefs");
+        self.notes.push(Note { severity, rule, object, field, value: None, says });
+    }
+
+    fn resolved(&self, backend: &Backend) -> Option<&Resolved> {
+        let Target::Service(key) = &backend.target else { return None };
+        self.services.get(*self.by_name.get(key)?)
+    }
+
+    /// The Service in the configuration, and its port.
+    fn service(&mut self, backend: &Backend) -> Option<(&mut Service<'static>, u16)> {
+        let Target::Service(key) = &backend.target else { return None };
+        let port = u16::try_from(backend.port?).ok()?;
+        let resolved = self.services.get_mut(*self.by_name.get(key)?)?;
+        Some((resolved.service.as_mut()?, port))
+    }
+}
+
+/// As the configuration names it: by the cluster alone, where the service has no more than that port.
+fn entry(service: &Service<'_>, port: u16, name: &str) -> Option<Cluster<'static>> {
+    let named = match service.ports.as_slice() {
+        [] => None,
+        [only] if only.number == port => None,
+        _ => Some(service.port(port)?.number),
+    };
+    Some(Cluster { name: name.to_owned().into(), port: named })
+}
+
+fn shown(backend: &Backend) -> String {
+    let port = backend.port.map(|port| format!(" port {port}")).unwrap_or_default();
+    match &backend.target {
+        Target::Service(key) => format!("Service {key}{port}"),
+        _ => "a backend of another kind".to_owned(),
+    }
+}

@@ -1,0 +1,93 @@
+//! A server with a certificate of a cluster's own authority, as every real one has.
+
+use std::sync::Arc;
+
+use ingress_waypoint_cli::input::Wanted;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+use serde_json::json;
+
+use crate::server::{Server, TOKEN, empty, read};
+
+/// An authority, and what it signs.
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    /// A certificate for this machine, and its key.
+    fn sign(&self) -> (rcgen::Certificate, KeyPair) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+        (params.signed_by(&key, &self.0).unwrap(), key)
+    }
+
+    /// A server that takes clients with a certificate of this authority, or also those without one.
+    fn serve(&self, without: bool) -> Server {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.0.der().clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let clients =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
+        let clients = if without { clients.allow_unauthenticated() } else { clients };
+        let (certificate, key) = self.sign();
+        let chain: Vec<CertificateDer<'static>> = vec![certificate.der().clone()];
+        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_client_cert_verifier(clients.build().unwrap())
+            .with_single_cert(chain, key)
+            .unwrap();
+        let config = Arc::new(config);
+        Server::start_as("https", empty(), move |stream| {
+            StreamOwned::new(ServerConnection::new(Arc::clone(&config)).unwrap(), stream)
+        })
+    }
+}
+
+#[test]
+fn the_kubeconfigs_authority_is_trusted_and_no_other() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let server = authority.serve(true);
+    let read_with = |trusted: &Authority| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.pem");
+        std::fs::write(&path, trusted.0.pem()).unwrap();
+        let cluster = json!({"server": server.url, "certificate-authority": path});
+        read(&cluster, &json!({"token": TOKEN}), Wanted::Mesh, None).0
+    };
+    read_with(&authority).unwrap();
+    let asked = server.requests.lock().unwrap().len();
+    let error = format!("{:#}", read_with(&other).unwrap_err());
+    assert!(error.contains("invalid peer certificate"), "{error}");
+    assert_eq!(server.requests.lock().unwrap().len(), asked);
+}
+
+#[test]
+fn a_client_certificate_is_shown() {
+    let authority = Authority::new();
+    let server = authority.serve(false);
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: String| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let (certificate, key) = authority.sign();
+    let trusted = file("ca.pem", authority.0.pem());
+    let cluster = json!({"server": server.url, "certificate-authority": trusted});
+    let user = json!({
+        "token": TOKEN,
+        "client-certificate": file("client.pem", certificate.pem()),
+        "client-key": file("client.key", key.serialize_pem()),
+    });
+    read(&cluster, &user, Wanted::Mesh, None).0.unwrap();
+    assert!(!server.requests.lock().unwrap().is_empty());
+}

@@ -1,0 +1,242 @@
+//! What all commands have in common: help, errors, exit codes, colours.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod command;
+
+use std::path::Path;
+use std::process::Command;
+
+use command::{OBJECTS, error, run, text, value};
+use serde_json::{Value, json};
+
+fn commands() -> Vec<String> {
+    let help = text(&["--help"]);
+    assert!(help.contains("Exit codes:"), "{help}");
+    let commands = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let names = commands
+        .lines()
+        .filter_map(|line| {
+            line.strip_prefix("  ")?.split_whitespace().next().filter(|_| !line.starts_with("   "))
+        })
+        .filter(|name| *name != "help");
+    names.map(str::to_owned).collect()
+}
+
+#[test]
+fn every_command_has_an_example() {
+    let names = commands();
+    assert!(names.iter().any(|name| name == "version"), "{names:?}");
+    for name in names {
+        let help = text(&[&name, "--help"]);
+        assert!(
+            help.contains("Example") && help.contains(&format!("ingress-waypoint {name}")),
+            "{name}: {help}"
+        );
+    }
+}
+
+/// As a person pastes them, with the files that they name: none is of another version of the arguments.
+#[test]
+fn every_example_runs_as_it_stands() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let copy = |from: &str, to: &str| {
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(from);
+        std::fs::copy(from, path(to)).unwrap();
+    };
+    std::fs::create_dir(path("manifests")).unwrap();
+    std::fs::create_dir(path("bin")).unwrap();
+    copy("testdata/demo/mesh.yaml", "manifests/mesh.yaml");
+    copy("testdata/cli/patch/header/envoy.yaml", "envoy.yaml");
+    for name in ["ingress-waypoint.json", "running.json", "new.json"] {
+        std::fs::write(path(name), text(&["compile", "-f", "testdata/demo/mesh.yaml"])).unwrap();
+    }
+    let program = env!("CARGO_BIN_EXE_ingress-waypoint");
+    std::os::unix::fs::symlink(program, path("bin/ingress-waypoint")).unwrap();
+    // What is asked for are the manifests, and what is applied is taken.
+    let kubectl = "#!/bin/sh\nif [ \"$1\" = get ]; then cat manifests/*; else cat >/dev/null; fi\n";
+    std::fs::write(path("bin/kubectl"), kubectl).unwrap();
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(path("bin/kubectl"), executable).unwrap();
+
+    let search = format!("{}:{}", path("bin").display(), std::env::var("PATH").unwrap());
+    for name in commands() {
+        let help = text(&[&name, "--help"]);
+        let examples = help.split("Example").nth(1).unwrap().split_once('\n').unwrap().1;
+        let examples = examples.split("\n\n").next().unwrap();
+        // A longer line is broken by the help itself.
+        assert!(examples.lines().all(|line| line.len() < 80), "{name}: {examples}");
+        let examples = examples.replace("\\\n", " ");
+        for example in examples.lines().map(str::trim) {
+            let done = Command::new("bash")
+                .args(["-c", &format!("set -o pipefail; {example}")])
+                .current_dir(folder.path())
+                .env("PATH", &search)
+                .env("KUBECONFIG", path("none"))
+                .output()
+                .unwrap();
+            let error = String::from_utf8(done.stderr).unwrap();
+            if example.contains("--cluster") {
+                // There is none here; the arguments are right all the same.
+                assert!(error.contains("no cluster: "), "{example}: {error}");
+            } else {
+                // The demo's mesh has a required service without a VIP, which `check` finds.
+                let expected = if name == "check" { 2 } else { 0 };
+                let code = done.status.code();
+                assert!(code == Some(expected) || code == Some(1), "{example}: {code:?} {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn errors_go_to_standard_error_and_say_2() {
+    for args in [
+        &["compile"][..],
+        &["compile", "-f", "no-such-file"],
+        &["compile", "-f", OBJECTS, "-o", "nonsense"],
+        &["compile", "-f", OBJECTS, "--required", "a b"],
+        &["compile", "-f", OBJECTS, "--cluster-domain", "*.local"],
+        &["compile", "-f", OBJECTS, "--via", "cluster-header", "--via-header", "host"],
+        &["compile", "-f", OBJECTS, "-o", "wasmplugin"],
+        &["compile", "-f", OBJECTS, "-o", "wasmplugin", "--gateway", "a/b"],
+        &["compile", "-f", OBJECTS, "-o", "envoy-gateway", "--gateway", "a/b", "--image", "x"],
+        &[
+            "compile",
+            "-f",
+            OBJECTS,
+            "-o",
+            "envoy-gateway",
+            "--gateway",
+            "shop/waypoint",
+            "--image",
+            "x",
+        ],
+        &["compile", "-f", OBJECTS, "-o", "table", "--out", "x"],
+        &["explain", "--config", "no-such-file", "x"],
+        &["nonsense"],
+    ] {
+        let (code, error) = error(args);
+        assert_eq!(code, Some(2), "{args:?}");
+        assert!(error.contains("error:") && !error.contains("panicked"), "{args:?}: {error}");
+    }
+}
+
+#[test]
+fn a_broken_object_is_said_and_hides_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let good =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(OBJECTS))
+            .unwrap();
+    let broken = "apiVersion: v1\nkind: Service\nmetadata: {namespace: shop, name: broken}\nspec: {ports: [{port: eighty}]}\n";
+    std::fs::write(folder.path().join("all.yaml"), format!("{broken}---\n{good}")).unwrap();
+    let done = run(&["compile", "-f", folder.path().to_str().unwrap()]);
+    assert_eq!(done.status.code(), Some(1));
+    let config: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(config["services"].as_array().unwrap().len(), 3);
+    let error = String::from_utf8(done.stderr).unwrap();
+    assert!(
+        error.contains("all.yaml, document 1: Service shop/broken: spec.ports[0].port"),
+        "{error}"
+    );
+}
+
+#[test]
+fn colours_only_where_they_are_seen() {
+    let escape = '\u{1b}';
+    for args in
+        [&["compile", "-f", OBJECTS, "-o", "table"][..], &["explain", "reviews", "-f", OBJECTS]]
+    {
+        assert!(!text(args).contains(escape), "{args:?}");
+        let always = [args, &["--color", "always"]].concat();
+        assert!(text(&always).contains(escape), "{args:?}");
+    }
+}
+
+#[test]
+fn what_objects_say_cannot_steer_a_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("objects.yaml");
+    let labels = r#"{istio.io/use-waypoint: "w\e[2J", istio.io/ingress-use-waypoint: "t\e[2J"}"#;
+    let service = |name: &str| {
+        format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{namespace: shop, name: {name}, labels: {labels}}}\n"
+        )
+    };
+    std::fs::write(&path, format!("{}---\n{}", service("a"), service(r#""b\e[2J""#))).unwrap();
+    let path = path.to_str().unwrap();
+    for command in [&["compile", "-o", "table"][..], &["explain", "a"], &["check"]] {
+        let compat = ["-f", path, "--compat", "kgateway", "--color", "always"];
+        let done = run(&[command, &compat[..]].concat());
+        for stream in [done.stdout, done.stderr] {
+            let text = String::from_utf8(stream).unwrap();
+            assert!(!text.contains("\u{1b}[2J"), "{command:?}: {text:?}");
+        }
+    }
+}
+
+#[test]
+fn a_reader_that_has_enough_is_no_error() {
+    let command = format!("{} schema | head -c 1", env!("CARGO_BIN_EXE_ingress-waypoint"));
+    let done = Command::new("sh").args(["-c", &command]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&done.stderr), "");
+}
+
+#[test]
+fn the_small_commands() {
+    assert_eq!(text(&["version"]), concat!("ingress-waypoint ", env!("CARGO_PKG_VERSION"), "\n"));
+    assert_eq!(value(&["version"]), json!({"version": env!("CARGO_PKG_VERSION")}));
+    assert!(text(&["rbac", "-n", "ops"]).contains("namespace: ops"));
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        assert!(text(&["completions", shell]).contains("ingress-waypoint"), "{shell}");
+    }
+    let schema: Value = serde_json::from_str(&text(&["schema"])).unwrap();
+    assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+}
+
+#[test]
+fn the_objects_for_gateways_come_out_of_the_same_configuration() {
+    let config: Value = serde_json::from_str(&text(&["compile", "-f", OBJECTS])).unwrap();
+    let istio = text(&[
+        "compile",
+        "-f",
+        OBJECTS,
+        "-o",
+        "wasmplugin",
+        "--gateway",
+        "ingress/public",
+        "--image",
+        "registry.example/filter:1",
+    ]);
+    let plugin: Value = serde_saphyr::from_str(&istio).unwrap();
+    assert_eq!(plugin["spec"]["pluginConfig"], config);
+    let filter = text(&[
+        "compile",
+        "-f",
+        OBJECTS,
+        "-o",
+        "envoy-filter",
+        "--selector",
+        "app=gateway",
+        "-n",
+        "ingress",
+    ]);
+    assert!(filter.contains("kind: EnvoyFilter") && filter.contains("app: gateway"), "{filter}");
+    let args = [
+        "compile",
+        "-f",
+        OBJECTS,
+        "-o",
+        "envoy-gateway",
+        "--gateway",
+        "ingress/public",
+        "--listener",
+        "http",
+        "--image",
+        "x",
+    ];
+    assert!(text(&args).contains("ingress/public/http"));
+    assert!(
+        text(&["compile", "-f", OBJECTS, "-o", "ecds", "--module", "/x.wasm"]).contains("/x.wasm")
+    );
+}

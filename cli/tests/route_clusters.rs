@@ -1,0 +1,77 @@
+//! Clusters that Envoy Gateway names after routes, through the commands; the rules themselves are in
+//! `testdata/cli/rules/route-clusters*`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod command;
+
+use command::{OBJECTS, error, run, text, value};
+use serde_json::{Value, json};
+
+/// Envoy Gateway names some clusters after routes, and without these nobody knows their service.
+#[test]
+fn that_routes_are_missing_for_envoy_gateway_is_warned_about() {
+    let gateway = ["-o", "envoy-gateway", "--image", "x", "--gateway", "ingress/public"];
+    let compile = |file: &str, more: &[&str]| {
+        let objects = ["compile", "-f", file, "--listener", "http"];
+        let done = run(&[&objects[..], &gateway, more].concat());
+        let error = String::from_utf8(done.stderr).unwrap();
+        let warned = error.contains("warning: no HTTPRoute or GRPCRoute of the gateway is among");
+        (warned, String::from_utf8(done.stdout).unwrap())
+    };
+    assert!(compile(OBJECTS, &[]).0);
+    assert!(!compile(OBJECTS, &["--unknown-service", "reject"]).0);
+    let (warned, yaml) = compile("testdata/cli/rules/route-clusters/objects.yaml", &[]);
+    assert!(!warned);
+    assert!(yaml.contains("name: httproute/shop/one/rule/0"), "{yaml}");
+}
+
+/// Istio names its clusters otherwise.
+#[test]
+fn for_istio_no_cluster_is_named_after_a_route() {
+    let objects = "testdata/cli/rules/route-clusters/objects.yaml";
+    let istio = ["-o", "wasmplugin", "--image", "x", "--gateway", "ingress/public"];
+    let yaml = text(&[&["compile", "-f", objects][..], &istio].concat());
+    assert!(yaml.contains("name: cart") && !yaml.contains("route/"), "{yaml}");
+}
+
+/// The services of a cluster that is named after a route, with each command that is asked for it.
+#[test]
+fn a_cluster_named_after_a_route_is_known_everywhere() {
+    let objects = "testdata/cli/rules/route-clusters/objects.yaml";
+    let asked = |subject: &str| value(&["explain", "-f", objects, subject])[0].clone();
+    let one = asked("grpcroute/shop/calls/rule/0");
+    assert_eq!(one["object"]["name"], "cart");
+    assert_eq!(one["decisions"][0]["destination"], "10.96.0.1:9000");
+    let two = asked("httproute/shop/one/rule/1/backend/0");
+    assert_eq!(
+        (&two["object"]["name"], &two["decisions"][0]["decision"]),
+        (&json!("pay"), &json!("waypoint"))
+    );
+
+    // One of several services is said to be that, and not that of a rule with a longer number.
+    let shared = "testdata/cli/rules/route-clusters-shared/objects.yaml";
+    let (code, said) = error(&["explain", "-f", shared, "httproute/shop/session/rule/0"]);
+    assert_eq!(code, Some(2));
+    assert!(
+        said.contains("error: HTTPRoute shop/session: spec.rules[0].backendRefs lead to "),
+        "{said}"
+    );
+    assert!(!said.contains("rules[1]") && said.contains("no service, host or cluster"), "{said}");
+
+    // Before there were such names in the configuration, requests in these clusters went past it.
+    let folder = tempfile::tempdir().unwrap();
+    let (old, new) = (folder.path().join("old.json"), folder.path().join("new.json"));
+    let config = text(&["compile", "-f", objects]);
+    let mut without: Value = serde_json::from_str(&config).unwrap();
+    for service in without["services"].as_array_mut().unwrap() {
+        service.as_object_mut().unwrap().remove("clusters");
+    }
+    std::fs::write(&old, without.to_string()).unwrap();
+    std::fs::write(&new, config).unwrap();
+    let [old, new] = [&old, &new].map(|path| path.to_str().unwrap());
+    assert_eq!(run(&["diff", new, objects]).status.code(), Some(0));
+    let done = run(&["diff", old, new]);
+    assert_eq!(done.status.code(), Some(1));
+    let said = String::from_utf8(done.stdout).unwrap();
+    assert!(said.contains("grpcroute/shop/calls/rule/0"), "{said}");
+}
