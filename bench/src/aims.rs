@@ -38,7 +38,7 @@ pub fn print(cells: &[Cell], configuration: &Configuration) -> Result<()> {
         } else {
             (format!("{median:.0} ± {spread:.0} {unit}"), format!("{limit:.0} {unit}"))
         };
-        println!("{what:<62} {measured:>16} {limit:>9}  {reached}");
+        println!("{what:<66} {measured:>16} {limit:>9}  {reached}");
     }
     Ok(())
 }
