@@ -212,6 +212,7 @@ impl RuleArgs {
             compat: self.compat,
             required: self.required.clone(),
             cluster_domain: self.cluster_domain.clone(),
+            ingress: None,
         }
     }
 }

@@ -75,8 +75,11 @@ impl<'a> Scope<'a> {
     /// The routes that the ingress serves.
     pub fn ingress_routes(&self) -> impl Iterator<Item = (ObjectRef, &'a Route)> {
         self.routes().filter(|(_, route)| {
-            let ingress =
-                |parent: &_| matches!(parent, Target::Gateway(key) if self.is_ingress(key));
+            let ingress = |parent: &_| match parent {
+                Target::Gateway(key) => self.is_ingress(key),
+                Target::ListenerSet => self.options.gateway.is_none(),
+                _ => false,
+            };
             route.parents.iter().any(ingress)
         })
     }
@@ -95,7 +98,7 @@ impl<'a> Scope<'a> {
             Target::Host(host) => {
                 return self.by_host.get(host.as_str()).copied().into_iter().collect();
             }
-            Target::Gateway(_) | Target::Other => return Vec::new(),
+            Target::Gateway(_) | Target::ListenerSet | Target::Other => return Vec::new(),
         };
         self.object(&object).to_vec()
     }

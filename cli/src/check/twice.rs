@@ -56,7 +56,7 @@ fn served<'a>(scope: &Scope<'a>, route: &Route) -> Vec<&'a Resolved> {
                 let bound = |r: &&Resolved| r.binding.ready().is_some_and(|r| r.gateway == *key);
                 found.filter(bound).collect()
             }
-            Target::Gateway(_) => Vec::new(),
+            Target::Gateway(_) | Target::ListenerSet => Vec::new(),
             service => scope.find(service),
         };
         served.extend(found);

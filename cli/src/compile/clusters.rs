@@ -18,6 +18,16 @@ pub const ROUTE_CLUSTER: &str = "route-cluster";
 /// Envoy Gateway's controllers have names that begin so.
 const CONTROLLER: &str = "gateway.envoyproxy.io/";
 
+/// The GatewayClasses that Istio makes.
+const ISTIO_CLASSES: [&str; 6] = [
+    "istio",
+    "istio-remote",
+    "istio-waypoint",
+    "istio-east-west",
+    "istio-agentgateway",
+    "istio-agentgateway-waypoint",
+];
+
 /// Whose routes name clusters.
 #[derive(Debug, Clone, Copy)]
 pub enum Routes<'a> {
@@ -64,20 +74,23 @@ pub(super) fn list(
     true
 }
 
-/// Whether a parent may be a Gateway of Envoy Gateway. What is not among the objects may, and so may a
-/// ListenerSet, which adds listeners to some Gateway.
+/// Whether a parent may be a Gateway of Envoy Gateway. What is not among the objects may, and so may the
+/// Gateway of a ListenerSet.
 fn serves(world: &World, routes: Routes<'_>, parent: &Target) -> bool {
-    let Target::Gateway(key) = parent else { return false };
-    match routes {
-        Routes::Nobody => return false,
-        Routes::Also(gateway) if gateway == key => return true,
-        Routes::Also(_) | Routes::EnvoyGateway => {}
+    let key = match parent {
+        _ if matches!(routes, Routes::Nobody) => return false,
+        Target::Gateway(key) => key,
+        Target::ListenerSet => return true,
+        _ => return false,
+    };
+    if matches!(routes, Routes::Also(gateway) if gateway == key) {
+        return true;
     }
     let Some(gateway) = world.gateways.get(key) else { return true };
     match world.classes.get(&gateway.class) {
         Some(class) => class.controller.starts_with(CONTROLLER),
         // Istio's own classes are often not given along.
-        None => gateway.class != "istio" && !gateway.class.starts_with("istio-"),
+        None => !ISTIO_CLASSES.contains(&gateway.class.as_str()),
     }
 }
 

@@ -9,7 +9,7 @@ use super::target::{Options, Target};
 use super::{ecds, envoy_gateway, istio, said, table};
 use crate::args::{Compile, Load, Output};
 use crate::envoy::Form;
-use crate::mesh::{Key, Severity, World};
+use crate::mesh::{Key, Rules, Severity, World};
 use crate::report::{self, Exit, Format};
 use crate::run;
 
@@ -19,12 +19,13 @@ use crate::run;
 /// For a source that cannot be read at all, and for what cannot be made of its objects.
 pub fn command(args: &Compile, format: Format) -> anyhow::Result<Exit> {
     let (world, read) = run::world(&args.input)?;
-    let rules = args.rules.rules();
-    run::warn_of_unmatched(&world, &rules);
-    let mut exit = read;
     let load = &args.load;
     let gateway = load.gateway.as_ref();
     let gateway = gateway.map(|g| Key { namespace: g.namespace.clone(), name: g.name.clone() });
+    let ingress = gateway.as_ref().map(|gateway| gateway.namespace.clone());
+    let rules = Rules { ingress, ..args.rules.rules() };
+    run::warn_of_unmatched(&world, &rules);
+    let mut exit = read;
     let routes = match (args.output, &gateway) {
         (Output::Wasmplugin | Output::EnvoyFilter, _) => Routes::Nobody,
         (_, Some(gateway)) => Routes::Also(gateway),

@@ -55,9 +55,8 @@ struct Group {
 
 impl World {
     /// Kubernetes Services have claimed their hosts; of ServiceEntries the oldest goes first, as in
-    /// Istio, and one that is not in the cluster yet behind it. Behind all comes one that no other
-    /// namespace knows: it is nothing to an ingress elsewhere, and may not take a host from one that
-    /// is.
+    /// Istio, and one that is not in the cluster yet behind it. Behind all comes one that the
+    /// ingress does not know: it may not take a host from one that it does.
     pub(super) fn resolve_entries(
         &self,
         rules: &Rules,
@@ -67,7 +66,8 @@ impl World {
         let mut entries: Vec<_> = self.entries.iter().collect();
         entries.sort_by_key(|(key, facts)| {
             let Meta { created, .. } = &facts.meta;
-            (facts.private, created.is_none(), created, &key.name, &key.namespace)
+            let hidden = facts.is_hidden(&key.namespace, rules.ingress.as_deref());
+            (hidden, created.is_none(), created, &key.name, &key.namespace)
         });
         let mut names: BTreeSet<Key> = self.entries.keys().cloned().collect();
         for (key, facts) in entries {

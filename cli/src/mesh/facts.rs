@@ -75,8 +75,8 @@ pub struct EntryFacts {
     pub resolution: Option<String>,
     pub ports: Vec<PortFacts>,
     pub status_addresses: Vec<Address>,
-    /// Whether no other namespace knows it (`exportTo`).
-    pub private: bool,
+    /// The namespaces that know it: all where it is empty.
+    pub export_to: Vec<String>,
 }
 
 /// A Gateway API `Gateway`.
@@ -154,9 +154,8 @@ impl EntryFacts {
     /// Reduces a ServiceEntry.
     pub fn new(origin: Origin, entry: ServiceEntry) -> Self {
         let spec = entry.spec;
-        let own = |name: &String| name == "." || name == "~";
         Self {
-            private: !spec.export_to.is_empty() && spec.export_to.iter().all(own),
+            export_to: spec.export_to,
             meta: Meta::new(origin, entry.metadata),
             hosts: spec.hosts,
             addresses: spec.addresses,
@@ -164,6 +163,20 @@ impl EntryFacts {
             ports: spec.ports.into_iter().map(PortFacts::from).collect(),
             status_addresses: entry.status.map(|status| status.addresses).unwrap_or_default(),
         }
+    }
+
+    /// Whether an ingress does not know it: one in that namespace or, where that is not said, one in
+    /// any but the entry's own.
+    pub fn is_hidden(&self, own: &str, ingress: Option<&str>) -> bool {
+        let knows = |name: &String| match (name.as_str(), ingress) {
+            ("*", _) => true,
+            ("~", _) => false,
+            (".", Some(ingress)) => ingress == own,
+            (".", None) => false,
+            (name, Some(ingress)) => ingress == name,
+            (name, None) => name != own,
+        };
+        !self.export_to.is_empty() && !self.export_to.iter().any(knows)
     }
 }
 

@@ -8,7 +8,7 @@ use ingress_waypoint::switch::parse_bool;
 
 use super::label::INGRESS_USE_WAYPOINT;
 use super::note::{Note, ObjectRef, Severity};
-use super::required::REQUIRED;
+use super::required::{REQUIRED, RequiredBy};
 use super::{Key, Meta, Resolved, Rules, World};
 
 impl World {
@@ -30,9 +30,13 @@ impl World {
         notes.extend(self.other_domain(rules));
         let services = self.services.iter().map(|(key, facts)| ("Service", key, &facts.meta));
         let entries = self.entries.iter().map(|(key, facts)| ("ServiceEntry", key, &facts.meta));
-        let named = services
-            .chain(entries)
-            .map(|(kind, key, meta)| (ObjectRef::namespaced(kind, key), meta));
+        // Something else may require what the label does not.
+        let named = services.chain(entries).filter_map(|(kind, key, meta)| {
+            let (object, namespace) =
+                (ObjectRef::namespaced(kind, key), self.namespaces.get(&key.namespace));
+            let required = RequiredBy::read(rules, &object, meta, namespace, &mut Vec::new());
+            required.is_none().then_some((object, meta))
+        });
         let namespaces = self.namespaces.iter();
         let namespaces =
             namespaces.map(|(name, meta)| (ObjectRef::global("Namespace", name), meta));

@@ -20,6 +20,8 @@ pub struct Rules {
     pub required: Option<Selector>,
     /// The domain of the cluster's services.
     pub cluster_domain: String,
+    /// The namespace of the ingress, where that is said: it knows what is exported there.
+    pub ingress: Option<String>,
 }
 
 /// A service, what became of it, and everything that was read on the way there.
@@ -61,7 +63,7 @@ pub struct Resolution {
 impl Default for Rules {
     fn default() -> Self {
         let cluster_domain = "cluster.local".to_owned();
-        Self { compat: Compat::default(), required: None, cluster_domain }
+        Self { compat: Compat::default(), required: None, cluster_domain, ingress: None }
     }
 }
 

@@ -42,6 +42,8 @@ pub(crate) struct Backend {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Target {
     Gateway(Key),
+    /// It adds listeners to a Gateway that it alone knows, and waypoints have none.
+    ListenerSet,
     Service(Key),
     ServiceEntry(Key),
     /// Istio's backend by host name.
@@ -110,9 +112,9 @@ impl Target {
             name: given("name").unwrap_or_default().to_owned(),
         };
         match (given("group").unwrap_or(group), given("kind").unwrap_or(kind)) {
-            // ListenerSets add listeners to a Gateway.
-            ("gateway.networking.k8s.io", "Gateway" | "ListenerSet") => Self::Gateway(key),
-            ("gateway.networking.x-k8s.io", "XListenerSet") => Self::Gateway(key),
+            ("gateway.networking.k8s.io", "Gateway") => Self::Gateway(key),
+            ("gateway.networking.k8s.io", "ListenerSet")
+            | ("gateway.networking.x-k8s.io", "XListenerSet") => Self::ListenerSet,
             ("" | "core", "Service") => Self::Service(key),
             ("networking.istio.io", "ServiceEntry") => Self::ServiceEntry(key),
             ("networking.istio.io", "Hostname") => Self::Host(key.name.to_ascii_lowercase()),
