@@ -58,6 +58,19 @@ fn a_cluster_named_after_a_route_is_known_everywhere() {
     );
     assert!(!said.contains("rules[1]") && said.contains("no service, host or cluster"), "{said}");
 
+    // Where one of them is required the filter refuses it, and where none is it knows nothing.
+    let config = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(config.path(), run(&["compile", "-f", shared]).stdout).unwrap();
+    let config = config.path().to_str().unwrap();
+    let decided = |cluster: &str| {
+        let answer = value(&["explain", "--config", config, cluster]);
+        answer["decision"].as_str().map(str::to_owned)
+    };
+    for refused in ["httproute/shop/session/rule/0", "httproute/shop/left-out/rule/0"] {
+        assert_eq!(decided(refused).as_deref(), Some("reject"), "{refused}");
+    }
+    assert_eq!(decided("httproute/shop/shared/rule/0").as_deref(), Some("direct"));
+
     // Before there were such names in the configuration, requests in these clusters went past it.
     let folder = tempfile::tempdir().unwrap();
     let (old, new) = (folder.path().join("old.json"), folder.path().join("new.json"));

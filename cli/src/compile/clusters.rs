@@ -39,14 +39,24 @@ pub enum Routes<'a> {
     Nobody,
 }
 
+/// What the routes gave, beside the clusters of services.
+#[derive(Debug, Default)]
+pub(super) struct Listed {
+    /// Whether any route was looked at.
+    pub any: bool,
+    /// Clusters that no service can list though they lead to a required one: those of several services,
+    /// and of ports that are left out. They have to be refused.
+    pub refused: Vec<String>,
+}
+
 /// Lists the clusters, and notes those whose service cannot be told. `refused` says whether requests
-/// of unknown services are. Gives back whether any route was looked at.
+/// of unknown services are.
 pub(super) fn list(
     world: &World,
     resolution: &mut Resolution,
     routes: Routes<'_>,
     refused: bool,
-) -> bool {
+) -> Listed {
     let mut routes = world
         .routes
         .iter()
@@ -55,7 +65,7 @@ pub(super) fn list(
         .filter(|((_, key), _)| !key.namespace.contains('/') && !key.name.contains('/'))
         .peekable();
     if routes.peek().is_none() {
-        return false;
+        return Listed::default();
     }
     let mut listing = Listing::new(&mut resolution.services, refused);
     for ((kind, key), route) in routes {
@@ -69,9 +79,11 @@ pub(super) fn list(
             );
         }
     }
-    resolution.notes.append(&mut listing.notes);
+    let Listing { mut notes, refuse, .. } = listing;
+    resolution.notes.append(&mut notes);
     resolution.notes.sort();
-    true
+    // Where all that is unknown is refused there is no need.
+    Listed { any: true, refused: refuse.into_iter().filter(|_| !refused).collect() }
 }
 
 /// Whether a parent may be a Gateway of Envoy Gateway. What is not among the objects may, and so may the
@@ -99,6 +111,8 @@ struct Listing<'a> {
     by_name: BTreeMap<Key, usize>,
     refused: bool,
     notes: Vec<Note>,
+    /// Clusters that are to be refused, as in [`Listed`].
+    refuse: BTreeSet<String>,
 }
 
 impl<'a> Listing<'a> {
@@ -108,7 +122,13 @@ impl<'a> Listing<'a> {
             let key = Key { namespace: namespace.clone()?, name: name.clone() };
             (*kind == "Service").then_some((key, i))
         });
-        Self { by_name: named.collect(), services, refused, notes: Vec::new() }
+        Self {
+            by_name: named.collect(),
+            services,
+            refused,
+            notes: Vec::new(),
+            refuse: BTreeSet::new(),
+        }
     }
 
     fn rule(&mut self, route: &ObjectRef, cluster: &str, i: usize, rule: &Rule) {
@@ -121,7 +141,13 @@ impl<'a> Listing<'a> {
         match (shared.first(), leads.len()) {
             (Some(backend), 1) => {
                 if let Some((service, port)) = self.service(backend) {
-                    service.clusters.extend(entry(service, port, cluster));
+                    match entry(service, port, cluster) {
+                        Some(entry) => service.clusters.push(entry),
+                        None if service.required => {
+                            self.refuse.insert(cluster.to_owned());
+                        }
+                        None => {}
+                    }
                 }
             }
             // With filters at a backend each has a cluster of its own.
@@ -143,11 +169,15 @@ impl<'a> Listing<'a> {
         let Some((service, port)) = self.service(backend) else { return };
         if let Some(entry) = entry(service, port, &own) {
             service.clusters.push(entry);
-        } else if service.required && noted {
+        } else if service.required {
             let says = format!(
-                "is no HTTP port of Service {service}: where Envoy Gateway does not merge it, its cluster is \
-                 {cluster} or {own}, and requests go to the endpoints, past the waypoint that the service requires"
+                "is no HTTP port of Service {service}, which is required: where Envoy Gateway does not merge it, \
+                 its cluster is {cluster} or {own}, and requests are refused"
             );
+            self.refuse.insert(own);
+            if !noted {
+                return;
+            }
             let (rule, object) = (ROUTE_CLUSTER, route.clone());
             let field = format!("spec.rules[{i}].backendRefs[{j}].port");
             let value = Some(port.to_string());
@@ -183,9 +213,8 @@ impl<'a> Listing<'a> {
                 (Severity::Warning, past)
             }
             (required, ..) => {
-                let past = format!(
-                    "requests go to the endpoints, past the waypoint that {required} requires"
-                );
+                self.refuse.insert(cluster.to_owned());
+                let past = format!("requests are refused, for the sake of {required}");
                 (if always { Severity::Error } else { Severity::Warning }, past)
             }
         };

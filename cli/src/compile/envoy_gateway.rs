@@ -77,9 +77,9 @@ const PAST: &str = "\
 #   .../backend/INDEX) and that no service lists. It does so for all backends without mergeBackends, and
 #   with it for one that it does not merge: a backendRef with filters, a route or listener with a
 #   BackendTrafficPolicy of its own, several backends with a consistent hash or a session. compile lists
-#   those of the routes that it is given: give it all, and compile anew as they change. It does not list
-#   a cluster of several services, of which it warns. --unknown-service reject refuses what is not listed
-#   (and what routes redirect or answer themselves)
+#   those of the routes that it is given: give it all, and compile anew as they change. A cluster of several
+#   services is no one's, and it warns of it; where one of them is required it is refused.
+#   --unknown-service reject refuses what is not listed (and what routes redirect or answer themselves)
 # - all of them while the EnvoyPatchPolicy is not Programmed: it has to be switched on
 #   (extensionApis.enableEnvoyPatchPolicy of Envoy Gateway). Its names are those that Envoy Gateway gives
 #   to route configurations. HTTP listeners of one port share that of the first, and the others are
