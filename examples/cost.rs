@@ -3,7 +3,7 @@
 //!
 //! ```console
 //! $ cargo run --release --example cost -- waypoint 100000
-//! {"decision":{"allocations":0,"nanoseconds":148},"configuration":{"allocations":700058,"held":23244996,"milliseconds":85,"peak":24859047}}
+//! {"configuration":{"allocations":700058,"held":23244996,"milliseconds":83,"peak":24859047},"decision":{"allocations":0,"nanoseconds":81}}
 //! $ valgrind --tool=callgrind --toggle-collect='*measured_decisions*' target/release/examples/cost waypoint 100000
 //! ```
 

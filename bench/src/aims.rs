@@ -6,9 +6,8 @@ use anyhow::{Context, Result};
 use testbed::workspace;
 
 use crate::configuration::Configuration;
-use crate::load::Workload;
 use crate::measure::{Cell, Way};
-use crate::report::{Middle, middle};
+use crate::report::{Middle, middle, ratio};
 use crate::variants::Variant;
 
 /// One figure and its limit.
@@ -28,7 +27,7 @@ pub fn print(cells: &[Cell], configuration: &Configuration) -> Result<()> {
     aims.extend(of_configuration(configuration));
     aims.extend(of_figures()?);
     println!(
-        "\n{:<62} {:>16} {:>9}",
+        "\n{:<66} {:>16} {:>9}",
         "Aims (requests: small, 10000 services, 1 worker)", "", "at most"
     );
     for Aim { what, measured: Middle { median, spread }, limit, unit } in aims {
@@ -45,20 +44,17 @@ pub fn print(cells: &[Cell], configuration: &Configuration) -> Result<()> {
 
 fn of_requests(cells: &[Cell]) -> Result<Vec<Aim>> {
     let cpu = |variant: Variant, way: Way| {
-        let wanted = |cell: &&Cell| {
-            (cell.variant, cell.way, cell.workload) == (variant, way, Workload::Small)
-                && (cell.services, cell.workers) == (10_000, 1)
-        };
+        let wanted = |cell: &&Cell| cell.is_shown() && (cell.variant, cell.way) == (variant, way);
         let cell = cells.iter().find(wanted);
         cell.map(|cell| cell.cpu.as_slice()).with_context(|| format!("no {variant:?}, {way:?}"))
     };
     let mut aims = Vec::new();
-    for (way, shown) in [(Way::Direct, "to the endpoints"), (Way::Waypoint, "to the VIP")] {
+    for way in Way::ALL {
+        let shown = way.title();
         let none = cpu(Variant::NoFilter, way)?;
         for variant in [Variant::Specifier, Variant::SpecifierAndFilter, Variant::Filter] {
             let what = format!("{}, {shown}: CPU, of no filter's", variant.title());
-            let ratios = cpu(variant, way)?.iter().zip(none).map(|(with, without)| with / without);
-            let measured = middle(&ratios.collect::<Vec<_>>());
+            let measured = ratio(cpu(variant, way)?, none);
             aims.push(Aim { what, measured, limit: 1.02, unit: "" });
         }
         for (other, limit) in [(Variant::Lua, 0.5), (Variant::ExtProc, 0.1)] {

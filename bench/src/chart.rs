@@ -5,7 +5,6 @@ use svg::Document;
 use svg::node::element::{Group, Rectangle, Style, Text, Title};
 use testbed::workspace;
 
-use crate::load::Workload;
 use crate::measure::{Cell, Way};
 use crate::report::middle;
 use crate::variants::Variant;
@@ -34,7 +33,7 @@ pub fn write(cells: &[Cell], source: &str) -> Result<()> {
 }
 
 fn draw(cells: &[Cell], source: &str) -> Document {
-    let shown: Vec<_> = cells.iter().filter(|cell| is_shown(cell)).collect();
+    let shown: Vec<_> = cells.iter().filter(|cell| cell.is_shown()).collect();
     let added = |variant: Variant, way: Way| {
         let of = |wanted: Variant| {
             let cell = shown.iter().find(|cell| (cell.variant, cell.way) == (wanted, way));
@@ -48,8 +47,7 @@ fn draw(cells: &[Cell], source: &str) -> Document {
         .filter(|cell| cell.way == Way::Direct && cell.variant != Variant::NoFilter)
         .map(|cell| cell.variant)
         .collect();
-    let ways = [Way::Direct, Way::Waypoint];
-    let all = variants.iter().flat_map(|variant| ways.map(|way| added(*variant, way).median));
+    let all = variants.iter().flat_map(|variant| Way::ALL.map(|way| added(*variant, way).median));
     let most = all.fold(1.0, f64::max);
     let scale = (WIDTH - LABELS - FIGURES) / most;
 
@@ -63,17 +61,19 @@ fn draw(cells: &[Cell], source: &str) -> Document {
         .add(Rectangle::new().set("width", WIDTH).set("height", height).set("fill", "#ffffff"))
         .add(text(16.0, 26.0, title, "title"))
         .add(text(16.0, 46.0, source, "small"));
-    for (way, label, x) in
-        [(Way::Direct, "to the endpoints", 16.0), (Way::Waypoint, "to the VIP", 150.0)]
-    {
+    for (way, x) in Way::ALL.into_iter().zip([16.0, 150.0]) {
         let mark = Rectangle::new().set("x", x).set("y", 56).set("width", 10).set("height", 10);
-        document =
-            document.add(mark.set("class", class(way))).add(text(x + 15.0, 65.0, label, "small"));
+        document = document.add(mark.set("class", class(way))).add(text(
+            x + 15.0,
+            65.0,
+            way.title(),
+            "small",
+        ));
     }
     for (row, variant) in variants.iter().enumerate() {
         let top = HEAD + ROW * row as f64;
         let mut group = Group::new().add(text(16.0, top + BAR + 5.0, variant.title(), ""));
-        for (bar, way) in ways.into_iter().enumerate() {
+        for (bar, way) in Way::ALL.into_iter().enumerate() {
             let (value, y) = (added(*variant, way), top + 2.0 + (BAR + 2.0) * bar as f64);
             let width = (value.median * scale).max(1.0);
             let figure = format!("{:+.1} ± {:.1} µs", value.median, value.spread);
@@ -91,10 +91,6 @@ fn draw(cells: &[Cell], source: &str) -> Document {
         document = document.add(group);
     }
     document
-}
-
-fn is_shown(cell: &Cell) -> bool {
-    cell.workload == Workload::Small && cell.services == 10_000 && cell.workers == 1
 }
 
 fn class(way: Way) -> &'static str {

@@ -1,15 +1,18 @@
 //! How long a configuration takes to be read, and one decision of the core.
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use ingress_waypoint::{Policy, Question};
 use serde::Serialize;
 use testbed::envoy::{Envoy, EnvoyOptions};
 
+use crate::load::Workload;
+use crate::measure::{Way, target};
 use crate::report::{Middle, middle};
-use crate::services::{Services, TARGETS};
+use crate::services::Services;
 use crate::variants::{self, Place, Variant};
 
 /// How many services are read.
@@ -52,19 +55,19 @@ pub async fn measure(services: &Services, place: &Place<'_>) -> Result<Configura
         black_box(Policy::from_json(text, None)?);
         native.push(milliseconds(start.elapsed()));
     }
-    let policy = Policy::from_json(text.clone(), None)?;
-    let decision = |enrolled: bool| -> Result<Middle> {
-        let service = TARGETS.iter().find(|service| service.enrolled == enrolled);
-        let cluster = service.context("no such service")?.cluster(services.port);
+    let bytes = text.len();
+    let policy = Policy::from_json(text, None)?;
+    let decision = |way: Way| -> Result<Middle> {
+        let cluster = target(Workload::Small, way)?.cluster(services.port);
         Ok(decide(&policy, cluster.as_bytes()))
     };
     Ok(Configuration {
         services: services.count,
-        bytes: text.len(),
+        bytes,
         native: middle(&native),
         wasm: middle(&in_envoy(services, place).await?),
-        direct: decision(false)?,
-        waypoint: decision(true)?,
+        direct: decision(Way::Direct)?,
+        waypoint: decision(Way::Waypoint)?,
     })
 }
 
@@ -95,7 +98,7 @@ async fn in_envoy(services: &Services, place: &Place<'_>) -> Result<Vec<f64>> {
         let envoy = Envoy::start(options).await?;
         let log = envoy.log();
         let calls = log.lines().filter_map(call);
-        let mut entered = std::collections::BTreeMap::new();
+        let mut entered = BTreeMap::new();
         for (thread, enters, at) in calls {
             match (enters, entered.remove(thread)) {
                 (true, _) => {

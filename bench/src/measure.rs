@@ -35,6 +35,19 @@ pub enum Way {
     Waypoint,
 }
 
+impl Way {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Direct, Self::Waypoint];
+
+    /// What the report calls it.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Direct => "to the endpoints",
+            Self::Waypoint => "to the VIP",
+        }
+    }
+}
+
 /// All measurements of one variant under one load.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -61,6 +74,14 @@ pub struct Cell {
     pub p99: Vec<f64>,
     /// MiB that Envoy held at the end.
     pub memory: f64,
+}
+
+impl Cell {
+    /// Whether it is of the load that the chart and the aims are about: small requests, 10,000 services,
+    /// one worker.
+    pub fn is_shown(&self) -> bool {
+        self.workload == Workload::Small && self.services == 10_000 && self.workers == 1
+    }
 }
 
 /// A helper of ours in a process of its own, which ends with the value.
@@ -149,11 +170,11 @@ async fn group(
 
     let mut cells = Vec::new();
     for &workload in workloads {
-        for way in [Way::Direct, Way::Waypoint] {
+        for way in Way::ALL {
             progress(&format!(
                 "{count} services, {workers} workers: {}, {}",
                 workload.title(),
-                if way == Way::Direct { "to the endpoints" } else { "to the VIP" },
+                way.title(),
             ));
             let service = target(workload, way)?;
             let mut group: Vec<_> = envoys
@@ -205,7 +226,11 @@ async fn group(
     Ok(cells)
 }
 
-fn target(workload: Workload, way: Way) -> Result<Service> {
+/// The service that a workload is sent to.
+///
+/// # Errors
+/// Where there is none.
+pub fn target(workload: Workload, way: Way) -> Result<Service> {
     let wanted = |service: &&Service| {
         service.enrolled == (way == Way::Waypoint) && service.http2 == (workload == Workload::Grpc)
     };

@@ -6,7 +6,7 @@ use testbed::envoy::Envoy;
 use testbed::workspace;
 
 use crate::configuration::Configuration;
-use crate::measure::{Cell, Way};
+use crate::measure::Cell;
 use crate::process;
 use crate::variants::Variant;
 
@@ -40,7 +40,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// The ratios of each round, a value to the first variant's of the same round, and their middle.
-fn ratio(values: &[f64], first: &[f64]) -> Middle {
+pub fn ratio(values: &[f64], first: &[f64]) -> Middle {
     let ratios: Vec<_> = values.iter().zip(first).map(|(value, first)| value / first).collect();
     middle(&ratios)
 }
@@ -51,7 +51,7 @@ pub fn print(cells: &[Cell]) {
     for cell in cells {
         if cell.variant == Variant::NoFilter {
             first = Some(cell);
-            let way = if cell.way == Way::Direct { "to the endpoints" } else { "to the VIP" };
+            let way = cell.way.title();
             println!(
                 "\n{}, {way}; {} services, {} worker{}\n{:<27} {:>18} {:>14} {:>11} {:>9} {:>9} {:>8}",
                 cell.workload.title(),

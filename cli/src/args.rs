@@ -206,13 +206,13 @@ impl Input {
 }
 
 impl RuleArgs {
-    /// As the rules take them.
-    pub fn rules(&self) -> Rules {
+    /// As the rules take them, for an ingress of that namespace where it is said.
+    pub fn rules(&self, ingress: Option<&str>) -> Rules {
         Rules {
             compat: self.compat,
             required: self.required.clone(),
             cluster_domain: self.cluster_domain.clone(),
-            ingress: None,
+            ingress: ingress.map(str::to_owned),
         }
     }
 }

@@ -123,7 +123,7 @@ fn explain(args: &Explain, format: Format) -> anyhow::Result<Exit> {
         return Ok(Exit::Done);
     }
     let (world, exit) = world(&args.input)?;
-    let compiled = Compiled::new(&world, &args.rules.rules(), &args.settings.configuration())?;
+    let compiled = Compiled::new(&world, &args.rules.rules(None), &args.settings.configuration())?;
     let found = explain::explain(&world, &compiled, subject);
     if found.is_empty() {
         // A cluster of several services is no one's, and that is said with the route.

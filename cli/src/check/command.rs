@@ -6,7 +6,7 @@ use super::{Objects, Options, Report, exit, run};
 use crate::args::{Input, RuleArgs, Settings};
 use crate::compile::target::Gateway;
 use crate::input::{self, Wanted};
-use crate::mesh::{Key, Rules, Selector, Severity};
+use crate::mesh::{Selector, Severity};
 use crate::object::Read;
 use crate::report::{self, Exit, Format};
 use crate::run::{NO_OBJECTS, warn_of_unmatched};
@@ -63,12 +63,9 @@ pub fn command(arguments: &Arguments, format: Format) -> anyhow::Result<Exit> {
     anyhow::ensure!(!empty || exit_of_input != Exit::Done, NO_OBJECTS);
     let gateway = arguments.gateway.as_ref();
     let options = Options {
-        rules: Rules {
-            ingress: gateway.map(|gateway| gateway.namespace.clone()),
-            ..arguments.rules.rules()
-        },
+        rules: arguments.rules.rules(gateway.map(|gateway| gateway.namespace.as_str())),
         settings: arguments.settings.configuration(),
-        gateway: gateway.map(|g| Key { namespace: g.namespace.clone(), name: g.name.clone() }),
+        gateway: gateway.map(Gateway::key),
         pods: arguments.gateway_pods.clone(),
     };
     warn_of_unmatched(&objects.world, &options.rules);

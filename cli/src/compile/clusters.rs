@@ -57,6 +57,9 @@ pub(super) fn list(
     routes: Routes<'_>,
     refused: bool,
 ) -> Listed {
+    if matches!(routes, Routes::Nobody) {
+        return Listed::default();
+    }
     let mut routes = world
         .routes
         .iter()
@@ -82,15 +85,13 @@ pub(super) fn list(
     let Listing { mut notes, refuse, .. } = listing;
     resolution.notes.append(&mut notes);
     resolution.notes.sort();
-    // Where all that is unknown is refused there is no need.
-    Listed { any: true, refused: refuse.into_iter().filter(|_| !refused).collect() }
+    Listed { any: true, refused: refuse.into_iter().collect() }
 }
 
 /// Whether a parent may be a Gateway of Envoy Gateway. What is not among the objects may, and so may the
 /// Gateway of a ListenerSet.
 fn serves(world: &World, routes: Routes<'_>, parent: &Target) -> bool {
     let key = match parent {
-        _ if matches!(routes, Routes::Nobody) => return false,
         Target::Gateway(key) => key,
         Target::ListenerSet => return true,
         _ => return false,
@@ -111,7 +112,7 @@ struct Listing<'a> {
     by_name: BTreeMap<Key, usize>,
     refused: bool,
     notes: Vec<Note>,
-    /// Clusters that are to be refused, as in [`Listed`].
+    /// Clusters that are to be refused, as in [`Listed`]; none where all that is unknown is.
     refuse: BTreeSet<String>,
 }
 
@@ -137,13 +138,14 @@ impl<'a> Listing<'a> {
         }
         // Without a share of the requests a backend is not in the common cluster.
         let shared: Vec<_> = rule.backends.iter().filter(|backend| backend.weight > 0).collect();
+        let refused = self.refused;
         let leads: BTreeSet<_> = shared.iter().map(|b| (&b.target, b.port)).collect();
         match (shared.first(), leads.len()) {
             (Some(backend), 1) => {
                 if let Some((service, port)) = self.service(backend) {
                     match entry(service, port, cluster) {
                         Some(entry) => service.clusters.push(entry),
-                        None if service.required => {
+                        None if service.required && !refused => {
                             self.refuse.insert(cluster.to_owned());
                         }
                         None => {}
@@ -165,17 +167,17 @@ impl<'a> Listing<'a> {
         let left_out = self.resolved(backend).is_some_and(|resolved| {
             resolved.ports.left_out.iter().any(|port| Some(port.number) == backend.port)
         });
-        let noted = left_out && !self.refused;
+        let refused = self.refused;
         let Some((service, port)) = self.service(backend) else { return };
         if let Some(entry) = entry(service, port, &own) {
             service.clusters.push(entry);
-        } else if service.required {
+        } else if service.required && !refused {
             let says = format!(
                 "is no HTTP port of Service {service}, which is required: where Envoy Gateway does not merge it, \
                  its cluster is {cluster} or {own}, and requests are refused"
             );
             self.refuse.insert(own);
-            if !noted {
+            if !left_out {
                 return;
             }
             let (rule, object) = (ROUTE_CLUSTER, route.clone());

@@ -5,11 +5,11 @@ use serde_json::Value;
 
 use super::clusters::Routes;
 use super::config::Compiled;
-use super::target::{Options, Target};
+use super::target::{Gateway, Options, Target};
 use super::{ecds, envoy_gateway, istio, said, table};
 use crate::args::{Compile, Load, Output};
 use crate::envoy::Form;
-use crate::mesh::{Key, Rules, Severity, World};
+use crate::mesh::{Key, Severity, World};
 use crate::report::{self, Exit, Format};
 use crate::run;
 
@@ -20,10 +20,8 @@ use crate::run;
 pub fn command(args: &Compile, format: Format) -> anyhow::Result<Exit> {
     let (world, read) = run::world(&args.input)?;
     let load = &args.load;
-    let gateway = load.gateway.as_ref();
-    let gateway = gateway.map(|g| Key { namespace: g.namespace.clone(), name: g.name.clone() });
-    let ingress = gateway.as_ref().map(|gateway| gateway.namespace.clone());
-    let rules = Rules { ingress, ..args.rules.rules() };
+    let gateway = load.gateway.as_ref().map(Gateway::key);
+    let rules = args.rules.rules(gateway.as_ref().map(|gateway| gateway.namespace.as_str()));
     run::warn_of_unmatched(&world, &rules);
     let mut exit = read;
     let routes = match (args.output, &gateway) {

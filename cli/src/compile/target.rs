@@ -9,6 +9,7 @@ use ingress_waypoint::{Policy, config};
 use serde_json::{Value, json};
 
 use crate::envoy::fragments::Switch;
+use crate::mesh::Key;
 
 /// The name that objects get, with the Gateway's behind it where they are for one.
 const NAME: &str = "ingress-waypoint";
@@ -23,6 +24,13 @@ pub struct Gateway {
     pub namespace: String,
     /// Its name.
     pub name: String,
+}
+
+impl Gateway {
+    /// Its key among the objects.
+    pub fn key(&self) -> Key {
+        Key { namespace: self.namespace.clone(), name: self.name.clone() }
+    }
 }
 
 /// Labels, written `KEY=VALUE,…`.

@@ -108,7 +108,7 @@ fn is_pipe(path: &Path) -> bool {
 
 fn objects(arguments: &Arguments, input: &Input) -> anyhow::Result<(Side, Exit)> {
     let (world, exit) = crate::run::world(input)?;
-    let (rules, settings) = (arguments.rules.rules(), arguments.settings.configuration());
+    let (rules, settings) = (arguments.rules.rules(None), arguments.settings.configuration());
     crate::run::warn_of_unmatched(&world, &rules);
     let compiled = Compiled::new(&world, &rules, &settings)?;
     Ok((Side::from_json(compiled.text.as_bytes())?, exit))
