@@ -14,7 +14,7 @@ use std::borrow::Cow;
 
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess};
 
-pub use forward::{Forward, PROTOCOL_HEADER, Via};
+pub use forward::{DESTINATION_HEADER, Forward, PROTOCOL_HEADER, Via};
 pub(crate) use json::quote;
 use json::{As, Json, Shape};
 use problem::Path;
