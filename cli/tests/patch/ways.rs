@@ -100,11 +100,8 @@ fn tcp_proxy_to_a_required_service() {
     }
     for cluster in ["ratings", "other"] {
         for (filter, _) in filters(cluster) {
-            assert_eq!(
-                notes(&apply(&with(&filter), &config("filter-state")).report),
-                "",
-                "{filter}"
-            );
+            let said = notes(&apply(&with(&filter), &config("filter-state")).report);
+            assert!(!said.contains("leads to the cluster"), "{filter}: {said}");
         }
     }
     // What a filter asks by itself is no connection's way.
