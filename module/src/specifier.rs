@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ingress_waypoint::config::Via;
+use ingress_waypoint::config::{DESTINATION_HEADER, Via};
 use ingress_waypoint::{Decision, Outcome, Policy, Question, Reject};
 
 use crate::abi::{Level, Metrics, Refused, Route, Status, log, log_enabled};
@@ -125,9 +125,13 @@ impl Specifier {
                 let address: Address = show(destination)?;
                 route.set_cluster(policy.waypoint_cluster(decision.service, protocol))?;
                 route.set_metadata(NAMESPACE, DESTINATION, address.as_str());
-                if let Via::OriginalDstHeader { header } = &policy.forward().via {
-                    route.set_header(header, address.as_str())?;
-                }
+                // With the filter too, whose filter state comes before it: a request that the filter does
+                // not run for has the VIP's address all the same, and never one of its connection.
+                let header = match &policy.forward().via {
+                    Via::OriginalDstHeader { header } => header,
+                    _ => DESTINATION_HEADER,
+                };
+                route.set_header(header, address.as_str())?;
             }
             Outcome::Reject(reason) => {
                 Self::answer(reason.as_str(), route)?;
