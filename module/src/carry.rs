@@ -27,9 +27,7 @@ pub fn carry_out<'p>(
             forward(policy, &decision, (destination, protocol), stream)
         }
         // A route with a fixed cluster, which it names itself, follows no header.
-        (Outcome::Direct(_), Via::ClusterHeader { header })
-            if !fixed =>
-        {
+        (Outcome::Direct(_), Via::ClusterHeader { header }) if !fixed => {
             let cluster: Option<Name> = policy.endpoint_cluster(&decision).map(show).transpose()?;
             stream.set_header(header, cluster.as_ref().map(Name::as_str))?;
             stream.clear_route_cache();

@@ -232,7 +232,8 @@ fn the_filter_alone_counts_what_the_route_leads_to() {
         let flow = request.stream(|stream| filter.on_request(stream));
         (flow, request.calls)
     };
-    let count = |label: &str| values.get(&format!("ingress_waypoint.decision.{label}.requests_total"));
+    let count =
+        |label: &str| values.get(&format!("ingress_waypoint.decision.{label}.requests_total"));
     let set = "set_header x-envoy-original-dst-host 10.96.0.10:9080";
     let undone = ["set_header x-envoy-original-dst-host", "set_header x-ingress-waypoint-protocol"];
 
@@ -275,6 +276,8 @@ fn with_the_switch_off_the_waypoint_cluster_is_closed_all_the_same() {
     let (specifier, _) = specifier(&config);
     let (status, calls) = on_route(&specifier, "waypoint_vip");
     assert_eq!(status, Status::Stop);
-    assert!(calls.contains(&"set_cluster_name ingress_waypoint.reject.forged-destination".to_owned()));
+    assert!(
+        calls.contains(&"set_cluster_name ingress_waypoint.reject.forged-destination".to_owned())
+    );
     assert_eq!(on_route(&specifier, REVIEWS), (Status::Continue, vec![]));
 }

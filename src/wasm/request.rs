@@ -57,8 +57,7 @@ impl Request for Current {
     }
 
     fn route_port(&self) -> Result<Option<u16>, Status> {
-        let port =
-            host::property(b"xds\0route_metadata\0filter_metadata\0ingress_waypoint\0port")?;
+        let port = host::property(b"xds\0route_metadata\0filter_metadata\0ingress_waypoint\0port")?;
         Ok(port.map(|bytes| number(&bytes)))
     }
 
