@@ -100,12 +100,11 @@ fn legs_of<'r>(route: &'r Map, path: &str, policy: &Policy) -> Vec<Leg<'r>> {
     }
 }
 
+/// Of a virtual host and where it is, and of a route of it.
+type Visit<'v, 'c> = dyn FnMut((&str, &'c Map), &str, &'c Map) + 'v;
+
 /// Visits every route, with its virtual host: those of the list and those in the matcher.
-fn for_each<'c>(
-    config: &'c Map,
-    path: &str,
-    visit: &mut dyn FnMut((&str, &'c Map), &str, &'c Map),
-) {
+fn for_each<'c>(config: &'c Map, path: &str, visit: &mut Visit<'_, 'c>) {
     let hosts = config.get("virtual_hosts").and_then(Node::list).unwrap_or_default();
     for (i, host) in hosts.iter().enumerate() {
         let Some(host) = host.map() else { continue };
