@@ -11,8 +11,8 @@ use testbed::workspace;
 
 use super::require_reviews;
 
-/// Our module with one export more: the callback for a request's body is the `_initialize` of the module as cargo
-/// builds it, which aborts. So all that it does is what is shipped, and a request with a body traps.
+/// Our module with one export more: the SDK's callback for a request's body, which knows no request of ours and
+/// panics. So all that it does is what is shipped, and a request with a body traps.
 fn write_trapping_module(to: &Path) {
     let callbacks = ["configure", "context_create", "request_headers", "tick", "delete"];
     let ours = callbacks.map(|name| format!("proxy_on_{name}=ingress_waypoint_on_{name}"));
@@ -23,7 +23,7 @@ fn write_trapping_module(to: &Path) {
         .args(["memory", "proxy_abi_version_0_2_1", "proxy_on_memory_allocate"])
         .arg("_initialize=ingress_waypoint_initialize")
         .args(ours)
-        .arg("proxy_on_request_body=_initialize")
+        .arg("proxy_on_request_body")
         .output()
         .unwrap();
     assert!(strip.status.success(), "{}", String::from_utf8_lossy(&strip.stderr));
