@@ -156,7 +156,10 @@ fn nothing_to_patch(root: &Node, old: Vec<(Place, String)>) -> Problems {
         problems.add(&place.path, None, reason);
     }
     if problems.0.is_empty() {
-        problems.0.extend(root.map().and_then(bootstrap::explain));
+        let root = root.map();
+        problems.0.extend(
+            root.and_then(|root| bootstrap::other(root).or_else(|| bootstrap::empty(root))),
+        );
     }
     if problems.0.is_empty() {
         let reason = "hold no HTTP connection manager that could be patched (listeners from LDS \

@@ -7,64 +7,69 @@ use crate::envoy::tree::{Map, Node};
 /// The fields of a bootstrap.
 const FIELDS: [&str; 4] = ["static_resources", "dynamic_resources", "admin", "node"];
 
-/// Whether it is a bootstrap.
-pub fn is_one(root: &Map) -> bool {
+/// Fields at the top of files that are not a bootstrap, and what to do instead.
+const OTHERS: [(&str, &str); 4] = [
+    (
+        "resources",
+        "is at the top of a DiscoveryResponse, not of a bootstrap: patch takes static listeners, and \
+         those that come by discovery are patched where they are made",
+    ),
+    (
+        "configs",
+        "is at the top of a dump of a running Envoy (/config_dump), not of a bootstrap: give the file \
+         that this Envoy was started with",
+    ),
+    (
+        "services",
+        "is at the top of the filter's own configuration, not of a bootstrap: that is for --config",
+    ),
+    ("listeners", "is at the top, as in Envoy's API v1: it belongs in static_resources"),
+];
+
+/// What a file is that is not a bootstrap, as far as that can be told.
+pub fn other(root: &Map) -> Option<Problem> {
+    let text = |field| root.get(field).and_then(Node::text);
+    if let (Some(_), Some(kind)) = (text("apiVersion"), text("kind")) {
+        return Some(problem("kind", Some(kind), kubernetes(kind, root)));
+    }
+    if let Some(message) = text("@type").map(message_of) {
+        let reason =
+            "is one resource, not a bootstrap: patch takes the file that an Envoy is started with";
+        return Some(problem("@type", Some(message), reason.to_owned()));
+    }
+    if is_bootstrap(root) {
+        return None;
+    }
+    let list = |field: &str| root.get(field).and_then(Node::list).is_some();
+    let (field, reason) = OTHERS.iter().find(|(field, _)| list(field))?;
+    Some(problem(field, None, (*reason).to_owned()))
+}
+
+/// Why a bootstrap holds nothing to patch; or that it is not one, where no more can be told.
+pub fn empty(root: &Map) -> Option<Problem> {
+    if let Some(source) = root.get("dynamic_resources").and_then(lds) {
+        let reason = format!(
+            "has the listeners come from {source}: they are patched where they are made, and \
+             static_resources.listeners holds none with an HTTP connection manager"
+        );
+        return Some(problem("dynamic_resources", None, reason));
+    }
+    if is_bootstrap(root) {
+        return None;
+    }
+    let keys: Vec<_> = root.entries().iter().take(5).map(|entry| &*entry.key).collect();
+    let keys = if keys.is_empty() { "nothing".to_owned() } else { keys.join(", ") };
+    let reason =
+        format!("has none of the fields of a bootstrap ({}), but {keys}", FIELDS.join(", "));
+    Some(problem("the Envoy configuration", None, reason))
+}
+
+fn is_bootstrap(root: &Map) -> bool {
     FIELDS.iter().any(|field| root.get(field).is_some())
 }
 
-/// Why it holds nothing to patch, where that can be told.
-pub fn explain(root: &Map) -> Option<Problem> {
-    let text = |field| root.get(field).and_then(Node::text);
-    let at = |path: &str, value: Option<&str>, reason: String| Problem {
-        path: path.to_owned(),
-        value: value.map(|value| format!("{value:?}")),
-        reason,
-    };
-    if let (Some(_), Some(kind)) = (text("apiVersion"), text("kind")) {
-        return Some(at("kind", Some(kind), kubernetes(kind, root)));
-    }
-    if let Some(message) = text("@type").map(message_of) {
-        let reason = "is a resource, and no bootstrap: patch takes the whole configuration of a proxy, \
-                      with static_resources";
-        return Some(at("@type", Some(message), reason.to_owned()));
-    }
-    if root.get("resources").and_then(Node::list).is_some() {
-        let reason = "stand at the top of a DiscoveryResponse, which is no bootstrap: patch takes \
-                      listeners from static_resources, and those that come by discovery are made ready \
-                      where they are made";
-        return Some(at("resources", None, reason.to_owned()));
-    }
-    if root.get("configs").and_then(Node::list).is_some() {
-        let reason = "stand at the top of a dump of a running Envoy (/config_dump), which is no bootstrap: \
-                      give the file that this Envoy was started with";
-        return Some(at("configs", None, reason.to_owned()));
-    }
-    if root.get("services").and_then(Node::list).is_some() {
-        let reason = "is in the filter's own configuration: that is for --config, and the Envoy \
-                      configuration comes first";
-        return Some(at("services", None, reason.to_owned()));
-    }
-    if root.get("listeners").is_some() && root.get("static_resources").is_none() {
-        let reason = "stands at the top, as in Envoy's API v1: it belongs in static_resources";
-        return Some(at("listeners", None, reason.to_owned()));
-    }
-    if let Some(source) = root.get("dynamic_resources").and_then(lds) {
-        let reason = format!(
-            "has the listeners come from {source}: they are made ready where they are made, and \
-             static_resources.listeners holds none with an HTTP connection manager"
-        );
-        return Some(at("dynamic_resources.lds_config", None, reason));
-    }
-    if !is_one(root) {
-        let keys: Vec<_> = root.entries().iter().take(5).map(|entry| &*entry.key).collect();
-        let reason = format!(
-            "has none of the fields of a bootstrap ({}), but {}",
-            FIELDS.join(", "),
-            if keys.is_empty() { "nothing".to_owned() } else { keys.join(", ") }
-        );
-        return Some(at("the Envoy configuration", None, reason));
-    }
-    None
+fn problem(path: &str, value: Option<&str>, reason: String) -> Problem {
+    Problem { path: path.to_owned(), value: value.map(|value| format!("{value:?}")), reason }
 }
 
 fn kubernetes(kind: &str, root: &Map) -> String {
@@ -78,12 +83,11 @@ fn kubernetes(kind: &str, root: &Map) -> String {
     });
     match data {
         Some(key) => format!(
-            "is a Kubernetes object, and no bootstrap: take the text of its {key} out, patch that, and \
-             put it back"
+            "is a Kubernetes object, not a bootstrap: take out the text of its {key}, patch that, and put \
+             it back"
         ),
         None => format!(
-            "is a Kubernetes object, and no bootstrap: patch takes the file that an Envoy is started \
-             with{}",
+            "is a Kubernetes object, not a bootstrap: patch takes the file that an Envoy is started with{}",
             if kind == "EnvoyFilter" {
                 " (for Istio there is `compile -o envoy-filter`)"
             } else {
@@ -115,7 +119,7 @@ pub fn template(text: &str) -> Option<String> {
     let (line, mark) =
         text.lines().enumerate().find_map(|(i, line)| Some((i + 1, marks(line)?)))?;
     Some(format!(
-        "is a template ({mark} in line {line}) and no configuration yet: render it first, as by `helm \
-         template`"
+        "is a template ({mark} in line {line}), not yet a configuration: render it first, as `helm template` \
+         does"
     ))
 }

@@ -4,7 +4,7 @@
 use ingress_waypoint::config::{Forward, PROTOCOL_HEADER, Via};
 
 use super::faults::{Fault, Faults};
-use super::places::{is_true, walk};
+use super::places::{is_true, walk, walk_node};
 use super::reach::Reach;
 use super::report::{Report, Severity};
 use crate::envoy::fragments::ORIGINAL_DST_HEADER;
@@ -96,8 +96,9 @@ impl<'f> Headers<'f> {
     /// Looks at the mutations that HTTP filters make, of their own or per route. `all` is whom the
     /// connection manager's routes reach.
     pub fn examine_filters(self, map: &Map, path: &str, all: &Reach, faults: &mut Faults) {
+        const FIELDS: [&str; 3] = ["http_filters", "upgrade_configs", "typed_per_filter_config"];
         let Some(address) = self.address else { return };
-        walk(map, path, &mut |path, map| {
+        let mut examine = |path: &str, map: &Map| {
             let written = map.get("header").and_then(|header| header.get("key")?.text());
             let removed = map.get("remove").and_then(Node::text);
             let is = |name: Option<&str>| name.is_some_and(|n| address.eq_ignore_ascii_case(n));
@@ -106,6 +107,14 @@ impl<'f> Headers<'f> {
                 faults.add(self.fault(address, is(written)), path, all);
             } else if is(written) {
                 faults.add(Fault::AddressWrittenInFront(address.to_owned()), path, all);
+            }
+            true
+        };
+        walk(map, path, &mut |path, map| {
+            for field in FIELDS {
+                if let Some(node) = map.get(field) {
+                    walk_node(node, &format!("{path}.{field}"), &mut examine);
+                }
             }
             true
         });

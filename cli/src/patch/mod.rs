@@ -108,9 +108,7 @@ const BY_HAND: &str = "is written by hand with the module: patch puts specifier 
 /// Where it cannot be read.
 pub fn remove(envoy: &str) -> Result<Patched, Problems> {
     let (mut root, format) = parse(envoy)?;
-    if let Some(problem) =
-        root.map().filter(|root| !bootstrap::is_one(root)).and_then(bootstrap::explain)
-    {
+    if let Some(problem) = root.map().and_then(bootstrap::other) {
         return Err(Problems(vec![problem]));
     }
     let mut report = ours::take_out(&mut root);

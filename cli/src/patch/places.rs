@@ -95,7 +95,8 @@ pub fn walk<'n>(map: &'n Map, path: &str, visit: &mut dyn FnMut(&str, &'n Map) -
     }
 }
 
-fn walk_node<'n>(node: &'n Node, path: &str, visit: &mut dyn FnMut(&str, &'n Map) -> bool) {
+/// The same, of anything.
+pub fn walk_node<'n>(node: &'n Node, path: &str, visit: &mut dyn FnMut(&str, &'n Map) -> bool) {
     match node {
         Node::Map(map) => walk(map, path, visit),
         Node::List(items) => {
@@ -168,7 +169,8 @@ pub fn filter_chains(
     place: &Place,
     visit: &mut dyn FnMut(&str, &mut Vec<Node>),
 ) {
-    if let Some(filters) = manager.get_mut("http_filters").and_then(Node::list_mut) {
+    let filters = manager.get_mut("http_filters").and_then(Node::list_mut);
+    if let Some(filters) = filters.filter(|filters| !filters.is_empty()) {
         visit(&place.at("http_filters"), filters);
     }
     let upgrades = manager.get_mut("upgrade_configs").and_then(Node::list_mut);

@@ -2,9 +2,15 @@
 //! back. What is said and refused is in `said`. `UPDATE_GOLDEN=1` writes the golden files anew.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod build;
+mod chains;
+mod faults;
+mod given;
 #[path = "../golden/mod.rs"]
 mod golden;
+mod marks;
 mod said;
+mod ways;
 
 use std::path::Path;
 
