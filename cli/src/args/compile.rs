@@ -31,7 +31,8 @@ Examples:
   ingress-waypoint compile -f manifests/ -o table
   ingress-waypoint compile -f manifests/ -o config > ingress-waypoint.json
   ingress-waypoint compile --cluster -o wasmplugin --gateway ingress/public \\
-      --image registry.example/ingress-waypoint:0.1.0 | kubectl apply --server-side -f -
+      --image registry.example/ingress-waypoint:0.1.0 | \\
+      kubectl apply --server-side -f -
   kubectl get svc,ns,gtw,gatewayclass,serviceentry -A -o yaml | \\
       ingress-waypoint compile -f - -o table
   kubectl get svc,ns,gtw,gatewayclass,httproute,grpcroute -A -o yaml | \\

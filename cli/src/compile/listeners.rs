@@ -37,28 +37,29 @@ impl Listeners {
         };
         let http =
             || found.listeners.iter().filter(|l| matches!(l.protocol.as_str(), "HTTP" | "HTTPS"));
-        let mut names = Self::default();
+        let (mut names, mut left_out) = (Self::default(), Vec::new());
         for listener in http() {
-            if !named.is_empty() && !named.contains(&listener.name) {
-                names.left_out.push(listener.name.clone());
-                continue;
-            }
             let mut of_port = http().filter(|other| other.port == listener.port);
             let of_listener = of_port.clone().next().unwrap_or(listener);
             let of_routes = match listener.protocol.as_str() {
                 "HTTP" => of_port.find(|other| other.protocol == "HTTP").unwrap_or(listener),
                 _ => listener,
             };
-            add(&mut names.listeners, &of_listener.name);
-            add(&mut names.routes, &of_routes.name);
+            if named.is_empty() || named.contains(&listener.name) {
+                add(&mut names.listeners, &of_listener.name);
+                add(&mut names.routes, &of_routes.name);
+            } else {
+                left_out.push((listener, of_routes));
+            }
         }
+        // What shares a route configuration with one that was named is served by it.
+        left_out.retain(|(_, of_routes)| !names.routes.contains(&of_routes.name));
+        names.left_out = left_out.into_iter().map(|(listener, _)| listener.name.clone()).collect();
         let is_known = |name: &&String| found.listeners.iter().any(|l| l.name == **name);
         for name in named.iter().filter(|name| !is_known(name)) {
             add(&mut names.listeners, name);
             add(&mut names.routes, name);
         }
-        // What shares a route configuration with one that was named is served by it.
-        names.left_out.retain(|name| !names.routes.contains(name));
         anyhow::ensure!(!names.routes.is_empty(), "Gateway {key} has no HTTP listener");
         Ok(names)
     }
