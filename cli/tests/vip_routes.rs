@@ -2,12 +2,16 @@
 //! istiod and Envoy Gateway apply them, to routes as they make them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "golden/patches.rs"]
+mod patches;
+
 use ingress_waypoint_cli::compile::listeners::Listeners;
 use ingress_waypoint_cli::compile::target::{Options, Target};
 use ingress_waypoint_cli::compile::{envoy_gateway, istio};
 use ingress_waypoint_cli::envoy::fragments::Switch;
 use ingress_waypoint_cli::envoy::native::Module;
 use jsonpath_rust::JsonPath as _;
+use patches::is_marked;
 use serde_json::{Value, json};
 
 fn documents(text: &str) -> Vec<Value> {
@@ -52,32 +56,6 @@ fn operations() -> [Vec<Value>; 2] {
     })
 }
 
-/// As Envoy Gateway does it: at each place that the path finds, and parents are made.
-fn apply(document: &mut Value, operation: &Value) -> usize {
-    assert_eq!(operation["op"], "add");
-    let places = document.query_only_path(operation["jsonPath"].as_str().unwrap()).unwrap();
-    for place in &places {
-        // $['virtual_hosts'][0]
-        let pointer =
-            place.replace("$", "").replace("['", "/").replace('[', "/").replace(['\'', ']'], "");
-        let mut at = document.pointer_mut(&pointer).unwrap();
-        let path: Vec<_> = operation["path"].as_str().unwrap().split('/').skip(1).collect();
-        let (last, parents) = path.split_last().unwrap();
-        for parent in parents {
-            at = at.as_object_mut().unwrap().entry(*parent).or_insert_with(|| json!({}));
-        }
-        match at {
-            Value::Array(items) => items.insert(last.parse().unwrap(), operation["value"].clone()),
-            at => at[*last] = operation["value"].clone(),
-        }
-    }
-    places.len()
-}
-
-fn is_marked(route: &Value) -> bool {
-    route.pointer("/metadata/filter_metadata/ingress_waypoint/vip_route") == Some(&json!(true))
-}
-
 fn all(document: &Value) -> Vec<&Value> {
     let hosts = document["virtual_hosts"].as_array().unwrap();
     hosts.iter().flat_map(|host| host["routes"].as_array().unwrap()).collect()
@@ -88,7 +66,7 @@ fn envoy_gateway_marks_every_route_that_has_vip_routes_beside_it() {
     for operations in operations() {
         let mut document = routes();
         for operation in &operations {
-            assert!(apply(&mut document, operation) > 0);
+            assert!(patches::envoy_gateway(&mut document, operation) > 0);
         }
         for host in document["virtual_hosts"].as_array().unwrap() {
             assert_eq!(host["routes"][0]["name"], "to-vip-http2");
@@ -114,9 +92,9 @@ fn envoy_gateway_marks_nothing_where_a_vip_route_is_missing() {
         for present in [&vip_routes[..0], &vip_routes[..1], &vip_routes[1..]] {
             let mut document = routes();
             for operation in present {
-                apply(&mut document, operation);
+                patches::envoy_gateway(&mut document, operation);
             }
-            assert_eq!(apply(&mut document, mark), 0);
+            assert_eq!(patches::envoy_gateway(&mut document, mark), 0);
             assert!(!all(&document).into_iter().any(is_marked));
         }
     }

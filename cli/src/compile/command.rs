@@ -66,7 +66,7 @@ pub fn command(args: &Compile, format: Format) -> anyhow::Result<Exit> {
         },
         Output::Wasmplugin | Output::EnvoyFilter | Output::EnvoyGateway => {
             let config: Value = serde_json::from_str(&compiled.text)?;
-            let objects = objects(&world, &compiled, &config, args.output, load, &form)?;
+            let objects = gateway_objects(&world, &compiled, &config, args.output, load, &form)?;
             for warning in objects.fit(&config)? {
                 report::message(Severity::Warning, warning);
             }
@@ -116,8 +116,8 @@ fn in_a_file(text: String) -> String {
     text
 }
 
-/// The objects for a control plane.
-fn objects(
+/// The objects for a gateway of a control plane.
+fn gateway_objects(
     world: &World,
     compiled: &Compiled,
     config: &Value,

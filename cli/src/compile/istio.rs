@@ -12,6 +12,13 @@ use crate::envoy::fragments::{
 };
 use crate::envoy::native::{self, Module};
 
+/// What the plugin rests on.
+const PLUGIN_NEEDED: &str = "\
+# For Istio 1.28 and later, whose proxies are Envoy 1.36 or later. Apply the EnvoyFilter first
+# (compile -o envoy-filter): without its VIP routes nothing gets to a VIP, and a service that requires its
+# waypoint is refused.
+";
+
 /// The `WasmPlugin`.
 ///
 /// # Errors
@@ -36,7 +43,7 @@ pub fn wasm_plugin(config: &Value, target: &Target, options: &Options) -> Result
     }
     spec.insert("pluginConfig".into(), config.clone());
     let plugin = object("extensions.istio.io/v1alpha1", "WasmPlugin", target, spec);
-    Ok(Objects::new("", [plugin]))
+    Ok(Objects::new(PLUGIN_NEEDED, [plugin]))
 }
 
 /// What the `EnvoyFilter` cannot see to.
