@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::input::{RESOURCES, Wanted};
+use crate::input::Wanted;
 
 /// The account's name, and that of its role.
 const NAME: &str = "ingress-waypoint";
@@ -25,13 +25,13 @@ metadata:
 rules:
 "
     );
-    let mut groups: Vec<_> = RESOURCES.iter().map(|resource| resource.group).collect();
+    let listed = || Wanted::Checks.listed();
+    let mut groups: Vec<_> = listed().map(|resource| resource.group).collect();
     groups.sort_unstable();
     groups.dedup();
     for wanted in [Wanted::Mesh, Wanted::Checks] {
         for group in &groups {
-            let resources: Vec<_> = RESOURCES
-                .iter()
+            let resources: Vec<_> = listed()
                 .filter(|resource| resource.wanted == wanted && resource.group == *group)
                 .map(|resource| resource.plural)
                 .collect();

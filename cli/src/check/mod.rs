@@ -4,13 +4,13 @@
 //! waypoint is bypassed or refused. Services that don't ask are left alone, whatever is odd about
 //! them. What has one cause is one finding, however many services suffer from it.
 
+mod bind;
 mod code;
 mod command;
 mod entries;
 mod finding;
 mod gateways;
 mod labels;
-mod mend;
 mod notes;
 mod objects;
 mod ports;

@@ -7,6 +7,13 @@ use crate::mesh::setting::{Change, Does, Setting};
 use crate::mesh::{ObjectRef, Resolved, Severity};
 
 pub(super) fn check(scope: &Scope<'_>, out: &mut Findings) {
+    for routed in &scope.compiled.routed {
+        let says = "has Envoy Gateway send requests to the ClusterIP of a Service, whatever its label says";
+        let cause = Cause::new(Code::RoutingTypeService, routed.by.clone(), says)
+            .field("spec.routingType", Some("Service".to_owned()))
+            .mend("nothing, where the waypoint is meant to apply to these requests; else set it to Endpoint");
+        out.add_for(Severity::Info, cause, routed.to_string());
+    }
     for (route, facts) in scope.ingress_routes() {
         for (i, rule) in facts.rules.iter().enumerate() {
             for setting in settings(rule) {

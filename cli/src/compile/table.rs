@@ -91,6 +91,7 @@ fn of<'a>(compiled: &'a Compiled, resolved: &'a Resolved) -> impl Iterator<Item 
         };
         let outcome = compiled.policy.decide(Question::Cluster(cluster.as_bytes())).outcome;
         let (decision, reason) = outcome.label();
+        let routed = routed(compiled, resolved, port);
         let outside = resolved.external_name.as_ref().map(|name| format!("ExternalName {name:?}"));
         let shadowed = resolved.hosts.is_empty().then(|| "all hosts are another's".to_owned());
         Row {
@@ -108,8 +109,21 @@ fn of<'a>(compiled: &'a Compiled, resolved: &'a Resolved) -> impl Iterator<Item 
             required: resolved.required.is_some(),
             decision,
             reason,
-            note: outside.or(shadowed).or(port_note),
+            note: outside.or(shadowed).or(port_note).or(routed),
         }
+    })
+}
+
+/// The rules that Envoy Gateway sends to the ClusterIP itself: one, and how many more there are.
+fn routed(compiled: &Compiled, resolved: &Resolved, port: Option<i64>) -> Option<String> {
+    let mut routed = compiled
+        .routed
+        .iter()
+        .filter(|routed| routed.service == resolved.object && routed.port == port);
+    let first = routed.next()?;
+    Some(match routed.count() {
+        0 => first.to_string(),
+        more => format!("{first} (and {more} more like this)"),
     })
 }
 

@@ -29,7 +29,7 @@ pub fn read(
         let api = Api::connect(context).await?;
         let progress = Progress::of_cluster();
         let mut forbidden = Vec::new();
-        for resource in wanted.resources() {
+        for resource in wanted.listed() {
             progress.kind(resource.full_name());
             let selectors = selectors(resource, pods);
             let mut list = List { resource, selectors, wanted, sink, progress: &progress };

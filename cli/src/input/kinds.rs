@@ -12,7 +12,11 @@ pub enum Kind {
     GatewayClass,
     HttpRoute,
     GrpcRoute,
+    BackendTrafficPolicy,
+    EnvoyProxy,
     Pod,
+    /// What makes pods: a Deployment, DaemonSet, StatefulSet or ReplicaSet.
+    Workload,
 }
 
 /// What a reader is for: the checks look at more kinds than the mesh's rules do.
@@ -31,7 +35,8 @@ pub struct Resource {
     pub kind: Kind,
     /// Its API group; empty for the core.
     pub group: &'static str,
-    /// The versions to ask a cluster for, the preferred first. In a file any version is read.
+    /// The versions to ask a cluster for, the preferred first; none where it is only read from files.
+    /// In a file any version is read.
     pub versions: &'static [&'static str],
     /// `kind` as objects say it.
     pub name: &'static str,
@@ -48,6 +53,8 @@ pub const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
 /// The same, of Envoy Gateway.
 pub const OWNING_NAME: &str = "gateway.envoyproxy.io/owning-gateway-name";
 
+const APPS: &str = "apps";
+const ENVOY_GATEWAY: &str = "gateway.envoyproxy.io";
 const ISTIO: &str = "networking.istio.io";
 const GATEWAY_API: &str = "gateway.networking.k8s.io";
 
@@ -88,10 +95,31 @@ pub const RESOURCES: &[Resource] = &[
         "grpcroutes",
         Wanted::Mesh,
     ),
+    resource(
+        Kind::BackendTrafficPolicy,
+        ENVOY_GATEWAY,
+        &["v1alpha1"],
+        "BackendTrafficPolicy",
+        "backendtrafficpolicies",
+        Wanted::Mesh,
+    ),
+    resource(
+        Kind::EnvoyProxy,
+        ENVOY_GATEWAY,
+        &["v1alpha1"],
+        "EnvoyProxy",
+        "envoyproxies",
+        Wanted::Mesh,
+    ),
     Resource {
         selectors: &[GATEWAY_NAME, OWNING_NAME],
         ..resource(Kind::Pod, "", &["v1"], "Pod", "pods", Wanted::Checks)
     },
+    // A cluster has the pods themselves.
+    resource(Kind::Workload, APPS, &[], "Deployment", "deployments", Wanted::Checks),
+    resource(Kind::Workload, APPS, &[], "DaemonSet", "daemonsets", Wanted::Checks),
+    resource(Kind::Workload, APPS, &[], "StatefulSet", "statefulsets", Wanted::Checks),
+    resource(Kind::Workload, APPS, &[], "ReplicaSet", "replicasets", Wanted::Checks),
 ];
 
 const fn resource(
@@ -109,6 +137,11 @@ impl Wanted {
     /// The kinds that it takes.
     pub fn resources(self) -> impl Iterator<Item = &'static Resource> {
         RESOURCES.iter().filter(move |resource| self.takes(resource))
+    }
+
+    /// Those of them that a cluster is asked for.
+    pub fn listed(self) -> impl Iterator<Item = &'static Resource> {
+        self.resources().filter(|resource| !resource.versions.is_empty())
     }
 
     /// Whether it takes this kind.

@@ -6,7 +6,7 @@ use serde_path_to_error::{Path, Segment};
 
 use super::kinds::{Kind, Resource, Wanted};
 use super::tree::Node;
-use crate::object::{Broken, Object, Origin, Read};
+use crate::object::{Broken, Object, Origin, Read, Workload};
 
 /// `apiVersion` and `kind` of the list that an object is an item of: a `ServiceList`'s items do
 /// not say what they are.
@@ -99,6 +99,12 @@ pub fn read(
         Kind::Gateway => convert(&value).map(|o| Object::Gateway(Box::new(o))),
         Kind::GatewayClass => convert(&value).map(|o| Object::GatewayClass(Box::new(o))),
         Kind::Pod => convert(&value).map(|o| Object::Pod(Box::new(o))),
+        Kind::BackendTrafficPolicy => {
+            convert(&value).map(|o| Object::BackendTrafficPolicy(Box::new(o)))
+        }
+        Kind::EnvoyProxy => convert(&value).map(|o| Object::EnvoyProxy(Box::new(o))),
+        Kind::Workload => convert(&value)
+            .map(|template: Workload| Object::Workload(resource.name, Box::new(template))),
         Kind::HttpRoute => route(value, &named, sink).map(|o| Object::HttpRoute(Box::new(o))),
         Kind::GrpcRoute => route(value, &named, sink).map(|o| Object::GrpcRoute(Box::new(o))),
     };
