@@ -187,7 +187,7 @@ pub enum AskedAs {
 #[derive(Debug, Args)]
 pub struct Rbac {
     /// The namespace of the account
-    #[arg(short, long, default_value = "default")]
+    #[arg(short, long, default_value = "default", value_parser = crate::rbac::namespace)]
     pub namespace: String,
 }
 

@@ -2,14 +2,29 @@
 
 use std::fmt::Write as _;
 
-use crate::input::Wanted;
+use crate::envoy::scalar::quoted;
+use crate::input::{RESOURCES, Wanted};
+use crate::mesh::is_label;
 
 /// The account's name, and that of its role.
 const NAME: &str = "ingress-waypoint";
 
+/// Reads the account's namespace.
+///
+/// # Errors
+/// Where no namespace can have that name.
+pub fn namespace(text: &str) -> Result<String, String> {
+    let fits = is_label(text).then(|| text.to_owned());
+    fits.ok_or_else(|| {
+        "not the name of a namespace: lower-case letters, digits and '-', 63 at most".to_owned()
+    })
+}
+
 /// `ServiceAccount`, `ClusterRole` and `ClusterRoleBinding` for an account in `namespace`: the
 /// kinds that the client lists and no verb but `list`.
 pub fn manifests(namespace: &str) -> String {
+    // A namespace can be called `on` or `123`.
+    let namespace = quoted(namespace);
     let mut yaml = format!(
         "\
 apiVersion: v1
@@ -25,13 +40,13 @@ metadata:
 rules:
 "
     );
-    let listed = || Wanted::Checks.listed();
-    let mut groups: Vec<_> = listed().map(|resource| resource.group).collect();
+    let mut groups: Vec<_> = RESOURCES.iter().map(|resource| resource.group).collect();
     groups.sort_unstable();
     groups.dedup();
     for wanted in [Wanted::Mesh, Wanted::Checks] {
         for group in &groups {
-            let resources: Vec<_> = listed()
+            let resources: Vec<_> = RESOURCES
+                .iter()
                 .filter(|resource| resource.wanted == wanted && resource.group == *group)
                 .map(|resource| resource.plural)
                 .collect();

@@ -35,8 +35,7 @@ pub struct Resource {
     pub kind: Kind,
     /// Its API group; empty for the core.
     pub group: &'static str,
-    /// The versions to ask a cluster for, the preferred first; none where it is only read from files.
-    /// In a file any version is read.
+    /// The versions to ask a cluster for, the preferred first. In a file any version is read.
     pub versions: &'static [&'static str],
     /// `kind` as objects say it.
     pub name: &'static str,
@@ -58,7 +57,7 @@ const ENVOY_GATEWAY: &str = "gateway.envoyproxy.io";
 const ISTIO: &str = "networking.istio.io";
 const GATEWAY_API: &str = "gateway.networking.k8s.io";
 
-/// Every kind that is read.
+/// Every kind that a cluster is asked for.
 pub const RESOURCES: &[Resource] = &[
     resource(Kind::Namespace, "", &["v1"], "Namespace", "namespaces", Wanted::Mesh),
     resource(Kind::Service, "", &["v1"], "Service", "services", Wanted::Mesh),
@@ -115,11 +114,14 @@ pub const RESOURCES: &[Resource] = &[
         selectors: &[GATEWAY_NAME, OWNING_NAME],
         ..resource(Kind::Pod, "", &["v1"], "Pod", "pods", Wanted::Checks)
     },
-    // A cluster has the pods themselves.
-    resource(Kind::Workload, APPS, &[], "Deployment", "deployments", Wanted::Checks),
-    resource(Kind::Workload, APPS, &[], "DaemonSet", "daemonsets", Wanted::Checks),
-    resource(Kind::Workload, APPS, &[], "StatefulSet", "statefulsets", Wanted::Checks),
-    resource(Kind::Workload, APPS, &[], "ReplicaSet", "replicasets", Wanted::Checks),
+];
+
+/// Kinds that are read from files alone: a cluster has the pods themselves.
+const FROM_FILES: &[Resource] = &[
+    resource(Kind::Workload, APPS, &["v1"], "Deployment", "deployments", Wanted::Checks),
+    resource(Kind::Workload, APPS, &["v1"], "DaemonSet", "daemonsets", Wanted::Checks),
+    resource(Kind::Workload, APPS, &["v1"], "StatefulSet", "statefulsets", Wanted::Checks),
+    resource(Kind::Workload, APPS, &["v1"], "ReplicaSet", "replicasets", Wanted::Checks),
 ];
 
 const fn resource(
@@ -134,14 +136,9 @@ const fn resource(
 }
 
 impl Wanted {
-    /// The kinds that it takes.
+    /// The kinds that it takes from a cluster.
     pub fn resources(self) -> impl Iterator<Item = &'static Resource> {
         RESOURCES.iter().filter(move |resource| self.takes(resource))
-    }
-
-    /// Those of them that a cluster is asked for.
-    pub fn listed(self) -> impl Iterator<Item = &'static Resource> {
-        self.resources().filter(|resource| !resource.versions.is_empty())
     }
 
     /// Whether it takes this kind.
@@ -155,12 +152,17 @@ impl Resource {
     /// `Service` and Istio a `Gateway` of its own.
     pub fn of(api_version: &str, kind: &str) -> Option<&'static Self> {
         let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
-        RESOURCES.iter().find(|r| r.name == kind && r.group == group)
+        RESOURCES.iter().chain(FROM_FILES).find(|r| r.name == kind && r.group == group)
     }
 
     /// Whether another group's object could bear the name, so that only the group can tell.
     pub fn is_named(kind: &str) -> bool {
-        RESOURCES.iter().any(|r| r.name == kind)
+        RESOURCES.iter().chain(FROM_FILES).any(|r| r.name == kind)
+    }
+
+    /// Whether a cluster can well be without it: what it decides is told, and no more.
+    pub fn is_optional(&self) -> bool {
+        self.group == ENVOY_GATEWAY
     }
 
     /// `services`, `gateways.gateway.networking.k8s.io`: as `kubectl` names it, and its CRD.

@@ -101,6 +101,24 @@ fn a_kind_that_is_not_served_is_a_warning() {
     );
 }
 
+/// Most clusters have no Envoy Gateway, and an account's role may be older than this program.
+#[test]
+fn envoy_gateways_kinds_may_be_missing_or_forbidden() {
+    let policies = "/apis/gateway.envoyproxy.io/v1alpha1/backendtrafficpolicies";
+    let proxies = "/apis/gateway.envoyproxy.io/v1alpha1/envoyproxies";
+    let server = with(&[
+        (proxies, vec![status(404, "404 page not found")]),
+        (policies, vec![status(403, "backendtrafficpolicies is forbidden")]),
+        (SERVICES, vec![page(&["a"], None)]),
+    ]);
+    let (result, reads) = server.read(Wanted::Mesh, TOKEN);
+    result.unwrap();
+    assert_eq!(services(&reads), ["a"]);
+    let [warning] = warnings(&reads)[..] else { panic!("{reads:?}") };
+    assert!(warning.contains("may not list backendtrafficpolicies.gateway.envoyproxy.io (403"));
+    assert!(warning.contains("`ingress-waypoint rbac`"), "{warning}");
+}
+
 #[test]
 fn an_older_version_is_asked_for() {
     let v1 = "/apis/gateway.networking.k8s.io/v1/gateways";
