@@ -9,6 +9,7 @@ use gateway_api::apis::experimental::httproutes::HttpRoute;
 use gateway_api::apis::standard::gatewayclasses::GatewayClass;
 use gateway_api::apis::standard::gateways::Gateway;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::service_entry::ServiceEntry;
 
@@ -24,6 +25,16 @@ pub enum Object {
     HttpRoute(Box<HttpRoute>),
     GrpcRoute(Box<GrpcRoute>),
     Pod(Box<Pod>),
+    MeshConfig(Box<MeshConfigMap>),
+}
+
+/// A ConfigMap with a mesh configuration of Istio's.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub struct MeshConfigMap {
+    pub metadata: ObjectMeta,
+    /// YAML.
+    pub mesh: String,
 }
 
 /// Where an object was read.

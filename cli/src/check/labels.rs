@@ -47,6 +47,9 @@ fn meta<'a>(scope: &Scope<'a>, resolved: &Resolved) -> Option<&'a Meta> {
 fn wrong(scope: &Scope<'_>, text: &str) -> bool {
     match scope.options.rules.compat {
         Compat::Istio => parse_bool(text).is_none(),
+        Compat::Istio129 => {
+            !text.eq_ignore_ascii_case("true") && parse_bool(&text.to_ascii_lowercase()) != Some(false)
+        }
         // Takes `true` alone; what Go reads as false says what it does.
         Compat::Kgateway => text != "true" && parse_bool(text) != Some(false),
     }
@@ -87,8 +90,14 @@ fn wrong_value(
             }
         };
         (says, format!("{enable}; the waypoint's name belongs into {USE_WAYPOINT}{bind}"))
-    } else if scope.options.rules.compat == Compat::Kgateway && parse_bool(text) == Some(true) {
-        ("is not exactly \"true\", which alone kgateway takes: it counts as false", enable)
+    } else if parse_bool(text) == Some(true) {
+        let says = match scope.options.rules.compat {
+            Compat::Kgateway => {
+                "is not exactly \"true\", which alone kgateway takes: it counts as false"
+            }
+            _ => "is not \"true\", which alone Istio up to 1.29 takes: it counts as false",
+        };
+        (says, enable)
     } else {
         ("is no boolean and counts as false", enable)
     };
@@ -151,7 +160,7 @@ fn overrides(scope: &Scope<'_>, out: &mut Findings, resolved: &Resolved) {
         return;
     }
     let (severity, says, mend) = match scope.options.rules.compat {
-        Compat::Istio => (
+        Compat::Istio | Compat::Istio129 => (
             Severity::Info,
             "wins over the namespace's \"true\": the service goes to its endpoints here, and under kgateway to the waypoint",
             "nothing, where kgateway is not used: it would need the namespace without the label"

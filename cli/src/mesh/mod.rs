@@ -3,17 +3,22 @@
 //! [`World`] takes objects in any order; [`World::resolve`] applies the rules and gives the same
 //! answer whatever that order was.
 
-pub mod entries;
+pub mod canary;
+mod entries;
 pub mod facts;
+pub mod hosts;
 pub mod label;
+pub mod mesh_config;
 pub mod note;
 mod noted;
+pub mod outside;
 pub mod ports;
 pub mod required;
 pub mod resolve;
 pub(crate) mod route;
 pub mod selector;
 pub(crate) mod setting;
+pub mod sight;
 pub mod steps;
 pub mod vips;
 pub mod waypoint;
@@ -23,12 +28,19 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::object::{Object, Origin};
-pub use facts::{ClassFacts, EntryFacts, GatewayFacts, Key, Labels, Meta, PortFacts, ServiceFacts};
+pub use canary::Canary;
+pub use facts::{
+    ClassFacts, Condition, EntryFacts, GatewayFacts, Key, Labels, Meta, PortFacts, ServiceFacts,
+};
+pub use hosts::Rejected;
 pub use label::{Compat, Label};
+pub use mesh_config::{ConfigMapFacts, MeshConfig, MeshConfigChoice};
 pub use note::{Note, ObjectRef, Severity};
+pub use outside::Outside;
 pub use ports::Ports;
 pub use resolve::{Resolution, Resolved, Rules};
 pub use selector::Selector;
+pub use sight::Sight;
 pub use steps::Step;
 pub use vips::Vips;
 pub use waypoint::Binding;
@@ -44,6 +56,10 @@ pub struct World {
     pub namespaces: BTreeMap<String, Meta>,
     pub gateways: BTreeMap<Key, GatewayFacts>,
     pub classes: BTreeMap<String, ClassFacts>,
+    /// ConfigMaps that hold a mesh configuration.
+    pub mesh_configs: BTreeMap<Key, ConfigMapFacts>,
+    /// Which mesh configuration counts.
+    pub mesh_config: MeshConfigChoice,
     /// By kind, `HTTPRoute` or `GRPCRoute`, and name.
     pub(crate) routes: BTreeMap<(&'static str, Key), Route>,
     /// Objects that came more than once.
@@ -87,6 +103,12 @@ impl World {
                 let key = class.metadata.name.clone().unwrap_or_default();
                 let name = ObjectRef::global("GatewayClass", &key);
                 put(&mut self.classes, key, ClassFacts::new(origin, *class), name, copies);
+            }
+            Object::MeshConfig(map) => {
+                let key = Key::of(&map.metadata);
+                let name = ObjectRef::namespaced("ConfigMap", &key);
+                let facts = ConfigMapFacts::new(origin, *map);
+                put(&mut self.mesh_configs, key, facts, name, copies);
             }
             Object::HttpRoute(route) => {
                 self.route("HTTPRoute", &route.metadata, serde_json::to_value(&route.spec));
@@ -158,6 +180,7 @@ facts! {
     EntryFacts => |this| &mut this.meta,
     GatewayFacts => |this| &mut this.meta,
     ClassFacts => |this| &mut this.meta,
+    ConfigMapFacts => |this| &mut this.meta,
     Meta => |this| this,
 }
 
