@@ -29,6 +29,7 @@ pub enum Object {
     Pod(Box<Pod>),
     BackendTrafficPolicy(Box<BackendTrafficPolicy>),
     EnvoyProxy(Box<EnvoyProxy>),
+    MeshConfig(Box<MeshConfigMap>),
     /// By its kind.
     Workload(&'static str, Box<Workload>),
 }
@@ -49,6 +50,15 @@ pub struct WorkloadSpec {
     pub replicas: Option<i64>,
     /// What each of them is like.
     pub template: PodTemplateSpec,
+}
+
+/// A ConfigMap with a mesh configuration of Istio's.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub struct MeshConfigMap {
+    pub metadata: ObjectMeta,
+    /// YAML.
+    pub mesh: String,
 }
 
 /// Where an object was read.

@@ -38,6 +38,7 @@ fn line(read: &Read) -> String {
         Object::Pod(object) => ("Pod", &object.metadata),
         Object::BackendTrafficPolicy(o) => ("BackendTrafficPolicy", &o.metadata),
         Object::EnvoyProxy(o) => ("EnvoyProxy", &o.metadata),
+        Object::MeshConfig(o) => ("ConfigMap", &o.metadata),
         Object::Workload(kind, o) => (*kind, &o.metadata),
     };
     let mut line = format!("object {origin}: {kind} ");

@@ -2,6 +2,7 @@
 
 use super::scope::Scope;
 use crate::fix::{self, Change};
+use crate::mesh::mesh_config::Visibility;
 use crate::mesh::waypoint::{Binding, USE_WAYPOINT, USE_WAYPOINT_NAMESPACE, Unusable};
 use crate::mesh::{Key, Labels, ObjectRef, is_label, is_name};
 
@@ -94,7 +95,14 @@ impl Wish<'_> {
         let labels = [(USE_WAYPOINT, &key.name), (USE_WAYPOINT_NAMESPACE, &key.namespace)];
         let labels: Labels =
             labels.into_iter().map(|(label, value)| (label.to_owned(), value.clone())).collect();
-        let binding = Binding::read(&scope.objects.world, self.own(), &labels);
+        let (world, own) = (&scope.objects.world, self.own());
+        let visibility = match self.object.kind {
+            "ServiceEntry" => {
+                world.mesh().visibility(own, world.namespace(own).map(|meta| &meta.labels))
+            }
+            _ => Visibility::Public,
+        };
+        let binding = Binding::read(world, own, &labels, visibility);
         let usable =
             matches!(binding, Binding::Ready(_) | Binding::Unusable(_, Unusable::NotReady));
         usable && scope.is_waypoint(key)

@@ -43,6 +43,10 @@ pub(super) fn meta<'a>(scope: &Scope<'a>, resolved: &Resolved) -> Option<&'a Met
 fn wrong(scope: &Scope<'_>, text: &str) -> bool {
     match scope.options.rules.compat {
         Compat::Istio => parse_bool(text).is_none(),
+        Compat::Istio129 => {
+            !text.eq_ignore_ascii_case("true")
+                && parse_bool(&text.to_ascii_lowercase()) != Some(false)
+        }
         // Takes `true` alone; what Go reads as false says what it does.
         Compat::Kgateway => text != "true" && parse_bool(text) != Some(false),
     }
@@ -94,8 +98,14 @@ fn wrong_value(
             }
         };
         (says, fix)
-    } else if scope.options.rules.compat == Compat::Kgateway && parse_bool(text) == Some(true) {
-        ("is not exactly \"true\", which alone kgateway takes: it counts as false", enable)
+    } else if parse_bool(text) == Some(true) {
+        let says = match scope.options.rules.compat {
+            Compat::Kgateway => {
+                "is not exactly \"true\", which alone kgateway takes: it counts as false"
+            }
+            _ => "is not \"true\", which alone Istio up to 1.29 takes: it counts as false",
+        };
+        (says, enable)
     } else {
         ("is not a boolean and counts as false", enable)
     };
@@ -177,7 +187,7 @@ fn overrides(scope: &Scope<'_>, out: &mut Findings, resolved: &Resolved) {
         return;
     }
     let (severity, says, mend) = match scope.options.rules.compat {
-        Compat::Istio => (
+        Compat::Istio | Compat::Istio129 => (
             Severity::Info,
             "wins over the namespace's \"true\": the service goes to its endpoints here, and under kgateway to the waypoint",
             "nothing, where kgateway is not used: it would need the namespace without the label"

@@ -29,6 +29,17 @@ pub(super) fn check(scope: &Scope<'_>, out: &mut Findings) {
 fn meaning(note: &Note) -> Option<(Code, &'static str)> {
     Some(match note.rule {
         // Found by the checks themselves, with more to say about them.
+        "visible-in-namespace" => (
+            Code::WaypointNotAllowed,
+            "give the ingress (--gateway), or give the namespace the visibility PUBLIC",
+        ),
+        "required-not-in-mesh" => (Code::ObjectInvalid, "see that the mesh knows it"),
+        "mesh-config" => (Code::ObjectInvalid, "name the one that counts (--mesh-config)"),
+        "waypoint-canary" => {
+            (Code::WaypointNotFound, "mend the label or annotation, or take it off")
+        }
+        "waypoint-bound" => return None,
+        "host-of-required" => (Code::HostClaimedTwice, "take the host out of one of the two"),
         "required-external-name" | "required-not-labelled" | "host-taken" | "given-twice" => {
             return None;
         }

@@ -96,6 +96,26 @@ fn unusable(
     let world = &scope.objects.world;
     let cause = match why {
         Unusable::Missing => missing(scope, resolved, reference),
+        Unusable::NotSelected => {
+            let namespace = ObjectRef::global("Namespace", &reference.gateway.namespace);
+            let says = format!(
+                "are not selected by discoverySelectors of the mesh configuration: the mesh does not know Gateway {}",
+                reference.gateway
+            );
+            Cause::new(Code::WaypointNotFound, namespace, says)
+                .field("metadata.labels", None)
+                .mend("label the namespace so that discoverySelectors select it")
+        }
+        Unusable::OtherNamespace => {
+            let object = culprit(resolved, reference.place).object;
+            let says = format!(
+                "names Gateway {}, and serviceEntryVisibility of the mesh configuration keeps ServiceEntries of {namespace} in their namespace",
+                reference.gateway
+            );
+            Cause::new(Code::WaypointNotAllowed, object, says)
+                .label(USE_WAYPOINT, Some(reference.gateway.name.clone()))
+                .mend("bind it to a waypoint of its own namespace, or give the namespace the visibility PUBLIC")
+        }
         Unusable::NotReady => {
             let key = &reference.gateway;
             let mend = format!(

@@ -44,8 +44,10 @@ impl Compiled {
         settings: &Configuration,
         routes: Routes<'_>,
     ) -> anyhow::Result<Self> {
-        let mut resolution = world.resolve(rules);
+        world.check_mesh_config()?;
         let via = settings.forward.as_ref().and_then(|forward| forward.via);
+        let rules = &Rules { by_authority: via == Some(Via::ClusterHeader), ..rules.clone() };
+        let mut resolution = world.resolve(rules);
         // There the configuration's clusters are those that requests are sent to, not known by.
         let routes = if via == Some(Via::ClusterHeader) { Routes::Nobody } else { routes };
         let refused = settings.unknown_service == Some(UnknownService::Reject);
@@ -56,7 +58,12 @@ impl Compiled {
         let listed = clusters::list(world, &mut resolution, routes, refused, &routed);
         let mut settings = settings.clone();
         let domain = &rules.cluster_domain;
-        settings.reject_clusters = (!listed.refused.is_empty()).then_some(listed.refused);
+        let list = |list: Vec<String>| (!list.is_empty()).then_some(list);
+        settings.reject_clusters = list(listed.refused);
+        settings.reject_hosts =
+            list(resolution.rejected.iter().map(|rejected| rejected.host.clone()).collect());
+        settings.required_namespaces =
+            list(resolution.required_namespaces.iter().cloned().collect());
         settings.allow_loopback = rules.allow_loopback.then_some(true);
         settings.cluster_domain = (domain != "cluster.local").then(|| domain.clone());
         let services = resolution.services.iter().filter_map(|resolved| resolved.service.as_ref());

@@ -6,7 +6,7 @@ use ingress_waypoint::{Outcome, Question};
 use super::config::Compiled;
 use super::routed::Routed;
 use crate::mesh::waypoint::USE_WAYPOINT;
-use crate::mesh::{Note, Resolved, Severity, Step, World};
+use crate::mesh::{Note, Outside, Resolved, Severity, Step, World};
 
 /// The notes of the rules, and those on services that are not sent to their waypoint.
 pub fn said(world: &World, compiled: &Compiled) -> Vec<Note> {
@@ -52,7 +52,11 @@ fn about(world: &World, compiled: &Compiled, resolved: &Resolved, notes: &mut Ve
         let says = |step: &Step| format!("{}{then}", step.says);
         let broken = compiled.steps(world, resolved).into_iter().find(|step| !step.holds);
         // Required and not labelled is an error that the rules have noted already.
-        let noted = resolved.required.is_some() && (outside || !label.on) && !misspelt;
+        let lost = resolved.is_ambiguous || resolved.outside == Some(Outside::HostTaken);
+        let noted = lost
+            || resolved.required.is_some()
+                && (outside || resolved.outside.is_some() || !label.on)
+                && !misspelt;
         let usable = broken.filter(|step| step.rule != "port" || resolved.ports.kept.is_empty());
         notes.extend(usable.filter(|_| !noted).map(|step| {
             let severity = if outside { Severity::Info } else { Severity::Warning };
@@ -87,15 +91,19 @@ fn about(world: &World, compiled: &Compiled, resolved: &Resolved, notes: &mut Ve
         let (object, field) = (resolved.object.clone(), field.to_owned());
         Note { severity, rule, object, field, value, says }
     };
-    // Where none is left, that has been said with all of them.
+    // Where none is left, that has been said with all of them. What would lead to the ingress itself is
+    // told of every object.
     let dropped = resolved.vips.dropped.iter();
-    let dropped = dropped.filter(|_| !asks || !resolved.vips.addresses.is_empty());
+    let dropped =
+        dropped.filter(|it| it.is_uncaptured() || !asks || !resolved.vips.addresses.is_empty());
     notes.extend(dropped.map(|dropped| {
-        let severity = if asks { Severity::Warning } else { Severity::Info };
+        let told = asks || dropped.is_uncaptured();
+        let severity = if told { Severity::Warning } else { Severity::Info };
         let value = Some(dropped.value.clone());
-        note(severity, "vip-dropped", &dropped.field, value, dropped.why.to_owned())
+        let rule = if dropped.is_uncaptured() { "vip-not-captured" } else { "vip-dropped" };
+        note(severity, rule, &dropped.field, value, dropped.why.to_owned())
     }));
-    if asks && !outside && !resolved.ports.kept.is_empty() {
+    if asks && !outside && resolved.outside.is_none() && !resolved.ports.kept.is_empty() {
         // A route may send HTTP there all the same.
         let then = match resolved.required {
             Some(_) => ", and requests to it are refused",

@@ -1,6 +1,8 @@
 //! The kinds of object that are read: one list for the files, for the cluster and for the
 //! permissions that the cluster must grant.
 
+use crate::mesh::mesh_config::ISTIO_SYSTEM;
+
 /// A kind that is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
@@ -17,6 +19,8 @@ pub enum Kind {
     Pod,
     /// What makes pods: a Deployment, DaemonSet, StatefulSet or ReplicaSet.
     Workload,
+    /// Of all ConfigMaps, those with a mesh configuration of Istio's.
+    MeshConfig,
 }
 
 /// What a reader is for: the checks look at more kinds than the mesh's rules do.
@@ -45,6 +49,8 @@ pub struct Resource {
     pub wanted: Wanted,
     /// The label selectors of those that are needed, where not all are: a cluster has many pods.
     pub selectors: &'static [&'static str],
+    /// The only namespace that a cluster is asked for, where not all are.
+    pub namespace: Option<&'static str>,
 }
 
 /// Names the Gateway of a pod.
@@ -114,6 +120,10 @@ pub const RESOURCES: &[Resource] = &[
         selectors: &[GATEWAY_NAME, OWNING_NAME],
         ..resource(Kind::Pod, "", &["v1"], "Pod", "pods", Wanted::Checks)
     },
+    Resource {
+        namespace: Some(ISTIO_SYSTEM),
+        ..resource(Kind::MeshConfig, "", &["v1"], "ConfigMap", "configmaps", Wanted::Mesh)
+    },
 ];
 
 /// Kinds that are read from files alone: a cluster has the pods themselves.
@@ -132,7 +142,7 @@ const fn resource(
     plural: &'static str,
     wanted: Wanted,
 ) -> Resource {
-    Resource { kind, group, versions, name, plural, wanted, selectors: &[] }
+    Resource { kind, group, versions, name, plural, wanted, selectors: &[], namespace: None }
 }
 
 impl Wanted {

@@ -4,11 +4,15 @@
 //! answer whatever that order was.
 
 mod allowed;
-pub mod entries;
+pub mod canary;
+mod entries;
 pub mod facts;
+pub mod hosts;
 pub mod label;
+pub mod mesh_config;
 pub mod note;
 mod noted;
+pub mod outside;
 pub mod ports;
 pub mod required;
 pub mod resolve;
@@ -16,6 +20,7 @@ pub(crate) mod route;
 pub(crate) mod routing_type;
 pub mod selector;
 pub(crate) mod setting;
+pub mod sight;
 pub mod steps;
 pub mod vips;
 pub mod waypoint;
@@ -25,16 +30,21 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::object::{Object, Origin};
+pub use canary::Canary;
 pub use facts::{
-    ClassFacts, EntryFacts, GatewayFacts, Key, Labels, Meta, PolicyFacts, PortFacts, ProxyFacts,
-    ServiceFacts,
+    ClassFacts, Condition, EntryFacts, GatewayFacts, Key, Labels, Meta, PolicyFacts, PortFacts,
+    ProxyFacts, ServiceFacts,
 };
+pub use hosts::Rejected;
 pub use label::{Compat, Label};
+pub use mesh_config::{ConfigMapFacts, MeshConfig, MeshConfigChoice};
 pub use note::{Note, ObjectRef, Severity};
 pub(crate) use noted::{is_label, is_name};
+pub use outside::Outside;
 pub use ports::Ports;
 pub use resolve::{Resolution, Resolved, Rules};
 pub use selector::Selector;
+pub use sight::Sight;
 pub use steps::Step;
 pub use vips::Vips;
 pub use waypoint::Binding;
@@ -52,6 +62,10 @@ pub struct World {
     pub classes: BTreeMap<String, ClassFacts>,
     pub policies: BTreeMap<Key, PolicyFacts>,
     pub proxies: BTreeMap<Key, ProxyFacts>,
+    /// ConfigMaps that hold a mesh configuration.
+    pub mesh_configs: BTreeMap<Key, ConfigMapFacts>,
+    /// Which mesh configuration counts.
+    pub mesh_config: MeshConfigChoice,
     /// By kind, `HTTPRoute` or `GRPCRoute`, and name.
     pub(crate) routes: BTreeMap<(&'static str, Key), Route>,
     /// Objects that came more than once.
@@ -107,6 +121,12 @@ impl World {
                 let name = ObjectRef::namespaced("EnvoyProxy", &key);
                 let meta = Meta::new(origin, proxy.metadata);
                 put(&mut self.proxies, key, ProxyFacts { meta, spec: proxy.spec }, name, copies);
+            }
+            Object::MeshConfig(map) => {
+                let key = Key::of(&map.metadata);
+                let name = ObjectRef::namespaced("ConfigMap", &key);
+                let facts = ConfigMapFacts::new(origin, *map);
+                put(&mut self.mesh_configs, key, facts, name, copies);
             }
             Object::HttpRoute(route) => {
                 self.route("HTTPRoute", &route.metadata, serde_json::to_value(&route.spec));
@@ -193,6 +213,7 @@ facts! {
     ClassFacts => |this| &mut this.meta,
     PolicyFacts => |this| &mut this.meta,
     ProxyFacts => |this| &mut this.meta,
+    ConfigMapFacts => |this| &mut this.meta,
     Meta => |this| this,
 }
 

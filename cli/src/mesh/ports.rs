@@ -78,20 +78,13 @@ impl Ports {
         })
     }
 
-    /// Of a ServiceEntry: `protocol`, else the name's prefix.
+    /// Of a ServiceEntry: `protocol` alone. Without one the mesh looks at the bytes, whatever the
+    /// port's name or number says.
     pub fn of_entry(ports: &[PortFacts]) -> Self {
         Self::read(ports, |i, port| {
-            let given = port.protocol.as_deref().filter(|protocol| !protocol.is_empty());
-            let (name, value) = match given {
-                Some(protocol) => ("protocol", Some(protocol.to_owned())),
-                None => ("name", port.name.clone()),
-            };
-            let spoken = match (given, &value) {
-                (Some(protocol), _) => by_name(protocol),
-                (None, Some(name)) => by_prefix(name, port.number),
-                (None, None) => by_prefix("", port.number),
-            };
-            (From { field: format!("spec.ports[{i}].{name}"), value }, spoken)
+            let value = port.protocol.clone().filter(|protocol| !protocol.is_empty());
+            let spoken = by_name(value.as_deref().unwrap_or_default());
+            (From { field: format!("spec.ports[{i}].protocol"), value }, spoken)
         })
     }
 

@@ -3,12 +3,14 @@
 
 mod waypoint;
 
+use ingress_waypoint::switch::parse_bool;
 use serde::Serialize;
 
+use super::facts::WAYPOINT_BOUND;
 use super::label::{INGRESS_USE_WAYPOINT, Place};
 use super::note::ObjectRef;
 use super::required::{REQUIRED, RequiredBy};
-use super::{Resolved, World};
+use super::{Condition, Outside, Resolved, Sight, World};
 use crate::fix;
 
 /// One rule, applied.
@@ -44,11 +46,14 @@ impl Resolved {
         let mut steps = vec![self.mesh_step()];
         if self.external_name.is_none() {
             steps.push(self.label_step());
+        }
+        if self.external_name.is_none() && self.outside.is_none() {
             self.binding_steps(world, &mut steps);
             steps.push(self.vip_step());
             steps.extend(self.port_steps());
         }
         steps.extend(self.required_step());
+        steps.extend(self.hint_step());
         steps
     }
 
@@ -70,23 +75,86 @@ impl Resolved {
     }
 
     fn mesh_step(&self) -> Step {
-        let step = self.own("in-the-mesh", self.external_name.is_none(), "spec.type");
-        match (&self.external_name, self.object.kind) {
+        let (hosts, others) = (self.hosts.join(", "), self.others());
+        let is_entry = self.object.kind == "ServiceEntry";
+        let step = self.own("in-the-mesh", true, if is_entry { "spec.hosts" } else { "spec.type" });
+        let of_hosts = |hosts: String| is_entry.then_some(hosts);
+        let lost = |says: String| Step {
+            holds: false,
+            value: of_hosts(others.clone()),
+            says,
+            change: Some(Outside::HostTaken.change().to_owned()),
+            ..step.clone()
+        };
+        let owners = self.owners();
+        match (&self.external_name, self.outside) {
             (Some(name), _) => Step {
+                holds: false,
                 field: "spec.externalName".into(),
                 value: Some(name.clone()),
                 says: "an ExternalName service is not part of the mesh: it has no VIP, and no waypoint sees it".into(),
                 change: Some("give it a selector or a ServiceEntry instead".into()),
                 ..step
             },
-            (None, "ServiceEntry") => Step {
-                field: "spec.hosts".into(),
-                value: Some(self.hosts.join(", ")),
-                says: "these hosts are known to the mesh and share their addresses".into(),
+            (None, Some(Outside::HostTaken)) => lost(format!(
+                "not in the mesh for these hosts: the mesh knows one object for a host in a namespace, a Service or else the oldest, and that is {owners}"
+            )),
+            (None, Some(outside)) => Step {
+                holds: false,
+                object: self.namespace(),
+                field: "metadata.labels".into(),
+                says: format!("not in the mesh: {}", outside.why()),
+                change: Some(outside.change().to_owned()),
                 ..step
             },
-            (None, _) => Step { says: "the mesh knows the service".into(), ..step },
+            (None, None) if self.is_ambiguous => lost(format!(
+                "hosts of {owners} too, one of which is required: requests for them are refused; by its own name (kgateway's clusters) this one is reached"
+            )),
+            (None, None) if self.hosts.is_empty() => Step {
+                value: of_hosts(others.clone()),
+                says: format!(
+                    "the mesh knows these hosts in this namespace, and requests for them are those of {owners}: only clusters with its own name (kgateway's) lead to this one"
+                ),
+                ..step
+            },
+            (None, None) => {
+                let known = if is_entry {
+                    "these hosts are known to the mesh and share their addresses"
+                } else {
+                    "the mesh knows the service"
+                };
+                let unseen = match self.sight {
+                    Sight::Seen => "",
+                    Sight::Unsure => "; it is exported to its own namespace alone: Istio's gateways elsewhere have no cluster for it",
+                    Sight::Hidden => "; it is not exported to the ingress: Istio's gateway has no cluster for it",
+                };
+                Step { value: of_hosts(hosts), says: format!("{known}{unseen}"), ..step }
+            }
         }
+    }
+
+    /// Hosts that other objects have.
+    fn others(&self) -> String {
+        let hosts: Vec<_> = self.shadowed.iter().map(|(host, _)| host.as_str()).collect();
+        hosts.join(", ")
+    }
+
+    /// Which objects have them.
+    fn owners(&self) -> String {
+        let mut owners: Vec<_> = self.shadowed.iter().map(|(_, it)| it.to_string()).collect();
+        owners.sort();
+        owners.dedup();
+        owners.join(" and ")
+    }
+
+    /// What Istio's own status says. It decides nothing.
+    fn hint_step(&self) -> Option<Step> {
+        let Condition { status, message, .. } = self.waypoint_bound.as_ref()?;
+        Some(Step {
+            value: Some(status.clone()),
+            says: format!("a hint of Istio's, and no verdict: {message}"),
+            ..self.own("waypoint-bound", true, format!("status.conditions[{WAYPOINT_BOUND}]"))
+        })
     }
 
     fn label_step(&self) -> Step {
@@ -108,6 +176,9 @@ impl Resolved {
         let means = match value.parsed {
             Some(true) => "asks for the waypoint",
             Some(false) if self.label.on => "asks for the waypoint",
+            Some(false) if parse_bool(&value.text) == Some(true) => {
+                "is not \"true\", which alone counts there (--compat): does not ask for the waypoint"
+            }
             Some(false) => "does not ask for the waypoint",
             None => {
                 "is no boolean and counts as false: the waypoint's name belongs in istio.io/use-waypoint"

@@ -9,6 +9,7 @@ use gateway_api::apis::standard::gateways::{
 };
 
 use super::label::Place;
+use super::mesh_config::Visibility;
 use super::noted::{is_label, is_name};
 use super::{GatewayFacts, Key, Labels, Meta, Selector, World};
 
@@ -56,12 +57,16 @@ pub struct Reference {
 pub enum Unusable {
     /// No Gateway of that name was read.
     Missing,
-    /// It has no address.
+    /// The mesh's `discoverySelectors` do not select its namespace.
+    NotSelected,
+    /// It has no address that can be used.
     NotReady,
     /// It does not let the service's namespace in.
     NotAllowed(Allowed),
     /// It is not for services.
     NotForServices(For),
+    /// It is in another namespace than the ServiceEntry, which `serviceEntryVisibility` keeps in its own.
+    OtherNamespace,
 }
 
 /// Whom a waypoint lets in, and what said so.
@@ -103,8 +108,8 @@ pub enum Owner {
 }
 
 impl Binding {
-    /// Binds an object with these labels in that namespace.
-    pub fn read(world: &World, namespace: &str, labels: &Labels) -> Self {
+    /// Binds an object with these labels and that visibility in that namespace.
+    pub fn read(world: &World, namespace: &str, labels: &Labels, visibility: Visibility) -> Self {
         let managed = labels.get(MANAGED);
         if let Some(by) = managed.filter(|by| CONTROLLERS.contains(&by.as_str())) {
             return Self::Managed(by.clone());
@@ -119,7 +124,11 @@ impl Binding {
             }
             let named = labels.get(USE_WAYPOINT_NAMESPACE).map_or(namespace, String::as_str);
             let gateway = Key { namespace: named.to_owned(), name: name.clone() };
-            let unusable = unusable(world, &gateway, namespace);
+            let unusable = unusable(world, &gateway, namespace).or_else(|| {
+                let confined =
+                    visibility == Visibility::Namespace && gateway.namespace != namespace;
+                confined.then_some(Unusable::OtherNamespace)
+            });
             let reference = Reference { gateway, place };
             return match unusable {
                 Some(why) => Self::Unusable(reference, why),
@@ -143,12 +152,16 @@ impl Binding {
     }
 }
 
-fn unusable(world: &World, gateway: &Key, namespace: &str) -> Option<Unusable> {
+/// Why the services of a namespace cannot be bound to a waypoint.
+pub(super) fn unusable(world: &World, gateway: &Key, namespace: &str) -> Option<Unusable> {
     // A name that no cluster takes is that of no Gateway, whatever a file says.
     let named = is_label(&gateway.namespace) && is_name(&gateway.name);
     let Some(found) = world.gateways.get(gateway).filter(|_| named) else {
         return Some(Unusable::Missing);
     };
+    if !world.knows_namespace(&gateway.namespace) {
+        return Some(Unusable::NotSelected);
+    }
     if !found.is_ready() {
         return Some(Unusable::NotReady);
     }
@@ -185,12 +198,13 @@ fn allows(
 }
 
 impl GatewayFacts {
-    /// Whether it has an address: Istio gives it one once a pod of it is ready.
+    /// Whether it has an address that can be used: Istio gives it one once a pod of it is ready. One
+    /// of another type or of none binds nothing.
     pub fn is_ready(&self) -> bool {
         self.status_addresses.iter().any(|address| match address.r#type.as_deref() {
-            Some("Hostname") => true,
-            Some("IPAddress") | None => address.value.parse::<std::net::IpAddr>().is_ok(),
-            Some(_) => false,
+            Some("Hostname") => !address.value.is_empty(),
+            Some("IPAddress") => address.value.parse::<std::net::IpAddr>().is_ok(),
+            _ => false,
         })
     }
 

@@ -210,14 +210,23 @@ fn the_role_allows_what_the_client_asks_for_and_no_more() {
     asked.sort();
     asked.dedup();
 
-    let yaml = rbac::manifests("istio-ingress");
+    let yaml = rbac::manifests("istio-ingress", "istio-system");
     let objects: Vec<Value> = serde_saphyr::from_multiple(&yaml).unwrap();
     let kinds: Vec<_> = objects.iter().map(|o| o["kind"].as_str().unwrap()).collect();
-    assert_eq!(kinds, ["ServiceAccount", "ClusterRole", "ClusterRoleBinding"]);
+    assert_eq!(
+        kinds,
+        ["ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"]
+    );
+    // Of ConfigMaps, those beside Istio's alone.
+    assert_eq!(objects[3]["metadata"]["namespace"], "istio-system");
+    assert_eq!(objects[3]["rules"][0]["resources"], json!(["configmaps"]));
+    assert_eq!(objects[4]["metadata"]["namespace"], "istio-system");
+    assert_eq!(objects[4]["subjects"][0]["namespace"], "istio-ingress");
     assert_eq!(objects[0]["metadata"]["namespace"], "istio-ingress");
     assert_eq!(objects[2]["subjects"][0]["namespace"], "istio-ingress");
     let mut allowed = Vec::new();
-    for rule in objects[1]["rules"].as_array().unwrap() {
+    let rules = [&objects[1], &objects[3]].map(|role| role["rules"].as_array().unwrap());
+    for rule in rules.into_iter().flatten() {
         assert_eq!(rule["verbs"], json!(["list"]));
         for resource in rule["resources"].as_array().unwrap() {
             let group = rule["apiGroups"][0].as_str().unwrap().to_owned();

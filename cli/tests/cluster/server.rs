@@ -82,7 +82,7 @@ pub fn read(
         ],
     });
     std::fs::write(&path, config.to_string()).unwrap();
-    let sources = [Source::Cluster { context: Some("here".to_owned()), pods }];
+    let sources = [Source::Cluster { context: Some("here".to_owned()), pods, mesh_config: None }];
     let mut reads = Vec::new();
     // The kubeconfig's place is the process's own, so one test at a time reads it.
     static KUBECONFIG: Mutex<()> = Mutex::new(());

@@ -5,7 +5,7 @@ use crate::fix;
 use crate::mesh::label::Place;
 use crate::mesh::note::ObjectRef;
 use crate::mesh::waypoint::{For, MANAGED, Owner, Reference, USE_WAYPOINT, Unusable, WAYPOINT_FOR};
-use crate::mesh::{Binding, Resolved, World};
+use crate::mesh::{Binding, Outside, Resolved, World};
 
 impl Resolved {
     pub(super) fn binding_steps(&self, world: &World, steps: &mut Vec<Step>) {
@@ -51,6 +51,19 @@ impl Resolved {
                 self.waypoint_steps(world, reference, why, steps);
             }
         }
+        steps.extend(self.canary_step());
+    }
+
+    /// It never keeps a service from its primary waypoint.
+    fn canary_step(&self) -> Option<Step> {
+        let canary = self.canary.as_ref()?;
+        let (place, field, value) = canary.field();
+        Some(Step {
+            object: self.at(place),
+            value: Some(value.to_owned()),
+            says: canary.says(self.binding.ready()),
+            ..self.own("waypoint-canary", true, field)
+        })
     }
 
     /// Ready, lets the namespace in, is for services: up to the first that does not hold.
@@ -75,11 +88,36 @@ impl Resolved {
             });
             return;
         };
+        if why == Some(&Unusable::NotSelected) {
+            steps.push(Step {
+                object: ObjectRef::global("Namespace", &reference.gateway.namespace),
+                says: "not selected by discoverySelectors of the mesh configuration: the mesh does not know the waypoint".into(),
+                change: Some(Outside::NotSelected.change().to_owned()),
+                ..step("waypoint-ready", false, "metadata.labels")
+            });
+            return;
+        }
         let ready = step("waypoint-ready", gateway.is_ready(), "status.addresses");
         if why == Some(&Unusable::NotReady) {
+            let values = gateway.status_addresses.iter().map(|address| {
+                format!("{} {}", address.r#type.as_deref().unwrap_or("without type"), address.value)
+            });
+            let values: Vec<_> = values.collect();
+            let (says, change) = if values.is_empty() {
+                (
+                    "has no host name and no IP address: no pod of the waypoint is ready",
+                    "see why the waypoint's pods do not start",
+                )
+            } else {
+                (
+                    "holds no address of type IPAddress or Hostname that can be used: the mesh binds nothing to the waypoint",
+                    "have the waypoint's controller write an address of type IPAddress or Hostname",
+                )
+            };
             steps.push(Step {
-                says: "has no host name and no IP address: no pod of the waypoint is ready; the namespace's waypoint is not tried instead".into(),
-                change: Some("see why the waypoint's pods do not start".into()),
+                value: (!values.is_empty()).then(|| values.join(", ")),
+                says: format!("{says}; the namespace's waypoint is not tried instead"),
+                change: Some(change.into()),
                 ..ready
             });
             return;
@@ -121,5 +159,12 @@ impl Resolved {
             change: (!holds).then_some(serve),
             ..step("waypoint-for", holds, &label(WAYPOINT_FOR))
         });
+        if why == Some(&Unusable::OtherNamespace) {
+            steps.push(Step {
+                says: "is in another namespace: serviceEntryVisibility of the mesh configuration keeps this ServiceEntry in its own".into(),
+                change: Some("bind it to a waypoint of its own namespace".into()),
+                ..step("visibility", false, "metadata.namespace")
+            });
+        }
     }
 }
