@@ -8,7 +8,7 @@ use gateway_api::apis::experimental::grpcroutes::GrpcRoute;
 use gateway_api::apis::experimental::httproutes::HttpRoute;
 use gateway_api::apis::standard::gatewayclasses::GatewayClass;
 use gateway_api::apis::standard::gateways::Gateway;
-use k8s_openapi::api::core::v1::{Namespace, Pod, PodTemplateSpec, Service};
+use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 
@@ -49,7 +49,8 @@ pub struct WorkloadSpec {
     /// How many; 1 where absent, and one for each node of a DaemonSet.
     pub replicas: Option<i64>,
     /// What each of them is like.
-    pub template: PodTemplateSpec,
+    #[serde(default)]
+    pub template: Template,
 }
 
 /// A ConfigMap with a mesh configuration of Istio's.
@@ -59,6 +60,23 @@ pub struct MeshConfigMap {
     pub metadata: ObjectMeta,
     /// YAML.
     pub mesh: String,
+}
+
+/// The part of a pod template that is read: nothing else in it is a reason to do without it.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Template {
+    /// The pods' labels and annotations.
+    pub metadata: Option<ObjectMeta>,
+    /// The pods' own fields.
+    pub spec: Option<TemplateSpec>,
+}
+
+/// The pods' own fields.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TemplateSpec {
+    /// Whether they have the network of their host.
+    pub host_network: Option<bool>,
 }
 
 /// Where an object was read.

@@ -219,3 +219,35 @@ fn routing_type_service() {
     );
     assert_eq!(value(&["explain", "-f", &file(name), "cart"])[0]["routed"], Value::Null);
 }
+
+/// What the reported messages have in common with others: the field is the object's own, and the fix
+/// one for its kind.
+#[test]
+fn fields_and_fixes() {
+    let findings = check("fields-and-fixes", &[]);
+    let found: Vec<_> = findings
+        .iter()
+        .filter(|f| f["code"] != "label-without-waypoint")
+        .map(|f| ["code", "field", "mend"].map(|part| f[part].as_str().unwrap_or("-")))
+        .collect();
+    let nothing_or = "nothing, where no HTTP is sent there; else";
+    let entry = format!("{nothing_or} say so: protocol: HTTP, or protocol: GRPC");
+    let twice = format!("{nothing_or} declare each number once");
+    let udp = format!("{nothing_or} send HTTP to a port of protocol TCP");
+    let expected = [
+        [
+            "waypoint-not-ready",
+            "status.addresses[0].type",
+            "see what wrote the status: Istio itself writes addresses of both types for its waypoints",
+        ],
+        [
+            "waypoint-not-for-services",
+            "metadata.labels[istio.io/waypoint-for]",
+            "kubectl label -n shop gateways.gateway.networking.k8s.io workloads istio.io/waypoint-for=all --overwrite",
+        ],
+        ["port-left-out", "spec.ports[0].protocol", &entry],
+        ["port-left-out", "spec.ports[1].port", &twice],
+        ["port-left-out", "spec.ports[2].protocol", &udp],
+    ];
+    assert_eq!(found, expected);
+}

@@ -17,6 +17,10 @@ pub(super) fn check(scope: &Scope<'_>, out: &mut Findings) {
         out.add(Severity::Warning, cause);
     }
     for note in &scope.compiled.resolution.notes {
+        // That one counts is nothing to look at.
+        if note.rule == "mesh-config" && note.severity == Severity::Info {
+            continue;
+        }
         if let Some((code, mend)) = meaning(note) {
             let cause = Cause::new(code, note.object.clone(), note.says.clone())
                 .field(note.field.clone(), note.value.clone())
@@ -29,16 +33,16 @@ pub(super) fn check(scope: &Scope<'_>, out: &mut Findings) {
 fn meaning(note: &Note) -> Option<(Code, &'static str)> {
     Some(match note.rule {
         // Found by the checks themselves, with more to say about them.
-        "visible-in-namespace" => (
-            Code::WaypointNotAllowed,
-            "give the ingress (--gateway), or give the namespace the visibility PUBLIC",
-        ),
-        "required-not-in-mesh" => (Code::ObjectInvalid, "see that the mesh knows it"),
-        "mesh-config" => (Code::ObjectInvalid, "name the one that counts (--mesh-config)"),
-        "waypoint-canary" => {
-            (Code::WaypointNotFound, "mend the label or annotation, or take it off")
+        "visible-in-namespace" => {
+            (Code::NotInMesh, "give the ingress (--gateway), or give the namespace the visibility PUBLIC")
         }
-        "waypoint-bound" => return None,
+        "not-in-mesh" => (Code::NotInMesh, "see that the mesh knows it"),
+        "mesh-config" => (Code::MeshConfig, "name the one that counts (--mesh-config)"),
+        "waypoint-canary" => (
+            Code::WaypointCanary,
+            "nothing, where that is meant; else mend the labels, or take them off",
+        ),
+        "waypoint-bound" => (Code::WaypointBound, "nothing: see the decision instead"),
         "host-of-required" => (Code::HostClaimedTwice, "take the host out of one of the two"),
         "required-external-name" | "required-not-labelled" | "host-taken" | "given-twice" => {
             return None;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Pod, PodSpec, Service};
+use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::input::{GATEWAY_NAME, OWNING_NAME};
@@ -101,7 +101,8 @@ impl PodFacts {
     fn of_pod(pod: Pod) -> (ObjectRef, Self) {
         let key = Key::of(&pod.metadata);
         let version = version(&pod.metadata);
-        let facts = Self::new(&key.namespace, pod.metadata, pod.spec);
+        let host_network = pod.spec.and_then(|spec| spec.host_network);
+        let facts = Self::new(&key.namespace, pod.metadata, host_network);
         let phase = pod.status.and_then(|status| status.phase);
         (ObjectRef::namespaced("Pod", &key), Self { version, phase, ..facts })
     }
@@ -110,14 +111,15 @@ impl PodFacts {
         let key = Key::of(&workload.metadata);
         let template = workload.spec.template;
         let meta = template.metadata.unwrap_or_default();
-        let facts = Self::new(&key.namespace, meta, template.spec);
+        let host_network = template.spec.and_then(|spec| spec.host_network);
+        let facts = Self::new(&key.namespace, meta, host_network);
         // Such as the ReplicaSets that a Deployment keeps of its past.
         let phase = (workload.spec.replicas == Some(0)).then(|| "Succeeded".to_owned());
         let (prefix, version) = ("spec.template.", version(&workload.metadata));
         (ObjectRef::namespaced(kind, &key), Self { version, prefix, phase, ..facts })
     }
 
-    fn new(namespace: &str, meta: ObjectMeta, spec: Option<PodSpec>) -> Self {
+    fn new(namespace: &str, meta: ObjectMeta, host_network: Option<bool>) -> Self {
         let labels = meta.labels.unwrap_or_default();
         let key = |namespace: &str, name: &String| Key {
             namespace: namespace.to_owned(),
@@ -138,7 +140,7 @@ impl PodFacts {
             class: labels.get(GATEWAY_CLASS).cloned(),
             labels,
             redirection: meta.annotations.and_then(|mut all| all.remove(REDIRECTION)),
-            host_network: spec.and_then(|spec| spec.host_network).unwrap_or(false),
+            host_network: host_network.unwrap_or(false),
             phase: None,
         }
     }

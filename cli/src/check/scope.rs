@@ -123,7 +123,9 @@ pub(super) fn asks(resolved: &Resolved) -> bool {
 
 /// Whether it is part of the mesh at all, and not one of the mesh's own gateways.
 pub(super) fn is_in_mesh(resolved: &Resolved) -> bool {
-    resolved.external_name.is_none() && !matches!(resolved.binding, Binding::Managed(_))
+    resolved.external_name.is_none()
+        && resolved.outside.is_none()
+        && !matches!(resolved.binding, Binding::Managed(_))
 }
 
 /// Whether requests are sent to its VIP, so that the waypoint sees them.

@@ -174,7 +174,10 @@ fn wrong_family(scope: &Scope<'_>, out: &mut Findings, resolved: &Resolved) {
     let says = format!("holds no address of the family of ipFamily {}", family.unwrap_or_default());
     let cause = Cause::new(Code::VipWrongFamily, resolved.object.clone(), says)
         .field(resolved.vips.field, Some(resolved.vips.value.clone()))
-        .mend("make the service dual-stack (spec.ipFamilyPolicy), or prefer a family instead (--ip-family v4-preferred)");
+        .mend(match resolved.object.kind {
+            "ServiceEntry" => "give it an address of that family in spec.addresses",
+            _ => "make the service dual-stack (spec.ipFamilyPolicy: PreferDualStack)",
+        });
     add(out, resolved, Severity::Error, cause);
 }
 

@@ -4,6 +4,7 @@ use super::bind::Wish;
 use super::scope::{Scope, asks, asks_itself, culprit, listed};
 use super::{Cause, Code, Findings, labels};
 use crate::fix;
+use crate::input::GATEWAY_NAME;
 use crate::mesh::label::{INGRESS_USE_WAYPOINT, Place};
 use crate::mesh::waypoint::{
     Binding, MANAGED, Owner, Reference, USE_WAYPOINT, USE_WAYPOINT_NAMESPACE, Unusable,
@@ -12,7 +13,8 @@ use crate::mesh::waypoint::{
 use crate::mesh::{Key, ObjectRef, Resolved, Severity, is_label, is_name};
 
 pub(super) fn check(scope: &Scope<'_>, out: &mut Findings) {
-    for resolved in scope.services().filter(|resolved| resolved.external_name.is_none()) {
+    for resolved in scope.services().filter(|it| it.external_name.is_none() && it.outside.is_none())
+    {
         match &resolved.binding {
             Binding::Ready(_) => {}
             Binding::Unusable(reference, why) => {
@@ -78,7 +80,10 @@ fn managed(out: &mut Findings, resolved: &Resolved, by: &str) {
     let says = "marks a waypoint or an east-west gateway, which is never bound to a waypoint";
     let cause = Cause::new(Code::WaypointItself, resolved.object.clone(), says)
         .label(MANAGED, Some(by.to_owned()))
-        .mend(fix::unlabel(&resolved.object, INGRESS_USE_WAYPOINT));
+        .mend(match resolved.label.from {
+            Some(Place::Object) => fix::unlabel(&resolved.object, INGRESS_USE_WAYPOINT),
+            _ => "take what requires it off it (ingress-waypoint/required)".to_owned(),
+        });
     out.add(Severity::Warning, cause);
 }
 
@@ -116,20 +121,7 @@ fn unusable(
                 .label(USE_WAYPOINT, Some(reference.gateway.name.clone()))
                 .mend("bind it to a waypoint of its own namespace, or give the namespace the visibility PUBLIC")
         }
-        Unusable::NotReady => {
-            let key = &reference.gateway;
-            let mend = format!(
-                "see why its pods do not start: kubectl get pods -n {} -l gateway.networking.k8s.io/gateway-name={}",
-                key.namespace, key.name
-            );
-            Cause::new(
-                Code::WaypointNotReady,
-                gateway,
-                "holds no address: the waypoint is not ready",
-            )
-            .field("status.addresses", None)
-            .mend(mend)
-        }
+        Unusable::NotReady => not_ready(scope, gateway, &reference.gateway),
         Unusable::NotForServices(is_for) => {
             let class = || world.gateways.get(&reference.gateway).map(|gateway| &gateway.class);
             let object = match (is_for.from, class()) {
@@ -154,6 +146,36 @@ fn unusable(
         }
     };
     add(out, severity, resolved, cause);
+}
+
+/// It has no address, or none of those that it has is one that the mesh takes.
+fn not_ready(scope: &Scope<'_>, gateway: ObjectRef, key: &Key) -> Cause {
+    let found = scope.objects.world.gateways.get(key);
+    let unusable = found.and_then(|found| found.status_addresses.first());
+    let Some(address) = unusable else {
+        let fix = format!(
+            "see why its pods do not start: kubectl get pods -n {} -l {GATEWAY_NAME}={}",
+            key.namespace, key.name
+        );
+        let says = "holds no address: the waypoint is not ready";
+        return Cause::new(Code::WaypointNotReady, gateway, says)
+            .field("status.addresses", None)
+            .mend(fix);
+    };
+    let (field, value) = match address.r#type.as_deref() {
+        Some("IPAddress") => ("value", Some(address.value.clone())),
+        other => ("type", other.map(str::to_owned)),
+    };
+    let says = match (field, &value) {
+        ("value", _) => "is not an IP address, so the mesh has no address of the waypoint",
+        (_, Some(_)) => "is neither IPAddress nor Hostname, so the mesh does not take the address",
+        (_, None) => {
+            "is absent, so the mesh does not take the address: it takes IPAddress and Hostname"
+        }
+    };
+    Cause::new(Code::WaypointNotReady, gateway, says)
+        .field(format!("status.addresses[0].{field}"), value)
+        .mend("see what wrote the status: Istio itself writes addresses of both types for its waypoints")
 }
 
 /// The label, or the one beside it, names no Gateway.

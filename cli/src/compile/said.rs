@@ -54,9 +54,8 @@ fn about(world: &World, compiled: &Compiled, resolved: &Resolved, notes: &mut Ve
         // Required and not labelled is an error that the rules have noted already.
         let lost = resolved.is_ambiguous || resolved.outside == Some(Outside::HostTaken);
         let noted = lost
-            || resolved.required.is_some()
-                && (outside || resolved.outside.is_some() || !label.on)
-                && !misspelt;
+            || resolved.outside.is_some()
+            || resolved.required.is_some() && (outside || !label.on) && !misspelt;
         let usable = broken.filter(|step| step.rule != "port" || resolved.ports.kept.is_empty());
         notes.extend(usable.filter(|_| !noted).map(|step| {
             let severity = if outside { Severity::Info } else { Severity::Warning };
@@ -68,8 +67,8 @@ fn about(world: &World, compiled: &Compiled, resolved: &Resolved, notes: &mut Ve
                     value: Some(waypoint.gateway.name.clone()),
                     says: {
                         let (gateway, says) = (&waypoint.gateway, says(&step));
-                        let field = step.field.strip_prefix("metadata.name");
-                        let field = field.map_or(format!("{} ", step.field), str::to_owned);
+                        let is_name = step.field == "metadata.name";
+                        let field = if is_name { String::new() } else { format!("{} ", step.field) };
                         format!("names {gateway}, which cannot be used: {field}{says}")
                     },
                     severity,

@@ -131,9 +131,10 @@ fn routed(compiled: &Compiled, resolved: &Resolved, port: Option<i64>) -> Option
 /// What is odd about where it stands in the mesh.
 fn standing(resolved: &Resolved) -> Option<String> {
     let others = resolved.shadowed.first();
+    let is = if resolved.is_ambiguous { "conflicts with" } else { "is a host of" };
     let others = others.map(|(host, other)| match resolved.shadowed.len() {
-        1 => format!("{host} is a host of {other}"),
-        several => format!("{host} is a host of {other}, +{}", several - 1),
+        1 => format!("{host} {is} {other}"),
+        several => format!("{host} {is} {other}, +{}", several - 1),
     });
     match resolved.outside {
         Some(Outside::HostTaken) | None => others,

@@ -167,7 +167,7 @@ impl Resource {
 
     /// Whether another group's object could bear the name, so that only the group can tell.
     pub fn is_named(kind: &str) -> bool {
-        RESOURCES.iter().chain(FROM_FILES).any(|r| r.name == kind)
+        RESOURCES.iter().any(|r| r.name == kind)
     }
 
     /// Whether a cluster can well be without it: what it decides is told, and no more.

@@ -170,15 +170,14 @@ impl Resolved {
             Some(_) => Severity::Error,
             None => Severity::Warning,
         };
-        if let (Some(outside), Some(_)) = (self.outside, &self.required)
-            && outside != Outside::HostTaken
-        {
-            let says = format!(
-                "is not in the mesh: {}; the service is required: it is refused; {}",
-                outside.why(),
-                outside.change()
-            );
-            note(Severity::Error, "required-not-in-mesh", "metadata.namespace", None, says);
+        let asks = self.label.on || self.required.is_some();
+        if let Some(outside) = self.outside.filter(|it| asks && *it != Outside::HostTaken) {
+            let then = match self.required {
+                Some(_) => "it is required, and requests are refused",
+                None => "requests go to the endpoints",
+            };
+            let says = format!("is not in the mesh: {}: {then}; {}", outside.why(), outside.change());
+            note(severity, "not-in-mesh", "metadata.namespace", None, says);
         } else if self.is_a_guess && self.label.on {
             let says = "is captured in its own namespace alone (serviceEntryVisibility): an ingress elsewhere does not reach the waypoint by its address; give the ingress (--gateway)";
             note(
@@ -210,9 +209,7 @@ impl Resolved {
             };
             note(severity, "host-taken", "spec.hosts", Some(host.clone()), says);
         }
-        if let Some(condition) = &self.waypoint_bound
-            && (self.label.on || self.required.is_some())
-        {
+        if let Some(condition) = self.waypoint_bound.as_ref().filter(|_| asks) {
             let says = format!(
                 "is a hint of the mesh's, and no verdict: {}",
                 condition.message.trim_end_matches('.')

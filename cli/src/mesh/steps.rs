@@ -108,7 +108,7 @@ impl Resolved {
                 ..step
             },
             (None, None) if self.is_ambiguous => lost(format!(
-                "hosts of {owners} too, one of which is required: requests for them are refused; by its own name (kgateway's clusters) this one is reached"
+                "in conflict with {owners}: one of them is required, and requests for these hosts are refused; clusters with its own name (kgateway's) still lead to this one"
             )),
             (None, None) if self.hosts.is_empty() => Step {
                 value: of_hosts(others.clone()),

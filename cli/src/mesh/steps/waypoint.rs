@@ -90,10 +90,10 @@ impl Resolved {
         };
         if why == Some(&Unusable::NotSelected) {
             steps.push(Step {
-                object: ObjectRef::global("Namespace", &reference.gateway.namespace),
-                says: "not selected by discoverySelectors of the mesh configuration: the mesh does not know the waypoint".into(),
+                value: Some(reference.gateway.namespace.clone()),
+                says: "is not selected by discoverySelectors of the mesh configuration: the mesh does not know the waypoint".into(),
                 change: Some(Outside::NotSelected.change().to_owned()),
-                ..step("waypoint-ready", false, "metadata.labels")
+                ..step("waypoint-ready", false, "metadata.namespace")
             });
             return;
         }
