@@ -36,6 +36,7 @@ fn line(read: &Read) -> String {
         Object::HttpRoute(object) => ("HTTPRoute", &object.metadata),
         Object::GrpcRoute(object) => ("GRPCRoute", &object.metadata),
         Object::Pod(object) => ("Pod", &object.metadata),
+        Object::MeshConfig(object) => ("ConfigMap", &object.metadata),
     };
     let mut line = format!("object {origin}: {kind} ");
     if let Some(namespace) = &metadata.namespace {
