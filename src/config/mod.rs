@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess};
 
-pub use forward::{Forward, PROTOCOL_HEADER, Via};
+pub use forward::{DESTINATION_HEADER, Forward, PROTOCOL_HEADER, Via};
 pub(crate) use json::quote;
 use json::{As, Json, Shape};
 use problem::Path;
