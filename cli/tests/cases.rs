@@ -209,8 +209,10 @@ fn routing_type_service() {
     let table = text(&["compile", "-f", &file(name), "-o", "table"]);
     let row =
         |service: &str| table.lines().find(|line| line.starts_with(service)).unwrap().to_owned();
-    assert!(row("shop/pay").contains(&format!("direct  not-labelled: {pay}")), "{table}");
-    assert!(row("shop/headless").contains(headless), "{table}");
+    let by = "routingType: Service of BackendTrafficPolicy shop/route";
+    let short = format!("HTTPRoute shop/shop rule/1 (pay) leads to the ClusterIP: {by}");
+    assert!(row("shop/pay").ends_with(&format!("direct  not-labelled: {short}")), "{table}");
+    assert!(row("shop/headless").contains("leads to the endpoints, as it is headless"), "{table}");
     assert!(!row("shop/cart").contains("ClusterIP"), "{table}");
     assert!(text(&["explain", "-f", &file(name), "pay"]).contains(pay));
     assert_eq!(
@@ -218,6 +220,13 @@ fn routing_type_service() {
         serde_json::json!([pay])
     );
     assert_eq!(value(&["explain", "-f", &file(name), "cart"])[0]["routed"], Value::Null);
+}
+
+#[test]
+fn mirrors_to_cluster_ips() {
+    let findings = check("mirrors-to-cluster-ips", &[]);
+    let mirrors = findings.iter().filter(|f| f["code"] == "route-mirror");
+    assert_eq!(Vec::from_iter(mirrors.map(|f| &f["object"]["name"])), ["by-rule"]);
 }
 
 /// What the reported messages have in common with others: the field is the object's own, and the fix

@@ -13,6 +13,7 @@ mod gateways;
 mod labels;
 mod notes;
 mod objects;
+mod outside;
 mod ports;
 mod report;
 mod required;
@@ -62,6 +63,7 @@ pub fn run(objects: &Objects, options: &Options) -> anyhow::Result<Vec<Finding>>
         waypoints::check,
         required::check,
         vips::check,
+        outside::check,
         entries::check,
         ports::check,
         gateways::check,

@@ -94,7 +94,7 @@ pub(super) fn list(
 
 /// Whether a parent may be a Gateway of Envoy Gateway. What is not among the objects may, and so may the
 /// Gateway of a ListenerSet.
-pub(super) fn serves(world: &World, routes: Routes<'_>, parent: &Target) -> bool {
+pub(crate) fn serves(world: &World, routes: Routes<'_>, parent: &Target) -> bool {
     let key = match parent {
         Target::Gateway(key) => key,
         Target::ListenerSet(_) => return true,

@@ -129,6 +129,12 @@ impl Routed {
         }
     }
 
+    /// The same in a table, beside the service.
+    pub(super) fn short(&self) -> String {
+        let what = if self.reached { "the ClusterIP" } else { "the endpoints, as it is headless" };
+        format!("{} {} leads to {what}: {}", self.route, self.rule, self.why())
+    }
+
     /// Whether all requests of the rule for this backend go to its ClusterIP.
     pub(super) fn always(&self) -> bool {
         self.reached && self.only.is_empty()

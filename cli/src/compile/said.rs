@@ -68,7 +68,8 @@ fn about(world: &World, compiled: &Compiled, resolved: &Resolved, notes: &mut Ve
                     says: {
                         let (gateway, says) = (&waypoint.gateway, says(&step));
                         let is_name = step.field == "metadata.name";
-                        let field = if is_name { String::new() } else { format!("{} ", step.field) };
+                        let field =
+                            if is_name { String::new() } else { format!("{} ", step.field) };
                         format!("names {gateway}, which cannot be used: {field}{says}")
                     },
                     severity,

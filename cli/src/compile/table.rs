@@ -123,8 +123,8 @@ fn routed(compiled: &Compiled, resolved: &Resolved, port: Option<i64>) -> Option
         .filter(|routed| routed.service == resolved.object && routed.port == port);
     let first = routed.next()?;
     Some(match routed.count() {
-        0 => first.to_string(),
-        more => format!("{first} (and {more} more like this)"),
+        0 => first.short(),
+        more => format!("{} (and {more} more like this)", first.short()),
     })
 }
 

@@ -53,7 +53,9 @@ impl LeftOut {
             (_, "ServiceEntry") => {
                 "where the port does speak HTTP, say so: protocol: HTTP, or protocol: GRPC"
             }
-            _ => "where the port does speak HTTP, say so: appProtocol: http, or kubernetes.io/h2c for gRPC",
+            _ => {
+                "where the port does speak HTTP, say so: appProtocol: http, or kubernetes.io/h2c for gRPC"
+            }
         }
     }
 }
@@ -105,7 +107,11 @@ impl Ports {
         })
     }
 
-    fn read(ports: &[PortFacts], numbered: &str, judge: impl Fn(usize, &PortFacts) -> (From, Spoken)) -> Self {
+    fn read(
+        ports: &[PortFacts],
+        numbered: &str,
+        judge: impl Fn(usize, &PortFacts) -> (From, Spoken),
+    ) -> Self {
         let mut read = Self::default();
         for (i, port) in ports.iter().enumerate() {
             let number = u16::try_from(port.number).ok().filter(|number| *number != 0);

@@ -170,8 +170,7 @@ pub fn empty() -> Answers {
         let root = if resource.group.is_empty() { "/api" } else { "/apis" };
         let version = resource.api_version(resource.versions[0]);
         let namespace = resource.namespace.map(|it| format!("namespaces/{it}/"));
-        let path =
-            format!("{root}/{version}/{}{}", namespace.unwrap_or_default(), resource.plural);
+        let path = format!("{root}/{version}/{}{}", namespace.unwrap_or_default(), resource.plural);
         answers.insert(path, vec![page(&[], None)]);
     }
     answers
