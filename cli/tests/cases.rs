@@ -187,7 +187,9 @@ fn gateway_pods_as_a_deployment() {
             findings.iter().map(|f| (&f["code"], &f["field"], &f["affects"][0])).collect();
         let daemon_set = "DaemonSet envoy-gateway-system/envoy-public";
         let field = "spec.template.spec.hostNetwork";
-        assert_eq!(found, [(&"gateway-host-network".into(), &field.into(), &daemon_set.into())]);
+        // Both have to be changed.
+        assert_eq!(found[0], (&"gateway-host-network".into(), &field.into(), &daemon_set.into()));
+        assert_eq!((found.len(), found[1].0), (2, &"gateway-not-captured".into()));
     }
 }
 

@@ -42,12 +42,22 @@ fn captured(scope: &Scope<'_>, out: &mut Findings, itself: &ObjectRef, pod: &Pod
         None => itself.clone(),
     };
     let namespace = itself.namespace.as_deref().unwrap_or_default();
-    let Some(cause) = uncaptured(scope, &object, namespace, pod) else { return };
-    if object == *itself {
-        out.add(Severity::Error, cause);
-    } else {
-        out.add_for(Severity::Error, cause, itself.to_string());
+    let causes = [on_host_network(&object, pod), uncaptured(scope, &object, namespace, pod)];
+    for cause in causes.into_iter().flatten() {
+        if object == *itself {
+            out.add(Severity::Error, cause);
+        } else {
+            out.add_for(Severity::Error, cause, itself.to_string());
+        }
     }
+}
+
+fn on_host_network(object: &ObjectRef, pod: &PodFacts) -> Option<Cause> {
+    let says = "puts its pods on the host's network";
+    let cause = Cause::new(Code::GatewayHostNetwork, object.clone(), says)
+        .field(format!("{}spec.hostNetwork", pod.prefix), Some("true".to_owned()))
+        .mend("run its pods without hostNetwork, behind a Service of type LoadBalancer or NodePort");
+    pod.host_network.then_some(cause)
 }
 
 fn uncaptured(
@@ -57,14 +67,6 @@ fn uncaptured(
     pod: &PodFacts,
 ) -> Option<Cause> {
     let cause = |code, says: &str| Cause::new(code, object.clone(), says);
-    if pod.host_network {
-        let says = "puts its pods on the host's network";
-        return Some(
-            cause(Code::GatewayHostNetwork, says)
-                .field(format!("{}spec.hostNetwork", pod.prefix), Some("true".to_owned()))
-                .mend("run its pods without hostNetwork, behind a Service of type LoadBalancer or NodePort"),
-        );
-    }
     // The CNI says what it did; labels only say what it is to do.
     let redirection = pod.redirection.as_deref();
     if redirection == Some("enabled") {
@@ -85,7 +87,8 @@ fn uncaptured(
     let is_ambient = own.or(of_namespace).is_some_and(|mode| mode == "ambient");
     if is_ambient {
         let is_running = pod.phase.as_deref() == Some("Running");
-        if redirection.is_none() && !is_running {
+        // The CNI leaves the host's network alone.
+        if pod.host_network || redirection.is_none() && !is_running {
             return None;
         }
         let says = "is not \"enabled\" on its pods, though they are labelled for ambient: the CNI did not redirect them";
