@@ -83,10 +83,10 @@ impl Table {
         };
         let own_ports = (position(self.ports.len()), service.ports.len());
         let shared = self.records.last().filter(|_| shares_ports);
-        let (ports, port_count) = shared.map_or(
-            (own_ports.0, u16::try_from(own_ports.1).unwrap_or(u16::MAX)),
-            |before| (before.ports, before.port_count),
-        );
+        let (ports, port_count) = shared
+            .map_or((own_ports.0, u16::try_from(own_ports.1).unwrap_or(u16::MAX)), |before| {
+                (before.ports, before.port_count)
+            });
         let flag = |on: bool, flag: u8| if on { flag } else { 0 };
         let record = Record {
             namespace: self.span(&service.namespace),

@@ -48,7 +48,8 @@ fn wrong(scope: &Scope<'_>, text: &str) -> bool {
     match scope.options.rules.compat {
         Compat::Istio => parse_bool(text).is_none(),
         Compat::Istio129 => {
-            !text.eq_ignore_ascii_case("true") && parse_bool(&text.to_ascii_lowercase()) != Some(false)
+            !text.eq_ignore_ascii_case("true")
+                && parse_bool(&text.to_ascii_lowercase()) != Some(false)
         }
         // Takes `true` alone; what Go reads as false says what it does.
         Compat::Kgateway => text != "true" && parse_bool(text) != Some(false),

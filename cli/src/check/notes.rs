@@ -33,9 +33,10 @@ pub(super) fn check(scope: &Scope<'_>, out: &mut Findings) {
 fn meaning(note: &Note) -> Option<(Code, &'static str)> {
     Some(match note.rule {
         // Found by the checks themselves, with more to say about them.
-        "visible-in-namespace" => {
-            (Code::NotInMesh, "give the ingress (--gateway), or give the namespace the visibility PUBLIC")
-        }
+        "visible-in-namespace" => (
+            Code::NotInMesh,
+            "give the ingress (--gateway), or give the namespace the visibility PUBLIC",
+        ),
         "not-in-mesh" => (Code::NotInMesh, "see that the mesh knows it"),
         "mesh-config" => (Code::MeshConfig, "name the one that counts (--mesh-config)"),
         "waypoint-canary" => (

@@ -9,7 +9,8 @@ use crate::mesh::waypoint::{
 use crate::mesh::{ObjectRef, Resolved, Severity};
 
 pub(super) fn check(scope: &Scope<'_>, out: &mut Findings) {
-    for resolved in scope.services().filter(|it| it.external_name.is_none() && it.outside.is_none()) {
+    for resolved in scope.services().filter(|it| it.external_name.is_none() && it.outside.is_none())
+    {
         match &resolved.binding {
             Binding::Ready(_) => {}
             Binding::Unusable(reference, why) => {

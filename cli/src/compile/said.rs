@@ -66,7 +66,8 @@ fn about(world: &World, compiled: &Compiled, resolved: &Resolved, notes: &mut Ve
                     says: {
                         let (gateway, says) = (&waypoint.gateway, says(&step));
                         let is_name = step.field == "metadata.name";
-                        let field = if is_name { String::new() } else { format!("{} ", step.field) };
+                        let field =
+                            if is_name { String::new() } else { format!("{} ", step.field) };
                         format!("names {gateway}, which cannot be used: {field}{says}")
                     },
                     severity,
@@ -91,8 +92,8 @@ fn about(world: &World, compiled: &Compiled, resolved: &Resolved, notes: &mut Ve
     // Where none is left, that has been said with all of them. What would lead to the ingress itself is
     // told of every object.
     let dropped = resolved.vips.dropped.iter();
-    let dropped = dropped
-        .filter(|it| it.is_uncaptured() || !asks || !resolved.vips.addresses.is_empty());
+    let dropped =
+        dropped.filter(|it| it.is_uncaptured() || !asks || !resolved.vips.addresses.is_empty());
     notes.extend(dropped.map(|dropped| {
         let told = asks || dropped.is_uncaptured();
         let severity = if told { Severity::Warning } else { Severity::Info };

@@ -34,7 +34,8 @@ pub fn read(
             progress.kind(resource.full_name());
             let selectors = selectors(resource, pods);
             let namespace = resource.namespace.map(|namespace| mesh_config.unwrap_or(namespace));
-            let mut list = List { resource, namespace, selectors, wanted, sink, progress: &progress };
+            let mut list =
+                List { resource, namespace, selectors, wanted, sink, progress: &progress };
             if let Some(message) = list.read(&api).await? {
                 forbidden.push((resource, message));
             }

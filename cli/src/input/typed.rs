@@ -125,7 +125,9 @@ fn keep_condition(kind: Kind, object: &mut Map<String, Value>) {
     if !matches!(kind, Kind::Service | Kind::ServiceEntry) {
         return;
     }
-    let text = |condition: &Value, key: &str| condition.get(key).and_then(Value::as_str).map(str::to_owned);
+    let text = |condition: &Value, key: &str| {
+        condition.get(key).and_then(Value::as_str).map(str::to_owned)
+    };
     let bound = conditions.as_array().into_iter().flatten().find_map(|condition| {
         let (kind, state) = (text(condition, "type")?, text(condition, "status")?);
         (kind == WAYPOINT_BOUND).then(|| {

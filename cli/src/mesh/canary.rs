@@ -48,16 +48,16 @@ impl Canary {
         let of_namespace = world.namespace(namespace).filter(|_| named.is_none());
         let places = [(Place::Object, Some(own)), (Place::Namespace, of_namespace)];
         let mut places = places.into_iter().filter_map(|(place, meta)| Some((place, meta?)));
-        let (place, labels, name) = places.clone().find_map(|(place, meta)| {
-            Some((place, &meta.labels, meta.labels.get(CANARY)?))
-        })?;
+        let (place, labels, name) = places
+            .clone()
+            .find_map(|(place, meta)| Some((place, &meta.labels, meta.labels.get(CANARY)?)))?;
         if name.is_empty() || name == "none" {
             return None;
         }
         let named = labels.get(CANARY_NAMESPACE).map_or(namespace, String::as_str);
         let gateway = Key { namespace: named.to_owned(), name: name.clone() };
-        let weight = places
-            .find_map(|(place, meta)| Some((place, meta.annotations.get(CANARY_WEIGHT)?)));
+        let weight =
+            places.find_map(|(place, meta)| Some((place, meta.annotations.get(CANARY_WEIGHT)?)));
         let weight = match (weight, binding) {
             (_, Binding::Ready(primary)) if primary.gateway == gateway => Err(Wrong::SameAsPrimary),
             (None, _) => Ok(0),
@@ -67,10 +67,12 @@ impl Canary {
             },
         };
         let weight = match binding {
-            Binding::Ready(_) => weight.and_then(|weight| match unusable(world, &gateway, namespace) {
-                Some(why) => Err(Wrong::Unusable(why)),
-                None => Ok(weight),
-            }),
+            Binding::Ready(_) => {
+                weight.and_then(|weight| match unusable(world, &gateway, namespace) {
+                    Some(why) => Err(Wrong::Unusable(why)),
+                    None => Ok(weight),
+                })
+            }
             Binding::Unlabelled | Binding::None(_) => Err(Wrong::WithoutPrimary),
             // That the primary cannot be used is said already.
             Binding::Managed(_) | Binding::Unusable(..) => return None,
@@ -90,7 +92,9 @@ impl Canary {
             Err(Wrong::WithoutPrimary) => {
                 format!("has no effect: {USE_WAYPOINT} names no primary waypoint beside it")
             }
-            Err(Wrong::SameAsPrimary) => format!("is the primary waypoint {primary} itself: {alone}"),
+            Err(Wrong::SameAsPrimary) => {
+                format!("is the primary waypoint {primary} itself: {alone}")
+            }
             Err(Wrong::Weight(..)) => format!("is not a whole number from 0 to 100: {alone}"),
             Err(Wrong::Unusable(why)) => {
                 let why = match why {
@@ -99,7 +103,9 @@ impl Canary {
                     Unusable::NotReady => "has no address that can be used",
                     Unusable::NotAllowed(_) => "does not let the namespace in",
                     Unusable::NotForServices(_) => "is not for services",
-                    Unusable::OtherNamespace => "is in another namespace, which serviceEntryVisibility forbids",
+                    Unusable::OtherNamespace => {
+                        "is in another namespace, which serviceEntryVisibility forbids"
+                    }
                 };
                 format!("names {canary}, which {why}: {alone}")
             }

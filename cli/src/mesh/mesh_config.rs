@@ -72,8 +72,9 @@ impl FromStr for MeshConfigChoice {
         {
             return Ok(Self::Named(Key { namespace: namespace.to_owned(), name: name.to_owned() }));
         }
-        let content = std::fs::read(path)
-            .map_err(|error| format!("neither a file nor NAMESPACE/NAME of a ConfigMap: {error}"))?;
+        let content = std::fs::read(path).map_err(|error| {
+            format!("neither a file nor NAMESPACE/NAME of a ConfigMap: {error}")
+        })?;
         Ok(Self::Given(Box::new(MeshConfig::from_file(&content)?)))
     }
 }
@@ -324,10 +325,7 @@ fn any(selectors: &[Option<Selector>], labels: &Labels) -> bool {
 }
 
 /// An absent selector matches nothing, an empty one everything.
-fn selector_of(
-    selector: Option<WrittenSelector>,
-    field: &str,
-) -> Result<Option<Selector>, String> {
+fn selector_of(selector: Option<WrittenSelector>, field: &str) -> Result<Option<Selector>, String> {
     let Some(WrittenSelector { match_labels, match_expressions }) = selector else {
         return Ok(None);
     };
@@ -392,7 +390,11 @@ mod tests {
             ("a", None, false),
             ("named", None, true),
         ] {
-            assert_eq!(config.selects(namespace, labels.as_ref()), expected, "{namespace} {labels:?}");
+            assert_eq!(
+                config.selects(namespace, labels.as_ref()),
+                expected,
+                "{namespace} {labels:?}"
+            );
         }
         assert!(MeshConfig::from_yaml("discoverySelectors: [{}]").unwrap().selects("a", None));
         assert!(MeshConfig::from_yaml("").unwrap().selects("a", None));
@@ -420,9 +422,15 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_refused_with_its_field() {
         for (text, field) in [
-            ("discoverySelectors: [{matchExpressions: [{key: a, operator: Near}]}]", "discoverySelectors[0]"),
+            (
+                "discoverySelectors: [{matchExpressions: [{key: a, operator: Near}]}]",
+                "discoverySelectors[0]",
+            ),
             ("discoverySelectors: yes", "discoverySelectors"),
-            ("serviceEntryVisibility: {defaultVisibility: ALL}", "serviceEntryVisibility.defaultVisibility"),
+            (
+                "serviceEntryVisibility: {defaultVisibility: ALL}",
+                "serviceEntryVisibility.defaultVisibility",
+            ),
             ("[", "line 1"),
         ] {
             let error = MeshConfig::from_yaml(text).unwrap_err();

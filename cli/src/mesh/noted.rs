@@ -15,12 +15,7 @@ use super::{Key, Meta, Outside, Resolved, Rules, World};
 
 impl World {
     /// What is odd about the objects as a whole.
-    pub(super) fn note_input(
-        &self,
-        rules: &Rules,
-        rejected: &[Rejected],
-        notes: &mut Vec<Note>,
-    ) {
+    pub(super) fn note_input(&self, rules: &Rules, rejected: &[Rejected], notes: &mut Vec<Note>) {
         for (object, places) in self.conflicts() {
             notes.push(Note {
                 severity: Severity::Warning,
@@ -181,11 +176,18 @@ impl Resolved {
                 Some(_) => "it is required, and requests are refused",
                 None => "requests go to the endpoints",
             };
-            let says = format!("is not in the mesh: {}: {then}; {}", outside.why(), outside.change());
+            let says =
+                format!("is not in the mesh: {}: {then}; {}", outside.why(), outside.change());
             note(severity, "not-in-mesh", "metadata.namespace", None, says);
         } else if self.is_a_guess && self.label.on {
             let says = "is captured in its own namespace alone (serviceEntryVisibility): an ingress elsewhere does not reach the waypoint by its address; give the ingress (--gateway)";
-            note(Severity::Warning, "visible-in-namespace", "metadata.namespace", None, says.into());
+            note(
+                Severity::Warning,
+                "visible-in-namespace",
+                "metadata.namespace",
+                None,
+                says.into(),
+            );
         }
         let fix = "take the host out of one of the two";
         for (host, owner) in &self.shadowed {
@@ -219,9 +221,10 @@ impl Resolved {
         if let Some(canary) = &self.canary {
             let object = match canary.field().0 {
                 Place::Object => self.object.clone(),
-                Place::Namespace => {
-                    ObjectRef::global("Namespace", self.object.namespace.as_deref().unwrap_or_default())
-                }
+                Place::Namespace => ObjectRef::global(
+                    "Namespace",
+                    self.object.namespace.as_deref().unwrap_or_default(),
+                ),
             };
             notes.push(canary.note(object, self.binding.ready()));
         }

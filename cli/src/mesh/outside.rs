@@ -34,7 +34,9 @@ impl Outside {
     /// To be read after `is not in the mesh: `.
     pub fn why(self) -> &'static str {
         match self {
-            Self::NotSelected => "discoverySelectors of the mesh configuration do not select its namespace",
+            Self::NotSelected => {
+                "discoverySelectors of the mesh configuration do not select its namespace"
+            }
             Self::NotVisible => "serviceEntryVisibility of the mesh configuration is NONE for it",
             Self::OtherNamespace => {
                 "serviceEntryVisibility of the mesh configuration is NAMESPACE for it, and its addresses are captured in its own namespace alone"
@@ -107,6 +109,8 @@ impl Scope {
 
     /// Whether it depends on where the ingress is, and that was not said.
     pub fn is_a_guess(&self, rules: &Rules) -> bool {
-        self.outside.is_none() && self.visibility == Visibility::Namespace && rules.ingress.is_none()
+        self.outside.is_none()
+            && self.visibility == Visibility::Namespace
+            && rules.ingress.is_none()
     }
 }

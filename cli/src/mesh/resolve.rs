@@ -15,7 +15,8 @@ use super::noted::check_name;
 use super::outside::Scope;
 use super::required::RequiredBy;
 use super::{
-    Binding, Compat, Condition, Key, Meta, Outside, Ports, Selector, ServiceFacts, Sight, Vips, World,
+    Binding, Compat, Condition, Key, Meta, Outside, Ports, Selector, ServiceFacts, Sight, Vips,
+    World,
 };
 use crate::object::Origin;
 
@@ -120,10 +121,8 @@ pub(super) struct Common {
 impl World {
     /// Applies the rules. The result depends on the objects alone, not on their order.
     pub fn resolve(&self, rules: &Rules) -> Resolution {
-        let mut resolution = Resolution {
-            required_namespaces: self.required_namespaces(),
-            ..Resolution::default()
-        };
+        let mut resolution =
+            Resolution { required_namespaces: self.required_namespaces(), ..Resolution::default() };
         let Resolution { services, notes, required_namespaces, .. } = &mut resolution;
         let mut claimants = Vec::new();
         for (key, facts) in &self.services {
@@ -151,8 +150,12 @@ impl World {
             claimants.push(common.claimant(facts.meta.created, &hosts));
             all.push(Entry { key, facts, common, hosts });
         }
-        let hosts =
-            Hosts::decide(&claimants, required_namespaces, &rules.cluster_domain, rules.by_authority);
+        let hosts = Hosts::decide(
+            &claimants,
+            required_namespaces,
+            &rules.cluster_domain,
+            rules.by_authority,
+        );
         for (i, entry) in all.iter().enumerate() {
             services.extend(entry.resolve(first + i, &hosts, rules));
         }

@@ -66,7 +66,11 @@ mod tests {
             ("other", Some("own"), Hidden),
         ];
         for (text, ingress, expected) in cases {
-            assert_eq!(Sight::of(&Sight::listed(text), "own", ingress), expected, "{text} {ingress:?}");
+            assert_eq!(
+                Sight::of(&Sight::listed(text), "own", ingress),
+                expected,
+                "{text} {ingress:?}"
+            );
         }
     }
 }

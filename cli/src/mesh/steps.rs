@@ -6,10 +6,10 @@ mod waypoint;
 use ingress_waypoint::switch::parse_bool;
 use serde::Serialize;
 
+use super::facts::WAYPOINT_BOUND;
 use super::label::{INGRESS_USE_WAYPOINT, Place};
 use super::note::ObjectRef;
 use super::required::{REQUIRED, RequiredBy};
-use super::facts::WAYPOINT_BOUND;
 use super::{Condition, Outside, Resolved, Sight, World};
 
 /// One rule, applied.

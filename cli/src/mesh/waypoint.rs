@@ -116,7 +116,8 @@ impl Binding {
             let named = labels.get(USE_WAYPOINT_NAMESPACE).map_or(namespace, String::as_str);
             let gateway = Key { namespace: named.to_owned(), name: name.clone() };
             let unusable = unusable(world, &gateway, namespace).or_else(|| {
-                let confined = visibility == Visibility::Namespace && gateway.namespace != namespace;
+                let confined =
+                    visibility == Visibility::Namespace && gateway.namespace != namespace;
                 confined.then_some(Unusable::OtherNamespace)
             });
             let reference = Reference { gateway, place };

@@ -105,9 +105,15 @@ impl Resolved {
             });
             let values: Vec<_> = values.collect();
             let (says, change) = if values.is_empty() {
-                ("has no host name and no IP address: no pod of the waypoint is ready", "see why the waypoint's pods do not start")
+                (
+                    "has no host name and no IP address: no pod of the waypoint is ready",
+                    "see why the waypoint's pods do not start",
+                )
             } else {
-                ("holds no address of type IPAddress or Hostname that can be used: the mesh binds nothing to the waypoint", "have the waypoint's controller write an address of type IPAddress or Hostname")
+                (
+                    "holds no address of type IPAddress or Hostname that can be used: the mesh binds nothing to the waypoint",
+                    "have the waypoint's controller write an address of type IPAddress or Hostname",
+                )
             };
             steps.push(Step {
                 value: (!values.is_empty()).then(|| values.join(", ")),
