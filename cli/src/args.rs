@@ -10,6 +10,7 @@ use clap_complete::Shell;
 
 use crate::compile::config::{Configuration, Forward, IpFamily, UnknownService, Via};
 use crate::input::Source;
+use crate::mesh::mesh_config::ISTIO_SYSTEM;
 use crate::mesh::{Compat, MeshConfigChoice, Rules, Selector};
 use crate::report::Format;
 
@@ -191,8 +192,11 @@ pub enum AskedAs {
 #[derive(Debug, Args)]
 pub struct Rbac {
     /// The namespace of the account
-    #[arg(short, long, default_value = "default")]
+    #[arg(short, long, default_value = "default", value_parser = crate::rbac::namespace)]
     pub namespace: String,
+    /// The namespace of Istio's mesh configuration, in a ConfigMap
+    #[arg(long, default_value = ISTIO_SYSTEM, value_parser = crate::rbac::namespace)]
+    pub istio_namespace: String,
 }
 
 impl Input {

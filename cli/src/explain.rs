@@ -29,6 +29,9 @@ pub struct Explanation {
     pub steps: Vec<Step>,
     /// What the filter decides, for each port.
     pub decisions: Vec<Answer>,
+    /// Rules that Envoy Gateway sends to the ClusterIP itself.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub routed: Vec<String>,
     /// Where the global switch is.
     pub switch: String,
 }
@@ -170,6 +173,12 @@ fn one(
         origin: resolved.origin.to_string(),
         steps: compiled.steps(world, resolved),
         decisions,
+        routed: compiled
+            .routed
+            .iter()
+            .filter(|it| it.service == resolved.object)
+            .map(ToString::to_string)
+            .collect(),
         switch: switch(policy),
     }
 }
@@ -195,6 +204,9 @@ impl Explanation {
         let _ = writeln!(text, "{title}  {hosts}  ({})", plain(&self.origin));
         for answer in &self.decisions {
             let _ = writeln!(text, "  {}: {}", answer.question, answer.text());
+        }
+        for routed in &self.routed {
+            let _ = writeln!(text, "  {}", plain(routed));
         }
         let switch = format!("global switch: {}", self.switch);
         let _ = writeln!(text, "  {}", Tone::Faint.paint(switch));

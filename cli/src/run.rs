@@ -34,7 +34,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
             Ok(Exit::Done)
         }
         Command::Rbac(args) => {
-            report::raw(&rbac::manifests(&args.namespace))?;
+            report::raw(&rbac::manifests(&args.namespace, &args.istio_namespace))?;
             Ok(Exit::Done)
         }
         Command::Completions { shell } => {

@@ -33,21 +33,27 @@ pub(super) fn check(scope: &Scope<'_>, out: &mut Findings) {
 fn meaning(note: &Note) -> Option<(Code, &'static str)> {
     Some(match note.rule {
         // Found by the checks themselves, with more to say about them.
-        "visible-in-namespace" => (
-            Code::NotInMesh,
-            "give the ingress (--gateway), or give the namespace the visibility PUBLIC",
+        "mesh-config" => (
+            Code::MeshConfig,
+            "nothing, where the other one is that of the mesh; else name this one (--mesh-config)",
         ),
-        "not-in-mesh" => (Code::NotInMesh, "see that the mesh knows it"),
-        "mesh-config" => (Code::MeshConfig, "name the one that counts (--mesh-config)"),
-        "waypoint-canary" => (
-            Code::WaypointCanary,
-            "nothing, where that is meant; else mend the labels, or take them off",
-        ),
-        "waypoint-bound" => (Code::WaypointBound, "nothing: see the decision instead"),
-        "host-of-required" => (Code::HostClaimedTwice, "take the host out of one of the two"),
-        "required-external-name" | "required-not-labelled" | "host-taken" | "given-twice" => {
-            return None;
+        "waypoint-canary" if note.severity == Severity::Info => {
+            (Code::WaypointCanary, "nothing, where a split by connection will do")
         }
+        "waypoint-canary" => {
+            (Code::WaypointCanary, "correct the field, or take the canary's labels off")
+        }
+        "waypoint-bound" => (
+            Code::WaypointBound,
+            "nothing: ingress-waypoint explain says what decides, and what the filter does",
+        ),
+        "host-of-required" => (Code::HostClaimedTwice, "take the host out of one of the two"),
+        "required-external-name"
+        | "required-not-labelled"
+        | "host-taken"
+        | "given-twice"
+        | "not-in-mesh"
+        | "visible-in-namespace" => return None,
         "namespace-unknown" => (
             Code::NamespaceUnknown,
             "give the Namespace along with the other objects (kubectl get namespaces -o yaml)",
@@ -59,6 +65,6 @@ fn meaning(note: &Note) -> Option<(Code, &'static str)> {
         "cluster-domain" => (Code::ClusterDomain, "give that domain (--cluster-domain)"),
         "required-as-label" => (Code::RequiredAsLabel, "make it an annotation"),
         "required-value" => (Code::RequiredValue, "write \"true\" or \"false\""),
-        _ => (Code::ObjectInvalid, "mend the field"),
+        _ => (Code::ObjectInvalid, "correct the field"),
     })
 }

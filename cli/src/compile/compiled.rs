@@ -6,6 +6,7 @@ use ingress_waypoint::{Policy, Question};
 
 use super::clusters::{self, Routes};
 use super::config::{Configuration, UnknownService, Via, text};
+use super::routed::{self, Routed};
 use crate::mesh::{Resolution, Resolved, Rules, Step, World};
 
 /// A configuration together with the policy that the filter makes of it.
@@ -19,6 +20,8 @@ pub struct Compiled {
     pub policy: Policy,
     /// Whether there was a route after which Envoy Gateway could name clusters.
     pub has_routes: bool,
+    /// What Envoy Gateway sends to ClusterIPs itself.
+    pub routed: Vec<Routed>,
 }
 
 impl Compiled {
@@ -48,7 +51,11 @@ impl Compiled {
         // There the configuration's clusters are those that requests are sent to, not known by.
         let routes = if via == Some(Via::ClusterHeader) { Routes::Nobody } else { routes };
         let refused = settings.unknown_service == Some(UnknownService::Reject);
-        let listed = clusters::list(world, &mut resolution, routes, refused);
+        let routed = match routes {
+            Routes::Nobody => Vec::new(),
+            routes => routed::routed(world, &resolution, routes),
+        };
+        let listed = clusters::list(world, &mut resolution, routes, refused, &routed);
         let mut settings = settings.clone();
         let domain = &rules.cluster_domain;
         let list = |list: Vec<String>| (!list.is_empty()).then_some(list);
@@ -63,7 +70,7 @@ impl Compiled {
         let text = text(services, &settings)?;
         let policy = Policy::from_json(text.as_bytes(), Some("true"))
             .context("the filter refuses the configuration that was made")?;
-        Ok(Self { resolution, text, policy, has_routes: listed.any })
+        Ok(Self { resolution, text, policy, has_routes: listed.any, routed })
     }
 
     /// The chain of rules for a service. That of the VIPs does not hold where there is none of the

@@ -7,6 +7,7 @@ pub mod config;
 pub mod ecds;
 pub mod envoy_gateway;
 pub mod istio;
+pub mod routed;
 pub mod said;
 pub mod table;
 pub mod target;

@@ -4,6 +4,7 @@
 use ingress_waypoint::{Outcome, Question};
 
 use super::config::Compiled;
+use super::routed::Routed;
 use crate::mesh::waypoint::USE_WAYPOINT;
 use crate::mesh::{Note, Outside, Resolved, Severity, Step, World};
 
@@ -13,6 +14,7 @@ pub fn said(world: &World, compiled: &Compiled) -> Vec<Note> {
     for resolved in &compiled.resolution.services {
         about(world, compiled, resolved, &mut notes);
     }
+    notes.extend(compiled.routed.iter().map(Routed::note));
     notes.sort();
     notes.dedup();
     notes

@@ -92,6 +92,7 @@ fn of<'a>(compiled: &'a Compiled, resolved: &'a Resolved) -> impl Iterator<Item 
         let cluster = resolved.cluster(asked);
         let outcome = compiled.policy.decide(Question::Cluster(cluster.as_bytes())).outcome;
         let (decision, reason) = outcome.label();
+        let routed = routed(compiled, resolved, port);
         let alias = resolved.external_name.as_ref().map(|name| format!("ExternalName {name:?}"));
         Row {
             kind: resolved.object.kind,
@@ -109,8 +110,21 @@ fn of<'a>(compiled: &'a Compiled, resolved: &'a Resolved) -> impl Iterator<Item 
             decision,
             reason,
             waypoint_bound: resolved.waypoint_bound.as_ref().map(|it| it.status.clone()),
-            note: alias.or_else(|| standing(resolved)).or(port_note),
+            note: alias.or_else(|| standing(resolved)).or(port_note).or(routed),
         }
+    })
+}
+
+/// The rules that Envoy Gateway sends to the ClusterIP itself: one, and how many more there are.
+fn routed(compiled: &Compiled, resolved: &Resolved, port: Option<i64>) -> Option<String> {
+    let mut routed = compiled
+        .routed
+        .iter()
+        .filter(|routed| routed.service == resolved.object && routed.port == port);
+    let first = routed.next()?;
+    Some(match routed.count() {
+        0 => first.short(),
+        more => format!("{} (and {more} more like this)", first.short()),
     })
 }
 

@@ -85,6 +85,14 @@ impl List<'_> {
             match self.read_version(api, version).await {
                 Ok(()) => return Ok(None),
                 Err(Failure::NotServed) => {}
+                Err(Failure::Forbidden(message)) if resource.is_optional() => {
+                    (self.sink)(Read::Warning(format!(
+                        "{}: this account may not list {name} (403: {message}): read as if there were none; \
+                         `ingress-waypoint rbac` prints what allows it",
+                        api.url
+                    )));
+                    return Ok(None);
+                }
                 Err(Failure::Forbidden(message)) => return Ok(Some(message)),
                 Err(Failure::Unauthorized(message)) => bail!(
                     "{}: list {name}: the credentials are not accepted (401: {message}): they \
@@ -104,6 +112,9 @@ impl List<'_> {
         }
         if resource.group.is_empty() {
             bail!("{}: list {name}: not found (404): is this a Kubernetes API server?", api.url);
+        }
+        if resource.is_optional() {
+            return Ok(None);
         }
         (self.sink)(Read::Warning(format!(
             "the cluster does not serve {} (no CRD {name}): read as if there were none",

@@ -8,7 +8,7 @@ use super::kinds::{Kind, Resource, Wanted};
 use super::tree::Node;
 use crate::mesh::facts::WAYPOINT_BOUND;
 use crate::mesh::mesh_config::text_of;
-use crate::object::{Broken, MeshConfigMap, Object, Origin, Read};
+use crate::object::{Broken, MeshConfigMap, Object, Origin, Read, Workload};
 
 /// `apiVersion` and `kind` of the list that an object is an item of: a `ServiceList`'s items do
 /// not say what they are.
@@ -104,6 +104,12 @@ pub fn read(
         Kind::Gateway => convert(&value).map(|o| Object::Gateway(Box::new(o))),
         Kind::GatewayClass => convert(&value).map(|o| Object::GatewayClass(Box::new(o))),
         Kind::Pod => convert(&value).map(|o| Object::Pod(Box::new(o))),
+        Kind::BackendTrafficPolicy => {
+            convert(&value).map(|o| Object::BackendTrafficPolicy(Box::new(o)))
+        }
+        Kind::EnvoyProxy => convert(&value).map(|o| Object::EnvoyProxy(Box::new(o))),
+        Kind::Workload => convert(&value)
+            .map(|template: Workload| Object::Workload(resource.name, Box::new(template))),
         Kind::MeshConfig => mesh_config(&value).map(|o| Object::MeshConfig(Box::new(o))),
         Kind::HttpRoute => route(value, &named, sink).map(|o| Object::HttpRoute(Box::new(o))),
         Kind::GrpcRoute => route(value, &named, sink).map(|o| Object::GrpcRoute(Box::new(o))),

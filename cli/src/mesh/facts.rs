@@ -10,6 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 use serde::Deserialize;
 
+use crate::envoy_gateway::{PolicySpec, ProxySpec};
 use crate::object::Origin;
 use crate::service_entry::{Address, Port, ServiceEntry};
 
@@ -105,6 +106,8 @@ pub struct GatewayFacts {
     pub class: String,
     pub listeners: Vec<GatewayListeners>,
     pub status_addresses: Vec<GatewayStatusAddresses>,
+    /// The EnvoyProxy that `spec.infrastructure.parametersRef` names.
+    pub proxy: Option<Key>,
 }
 
 /// A Gateway API `GatewayClass`.
@@ -114,6 +117,24 @@ pub struct ClassFacts {
     pub meta: Meta,
     /// `spec.controllerName`: who serves its Gateways.
     pub controller: String,
+    /// The EnvoyProxy that `spec.parametersRef` names.
+    pub proxy: Option<Key>,
+}
+
+/// Envoy Gateway's `BackendTrafficPolicy`.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub struct PolicyFacts {
+    pub meta: Meta,
+    pub spec: PolicySpec,
+}
+
+/// Envoy Gateway's `EnvoyProxy`.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub struct ProxyFacts {
+    pub meta: Meta,
+    pub spec: ProxySpec,
 }
 
 impl Key {
@@ -198,7 +219,10 @@ impl GatewayFacts {
     /// Reduces a Gateway.
     pub fn new(origin: Origin, gateway: Gateway) -> Self {
         let status = gateway.status.unwrap_or_default();
+        let own = Key::of(&gateway.metadata).namespace;
+        let parameters = gateway.spec.infrastructure.and_then(|it| it.parameters_ref);
         Self {
+            proxy: parameters.and_then(|it| proxy(&it.group, &it.kind, Some(own), it.name)),
             meta: Meta::new(origin, gateway.metadata),
             class: gateway.spec.gateway_class_name,
             listeners: gateway.spec.listeners,
@@ -211,8 +235,17 @@ impl ClassFacts {
     /// Reduces a GatewayClass.
     pub fn new(origin: Origin, class: GatewayClass) -> Self {
         let controller = class.spec.controller_name;
-        Self { meta: Meta::new(origin, class.metadata), controller }
+        let parameters = class.spec.parameters_ref;
+        let proxy = parameters.and_then(|it| proxy(&it.group, &it.kind, it.namespace, it.name));
+        Self { meta: Meta::new(origin, class.metadata), controller, proxy }
     }
+}
+
+/// The EnvoyProxy that a reference names, where it is one.
+fn proxy(group: &str, kind: &str, namespace: Option<String>, name: String) -> Option<Key> {
+    let is_proxy = (group, kind) == ("gateway.envoyproxy.io", "EnvoyProxy");
+    let namespace = namespace.unwrap_or_else(|| "default".to_owned());
+    is_proxy.then_some(Key { namespace, name })
 }
 
 impl From<ServicePort> for PortFacts {

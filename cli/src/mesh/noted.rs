@@ -255,12 +255,12 @@ pub(super) fn check_name(object: &ObjectRef, key: &Key, notes: &mut Vec<Note>) -
 }
 
 /// RFC 1123 label, as Kubernetes takes the names of Namespaces and Services.
-pub(super) fn is_label(name: &str) -> bool {
+pub(crate) fn is_label(name: &str) -> bool {
     name.len() <= 63 && !name.contains('.') && is_name(name)
 }
 
 /// RFC 1123 subdomain, as Kubernetes takes names.
-pub(super) fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     let label = |label: &str| {
         let ends = label.starts_with('-') || label.ends_with('-');

@@ -11,6 +11,7 @@ use super::label::{INGRESS_USE_WAYPOINT, Place};
 use super::note::ObjectRef;
 use super::required::{REQUIRED, RequiredBy};
 use super::{Condition, Outside, Resolved, Sight, World};
+use crate::fix;
 
 /// One rule, applied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -36,15 +37,6 @@ pub struct Step {
 /// A label's field.
 fn label(name: &str) -> String {
     format!("metadata.labels[{name}]")
-}
-
-/// The ways of kubectl to set a label, for a person to copy.
-fn kubectl(object: &ObjectRef, label: &str) -> String {
-    let kind = object.kind.to_lowercase();
-    match &object.namespace {
-        Some(namespace) => format!("kubectl label -n {namespace} {kind} {} {label}", object.name),
-        None => format!("kubectl label {kind} {} {label}", object.name),
-    }
 }
 
 impl Resolved {
@@ -167,8 +159,8 @@ impl Resolved {
 
     fn label_step(&self) -> Step {
         let field = label(INGRESS_USE_WAYPOINT);
-        let enrol = kubectl(&self.object, &format!("{INGRESS_USE_WAYPOINT}=true --overwrite"));
-        let leave = kubectl(&self.object, &format!("{INGRESS_USE_WAYPOINT}=false --overwrite"));
+        let enrol = fix::label(&self.object, INGRESS_USE_WAYPOINT, "true");
+        let leave = fix::label(&self.object, INGRESS_USE_WAYPOINT, "false");
         let step = self.own("ingress-use-waypoint", self.label.on, field);
         let change = Some(if self.label.on { leave } else { enrol });
         let (Some(place), Some(value)) = (self.label.from, self.label.value()) else {
@@ -214,16 +206,8 @@ impl Resolved {
             None => format!("the address that the mesh captures{dropped}"),
             Some(why) => format!("{why}{dropped}"),
         };
-        let change = match (holds, self.object.kind) {
-            (true, _) => None,
-            (false, "ServiceEntry") => Some(
-                "give it spec.addresses, or a resolution other than NONE and wait for an address",
-            ),
-            (false, _) => {
-                Some("give it a ClusterIP: a headless service has to be made anew for that")
-            }
-        };
-        Step { value, says, change: change.map(str::to_owned), ..step }
+        let change = (!holds).then(|| vips.fix().to_owned());
+        Step { value, says, change, ..step }
     }
 
     fn port_steps(&self) -> Vec<Step> {

@@ -74,6 +74,8 @@ pub enum Unusable {
 pub struct Allowed {
     /// The field of the Gateway.
     pub field: String,
+    /// The listener that is read; `None` where none is, which means `Same`.
+    pub listener: Option<usize>,
     /// `Same`, `All`, `Selector`; `None` where the field is absent, which means `Same`.
     pub from: Option<&'static str>,
     /// The selector, where that decides; `None` where it is absent or broken and selects nothing.
@@ -87,6 +89,13 @@ pub struct For {
     pub value: String,
     /// The Gateway or its class; `None` where neither has the label.
     pub from: Option<Owner>,
+}
+
+impl For {
+    /// The value that makes it a waypoint for services too.
+    pub fn fix(&self) -> &'static str {
+        if self.value == "workload" { "all" } else { "service" }
+    }
 }
 
 /// Whose label on the waypoint's side.
@@ -214,11 +223,14 @@ impl GatewayFacts {
 
     /// Whom it lets in: `allowedRoutes` of the listener that the mesh reaches it at.
     pub fn allowed(&self, world: &World) -> (Allowed, Option<Selector>) {
-        let same = |field: String| (Allowed { field, from: None, selector: None }, None);
         let Some((i, listener)) = self.mesh_listener(world) else {
-            return same("spec.listeners".to_owned());
+            let field = "spec.listeners".to_owned();
+            return (Allowed { field, listener: None, from: None, selector: None }, None);
         };
+        let listener_index = Some(i);
         let field = format!("spec.listeners[{i}].allowedRoutes.namespaces.from");
+        let same =
+            |field| (Allowed { field, listener: listener_index, from: None, selector: None }, None);
         let routes = listener.allowed_routes.as_ref();
         let Some(namespaces) = routes.and_then(|routes| routes.namespaces.as_ref()) else {
             return same(field);
@@ -230,11 +242,12 @@ impl GatewayFacts {
             Some(From::All) => Some("All"),
             Some(From::Selector) => {
                 let shown = selector.as_ref().map(ToString::to_string);
-                let allowed = Allowed { field, from: Some("Selector"), selector: shown };
+                let from = Some("Selector");
+                let allowed = Allowed { field, listener: listener_index, from, selector: shown };
                 return (allowed, selector);
             }
         };
-        (Allowed { field, from, selector: None }, None)
+        (Allowed { field, listener: listener_index, from, selector: None }, None)
     }
 
     /// The listener of the inbound binding where there is one, else the first HBONE one at 15008.
