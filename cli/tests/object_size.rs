@@ -9,14 +9,19 @@ use serde_json::{Value, json};
 /// How many bytes of the configuration a byte of an object may become.
 const AT_MOST: usize = 6;
 
-fn entry(namespace: &str, hosts: usize, ports: usize, year: u32, required: bool, own: bool) -> Value {
+fn entry(
+    namespace: &str,
+    hosts: usize,
+    ports: usize,
+    year: u32,
+    required: bool,
+    own: bool,
+) -> Value {
     let names: Vec<_> = (0..hosts).map(|n| format!("h{n}.example.com")).collect();
     let ports: Vec<_> = (0..ports)
         .map(|n| json!({"number": n + 1, "name": format!("p{n}"), "protocol": "HTTP"}))
         .collect();
-    let address = |(n, host): (usize, &String)| {
-        json!({"host": host, "value": format!("240.240.{}.{}", n / 256, n % 256)})
-    };
+    let address = |(n, host): (usize, &String)| json!({"host": host, "value": format!("240.240.{}.{}", n / 256, n % 256)});
     let status: Vec<_> = names.iter().enumerate().filter(|_| own).map(address).collect();
     json!({
         "metadata": {

@@ -92,7 +92,9 @@ impl Canary {
             Err(Wrong::WithoutPrimary) => {
                 format!("has no effect: {USE_WAYPOINT} names no primary waypoint beside it")
             }
-            Err(Wrong::SameAsPrimary) => format!("is the primary waypoint {primary} itself: {alone}"),
+            Err(Wrong::SameAsPrimary) => {
+                format!("is the primary waypoint {primary} itself: {alone}")
+            }
             Err(Wrong::Weight(..)) => format!("is not a whole number from 0 to 100: {alone}"),
             Err(Wrong::Unusable(why)) => {
                 let why = match why {

@@ -57,16 +57,20 @@ pub struct Rejected {
 /// All claims, decided.
 pub(super) struct Hosts<'a> {
     claimants: &'a [Claimant],
-    by_host: BTreeMap<&'a str, Claims>,
+    by_host: BTreeMap<&'a str, Claims<'a>>,
     /// By host.
     rejected: BTreeMap<String, Rejected>,
 }
 
 #[derive(Debug, Default)]
-struct Claims {
+struct Claims<'a> {
     /// In the order of preference.
     all: Vec<usize>,
+    /// Whom the mesh knows, by namespace.
+    winners: BTreeMap<&'a str, usize>,
     owner: Option<usize>,
+    /// Required claimants of two namespaces, so that one is another than any third object's.
+    protected: Vec<usize>,
 }
 
 impl Claimant {
@@ -100,7 +104,7 @@ impl<'a> Hosts<'a> {
         domain: &str,
         by_authority: bool,
     ) -> Self {
-        let mut by_host: BTreeMap<&str, Claims> = BTreeMap::new();
+        let mut by_host: BTreeMap<&str, Claims<'_>> = BTreeMap::new();
         for (i, claimant) in claimants.iter().enumerate() {
             for host in &claimant.hosts {
                 by_host.entry(host).or_default().all.push(i);
@@ -122,7 +126,8 @@ impl<'a> Hosts<'a> {
         else {
             return Standing::Owner;
         };
-        let winner = self.winner(claims, own.namespace());
+        let winner =
+            claims.winners.get(own.namespace()).and_then(|winner| self.claimants.get(*winner));
         if let Some(winner) = winner.filter(|winner| own.known && winner.object != own.object) {
             return Standing::Lost(winner.object.clone());
         }
@@ -141,18 +146,9 @@ impl<'a> Hosts<'a> {
         self.rejected.into_values().collect()
     }
 
-    fn of(&self, claims: &Claims) -> impl Iterator<Item = (usize, &'a Claimant)> {
+    fn of(&self, claims: &[usize]) -> impl Iterator<Item = &'a Claimant> {
         let claimants = self.claimants;
-        let all = claims.all.clone().into_iter();
-        all.filter_map(move |i| Some((i, claimants.get(i)?)))
-    }
-
-    /// Whom the mesh knows for a host in a namespace.
-    fn winner(&self, claims: &Claims, namespace: &str) -> Option<&'a Claimant> {
-        let known = self.of(claims).map(|(_, it)| it);
-        known
-            .filter(|it| it.known && it.namespace() == namespace)
-            .min_by(|a, b| a.rank().cmp(&b.rank()))
+        claims.iter().filter_map(move |i| claimants.get(*i))
     }
 
     fn choose_owners(&mut self) {
@@ -162,11 +158,24 @@ impl<'a> Hosts<'a> {
                 (Some(a), Some(b)) => a.rank().cmp(&b.rank()),
                 _ => a.cmp(b),
             });
-            // The first of a namespace that the mesh knows is its winner.
-            let mut seen = BTreeSet::new();
-            let all = claims.all.iter().filter_map(|i| Some((*i, claimants.get(*i)?)));
-            let candidates = all.filter(|(_, it)| !it.known || seen.insert(it.namespace()));
-            let best = candidates.min_by_key(|(_, it)| (!it.is_service(), !it.captured, it.sight));
+            let mut candidates = Vec::new();
+            let mut protecting = BTreeSet::new();
+            for (i, it) in claims.all.iter().filter_map(|i| Some((*i, claimants.get(*i)?))) {
+                // The first of a namespace that the mesh knows is its winner.
+                let is_first = !claims.winners.contains_key(it.namespace());
+                if it.known && is_first {
+                    claims.winners.insert(it.namespace(), i);
+                }
+                if !it.known || is_first {
+                    candidates.push((i, it));
+                }
+                if it.protects() && protecting.len() < 2 && protecting.insert(it.namespace()) {
+                    claims.protected.push(i);
+                }
+            }
+            let best = candidates
+                .into_iter()
+                .min_by_key(|(_, it)| (!it.is_service(), !it.captured, it.sight));
             claims.owner = best.map(|(i, _)| i);
         }
     }
@@ -190,7 +199,7 @@ impl<'a> Hosts<'a> {
                         other.required && !owner.required
                     }
             };
-            let victim = self.of(claims).map(|(_, it)| it).find(|it| taken_from(it));
+            let victim = self.of(&claims.all).find(|it| taken_from(it));
             let victim = victim.map(|victim| victim.object.clone()).or_else(|| {
                 let namespace = namespace_of(host, domain)?;
                 let taken = namespace != owner.namespace() && required.contains(namespace);
@@ -219,8 +228,8 @@ impl<'a> Hosts<'a> {
                 continue;
             }
             let above = above(host).filter_map(|wildcard| self.by_host.get(wildcard.as_str()));
-            let mut above = above.flat_map(|claims| self.of(claims)).map(|(_, it)| it);
-            let victim = above.find(|it| it.protects() && it.namespace() != owner.namespace());
+            let mut above = above.flat_map(|claims| self.of(&claims.protected));
+            let victim = above.find(|it| it.namespace() != owner.namespace());
             taken.extend(victim.map(|victim| ((*host).to_owned(), victim.object.clone(), owner)));
         }
         for (host, victim, owner) in taken {

@@ -176,7 +176,8 @@ impl Resolved {
                 Some(_) => "it is required, and requests are refused",
                 None => "requests go to the endpoints",
             };
-            let says = format!("is not in the mesh: {}: {then}; {}", outside.why(), outside.change());
+            let says =
+                format!("is not in the mesh: {}: {then}; {}", outside.why(), outside.change());
             note(severity, "not-in-mesh", "metadata.namespace", None, says);
         } else if self.is_a_guess && self.label.on {
             let says = "is captured in its own namespace alone (serviceEntryVisibility): an ingress elsewhere does not reach the waypoint by its address; give the ingress (--gateway)";

@@ -27,8 +27,8 @@ fn compile_with(
     for object in objects {
         assert!(world.add(Origin::Cluster, object).is_none());
     }
-    let compiled = Compiled::new(&world, rules, settings)
-        .unwrap_or_else(|error| panic!("{error:#}"));
+    let compiled =
+        Compiled::new(&world, rules, settings).unwrap_or_else(|error| panic!("{error:#}"));
     (world, compiled)
 }
 

@@ -114,19 +114,24 @@ pub fn mesh() -> impl Strategy<Value = Mesh> {
     let vips =
         select(vec!["240.0.0.1", "240.0.0.2/32", "10.0.0.0/8", "nonsense", "0.0.0.0", "fd00::9"]);
     let resolution = select(vec!["NONE", "DNS", "DYNAMIC_DNS"]);
-    let entry =
-        (
-            0..NAMESPACES.len(),
-            common(),
-            prop::collection::vec(hosts, 0..4),
-            prop::collection::vec(vips, 0..3),
-            any::<bool>(),
+    let entry = (
+        0..NAMESPACES.len(),
+        common(),
+        prop::collection::vec(hosts, 0..4),
+        prop::collection::vec(vips, 0..3),
+        any::<bool>(),
+        resolution,
+        select(vec![None, Some("2024-01-01T00:00:00Z"), Some("2025-01-01T00:00:00Z")]),
+    )
+        .prop_map(|(namespace, common, hosts, addresses, allocated, resolution, created)| Entry {
+            namespace,
+            common,
+            hosts,
+            addresses,
+            allocated,
             resolution,
-            select(vec![None, Some("2024-01-01T00:00:00Z"), Some("2025-01-01T00:00:00Z")]),
-        )
-            .prop_map(|(namespace, common, hosts, addresses, allocated, resolution, created)| {
-                Entry { namespace, common, hosts, addresses, allocated, resolution, created }
-            });
+            created,
+        });
     (
         prop::collection::vec(space, 3),
         prop::collection::vec(waypoint, 6),

@@ -58,8 +58,14 @@ fn one_owner_a_host_and_namespace() {
         &[],
         false,
     );
-    let expected =
-        ["lost to older", "shadowed by oldest", "lost to older", "owner", "shadowed by oldest", "owner"];
+    let expected = [
+        "lost to older",
+        "shadowed by oldest",
+        "lost to older",
+        "owner",
+        "shadowed by oldest",
+        "owner",
+    ];
     assert_eq!(found, expected);
     assert!(rejected.is_empty());
 }
@@ -87,9 +93,11 @@ fn who_is_of_one_second_goes_by_namespace_and_name() {
 
 #[test]
 fn another_namespace_takes_nothing_from_a_required_one() {
-    for (victim, taker) in [("2025", "2024"), ("2024", "2025"), ("none", "2024"), ("2024", "none")] {
+    for (victim, taker) in [("2025", "2024"), ("2024", "2025"), ("none", "2024"), ("2024", "none")]
+    {
         for mark in ["", "!"] {
-            let lines = [format!("!Entry a/victim {victim} h"), format!("{mark}Entry b/taker {taker} h")];
+            let lines =
+                [format!("!Entry a/victim {victim} h"), format!("{mark}Entry b/taker {taker} h")];
             let lines: Vec<_> = lines.iter().map(String::as_str).collect();
             let (found, rejected) = decide(&lines, &[], false);
             let required_owner = victim == "2024" && mark.is_empty();
@@ -137,7 +145,10 @@ fn what_the_mesh_does_not_know_wins_nothing() {
 
 #[test]
 fn a_required_namespace_keeps_the_hosts_of_services_that_are_not_there_yet() {
-    let lines = ["Entry b/taker 2020 soon.a.svc.cluster.local", "Entry a/own 2020 later.a.svc.cluster.local"];
+    let lines = [
+        "Entry b/taker 2020 soon.a.svc.cluster.local",
+        "Entry a/own 2020 later.a.svc.cluster.local",
+    ];
     let (found, rejected) = decide(&lines, &["a"], false);
     assert_eq!(found, ["ambiguous with a", "owner"]);
     assert_eq!(rejected, ["soon.a.svc.cluster.local"]);
@@ -155,7 +166,14 @@ fn by_authority_nothing_closer_takes_from_a_required_wildcard() {
     let (found, rejected) = decide(&lines, &[], true);
     assert_eq!(
         found,
-        ["owner", "owner", "ambiguous with wild", "ambiguous with wild", "owner", "shadowed by wild"]
+        [
+            "owner",
+            "owner",
+            "ambiguous with wild",
+            "ambiguous with wild",
+            "owner",
+            "shadowed by wild"
+        ]
     );
     assert_eq!(rejected, ["*.y.example.com", "x.example.com"]);
     // By their clusters' names they are told apart.
