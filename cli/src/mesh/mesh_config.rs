@@ -19,7 +19,6 @@ use serde_json::Value;
 
 use super::note::{Note, ObjectRef, Severity};
 use super::noted::{is_label, is_name};
-use super::noted::{is_label, is_name};
 use super::selector::{Expression, Selector};
 use super::{Key, Labels, Meta, World};
 use crate::input;
@@ -152,8 +151,7 @@ impl World {
                 Some((chosen, _)) => format!("ConfigMap {chosen} does"),
                 None => format!("only one in the namespace {ISTIO_SYSTEM} does"),
             };
-            let mut says =
-                format!("is another mesh configuration, which does not count: {counts}");
+            let mut says = format!("is another mesh configuration, which does not count: {counts}");
             // Nothing else gets into what is copied to a shell.
             if is_name(&key.name) && is_label(&key.namespace) {
                 says = format!("{says}; to take this one: --mesh-config {key}");
