@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use ingress_waypoint::{Decision, Policy, Question, Service};
+use ingress_waypoint::cluster::{Named, readings};
+use ingress_waypoint::{Decision, Outcome, Policy, Question, Reject};
 use serde::Serialize;
 
 use crate::args::AskedAs;
@@ -20,7 +21,7 @@ use crate::report::{Tone, plain};
 pub struct Explanation {
     /// The object.
     pub object: ObjectRef,
-    /// Its hosts.
+    /// Its hosts; where it has none of its own, those that others have.
     pub hosts: Vec<String>,
     /// Where it was read.
     pub origin: String,
@@ -28,6 +29,9 @@ pub struct Explanation {
     pub steps: Vec<Step>,
     /// What the filter decides, for each port.
     pub decisions: Vec<Answer>,
+    /// Rules that Envoy Gateway sends to the ClusterIP itself.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub routed: Vec<String>,
     /// Where the global switch is.
     pub switch: String,
 }
@@ -90,9 +94,16 @@ pub fn explain(world: &World, compiled: &Compiled, subject: &str) -> Vec<Explana
     }
     let cluster = Question::Cluster(subject.as_bytes());
     let questions = [cluster, Question::Authority(subject.as_bytes())];
+    if compiled.policy.decide(cluster).outcome == Outcome::Reject(Reject::AmbiguousService) {
+        let claim = |host: &str| readings(subject).any(|named| is_host(named, host));
+        let claims = |it: &&Resolved| it.shadowed.iter().any(|(host, _)| claim(host));
+        let found = services.iter().filter(claims);
+        return found.map(|found| one(world, compiled, found, Some(cluster))).collect();
+    }
     for question in questions {
         let Some(service) = compiled.policy.decide(question).service else { continue };
-        let found = services.iter().filter(|resolved| is_entry(resolved, &service.to_service()));
+        let service = service.to_service();
+        let found = services.iter().filter(|resolved| resolved.service.as_ref() == Some(&service));
         let asked = (question == cluster).then_some(question);
         return found.map(|found| one(world, compiled, found, asked)).collect();
     }
@@ -109,15 +120,19 @@ fn is_named(resolved: &Resolved, subject: &str) -> bool {
     subject == name
         || subject.split_once('/') == Some((namespace, name))
         || (*kind == "Service" && short.iter().any(|short| short == subject))
-        || host.is_some_and(|host| resolved.hosts.iter().any(|known| *known == host))
+        || host.is_some_and(|host| {
+            // Of a host that nobody has, all who claim it are meant.
+            let claimed = resolved.shadowed.iter().filter(|_| resolved.is_ambiguous);
+            resolved.hosts.iter().chain(claimed.map(|(host, _)| host)).any(|known| *known == host)
+        })
 }
 
-fn is_entry(resolved: &Resolved, service: &Service) -> bool {
-    let entry = resolved.service.as_ref();
-    entry.is_some_and(|entry| {
-        (entry.kind, &entry.namespace, &entry.name)
-            == (service.kind, &service.namespace, &service.name)
-    })
+fn is_host(named: Named<'_>, host: &str) -> bool {
+    let named = match named {
+        Named::Host { host, .. } => host,
+        _ => return false,
+    };
+    ingress_waypoint::host::normalise(named).is_some_and(|named| named == host)
 }
 
 fn one(
@@ -150,10 +165,20 @@ fn one(
     };
     Explanation {
         object: resolved.object.clone(),
-        hosts: resolved.hosts.clone(),
+        hosts: if resolved.hosts.is_empty() {
+            resolved.shadowed.iter().map(|(host, _)| host.clone()).collect()
+        } else {
+            resolved.hosts.clone()
+        },
         origin: resolved.origin.to_string(),
         steps: compiled.steps(world, resolved),
         decisions,
+        routed: compiled
+            .routed
+            .iter()
+            .filter(|it| it.service == resolved.object)
+            .map(ToString::to_string)
+            .collect(),
         switch: switch(policy),
     }
 }
@@ -179,6 +204,9 @@ impl Explanation {
         let _ = writeln!(text, "{title}  {hosts}  ({})", plain(&self.origin));
         for answer in &self.decisions {
             let _ = writeln!(text, "  {}: {}", answer.question, answer.text());
+        }
+        for routed in &self.routed {
+            let _ = writeln!(text, "  {}", plain(routed));
         }
         let switch = format!("global switch: {}", self.switch);
         let _ = writeln!(text, "  {}", Tone::Faint.paint(switch));

@@ -34,7 +34,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
             Ok(Exit::Done)
         }
         Command::Rbac(args) => {
-            report::raw(&rbac::manifests(&args.namespace))?;
+            report::raw(&rbac::manifests(&args.namespace, &args.istio_namespace))?;
             Ok(Exit::Done)
         }
         Command::Completions { shell } => {
@@ -65,12 +65,16 @@ pub const NO_OBJECTS: &str = "no objects of the mesh were read: nothing is made 
 /// end failed would make a configuration that knows no service.
 pub fn world(input: &Input) -> anyhow::Result<(World, Exit)> {
     let mut world = World::default();
+    world.mesh_config = input.mesh_config.clone().unwrap_or_default();
     let mut exit = Exit::Done;
     let mut empty = true;
     input::read_wanted(&input.sources(None)?, Wanted::Mesh, &mut |read| match read {
         Read::Object(origin, object) => {
             // Of routes alone nothing is made either.
-            empty &= matches!(object, Object::HttpRoute(_) | Object::GrpcRoute(_));
+            empty &= matches!(
+                object,
+                Object::HttpRoute(_) | Object::GrpcRoute(_) | Object::MeshConfig(_)
+            );
             drop(world.add(origin, object));
         }
         Read::Broken(broken) => {

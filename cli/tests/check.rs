@@ -51,6 +51,7 @@ fn options(path: &Path) -> Options {
                 let family: IpFamily = clap::ValueEnum::from_str(value, false).unwrap();
                 options.settings.ip_family = Some(family);
             }
+            "allowLoopback" => options.rules.allow_loopback = value == "true",
             "gatewayPods" => options.pods = Some(value.parse().unwrap()),
             other => panic!("{other}"),
         }

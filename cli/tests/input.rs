@@ -36,6 +36,10 @@ fn line(read: &Read) -> String {
         Object::HttpRoute(object) => ("HTTPRoute", &object.metadata),
         Object::GrpcRoute(object) => ("GRPCRoute", &object.metadata),
         Object::Pod(object) => ("Pod", &object.metadata),
+        Object::BackendTrafficPolicy(o) => ("BackendTrafficPolicy", &o.metadata),
+        Object::EnvoyProxy(o) => ("EnvoyProxy", &o.metadata),
+        Object::MeshConfig(o) => ("ConfigMap", &o.metadata),
+        Object::Workload(kind, o) => (*kind, &o.metadata),
     };
     let mut line = format!("object {origin}: {kind} ");
     if let Some(namespace) = &metadata.namespace {

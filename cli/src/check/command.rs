@@ -45,6 +45,7 @@ pub struct Arguments {
 /// For a source that cannot be read at all.
 pub fn command(arguments: &Arguments, format: Format) -> anyhow::Result<Exit> {
     let mut objects = Objects::default();
+    objects.world.mesh_config = arguments.input.mesh_config.clone().unwrap_or_default();
     let mut exit_of_input = Exit::Done;
     let mut empty = true;
     let sources = arguments.input.sources(arguments.gateway_pods.as_ref())?;

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::config::Compiled;
 use crate::mesh::label::{Label, Place};
 use crate::mesh::waypoint::Unusable;
-use crate::mesh::{Binding, Resolved};
+use crate::mesh::{Binding, Outside, Resolved};
 use crate::report::{self, Format};
 
 /// One row.
@@ -39,6 +39,9 @@ pub struct Row {
     pub waypoint: Option<String>,
     /// `ready`, or why it cannot be used.
     pub waypoint_state: &'static str,
+    /// Istio's condition `istio.io/WaypointBound`, where it is there: a hint, and no verdict.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waypoint_bound: Option<String>,
     /// Whether it fails closed.
     pub required: bool,
     /// The filter's decision.
@@ -58,6 +61,8 @@ pub fn waypoint_state(binding: &Binding) -> &'static str {
         Binding::Managed(_) => "is one itself",
         Binding::Ready(_) => "ready",
         Binding::Unusable(_, Unusable::Missing) => "missing",
+        Binding::Unusable(_, Unusable::NotSelected) => "not in the mesh",
+        Binding::Unusable(_, Unusable::OtherNamespace) => "in another namespace",
         Binding::Unusable(_, Unusable::NotReady) => "not ready",
         Binding::Unusable(_, Unusable::NotAllowed(_)) => "namespace not allowed",
         Binding::Unusable(_, Unusable::NotForServices(_)) => "not for services",
@@ -84,15 +89,11 @@ fn of<'a>(compiled: &'a Compiled, resolved: &'a Resolved) -> impl Iterator<Item 
     }
     ports.into_iter().map(move |(port, protocol, port_note)| {
         let asked = port.and_then(|port| u16::try_from(port).ok()).unwrap_or(1);
-        // Where all hosts are another's, so is the cluster that Istio's routes lead to.
-        let cluster = match resolved.shadowed.first() {
-            Some((host, _)) if resolved.hosts.is_empty() => format!("outbound|{asked}||{host}"),
-            _ => resolved.cluster(asked),
-        };
+        let cluster = resolved.cluster(asked);
         let outcome = compiled.policy.decide(Question::Cluster(cluster.as_bytes())).outcome;
         let (decision, reason) = outcome.label();
-        let outside = resolved.external_name.as_ref().map(|name| format!("ExternalName {name:?}"));
-        let shadowed = resolved.hosts.is_empty().then(|| "all hosts are another's".to_owned());
+        let routed = routed(compiled, resolved, port);
+        let alias = resolved.external_name.as_ref().map(|name| format!("ExternalName {name:?}"));
         Row {
             kind: resolved.object.kind,
             service: name(resolved),
@@ -108,9 +109,39 @@ fn of<'a>(compiled: &'a Compiled, resolved: &'a Resolved) -> impl Iterator<Item 
             required: resolved.required.is_some(),
             decision,
             reason,
-            note: outside.or(shadowed).or(port_note),
+            waypoint_bound: resolved.waypoint_bound.as_ref().map(|it| it.status.clone()),
+            note: alias.or_else(|| standing(resolved)).or(port_note).or(routed),
         }
     })
+}
+
+/// The rules that Envoy Gateway sends to the ClusterIP itself: one, and how many more there are.
+fn routed(compiled: &Compiled, resolved: &Resolved, port: Option<i64>) -> Option<String> {
+    let mut routed = compiled
+        .routed
+        .iter()
+        .filter(|routed| routed.service == resolved.object && routed.port == port);
+    let first = routed.next()?;
+    Some(match routed.count() {
+        0 => first.short(),
+        more => format!("{} (and {more} more like this)", first.short()),
+    })
+}
+
+/// What is odd about where it stands in the mesh.
+fn standing(resolved: &Resolved) -> Option<String> {
+    let others = resolved.shadowed.first();
+    let is = if resolved.is_ambiguous { "conflicts with" } else { "is a host of" };
+    let others = others.map(|(host, other)| match resolved.shadowed.len() {
+        1 => format!("{host} {is} {other}"),
+        several => format!("{host} {is} {other}, +{}", several - 1),
+    });
+    match resolved.outside {
+        Some(Outside::HostTaken) | None => others,
+        Some(Outside::NotSelected) => Some("its namespace is not selected".to_owned()),
+        Some(Outside::NotVisible) => Some("its visibility is NONE".to_owned()),
+        Some(Outside::OtherNamespace) => Some("visible in its namespace alone".to_owned()),
+    }
 }
 
 fn name(resolved: &Resolved) -> String {
@@ -168,7 +199,11 @@ fn cells(row: &Row, resolved: &Resolved) -> [Cell; 7] {
         (None, _) => "-".to_owned(),
     };
     let waypoint = match &row.waypoint {
-        Some(waypoint) => format!("{waypoint} ({})", row.waypoint_state),
+        Some(waypoint) => {
+            let bound = row.waypoint_bound.as_ref();
+            let hint = bound.map(|status| format!(", WaypointBound {status}"));
+            format!("{waypoint} ({}{})", row.waypoint_state, hint.unwrap_or_default())
+        }
         None => row.waypoint_state.replace("unbound", "-"),
     };
     let required = if row.required { ", required" } else { "" };

@@ -10,6 +10,7 @@ use clap::Args;
 use super::{Side, exit, is_configuration, run};
 use crate::args::{Input, RuleArgs, Settings};
 use crate::compile::config::Compiled;
+use crate::mesh::MeshConfigChoice;
 use crate::report::{self, Exit, Format};
 
 /// `diff`.
@@ -39,6 +40,10 @@ pub struct Arguments {
     /// The kubeconfig's context, if not its current one
     #[arg(long, requires = "cluster")]
     pub context: Option<String>,
+    /// The mesh's own configuration (MeshConfig), for objects: a file or a ConfigMap; without it that of
+    /// the ConfigMap istio in istio-system
+    #[arg(long, value_name = "FILE|NAMESPACE/NAME")]
+    pub mesh_config: Option<MeshConfigChoice>,
     /// What the mesh's rules leave open, for objects.
     #[command(flatten)]
     pub rules: RuleArgs,
@@ -60,7 +65,7 @@ pub fn command(arguments: &Arguments, format: Format) -> anyhow::Result<Exit> {
         Some(new) => path(arguments, new)?,
         None => {
             let (cluster, context) = (true, arguments.context.clone());
-            objects(arguments, &Input { filename: Vec::new(), cluster, context })?
+            objects(arguments, Input { cluster, context, ..Input::default() })?
         }
     };
     all = all.max(rest);
@@ -95,7 +100,7 @@ fn path(arguments: &Arguments, given: &Path) -> anyhow::Result<(Side, Exit)> {
         (side, Exit::Done)
     } else {
         let filename = file.to_str().with_context(|| format!("{} is not UTF-8", file.display()))?;
-        objects(arguments, &Input { filename: vec![filename.to_owned()], ..Input::default() })?
+        objects(arguments, Input { filename: vec![filename.to_owned()], ..Input::default() })?
     };
     drop(kept);
     Ok(side)
@@ -106,8 +111,9 @@ fn is_pipe(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
 }
 
-fn objects(arguments: &Arguments, input: &Input) -> anyhow::Result<(Side, Exit)> {
-    let (world, exit) = crate::run::world(input)?;
+fn objects(arguments: &Arguments, input: Input) -> anyhow::Result<(Side, Exit)> {
+    let input = Input { mesh_config: arguments.mesh_config.clone(), ..input };
+    let (world, exit) = crate::run::world(&input)?;
     let (rules, settings) = (arguments.rules.rules(None), arguments.settings.configuration());
     crate::run::warn_of_unmatched(&world, &rules);
     let compiled = Compiled::new(&world, &rules, &settings)?;

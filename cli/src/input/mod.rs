@@ -37,6 +37,8 @@ pub enum Source {
         context: Option<String>,
         /// The ingress's pods, where no label of theirs names a Gateway: no others are listed.
         pods: Option<Selector>,
+        /// The namespace of the mesh configuration, where it is not Istio's own.
+        mesh_config: Option<String>,
     },
 }
 
@@ -45,6 +47,16 @@ impl Source {
     pub fn from_argument(argument: &str) -> Self {
         if argument == "-" { Self::Stdin } else { Self::Path(PathBuf::from(argument)) }
     }
+}
+
+/// A YAML or JSON text that is no list of objects, as a value.
+///
+/// # Errors
+/// What is wrong with its notation.
+pub fn value(text: &[u8]) -> Result<serde_json::Value, String> {
+    let mut tree = value::Tree::default();
+    let value = yaml::from_slice(text, 1, &mut tree)?;
+    if tree.problems.is_empty() { Ok(value) } else { Err(tree.problems.join("; ")) }
 }
 
 /// Reads every kind of object, as [`read_wanted`] does.
@@ -72,8 +84,9 @@ pub fn read_wanted(
     }
     progress.finish();
     for source in sources {
-        if let Source::Cluster { context, pods } = source {
-            cluster::read(context.as_deref(), pods.as_ref(), wanted, sink)?;
+        if let Source::Cluster { context, pods, mesh_config } = source {
+            let of_mesh = mesh_config.as_deref();
+            cluster::read(context.as_deref(), pods.as_ref(), of_mesh, wanted, sink)?;
         }
     }
     Ok(())
