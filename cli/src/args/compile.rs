@@ -34,7 +34,8 @@ Examples:
       --image registry.example/ingress-waypoint:0.1.0 | kubectl apply -f -
   kubectl get svc,ns,gtw,gatewayclass,serviceentry -A -o yaml | \\
       ingress-waypoint compile -f - -o table
-  kubectl get svc,ns,gtw,gatewayclass,httproute,grpcroute,btp,envoyproxy -A -o yaml | \\
+  kubectl get svc,ns,gtw,gatewayclass,httproute,grpcroute,btp,envoyproxy \\
+      -A -o yaml | \\
       ingress-waypoint compile -f - -o envoy-gateway --gateway ingress/public \\
           --listener http --image registry.example/ingress-waypoint:0.1.0
 
