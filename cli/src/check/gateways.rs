@@ -56,7 +56,9 @@ fn on_host_network(object: &ObjectRef, pod: &PodFacts) -> Option<Cause> {
     let says = "puts its pods on the host's network";
     let cause = Cause::new(Code::GatewayHostNetwork, object.clone(), says)
         .field(format!("{}spec.hostNetwork", pod.prefix), Some("true".to_owned()))
-        .mend("run its pods without hostNetwork, behind a Service of type LoadBalancer or NodePort");
+        .mend(
+            "run its pods without hostNetwork, behind a Service of type LoadBalancer or NodePort",
+        );
     pod.host_network.then_some(cause)
 }
 
