@@ -111,8 +111,7 @@ impl World {
                 Some((chosen, _)) => format!("ConfigMap {chosen} does"),
                 None => format!("only one in the namespace {ISTIO_SYSTEM} does"),
             };
-            let mut says =
-                format!("is another mesh configuration, which does not count: {counts}");
+            let mut says = format!("is another mesh configuration, which does not count: {counts}");
             // Nothing else gets into what is copied to a shell.
             if is_name(&key.name) && is_label(&key.namespace) {
                 says = format!("{says}; to take this one: --mesh-config {key}");
