@@ -78,7 +78,7 @@ impl Write for Escaping<'_, '_> {
 const SHOWN: usize = 80;
 
 /// A text in quotes: escaped, quotes and backslashes too, and cut to [`SHOWN`] characters.
-pub(crate) fn quote(text: &str) -> String {
+pub fn quote(text: &str) -> String {
     let mut quoted = String::from("\"");
     let mut chars = text.chars();
     for c in chars.by_ref().take(SHOWN) {

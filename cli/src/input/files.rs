@@ -9,9 +9,11 @@ use anyhow::Context as _;
 use encoding_rs_io::DecodeReaderBytesBuilder;
 
 use super::documents;
+use super::out::Stream;
 use super::progress::Progress;
 use super::{Source, Wanted};
 use crate::object;
+use crate::yaml::Budget;
 
 /// One file to read.
 pub struct Input {
@@ -93,6 +95,7 @@ impl Input {
         &self,
         progress: &Progress,
         wanted: Wanted,
+        budget: &Budget,
         sink: &mut dyn FnMut(object::Read),
     ) -> anyhow::Result<()> {
         let raw: Box<dyn Read> = if self.is_stdin {
@@ -107,7 +110,8 @@ impl Input {
             .strip_bom(true)
             .utf8_passthru(true)
             .build(progress.count(raw));
-        documents::read(reader, &self.path, wanted, sink)
+        let stream = Stream { path: &self.path, wanted, budget };
+        documents::read(reader, stream, sink)
             .with_context(|| format!("cannot read {}", self.path.display()))
     }
 }

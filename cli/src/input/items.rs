@@ -67,7 +67,8 @@ pub fn read(text: &mut impl BufRead, mut line: usize, out: &mut Out<'_>) -> io::
         } else if is_items_key(&current) {
             in_items = true;
             column = None;
-            if let Ok(Root::Object(node)) = yaml::from_slice(&outer, first_line, RootSeed(out))
+            if let Ok(Root::Object(node)) =
+                yaml::from_slice(&outer, first_line, out.stream.budget, RootSeed(out))
                 && let Some(outer) = node.value.as_object()
             {
                 out.begin(outer);
@@ -80,7 +81,7 @@ pub fn read(text: &mut impl BufRead, mut line: usize, out: &mut Out<'_>) -> io::
         current.clear();
     }
     item.end(out);
-    match yaml::from_slice(&outer, first_line, RootSeed(out)) {
+    match yaml::from_slice(&outer, first_line, out.stream.budget, RootSeed(out)) {
         Ok(root) => out.end(root),
         Err(reason) => {
             out.broken(None, reason);
@@ -103,9 +104,9 @@ impl Item {
         if self.text.split(|byte| *byte == b'\n').any(has_content) {
             // An alias bomb or a broken end is found after the item was handed over: once is
             // enough.
-            let before = out.items;
+            let (before, budget) = (out.items, out.stream.budget);
             let seed = ItemsSeed { items: &mut *out, first: self.index };
-            if let Err(reason) = yaml::from_slice(&self.text, self.line, seed)
+            if let Err(reason) = yaml::from_slice(&self.text, self.line, budget, seed)
                 && (out.items == before && self.index >= out.skip)
             {
                 out.broken(Some(self.index), reason);

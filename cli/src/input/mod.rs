@@ -12,6 +12,7 @@ mod kinds;
 mod lines;
 mod out;
 mod progress;
+mod scalar;
 mod tree;
 mod typed;
 mod value;
@@ -21,6 +22,7 @@ use std::path::PathBuf;
 
 use crate::mesh::Selector;
 use crate::object::Read;
+use crate::yaml::Budget;
 
 pub use kinds::{GATEWAY_NAME, Kind, OWNING_NAME, RESOURCES, Resource, Wanted};
 
@@ -67,8 +69,9 @@ pub fn read_wanted(
 ) -> anyhow::Result<()> {
     let files = files::find(sources, sink)?;
     let progress = progress::Progress::of_bytes(files.iter().map(|f| f.size).sum::<Option<u64>>());
+    let budget = Budget::default();
     for file in &files {
-        file.read(&progress, wanted, sink)?;
+        file.read(&progress, wanted, &budget, sink)?;
     }
     progress.finish();
     for source in sources {

@@ -7,7 +7,7 @@ use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::value::Tree;
+use super::value::{Fields, Key, Tree};
 
 /// A value and what is wrong with its notation.
 #[derive(Debug, Default)]
@@ -56,20 +56,20 @@ impl<'de> Visitor<'de> for RootSeed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Root, A::Error> {
         let mut tree = Tree::default();
-        let mut outer = Map::new();
+        let mut outer = Fields::default();
         let mut is_list = false;
-        while let Some(key) = map.next_key::<String>()? {
-            let may_be_list = outer
-                .get("kind")
-                .is_none_or(|kind| kind.as_str().is_some_and(|kind| kind.ends_with("List")));
-            if key == "items" && may_be_list {
-                self.0.begin(&outer);
+        while let Some(key) = map.next_key()? {
+            let kind = outer.map.get("kind");
+            let may_be_list =
+                kind.is_none_or(|kind| kind.as_str().is_some_and(|kind| kind.ends_with("List")));
+            if matches!(&key, Key::Name(name) if name == "items") && may_be_list {
+                self.0.begin(&outer.map);
                 is_list |= map.next_value_seed(ItemsSeed { items: &mut *self.0, first: 0 })?;
             } else {
                 tree.entry(key, &mut outer, &mut map)?;
             }
         }
-        let node = Node { value: Value::Object(outer), problems: tree.problems };
+        let node = Node { value: Value::Object(outer.map), problems: tree.problems };
         Ok(if is_list { Root::List(node) } else { Root::Object(node) })
     }
 
