@@ -9,7 +9,7 @@ use serde::de::{DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqA
 use serde::forward_to_deserialize_any;
 
 use super::scalar::{self, Scalar};
-use crate::yaml::{Budget, Error, Events, Place};
+use crate::yaml::{Budget, Error, Events, Place, Unified, is_separator};
 
 /// Nesting beyond this is an attack on the stack; JSON is held to the same.
 const MAX_DEPTH: usize = 128;
@@ -26,7 +26,10 @@ pub fn from_slice<'de, S: DeserializeSeed<'de>>(
         let breaks = before.iter().filter(|byte| **byte == b'\n').count();
         format!("line {}: not UTF-8", line + breaks)
     })?;
-    one(Events::of(text, budget.clone()), line, seed)
+    match Unified::of(text) {
+        None => one(Events::of(text, budget.clone()), line, seed),
+        Some(unified) => one(Events::of_unified(&unified, budget.clone()), line, seed),
+    }
 }
 
 /// Parses what `reader` gives, without ever holding it whole.
@@ -58,7 +61,10 @@ impl<R: Read> Iterator for Chars<R> {
             }
             length += 1;
             match std::str::from_utf8(bytes.get(..length)?) {
-                Ok(text) => return text.chars().next().map(Ok),
+                Ok(text) => {
+                    let c = text.chars().next()?;
+                    return Some(Ok(if is_separator(c) { '\n' } else { c }));
+                }
                 Err(error) if error.error_len().is_some() => break,
                 Err(_) => {}
             }
@@ -89,13 +95,13 @@ fn document<'a, 'de, I: BorrowedInput<'a>, S: DeserializeSeed<'de>>(
     let mut seed = Some(seed);
     let mut value = None;
     loop {
-        match events.next()? {
+        match events.next_event()? {
             (Event::StreamStart | Event::DocumentEnd, _) => {}
             (Event::DocumentStart(..), place) => {
                 let Some(seed) = seed.take() else {
                     return Err(Error::at(place, "a second document begins; only one is expected"));
                 };
-                let first = events.next()?;
+                let first = events.next_event()?;
                 value = Some(seed.deserialize(Node { events, first, depth: 0 })?);
             }
             (_, place) => {
@@ -169,7 +175,7 @@ impl<'de, 'a, I: BorrowedInput<'a>> Deserializer<'de> for Node<'_, 'a, I> {
             if open == 0 {
                 return visitor.visit_unit();
             }
-            event = self.events.next()?.0;
+            event = self.events.next_event()?.0;
         }
     }
 
@@ -214,7 +220,7 @@ impl<'de, 'a, I: BorrowedInput<'a>> SeqAccess<'de> for Children<'_, 'a, I> {
         &mut self,
         seed: S,
     ) -> Result<Option<S::Value>, Error> {
-        match self.events.next()? {
+        match self.events.next_event()? {
             (Event::SequenceEnd, _) => Ok(None),
             first => self.value(seed, first).map(Some),
         }
@@ -228,7 +234,7 @@ impl<'de, 'a, I: BorrowedInput<'a>> MapAccess<'de> for Children<'_, 'a, I> {
         &mut self,
         seed: S,
     ) -> Result<Option<S::Value>, Error> {
-        let (event, place) = self.events.next()?;
+        let (event, place) = self.events.next_event()?;
         match event {
             Event::MappingEnd => Ok(None),
             // Only without quotes it merges.
@@ -250,7 +256,7 @@ impl<'de, 'a, I: BorrowedInput<'a>> MapAccess<'de> for Children<'_, 'a, I> {
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Error> {
-        let first = self.events.next()?;
+        let first = self.events.next_event()?;
         self.value(seed, first)
     }
 }

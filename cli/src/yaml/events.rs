@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use granit_parser::{BorrowedInput, Event, Marker, Parser, StrInput, options};
 
-use super::Error;
+use super::{Error, Unified};
 
 /// How many bytes aliases may stand for, and how many may stand behind the anchors of one document.
 const MAX_EXPANDED: usize = 32 << 20;
@@ -45,6 +45,7 @@ impl From<Marker> for Place {
 /// The events of a text, one after the other: no comments, no aliases.
 pub struct Events<'a, I: BorrowedInput<'a>> {
     parser: Parser<'a, I>,
+    unified: Option<&'a Unified>,
     /// What stands behind anchors, for aliases to come.
     tape: Vec<(Event<'a>, Place)>,
     taped: usize,
@@ -69,6 +70,11 @@ impl<'a> Events<'a, StrInput<'a>> {
     pub fn of(text: &'a str, budget: Budget) -> Self {
         Self::new(StrInput::new(text), budget)
     }
+
+    /// The events of a text with the line breaks of YAML 1.1.
+    pub fn of_unified(unified: &'a Unified, budget: Budget) -> Self {
+        Self { unified: Some(unified), ..Self::of(unified.text(), budget) }
+    }
 }
 
 impl<'a, I: BorrowedInput<'a>> Events<'a, I> {
@@ -78,6 +84,7 @@ impl<'a, I: BorrowedInput<'a>> Events<'a, I> {
         let options = options! { emit_comments: false, block_scalar_eof_without_line_feed: true };
         Self {
             parser: Parser::with_options(input, options),
+            unified: None,
             tape: Vec::new(),
             taped: 0,
             anchors: HashMap::new(),
@@ -93,7 +100,7 @@ impl<'a, I: BorrowedInput<'a>> Events<'a, I> {
     ///
     /// # Errors
     /// What is no YAML, and aliases that stand for too much.
-    pub fn next(&mut self) -> Result<(Event<'a>, Place), Error> {
+    pub fn next_event(&mut self) -> Result<(Event<'a>, Place), Error> {
         loop {
             let (event, place) = match self.replay() {
                 Some(replayed) => replayed,
@@ -132,8 +139,14 @@ impl<'a, I: BorrowedInput<'a>> Events<'a, I> {
         let Some(parsed) = self.parser.next_event() else {
             return Ok((Event::StreamEnd, self.alias));
         };
-        let (event, span) = parsed?;
+        let (mut event, span) = parsed?;
         let place = span.start.into();
+        if let (Some(unified), Event::Scalar(text, style, ..)) = (self.unified, &mut event)
+            && let Some(restored) =
+                span.byte_range().and_then(|range| unified.restore(range, *style, text))
+        {
+            *text = restored.into();
+        }
         self.record(&event, place);
         Ok((event, place))
     }

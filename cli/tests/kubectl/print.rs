@@ -4,13 +4,8 @@
 /// A list of Services, each with the text as its name, as the value of a label and, where `is_key`, as the key of an
 /// annotation.
 pub fn list(texts: &[(&str, bool)]) -> String {
-    let mut out = Printer {
-        text: String::new(),
-        column: 0,
-        margin: 0,
-        after_space: true,
-        in_indent: true,
-    };
+    let mut out =
+        Printer { text: String::new(), column: 0, margin: 0, after_space: true, in_indent: true };
     out.field(0, "apiVersion", Some("v1"));
     out.field(0, "items", None);
     for (text, is_key) in texts {
@@ -259,7 +254,11 @@ fn style(text: &str, is_key: bool) -> Style {
     };
     match wanted {
         Style::Plain if !found.plain || text.is_empty() && is_key => {
-            if found.single { Style::Single } else { Style::Double }
+            if found.single {
+                Style::Single
+            } else {
+                Style::Double
+            }
         }
         Style::Literal if !found.literal || is_key => Style::Double,
         style => style,
@@ -276,7 +275,8 @@ struct Found {
 impl Found {
     fn of(text: &str) -> Self {
         let chars: Vec<_> = text.chars().collect();
-        let blank = |c: Option<&char>| c.is_none_or(|c| matches!(c, ' ' | '\t' | '\0') || is_break(*c));
+        let blank =
+            |c: Option<&char>| c.is_none_or(|c| matches!(c, ' ' | '\t' | '\0') || is_break(*c));
         let (first, last) = (chars.first().copied(), chars.last().copied());
         let indicator = match first {
             Some('?' | ':' | '-') => chars.get(1).is_none_or(|c| matches!(c, ' ' | '\t')),
@@ -289,7 +289,8 @@ impl Found {
             _ => false,
         });
         let marker = text.starts_with("---") || text.starts_with("...");
-        let pair = |found: fn(char, char) -> bool| chars.windows(2).any(|pair| found(pair[0], pair[1]));
+        let pair =
+            |found: fn(char, char) -> bool| chars.windows(2).any(|pair| found(pair[0], pair[1]));
         let space_break = pair(|a, b| a == ' ' && is_break(b));
         let break_space = pair(|a, b| is_break(a) && b == ' ');
         let special = chars.iter().any(|c| !is_printable(*c));
@@ -308,9 +309,10 @@ impl Found {
 /// YAML, to whom `1:30` is a number.
 fn is_other(text: &str) -> bool {
     const WORDS: &[&str] = &[
-        "", "~", "null", "Null", "NULL", ".nan", ".NaN", ".NAN", ".inf", ".Inf", ".INF", "+.inf", "+.Inf",
-        "+.INF", "-.inf", "-.Inf", "-.INF", "y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON",
-        "n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF",
+        "", "~", "null", "Null", "NULL", ".nan", ".NaN", ".NAN", ".inf", ".Inf", ".INF", "+.inf",
+        "+.Inf", "+.INF", "-.inf", "-.Inf", "-.INF", "y", "Y", "yes", "Yes", "YES", "true", "True",
+        "TRUE", "on", "On", "ON", "n", "N", "no", "No", "NO", "false", "False", "FALSE", "off",
+        "Off", "OFF",
     ];
     WORDS.contains(&text) || is_number(text) || is_sexagesimal(text) || is_date(text)
 }
@@ -341,7 +343,8 @@ fn is_integer(text: &str) -> bool {
     };
     let signed = text.starts_with("0b") && digits.starts_with(['+', '-']);
     let unsigned = digits.strip_prefix(['+', '-']).filter(|_| signed).unwrap_or(digits);
-    unsigned.starts_with(|c: char| c.is_digit(radix)) && u64::from_str_radix(unsigned, radix).is_ok()
+    unsigned.starts_with(|c: char| c.is_digit(radix))
+        && u64::from_str_radix(unsigned, radix).is_ok()
 }
 
 fn is_float(text: &str) -> bool {
@@ -358,10 +361,8 @@ fn is_sexagesimal(text: &str) -> bool {
     let first = parts.next().unwrap_or_default();
     let all = |text: &str| text.chars().all(|c| c.is_ascii_digit() || c == '_');
     let rest: Vec<_> = parts.collect();
-    let minutes = |part: &&str| match part.as_bytes() {
-        [b'0'..=b'9'] | [b'0'..=b'5', b'0'..=b'9'] => true,
-        _ => false,
-    };
+    let minutes =
+        |part: &&str| matches!(part.as_bytes(), [b'0'..=b'9'] | [b'0'..=b'5', b'0'..=b'9']);
     first.starts_with(|c: char| c.is_ascii_digit())
         && all(first)
         && !rest.is_empty()

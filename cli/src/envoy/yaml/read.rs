@@ -20,7 +20,7 @@ pub fn read(text: &str) -> Result<Node, Error> {
     let mut reader = Reader(Events::of(text, Budget::default()));
     let mut document = None;
     loop {
-        match reader.0.next()? {
+        match reader.0.next_event()? {
             (Event::StreamEnd, place) => {
                 return document.ok_or_else(|| Error::at(place, "is empty"));
             }
@@ -29,7 +29,7 @@ pub fn read(text: &str) -> Result<Node, Error> {
                     let reason = "a second document begins; only one is expected";
                     return Err(Error::at(place, reason));
                 }
-                let (event, place) = reader.0.next()?;
+                let (event, place) = reader.0.next_event()?;
                 document = Some(reader.node(event, place, 0)?);
             }
             _ => {}
@@ -65,7 +65,7 @@ impl<'a> Reader<'a> {
     fn list(&mut self, depth: usize) -> Result<Node, Error> {
         let mut items = Vec::new();
         loop {
-            match self.0.next()? {
+            match self.0.next_event()? {
                 (Event::SequenceEnd, _) => return Ok(Node::List(items)),
                 (event, place) => items.push(self.node(event, place, depth + 1)?),
             }
@@ -76,7 +76,7 @@ impl<'a> Reader<'a> {
         let mut map = Map::default();
         let mut seen = HashSet::new();
         loop {
-            let (event, place) = self.0.next()?;
+            let (event, place) = self.0.next_event()?;
             let (key, ignored) = match event {
                 Event::MappingEnd => return Ok(Node::Map(map)),
                 Event::Scalar(text, _, _, tag) => {
@@ -91,7 +91,7 @@ impl<'a> Reader<'a> {
             if !seen.insert(key.clone()) {
                 return Err(Error::at(place, format!("the key {} is given twice", quote(&key))));
             }
-            let (event, place) = self.0.next()?;
+            let (event, place) = self.0.next_event()?;
             let value = self.node(event, place, depth + 1)?;
             map.entries_mut().push(Entry { key, ignored, value });
         }
