@@ -160,7 +160,7 @@ pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     let read = if path == Path::new("-") {
         std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut text).map(drop)
     } else {
-        std::fs::read(path).map(|read| text = read)
+        input::open::read(path).map(|read| text = read)
     };
     read.with_context(|| format!("cannot read {}", path.display()))?;
     Ok(text)

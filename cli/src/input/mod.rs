@@ -10,6 +10,7 @@ mod files;
 mod items;
 mod kinds;
 mod lines;
+pub mod open;
 mod out;
 mod progress;
 mod scalar;

@@ -57,17 +57,23 @@ impl<'de> Visitor<'de> for RootSeed<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Root, A::Error> {
         let mut tree = Tree::default();
         let mut outer = Fields::default();
-        let mut is_list = false;
+        let (mut is_list, mut is_no_list) = (false, false);
         while let Some(key) = map.next_key()? {
             let kind = outer.map.get("kind");
             let may_be_list =
                 kind.is_none_or(|kind| kind.as_str().is_some_and(|kind| kind.ends_with("List")));
             if matches!(&key, Key::Name(name) if name == "items") && may_be_list {
                 self.0.begin(&outer.map);
-                is_list |= map.next_value_seed(ItemsSeed { items: &mut *self.0, first: 0 })?;
+                let seed = ItemsSeed { items: &mut *self.0, first: 0 };
+                if map.next_value_seed(seed)? { is_list = true } else { is_no_list = true }
             } else {
                 tree.entry(key, &mut outer, &mut map)?;
             }
+        }
+        let kind = outer.map.get("kind").and_then(Value::as_str);
+        if is_no_list && kind.is_some_and(|kind| kind.ends_with("List")) {
+            tree.problems.push("items: expected a list".to_owned());
+            is_list = true;
         }
         let node = Node { value: Value::Object(outer.map), problems: tree.problems };
         Ok(if is_list { Root::List(node) } else { Root::Object(node) })
