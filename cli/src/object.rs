@@ -26,6 +26,13 @@ pub enum Object {
     Pod(Box<Pod>),
 }
 
+impl Object {
+    /// Whether it is one of those that the mesh's rules are about: of routes and pods alone nothing is made.
+    pub fn is_of_mesh(&self) -> bool {
+        !matches!(self, Self::HttpRoute(_) | Self::GrpcRoute(_) | Self::Pod(_))
+    }
+}
+
 /// Where an object was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::envoy::scalar::quoted;
 use crate::input::{RESOURCES, Wanted};
 
 /// The account's name, and that of its role.
@@ -10,6 +11,7 @@ const NAME: &str = "ingress-waypoint";
 /// `ServiceAccount`, `ClusterRole` and `ClusterRoleBinding` for an account in `namespace`: the
 /// kinds that the client lists and no verb but `list`.
 pub fn manifests(namespace: &str) -> String {
+    let namespace = quoted(namespace);
     let mut yaml = format!(
         "\
 apiVersion: v1

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 pub use super::compiled::Compiled;
+use crate::report::escape_json;
 
 /// The configuration of the ingress-waypoint filter.
 #[derive(Debug, Clone, Default, Serialize, JsonSchema)]
@@ -261,5 +262,5 @@ pub fn text<'a>(
         text.push_str(&serde_json::to_string(&Entry::from(service))?);
     }
     text.push_str("\n  ]\n}\n");
-    Ok(text)
+    Ok(escape_json(&text))
 }

@@ -3,6 +3,8 @@
 //! booleans and `010` for eight, YAML 1.2 takes none of them so: what is text to the one and not to
 //! the other is quoted when it is text, and left as it was where it had no quotes.
 
+use ingress_waypoint::escape::is_hidden;
+
 /// Whether nothing stands there.
 pub fn is_null(plain: &str) -> bool {
     matches!(plain, "" | "~" | "null" | "Null" | "NULL")
@@ -60,13 +62,14 @@ fn is_date(plain: &str) -> bool {
         && parts.next().is_some_and(|day| day.starts_with(|c: char| c.is_ascii_digit()))
 }
 
-/// Text as it is written on one line: without quotes where every reader agrees that it is text.
+/// Text as it is written on one line: without quotes where every reader agrees that it is text, and with escapes for what
+/// cannot be seen.
 pub fn quoted(text: &str) -> String {
     if is_safe(text) {
         return text.to_owned();
     }
     // A regular expression reads better where its backslashes are no escapes.
-    if text.contains('\\') && text.chars().all(is_printable) {
+    if text.contains('\\') && !text.contains(is_hidden) {
         return format!("'{}'", text.replace('\'', "''"));
     }
     let mut quoted = String::with_capacity(text.len() + 2);
@@ -78,7 +81,7 @@ pub fn quoted(text: &str) -> String {
             '\n' => quoted.push_str("\\n"),
             '\r' => quoted.push_str("\\r"),
             '\t' => quoted.push_str("\\t"),
-            c if is_printable(c) => quoted.push(c),
+            c if !is_hidden(c) => quoted.push(c),
             c if u32::from(c) <= 0xffff => quoted.push_str(&format!("\\u{:04x}", u32::from(c))),
             c => quoted.push_str(&format!("\\U{:08x}", u32::from(c))),
         }
@@ -101,7 +104,7 @@ fn is_safe(text: &str) -> bool {
         && !text.ends_with([' ', ':'])
         && !text.contains(": ")
         && !text.contains(" #")
-        && text.chars().all(is_printable)
+        && !text.contains(is_hidden)
 }
 
 /// Whether text of several lines can be written as a block (`|`), and with which indicator.
@@ -111,7 +114,7 @@ pub fn block(text: &str) -> Option<&'static str> {
     if !fits
         || body.ends_with('\n')
         || text.starts_with([' ', '\n', '\t'])
-        || !text.chars().all(|c| c == '\n' || c == '\t' || is_printable(c))
+        || !text.chars().all(|c| c == '\n' || c == '\t' || is_writable(c))
     {
         return None;
     }
@@ -122,7 +125,8 @@ pub fn block(text: &str) -> Option<&'static str> {
     Some(if text.ends_with('\n') { "|" } else { "|-" })
 }
 
-fn is_printable(c: char) -> bool {
+/// Whether a line of a block may hold it: there are no escapes.
+fn is_writable(c: char) -> bool {
     let line_break = matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}');
     !c.is_control() && !line_break && !matches!(c, '\u{feff}' | '\u{fffe}' | '\u{ffff}')
 }
