@@ -71,11 +71,14 @@ impl Report {
             .filter(|(count, _)| *count > 0)
             .map(|(count, what)| format!("{count} {what}{}", if count == 1 { "" } else { "s" }))
             .collect();
-        let found = if counts.is_empty() { "nothing found".to_owned() } else { counts.join(", ") };
-        match self.unusable {
-            0 => found,
-            1 => format!("1 object could not be used; in the others: {found}"),
-            many => format!("{many} objects could not be used; in the others: {found}"),
+        let counts = counts.join(", ");
+        let objects = if self.unusable == 1 { "object" } else { "objects" };
+        let unusable = format!("{} {objects} could not be used (see the errors)", self.unusable);
+        match (self.unusable, counts.as_str()) {
+            (0, "") => "nothing found".to_owned(),
+            (0, _) => counts,
+            (_, "") => format!("{unusable}; the others have no findings"),
+            _ => format!("{unusable}; in the others: {counts}"),
         }
     }
 }
