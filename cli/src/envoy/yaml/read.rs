@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use granit_parser::{Event, ScalarStyle, StrInput, Tag};
 use ingress_waypoint::escape::quote;
 
-use crate::envoy::scalar::{is_null, is_typed};
+use crate::envoy::scalar::{integer_to_envoy, is_null, is_typed};
 use crate::envoy::tree::{Entry, Map, Node};
 use crate::yaml::{Budget, Error, Events, Place};
 
@@ -104,7 +104,9 @@ fn scalar(text: String, quoted: bool) -> Node {
     } else if is_null(&text) {
         Node::Null
     } else if is_typed(&text) {
-        Node::Plain(text)
+        // What has more than 32 bits may be text, and to Envoy that is the decimal number.
+        let large = integer_to_envoy(&text).filter(|value| i32::try_from(*value).is_err());
+        Node::Plain(large.map_or(text, |value| value.to_string()))
     } else {
         Node::Text(text)
     }
