@@ -4,6 +4,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use super::{ConfigMapFacts, KEY, MeshConfig};
+use crate::input;
 use crate::mesh::noted::{is_label, is_name};
 use crate::mesh::{Key, Note, ObjectRef, Severity, World};
 
@@ -31,7 +32,7 @@ impl FromStr for MeshConfigChoice {
         {
             return Ok(Self::Named(Key { namespace: namespace.to_owned(), name: name.to_owned() }));
         }
-        let content = std::fs::read(path).map_err(|error| {
+        let content = input::open::read(path).map_err(|error| {
             format!("neither a file nor NAMESPACE/NAME of a ConfigMap: {error}")
         })?;
         Ok(Self::Given(Box::new(MeshConfig::from_file(&content)?)))
