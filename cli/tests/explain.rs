@@ -227,7 +227,7 @@ fn the_meshs_hint_and_its_canary_decide_nothing() {
     };
     let hint = steps("shop/headless", "waypoint-bound", "waypoint-bound");
     assert_eq!((&hint["holds"], &hint["value"]), (&json!(true), &json!("True")));
-    assert!(hint["says"].as_str().unwrap().contains("a hint of Istio's, and no verdict"), "{hint}");
+    assert!(hint["says"].as_str().unwrap().contains("a hint from Istio, not a verdict"), "{hint}");
     let canary = steps("shop/too-much", "waypoint-canary", "waypoint-canary");
     assert_eq!((&canary["holds"], &canary["value"]), (&json!(true), &json!("101")));
     let split = steps("shop/split", "waypoint-canary", "waypoint-canary");

@@ -36,7 +36,7 @@ pub struct Row {
     pub waypoint: Option<String>,
     /// `ready`, or why it cannot be used.
     pub waypoint_state: &'static str,
-    /// Istio's condition `istio.io/WaypointBound`, where it is there: a hint, and no verdict.
+    /// Istio's condition `istio.io/WaypointBound`, where it is there: a hint, not a verdict.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waypoint_bound: Option<String>,
     /// Whether it fails closed.
