@@ -212,7 +212,7 @@ impl Resolved {
         }
         if let Some(condition) = self.waypoint_bound.as_ref().filter(|_| asks) {
             let says = format!(
-                "is a hint of the mesh's, and no verdict: {}",
+                "is a hint from Istio, not a verdict: {}",
                 condition.message.trim_end_matches('.')
             );
             let field = format!("status.conditions[{WAYPOINT_BOUND}]");

@@ -63,7 +63,7 @@ pub struct Resolved {
     pub binding: Binding,
     /// The second waypoint.
     pub canary: Option<Canary>,
-    /// What Istio says of the binding in the object's status: a hint, and no verdict.
+    /// What Istio says of the binding in the object's status: a hint, not a verdict.
     pub waypoint_bound: Option<Condition>,
     /// The addresses.
     pub vips: Vips,

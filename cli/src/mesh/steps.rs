@@ -152,7 +152,7 @@ impl Resolved {
         let Condition { status, message, .. } = self.waypoint_bound.as_ref()?;
         Some(Step {
             value: Some(status.clone()),
-            says: format!("a hint of Istio's, and no verdict: {message}"),
+            says: format!("a hint from Istio, not a verdict: {message}"),
             ..self.own("waypoint-bound", true, format!("status.conditions[{WAYPOINT_BOUND}]"))
         })
     }
