@@ -363,3 +363,19 @@ fn a_filter_in_front_that_writes_the_address_has_all_its_requests_refused() {
         assert_eq!(notes(&apply_as(&module(), &envoy, &config("filter-state")).report), "");
     }
 }
+
+#[test]
+fn specifiers_that_run_behind_the_filters_are_said() {
+    for (pointer, place) in [
+        ("/route_config/virtual_hosts/0", HOST.to_owned()),
+        ("/route_config/virtual_hosts/0/routes/0", format!("{HOST}.routes[0]")),
+    ] {
+        let envoy = edited(&[to("reviews")], |manager| {
+            manager.pointer_mut(pointer).unwrap()["route_specifiers"] = json!([{"name": "mine"}]);
+        });
+        let said = notes(&apply_as(&module(), &envoy, &config("filter-state")).report);
+        let warning =
+            format!("Warning {HERE}.{place}.route_specifiers: run behind the one that chooses");
+        assert!(said.contains(&warning), "{said}");
+    }
+}
