@@ -243,7 +243,9 @@ fn what_the_policy_refuses_weighs_like_a_required_service() {
     ] {
         let refused = patch::apply(&envoy, &config.to_string(), &Form::default()).unwrap_err();
         assert!(
-            refused.to_string().contains("the cluster \"ambiguous\", which is required"),
+            refused
+                .to_string()
+                .contains("what the cluster \"ambiguous\" leads to, which is required"),
             "{refused}"
         );
     }
