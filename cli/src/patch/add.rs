@@ -45,7 +45,8 @@ pub fn put_in(
         mark::take_all(manager);
         let examiner = Examiner::of(manager, place, policy, routes.is_module(), routes.headers());
         let mut ways = Ways { policy, faults: &mut faults, report: &mut report };
-        if !put_in_filters(manager, place, &filters, &examiner.reach, &mut ways) {
+        let chains = put_in_filters(manager, place, &filters, &examiner.reach, &mut ways);
+        if chains == 0 {
             return;
         }
         examiner.filters(manager, &place.path, &mut faults);
@@ -57,12 +58,10 @@ pub fn put_in(
             // The last, so that none behind it brings a client's value back.
             manager.push(EARLY, Node::from(early_header_mutation(name, &early)));
         }
-        let specifier = match form {
-            Form::Wasm(_) => None,
-            Form::Module(load) => Some(native::specifier(config, load)),
-        };
         let mut touched = routes.put_in(manager, place, &early, &mut report);
-        if let Some(specifier) = specifier {
+        touched.chains = chains;
+        if let Form::Module(load) = form {
+            let specifier = native::specifier(config, load);
             touched.specifiers = specifiers::put_in(manager, place, &specifier, &mut report);
         }
         note_other_sources(manager, place, form, &mut report);
@@ -76,7 +75,7 @@ pub fn put_in(
     }
     for (place, what) in old {
         let message = format!(
-            "in listener {:?} it {what}: it is left as it is, and Envoy refuses the file",
+            "in listener {:?}, {what}: it is left as it is, and Envoy refuses the file",
             place.listener
         );
         report.note(Severity::Warning, &place.path, message);
@@ -119,19 +118,19 @@ fn headers_taken_out<'v>(via: &'v Via, form: &Form) -> Vec<&'v str> {
     }
 }
 
-/// Puts the filters before the router of each chain. Returns whether there was one.
+/// Puts the filters before the router of each chain. Returns how many chains have one.
 fn put_in_filters(
     manager: &mut Map,
     place: &Place,
     ours: &[Node],
     reach: &Reach,
     ways: &mut Ways<'_>,
-) -> bool {
-    let mut put = false;
+) -> usize {
+    let mut chains = 0;
     filter_chains(manager, place, &mut |path, filters| {
         if let Some(router) = router(filters) {
             filters.splice(router..router, ours.iter().cloned());
-            put = true;
+            chains += 1;
             return;
         }
         ways.faults.add(Fault::NoRouter, path, reach);
@@ -143,7 +142,7 @@ fn put_in_filters(
     if manager.get("http_filters").and_then(Node::list).is_none_or(<[_]>::is_empty) {
         ways.faults.add(Fault::NoRouter, &place.at("http_filters"), &Reach::default());
     }
-    put
+    chains
 }
 
 /// The position of the router, which is the last of the filters.
@@ -157,7 +156,8 @@ fn router(filters: &[Node]) -> Option<usize> {
 fn nothing_to_patch(root: &Node, old: Vec<(Place, String)>) -> Problems {
     let mut problems = Problems::default();
     for (place, what) in old {
-        let reason = format!("{what}, which Envoy no longer takes: patch takes those of API v3");
+        let reason =
+            format!("{what}, which Envoy refuses: patch takes HTTP connection managers of API v3");
         problems.add(&place.path, None, reason);
     }
     if problems.0.is_empty() {

@@ -1,6 +1,6 @@
 //! The command `patch`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -58,7 +58,7 @@ pub fn command(arguments: &Arguments, format: Format) -> anyhow::Result<Exit> {
         Some(config) => apply(&envoy, &read(config)?, &arguments.form.form()?),
         None => remove(&envoy),
     }
-    .with_context(|| format!("{} is left as it is", arguments.envoy.display()))?;
+    .with_context(|| format!("{} is left as it is", shown(&arguments.envoy)))?;
     match &arguments.out {
         Some(path) => {
             write_atomically(path, &text)
@@ -74,6 +74,10 @@ pub fn command(arguments: &Arguments, format: Format) -> anyhow::Result<Exit> {
     Ok(if warned { Exit::LookAt } else { Exit::Done })
 }
 
+fn shown(path: &Path) -> String {
+    if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
+}
+
 fn say(report: &Report, removed: bool) {
     let verb = if removed { "taken out of" } else { "put into" };
     for touched in &report.connection_managers {
@@ -82,8 +86,12 @@ fn say(report: &Report, removed: bool) {
             1 => "a specifier".to_owned(),
             many => format!("{many} specifiers"),
         };
+        let upgrades = match touched.chains {
+            0 | 1 => String::new(),
+            chains => format!(", in {chains} chains of filters"),
+        };
         let text = format!(
-            "{verb} listener {:?} ({}): {how} for {} routes",
+            "{verb} listener {:?} ({}): {how} for {} routes{upgrades}",
             touched.listener, touched.path, touched.routes
         );
         report::message(mesh::Severity::Info, text);

@@ -163,6 +163,9 @@ pub struct Faults(Vec<(Fault, String, Reach)>);
 impl Faults {
     /// Adds one, or whom it touches besides.
     pub fn add(&mut self, fault: Fault, path: &str, reach: &Reach) {
+        if fault.weight(reach.level) == Pass {
+            return;
+        }
         let known = self.0.iter_mut().find(|(known, at, _)| *known == fault && at == path);
         match known {
             Some((_, _, all)) => all.join(reach),

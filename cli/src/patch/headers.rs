@@ -128,14 +128,19 @@ type Read = fn(&Node) -> Option<&str>;
 const FIELDS: [(&str, Read); 2] =
     [(TO_ADD, |item| item.get("header")?.get("key")?.text()), (TO_REMOVE, Node::text)];
 
+/// Whether a cluster takes the address from a header.
+pub fn follows(cluster: &Node, header: &str) -> bool {
+    let Some(config) = cluster.get("original_dst_lb_config") else { return false };
+    let name = config.get("http_header_name").and_then(Node::text);
+    let name = name.filter(|name| !name.is_empty()).unwrap_or(ORIGINAL_DST_HEADER);
+    config.get("use_http_header").is_some_and(is_true) && name.eq_ignore_ascii_case(header)
+}
+
 /// Notes the clusters that follow a header which is taken out of every request.
 pub fn note_followers(root: &Node, taken_out: &[&str], report: &mut Report) {
     let clusters = root.get("static_resources").and_then(|resources| resources.get("clusters"));
     for (i, cluster) in clusters.and_then(Node::list).unwrap_or_default().iter().enumerate() {
-        let Some(config) = cluster.get("original_dst_lb_config") else { continue };
-        let header = config.get("http_header_name").and_then(Node::text);
-        let header = header.filter(|name| !name.is_empty()).unwrap_or(ORIGINAL_DST_HEADER);
-        if config.get("use_http_header").is_some_and(is_true) && is_among(header, taken_out) {
+        for header in taken_out.iter().filter(|header| follows(cluster, header)) {
             let name = cluster.name().unwrap_or_default();
             let message = format!(
                 "the cluster {name:?} goes where {header} says, and that is taken out of every request as \

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use ingress_waypoint::Policy;
 
 use super::faults::{Fault, Faults};
-use super::places::{Place, is_discovered, is_manager, message_of, outside_managers, walk};
+use super::places::{
+    Place, is_discovered, is_manager, message_of, outside_managers, structured_message, walk,
+};
 use super::reach::Reach;
 use super::report::{Report, Severity};
 use crate::envoy::fragments::CONNECTION_MANAGER;
@@ -13,6 +15,10 @@ use crate::envoy::tree::{Map, Node};
 
 /// The filter state by which `tcp_proxy` is told another cluster.
 const TCP_PROXY_CLUSTER: &str = "envoy.tcp_proxy.cluster";
+
+/// What connection managers are called that have no type.
+const MANAGER_NAMES: [&str; 2] =
+    ["envoy.http_connection_manager", "envoy.filters.network.http_connection_manager"];
 
 const SNI_CLUSTER: &str = "envoy.extensions.filters.network.sni_cluster.v3.SniCluster";
 
@@ -46,7 +52,7 @@ impl Ways<'_> {
         let name = filter.get("name").and_then(Node::text).unwrap_or_default();
         let mut clusters = BTreeSet::new();
         walk(filter, &place.path, &mut |path, map| {
-            if is_manager(map) {
+            if is_manager(map) || other_manager(map).is_some() {
                 return false;
             }
             for (field, cluster) in clusters_in(map) {
@@ -115,26 +121,26 @@ fn format_string(map: &Map) -> Option<&str> {
     format.get("text_format").or_else(inline)?.text()
 }
 
-/// The HTTP connection managers that Envoy does not take, and why.
+/// The message of an HTTP connection manager of another version than Envoy's.
+fn other_manager(map: &Map) -> Option<&str> {
+    let message = structured_message(map).or_else(|| map.get("@type")?.text().map(message_of))?;
+    let other = message.ends_with(".HttpConnectionManager") && message != CONNECTION_MANAGER;
+    other.then_some(message)
+}
+
+/// The HTTP connection managers that Envoy does not take, and what they are.
 pub fn old_managers(root: &Node) -> Vec<(Place, String)> {
     let mut found = Vec::new();
     outside_managers(root, &mut |place, map| {
-        let version = map.get("@type").and_then(Node::text).map(message_of);
-        if let Some(version) =
-            version.filter(|m| m.rsplit('.').next() == Some("HttpConnectionManager"))
-        {
-            let what = format!("is an HTTP connection manager of another API ({version})");
+        if let Some(message) = other_manager(map) {
+            let what = format!("an HTTP connection manager of another API ({message})");
             found.push((place.clone(), what));
         }
-        let named = map.get("name").and_then(Node::text).is_some_and(|name| {
-            matches!(
-                name,
-                "envoy.http_connection_manager" | "envoy.filters.network.http_connection_manager"
-            )
-        });
+        let name = map.get("name").and_then(Node::text);
+        let named = name.is_some_and(|name| MANAGER_NAMES.contains(&name));
         let typed = ["typed_config", "config_discovery"].iter().any(|f| map.get(f).is_some());
         if named && !typed {
-            let what = "is an HTTP connection manager without typed_config".to_owned();
+            let what = "an HTTP connection manager without typed_config".to_owned();
             found.push((place.clone(), what));
         }
         true

@@ -83,8 +83,9 @@ pub fn take_out(root: &mut Node) -> Report {
             listener: place.listener.clone(),
             ..Touched::default()
         };
-        let mut filtered = false;
-        filter_chains(manager, place, &mut |_, filters| filtered |= take_out_filters(filters));
+        filter_chains(manager, place, &mut |_, filters| {
+            touched.chains += usize::from(take_out_filters(filters));
+        });
         mark::take_all(manager);
         take_out_item(manager, EARLY, |_| true);
         route_configurations(manager, place, &mut |path, config| {
@@ -96,7 +97,7 @@ pub fn take_out(root: &mut Node) -> Report {
                 touched.routes += routes.iter().filter(|route| is_cluster_action(route)).count();
             });
         });
-        if filtered || touched.twins > 0 || touched.specifiers > 0 {
+        if touched.chains > 0 || touched.twins > 0 || touched.specifiers > 0 {
             report.connection_managers.push(touched);
         }
     });

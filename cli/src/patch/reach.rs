@@ -43,8 +43,9 @@ impl Reach {
                 Self::one(Level::OptedIn, service.to_string())
             }
             (Some(_), _) => Self::default(),
+            // As ambiguous, or for its namespace, or as all that is not known.
             (None, Outcome::Reject(_)) => {
-                Self::one(Level::Required, format!("the cluster {name:?}"))
+                Self::one(Level::Required, format!("what the cluster {name:?} leads to"))
             }
             (None, _) => Self::one(Level::Unknown, format!("the cluster {name:?}")),
         }

@@ -25,6 +25,8 @@ pub struct Touched {
     pub path: String,
     /// The name of its listener.
     pub listener: String,
+    /// Chains of HTTP filters that the filter is in: the manager's, and those that upgrades have.
+    pub chains: usize,
     /// Routes that lead to a cluster.
     pub routes: usize,
     /// Twins of them, for the wasm filter.

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use ingress_waypoint::config::DESTINATION_HEADER;
 use serde_json::Value;
 
+use super::headers::follows;
 use super::ours::{OURS, item_name, take_out_item};
 use super::places::{Place, is_extension, route_configurations};
 use super::report::{Problems, Report, Severity};
@@ -46,15 +48,23 @@ pub fn take_out(config: &mut Map) -> bool {
     take_out_item(config, FIELD, |item| is_extension(item, MODULE_SPECIFIER))
 }
 
-/// Those of a virtual host run behind those of the configuration, and change what was chosen.
+/// Those of virtual hosts and routes run behind those of the configuration, and change what was chosen.
 fn note_later_specifiers(config: &Map, path: &str, report: &mut Report) {
-    let hosts = config.get("virtual_hosts").and_then(Node::list).unwrap_or_default();
-    for (i, host) in hosts.iter().enumerate() {
-        let specifiers = host.get(FIELD).and_then(Node::list).unwrap_or_default();
+    let mut note = |owner: &Node, path: &str| {
+        let specifiers = owner.get(FIELD).and_then(Node::list).unwrap_or_default();
         if !specifiers.is_empty() {
             let message = "run behind the one that chooses the VIP: where one of them changes the \
                            cluster, requests go past the waypoint";
-            report.note(Severity::Warning, &format!("{path}.virtual_hosts[{i}].{FIELD}"), message);
+            report.note(Severity::Warning, &format!("{path}.{FIELD}"), message);
+        }
+    };
+    let hosts = config.get("virtual_hosts").and_then(Node::list).unwrap_or_default();
+    for (i, host) in hosts.iter().enumerate() {
+        let path = format!("{path}.virtual_hosts[{i}]");
+        note(host, &path);
+        let routes = host.get("routes").and_then(Node::list).unwrap_or_default();
+        for (j, route) in routes.iter().enumerate() {
+            note(route, &format!("{path}.routes[{j}]"));
         }
     }
 }
@@ -63,9 +73,8 @@ fn note_later_specifiers(config: &Map, path: &str, report: &mut Report) {
 pub fn note_clusters(root: &Map, services: &Value, report: &mut Report) {
     let clusters = root.get("static_resources").and_then(|resources| resources.get("clusters"));
     let clusters = clusters.and_then(Node::list).unwrap_or_default().iter();
-    let kinds: BTreeMap<_, _> = clusters
-        .filter_map(|cluster| Some((cluster.name()?, cluster.get("type").and_then(Node::text))))
-        .collect();
+    let clusters: BTreeMap<_, _> =
+        clusters.filter_map(|cluster| Some((cluster.name()?, cluster))).collect();
     let discovered =
         root.get("dynamic_resources").is_some_and(|dynamic| dynamic.get("cds_config").is_some());
     let services = services.get("services").and_then(Value::as_array).into_iter().flatten();
@@ -73,8 +82,14 @@ pub fn note_clusters(root: &Map, services: &Value, report: &mut Report) {
         let Some(own) = service.get("waypointCluster").and_then(Value::as_str) else { continue };
         for name in own_clusters(own, service) {
             let path = format!("services[{i}].waypointCluster");
-            let message = match kinds.get(name.as_str()) {
-                Some(Some("ORIGINAL_DST")) => continue,
+            let message = match clusters.get(name.as_str()) {
+                Some(cluster) if follows(cluster, DESTINATION_HEADER) => continue,
+                Some(cluster) if is_original_dst(cluster) => format!(
+                    "the cluster {name:?} does not take the address from {DESTINATION_HEADER} \
+                     (original_dst_lb_config, as in the cluster that is put in): requests that the HTTP \
+                     filter does not run for are not sent to the VIP, but fail, or go to the address of a \
+                     PROXY header"
+                ),
                 Some(_) => format!(
                     "the cluster {name:?} is not of type ORIGINAL_DST: requests go to its endpoints, \
                      past the waypoint"
@@ -87,6 +102,10 @@ pub fn note_clusters(root: &Map, services: &Value, report: &mut Report) {
             report.note(Severity::Warning, &path, message);
         }
     }
+}
+
+fn is_original_dst(cluster: &Node) -> bool {
+    cluster.get("type").and_then(Node::text) == Some("ORIGINAL_DST")
 }
 
 /// The names that the ports of a service lead to.

@@ -243,7 +243,9 @@ fn what_the_policy_refuses_weighs_like_a_required_service() {
     ] {
         let refused = patch::apply(&envoy, &config.to_string(), &Form::default()).unwrap_err();
         assert!(
-            refused.to_string().contains("the cluster \"ambiguous\", which is required"),
+            refused
+                .to_string()
+                .contains("what the cluster \"ambiguous\" leads to, which is required"),
             "{refused}"
         );
     }
@@ -361,5 +363,21 @@ fn a_filter_in_front_that_writes_the_address_has_all_its_requests_refused() {
         );
         assert_eq!(notes(&apply(&envoy, &config("filter-state")).report), "");
         assert_eq!(notes(&apply_as(&module(), &envoy, &config("filter-state")).report), "");
+    }
+}
+
+#[test]
+fn specifiers_that_run_behind_the_filters_are_said() {
+    for (pointer, place) in [
+        ("/route_config/virtual_hosts/0", HOST.to_owned()),
+        ("/route_config/virtual_hosts/0/routes/0", format!("{HOST}.routes[0]")),
+    ] {
+        let envoy = edited(&[to("reviews")], |manager| {
+            manager.pointer_mut(pointer).unwrap()["route_specifiers"] = json!([{"name": "mine"}]);
+        });
+        let said = notes(&apply_as(&module(), &envoy, &config("filter-state")).report);
+        let warning =
+            format!("Warning {HERE}.{place}.route_specifiers: run behind the one that chooses");
+        assert!(said.contains(&warning), "{said}");
     }
 }
