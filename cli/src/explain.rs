@@ -2,7 +2,6 @@
 //! its configuration.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
 use ingress_waypoint::cluster::{Named, readings};
 use ingress_waypoint::{Decision, Outcome, Policy, Question, Reject};
@@ -13,7 +12,7 @@ use crate::compile::config::Compiled;
 use crate::compile::table::destination;
 use crate::mesh::note::ObjectRef;
 use crate::mesh::{Resolved, Step, World};
-use crate::report::{Tone, plain};
+use crate::report::{Page, Tone, Words};
 
 /// Why one service goes where it goes.
 #[derive(Debug, Serialize)]
@@ -74,14 +73,15 @@ impl Answer {
     }
 
     /// `waypoint (labelled), to 10.96.0.10:9080 over http`.
-    pub fn text(&self) -> String {
-        let mut text =
-            format!("{} ({})", Tone::of_decision(self.decision).paint(self.decision), self.reason);
-        if let (Some(destination), Some(protocol)) = (&self.destination, self.protocol) {
-            // Writing to a string cannot fail.
-            let _ = write!(text, ", to {destination} over {protocol}");
+    pub fn words(&self) -> Words {
+        let words = Words::new(Tone::of_decision(self.decision), self.decision)
+            .plain(format_args!(" ({})", self.reason));
+        match (&self.destination, self.protocol) {
+            (Some(destination), Some(protocol)) => {
+                words.plain(format_args!(", to {destination} over {protocol}"))
+            }
+            _ => words,
         }
-        text
     }
 }
 
@@ -195,38 +195,37 @@ fn switch(policy: &Policy) -> String {
 
 impl Explanation {
     /// For people.
-    pub fn text(&self) -> String {
-        let mut text = String::new();
+    pub fn text(&self) -> Page {
+        let mut page = Page::default();
         let sent = self.decisions.iter().any(|answer| answer.decision == "waypoint");
-        let title = Tone::Strong.paint(plain(&self.object.to_string()));
         let hosts = self.hosts.join(", ");
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "{title}  {hosts}  ({})", plain(&self.origin));
+        let title = Words::new(Tone::Strong, &self.object);
+        page.line(0, &title.plain(format_args!("  {hosts}  ({})", self.origin)));
         for answer in &self.decisions {
-            let _ = writeln!(text, "  {}: {}", answer.question, answer.text());
+            let question = Words::default().plain(format_args!("{}: ", answer.question));
+            page.line(1, &question.and(&answer.words()));
         }
         for routed in &self.routed {
-            let _ = writeln!(text, "  {}", plain(routed));
+            page.line(1, &Words::default().plain(routed));
         }
-        let switch = format!("global switch: {}", self.switch);
-        let _ = writeln!(text, "  {}", Tone::Faint.paint(switch));
+        page.line(1, &Words::new(Tone::Faint, format_args!("global switch: {}", self.switch)));
         for step in &self.steps {
             let (tone, mark) = if step.holds { (Tone::Good, "yes") } else { (Tone::Bad, "no ") };
-            let (mark, rule) = (tone.paint(mark), Tone::Strong.paint(step.rule));
+            let words = Words::new(tone, mark).plain(" ").tone(Tone::Strong, step.rule);
+            page.blank();
+            page.line(1, &words.plain(format_args!(": {}", step.says)));
             let value = step.value.as_ref().map_or("-".to_owned(), |value| format!("{value:?}"));
-            let _ = writeln!(text, "\n  {mark} {rule}: {}", plain(&step.says));
-            let whose = plain(&step.object.to_string());
-            let _ = writeln!(text, "      {whose}  {}: {value}", step.field);
+            let place = format!("{}  {}: {value}", step.object, step.field);
+            page.line(3, &Words::default().plain(place));
             // The other result: where it goes to the waypoint, what would keep it off, and the
             // other way round.
             if let Some(change) = step.change.as_ref().filter(|_| step.holds == sent) {
                 let other =
                     if sent { "to keep it at its endpoints" } else { "to send it to its waypoint" };
-                let change = Tone::Faint.paint(format_args!("{other}: {}", plain(change)));
-                let _ = writeln!(text, "      {change}");
+                page.line(3, &Words::new(Tone::Faint, format_args!("{other}: {change}")));
             }
         }
-        text
+        page
     }
 }
 

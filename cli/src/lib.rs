@@ -18,3 +18,4 @@ pub mod report;
 pub mod run;
 pub mod schema;
 pub mod service_entry;
+pub mod yaml;

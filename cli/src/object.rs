@@ -79,6 +79,20 @@ pub struct TemplateSpec {
     pub host_network: Option<bool>,
 }
 
+impl Object {
+    /// Whether it is one of those that the mesh's rules are about: of the others alone, routes, pods and
+    /// configurations, nothing is made.
+    pub fn is_of_mesh(&self) -> bool {
+        match self {
+            Self::Service(_) | Self::Namespace(_) | Self::ServiceEntry(_) => true,
+            Self::Gateway(_) | Self::GatewayClass(_) => true,
+            Self::HttpRoute(_) | Self::GrpcRoute(_) | Self::BackendTrafficPolicy(_) => false,
+            Self::EnvoyProxy(_) | Self::MeshConfig(_) => false,
+            Self::Pod(_) | Self::Workload(..) => false,
+        }
+    }
+}
+
 /// Where an object was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {

@@ -166,7 +166,11 @@ fn a_configuration_that_the_filter_refuses_is_refused_with_all_its_problems() {
         .unwrap();
     let (code, error) = error(&["explain", "--config", path.to_str().unwrap(), "b"]);
     assert_eq!(code, Some(2));
-    assert!(error.contains("services[0].name: \"B\" is not a Kubernetes name\nservices[0].vips[0]: \"x\" is not an IP address"), "{error}");
+    for problem in ["name: \"B\" is not a Kubernetes name", "vips[0]: \"x\" is not an IP address"] {
+        let line =
+            format!("error: {}: configuration refused: services[0].{problem}\n", path.display());
+        assert!(error.contains(&line), "{error}");
+    }
 }
 
 fn rule(folder: &str) -> String {

@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 pub use super::compiled::Compiled;
+use crate::report::escape_json;
 
 /// The configuration of the ingress-waypoint filter.
 #[derive(Debug, Clone, Default, Serialize, JsonSchema)]
@@ -304,5 +305,5 @@ pub fn text<'a>(
         text.push_str(&serde_json::to_string(&entry)?);
     }
     text.push_str("\n  ]\n}\n");
-    Ok(text)
+    Ok(escape_json(&text))
 }

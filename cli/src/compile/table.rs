@@ -1,9 +1,6 @@
 //! What a person reads: a row for each service and port, where everything came from, and the
 //! filter's decision.
 
-use std::io::Write;
-
-use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
 use ingress_waypoint::{Outcome, Question};
 use serde::Serialize;
 
@@ -11,7 +8,7 @@ use super::config::Compiled;
 use crate::mesh::label::{Label, Place};
 use crate::mesh::waypoint::Unusable;
 use crate::mesh::{Binding, Outside, Resolved};
-use crate::report::{self, Format};
+use crate::report::{self, Format, Table, Tone};
 
 /// One row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -158,23 +155,12 @@ pub fn print(compiled: &Compiled, format: Format) -> anyhow::Result<()> {
     if format == Format::Json {
         return report::json(&rows);
     }
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    // What standard output is, is judged where it is written to.
-    table.enforce_styling().style_text_only();
-    table.set_header(["SERVICE", "VIP", "PORT", "LABEL", "WAYPOINT", "RESULT", "REASON"]);
+    let titles = ["SERVICE", "VIP", "PORT", "LABEL", "WAYPOINT", "RESULT", "REASON"];
+    let mut table = Table::new(titles);
     for (row, resolved) in rows.iter().zip(resolved_rows(compiled)) {
-        table.add_row(cells(row, resolved));
+        table.row(cells(row, resolved));
     }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
-    let mut out = report::out();
-    for line in table.lines() {
-        writeln!(out, "{}", line.trim_end())?;
-    }
-    out.flush()?;
-    Ok(())
+    report::text(&table.page())
 }
 
 /// The service of each row.
@@ -185,7 +171,7 @@ fn resolved_rows(compiled: &Compiled) -> impl Iterator<Item = &Resolved> {
     })
 }
 
-fn cells(row: &Row, resolved: &Resolved) -> [Cell; 7] {
+fn cells(row: &Row, resolved: &Resolved) -> [(String, Option<Tone>); 7] {
     let service = match (row.kind, row.hosts.first()) {
         ("ServiceEntry", Some(host)) if row.hosts.len() > 1 => {
             format!("{} ({host} +{})", row.service, row.hosts.len() - 1)
@@ -211,22 +197,12 @@ fn cells(row: &Row, resolved: &Resolved) -> [Cell; 7] {
         Some(note) => format!("{}: {note}{required}", row.reason),
         None => format!("{}{required}", row.reason),
     };
-    let colour = match row.decision {
-        "waypoint" => Color::Green,
-        "reject" => Color::Red,
-        _ => Color::Yellow,
-    };
     let vips = if row.vips.is_empty() { "-".to_owned() } else { row.vips.join(",") };
-    let cell = |text: &str| Cell::new(report::plain(text));
-    [
-        cell(&service),
-        cell(&vips),
-        cell(&port),
-        cell(&label(&resolved.label)),
-        cell(&waypoint),
-        Cell::new(row.decision).fg(colour),
-        cell(&reason),
-    ]
+    let decision = (row.decision.to_owned(), Some(Tone::of_decision(row.decision)));
+    let label = label(&resolved.label);
+    let [service, vips, port, label, waypoint, reason] =
+        [service, vips, port, label, waypoint, reason].map(|text| (text, None));
+    [service, vips, port, label, waypoint, decision, reason]
 }
 
 fn label(label: &Label) -> String {

@@ -1,6 +1,5 @@
 //! The command `diff`.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +9,7 @@ use clap::Args;
 use super::{Side, exit, is_configuration, run};
 use crate::args::{Input, RuleArgs, Settings};
 use crate::compile::config::Compiled;
+use crate::input::open;
 use crate::mesh::MeshConfigChoice;
 use crate::report::{self, Exit, Format};
 
@@ -83,19 +83,19 @@ fn path(arguments: &Arguments, given: &Path) -> anyhow::Result<(Side, Exit)> {
     let mut kept = None;
     let cannot = || format!("cannot read {}", given.display());
     let is_stdin = given == Path::new("-");
-    if is_stdin || is_pipe(given) {
+    if is_stdin || open::is_stream(given) {
         // Looked at twice, and it may be large.
         let mut copy = tempfile::Builder::new().prefix("stdin-").suffix(".yaml").tempfile()?;
         let mut input: Box<dyn Read> = match is_stdin {
             true => Box::new(std::io::stdin().lock()),
-            false => Box::new(File::open(given).with_context(cannot)?),
+            false => Box::new(open::open(given).with_context(cannot)?),
         };
         std::io::copy(&mut input, &mut copy).with_context(cannot)?;
         file = copy.path().to_owned();
         kept = Some(copy);
     }
     let side = if is_configuration(&file)? {
-        let text = std::fs::read(&file).with_context(cannot)?;
+        let text = open::read(&file).with_context(cannot)?;
         let side = Side::from_json(&text).with_context(|| given.display().to_string())?;
         (side, Exit::Done)
     } else {
@@ -104,11 +104,6 @@ fn path(arguments: &Arguments, given: &Path) -> anyhow::Result<(Side, Exit)> {
     };
     drop(kept);
     Ok(side)
-}
-
-/// What can be read only once: `diff <(ingress-waypoint compile …) new.json`.
-fn is_pipe(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
 }
 
 fn objects(arguments: &Arguments, input: Input) -> anyhow::Result<(Side, Exit)> {

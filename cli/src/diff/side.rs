@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
@@ -10,6 +9,8 @@ use anyhow::Context as _;
 use ingress_waypoint::{Decision, Kind, Policy, Question, Service, ServiceRef};
 use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
+
+use crate::input::open::open;
 
 /// A service by namespace, name and kind.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -173,7 +174,7 @@ pub fn is_configuration(path: &Path) -> anyhow::Result<bool> {
     if std::fs::metadata(path).with_context(cannot)?.is_dir() {
         return Ok(false);
     }
-    let mut file = BufReader::new(File::open(path).with_context(cannot)?);
+    let mut file = BufReader::new(open(path).with_context(cannot)?);
     let mut first = [0];
     while file.read(&mut first).with_context(cannot)? == 1 {
         match first {

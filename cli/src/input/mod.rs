@@ -10,8 +10,10 @@ mod files;
 mod items;
 mod kinds;
 mod lines;
+pub mod open;
 mod out;
 mod progress;
+mod scalar;
 mod tree;
 mod typed;
 mod value;
@@ -21,6 +23,7 @@ use std::path::PathBuf;
 
 use crate::mesh::Selector;
 use crate::object::Read;
+use crate::yaml::Budget;
 
 pub use kinds::{GATEWAY_NAME, Kind, OWNING_NAME, RESOURCES, Resource, Wanted};
 
@@ -55,7 +58,7 @@ impl Source {
 /// What is wrong with its notation.
 pub fn value(text: &[u8]) -> Result<serde_json::Value, String> {
     let mut tree = value::Tree::default();
-    let value = yaml::from_slice(text, 1, &mut tree)?;
+    let value = yaml::from_slice(text, 1, &Budget::default(), &mut tree)?;
     if tree.problems.is_empty() { Ok(value) } else { Err(tree.problems.join("; ")) }
 }
 
@@ -79,8 +82,9 @@ pub fn read_wanted(
 ) -> anyhow::Result<()> {
     let files = files::find(sources, sink)?;
     let progress = progress::Progress::of_bytes(files.iter().map(|f| f.size).sum::<Option<u64>>());
+    let budget = Budget::default();
     for file in &files {
-        file.read(&progress, wanted, sink)?;
+        file.read(&progress, wanted, &budget, sink)?;
     }
     progress.finish();
     for source in sources {

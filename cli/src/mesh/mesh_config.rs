@@ -11,18 +11,17 @@
 //! defaultServiceExportTo: ["."]
 //! ```
 
-use std::path::Path;
-use std::str::FromStr;
+mod choice;
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::note::{Note, ObjectRef, Severity};
-use super::noted::{is_label, is_name};
 use super::selector::{Expression, Selector};
-use super::{Key, Labels, Meta, World};
+use super::{Labels, Meta};
 use crate::input;
 use crate::object::{MeshConfigMap, Origin};
+
+pub use choice::{ISTIO_SYSTEM, MeshConfigChoice};
 
 /// The key of the ConfigMap.
 const KEY: &str = "mesh";
@@ -46,120 +45,6 @@ pub struct ConfigMapFacts {
     pub meta: Meta,
     /// Or what is wrong with it.
     pub config: Result<MeshConfig, String>,
-}
-
-/// Which mesh configuration counts.
-#[derive(Debug, Clone, Default)]
-pub enum MeshConfigChoice {
-    /// That of the ConfigMap `istio` in `istio-system`, else of a revision there; none where there is none.
-    #[default]
-    Found,
-    /// That of this ConfigMap.
-    Named(Key),
-    /// This one.
-    Given(Box<MeshConfig>),
-}
-
-impl FromStr for MeshConfigChoice {
-    type Err = String;
-
-    /// A file, or `NAMESPACE/NAME`.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let path = Path::new(text);
-        if let (false, Some((namespace, name))) = (path.exists(), text.split_once('/'))
-            && is_label(namespace)
-            && is_name(name)
-        {
-            return Ok(Self::Named(Key { namespace: namespace.to_owned(), name: name.to_owned() }));
-        }
-        let content = std::fs::read(path).map_err(|error| {
-            format!("neither a file nor NAMESPACE/NAME of a ConfigMap: {error}")
-        })?;
-        Ok(Self::Given(Box::new(MeshConfig::from_file(&content)?)))
-    }
-}
-
-/// Istio's own namespace.
-pub const ISTIO_SYSTEM: &str = "istio-system";
-
-impl World {
-    /// The ConfigMap whose mesh configuration counts, where it is one's.
-    fn chosen(&self) -> Option<(&Key, &ConfigMapFacts)> {
-        match &self.mesh_config {
-            MeshConfigChoice::Found => self.istios().next(),
-            MeshConfigChoice::Named(key) => self.mesh_configs.get_key_value(key),
-            MeshConfigChoice::Given(_) => None,
-        }
-    }
-
-    /// Those in Istio's namespace: the one without a revision, then the others by name.
-    fn istios(&self) -> impl Iterator<Item = (&Key, &ConfigMapFacts)> {
-        let within = self.mesh_configs.iter().filter(|(key, _)| key.namespace == ISTIO_SYSTEM);
-        // In the order of their names `istio` is the first.
-        within.filter(|(key, _)| is_istios(&key.name))
-    }
-
-    /// The mesh configuration: the default one where there is none.
-    pub fn mesh(&self) -> &MeshConfig {
-        const DEFAULT: &MeshConfig =
-            &MeshConfig { discovery: Vec::new(), visibility: None, export_to: Vec::new() };
-        match &self.mesh_config {
-            MeshConfigChoice::Given(config) => config,
-            _ => self.chosen().and_then(|(_, map)| map.config.as_ref().ok()).unwrap_or(DEFAULT),
-        }
-    }
-
-    /// Whether the mesh configuration that counts was read.
-    ///
-    /// # Errors
-    /// It was named and not read, or holds what cannot be read.
-    pub fn check_mesh_config(&self) -> anyhow::Result<()> {
-        match (&self.mesh_config, self.chosen()) {
-            (MeshConfigChoice::Named(key), None) => anyhow::bail!(
-                "--mesh-config {key}: no such ConfigMap with a key {KEY:?} is among the objects"
-            ),
-            (_, Some((key, ConfigMapFacts { config: Err(error), .. }))) => anyhow::bail!(
-                "ConfigMap {key}: data.{KEY}: {error}: the mesh configuration cannot be read (give it as a file: --mesh-config FILE)"
-            ),
-            _ => Ok(()),
-        }
-    }
-
-    /// Which of several counts, and which do not.
-    pub(super) fn note_mesh_config(&self) -> Vec<Note> {
-        let MeshConfigChoice::Found = self.mesh_config else { return Vec::new() };
-        let note = |severity, key: &Key, says: String| Note {
-            severity,
-            rule: "mesh-config",
-            object: ObjectRef::namespaced("ConfigMap", key),
-            field: format!("data.{KEY}"),
-            value: None,
-            says,
-        };
-        let chosen = self.chosen();
-        let mut notes = Vec::new();
-        if let Some((key, _)) = chosen.filter(|_| !self.mesh().is_default()) {
-            let says = "is the mesh configuration that counts".to_owned();
-            notes.push(note(Severity::Info, key, says));
-        }
-        for (key, map) in self.mesh_configs.iter().filter(|(key, _)| is_istios(&key.name)) {
-            let same = map.config.as_ref().is_ok_and(|config| config == self.mesh());
-            if same || chosen.is_some_and(|(chosen, _)| chosen == key) {
-                continue;
-            }
-            let counts = match chosen {
-                Some((chosen, _)) => format!("ConfigMap {chosen} does"),
-                None => format!("only one in the namespace {ISTIO_SYSTEM} does"),
-            };
-            let mut says = format!("is another mesh configuration, which does not count: {counts}");
-            // Nothing else gets into what is copied to a shell.
-            if is_name(&key.name) && is_label(&key.namespace) {
-                says = format!("{says}; to take this one: --mesh-config {key}");
-            }
-            notes.push(note(Severity::Warning, key, says));
-        }
-        notes
-    }
 }
 
 /// How widely a ServiceEntry is visible.
@@ -303,11 +188,6 @@ pub fn text_of(config_map: &Value) -> Option<&str> {
     config_map.get("data")?.get(KEY)?.as_str()
 }
 
-/// `istio`, or that of a revision.
-pub fn is_istios(name: &str) -> bool {
-    name == "istio" || name.starts_with("istio-")
-}
-
 impl ConfigMapFacts {
     /// Reduces a ConfigMap.
     pub fn new(origin: Origin, map: MeshConfigMap) -> Self {
@@ -370,73 +250,4 @@ fn visibility(name: Option<Name>, field: &str) -> Result<Visibility, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn labels(key: &str, value: &str) -> Labels {
-        [(key.to_owned(), value.to_owned())].into()
-    }
-
-    #[test]
-    fn discovery_selectors_are_alternatives_of_requirements() {
-        let config = MeshConfig::from_yaml(
-            "discoverySelectors:\n\
-             - matchLabels: {mesh: 'yes'}\n\
-             - matchExpressions: [{key: kubernetes.io/metadata.name, operator: In, values: [named]}]\n\
-             -\n",
-        )
-        .unwrap();
-        for (namespace, labels, expected) in [
-            ("a", Some(labels("mesh", "yes")), true),
-            ("a", Some(labels("mesh", "no")), false),
-            ("a", None, false),
-            ("named", None, true),
-        ] {
-            assert_eq!(
-                config.selects(namespace, labels.as_ref()),
-                expected,
-                "{namespace} {labels:?}"
-            );
-        }
-        assert!(MeshConfig::from_yaml("discoverySelectors: [{}]").unwrap().selects("a", None));
-        assert!(MeshConfig::from_yaml("").unwrap().selects("a", None));
-        assert!(!MeshConfig::from_yaml("discovery_selectors: [null]").unwrap().selects("a", None));
-    }
-
-    #[test]
-    fn the_first_policy_that_matches_decides_on_visibility() {
-        let config = MeshConfig::from_yaml(
-            "serviceEntryVisibility:\n\
-             \x20 defaultVisibility: NAMESPACE\n\
-             \x20 policies:\n\
-             \x20 - {visibility: NONE, matchingRules: [{namespaceSelector: {matchLabels: {tier: bad}}}]}\n\
-             \x20 - {visibility: PUBLIC, matchingRules: [{hostnameSuffix: x}]}\n\
-             \x20 - {visibility: 3, matchingRules: [{namespaceSelector: {matchLabels: {tier: good}}}]}\n",
-        )
-        .unwrap();
-        let of = |tier: &str| config.visibility("a", Some(&labels("tier", tier)));
-        assert_eq!(of("bad"), Visibility::None);
-        assert_eq!(of("good"), Visibility::Public);
-        assert_eq!(of("other"), Visibility::Namespace);
-        assert_eq!(MeshConfig::default().visibility("a", None), Visibility::Public);
-    }
-
-    #[test]
-    fn what_cannot_be_read_is_refused_with_its_field() {
-        for (text, field) in [
-            (
-                "discoverySelectors: [{matchExpressions: [{key: a, operator: Near}]}]",
-                "discoverySelectors[0]",
-            ),
-            ("discoverySelectors: yes", "discoverySelectors"),
-            (
-                "serviceEntryVisibility: {defaultVisibility: ALL}",
-                "serviceEntryVisibility.defaultVisibility",
-            ),
-            ("[", "line 1"),
-        ] {
-            let error = MeshConfig::from_yaml(text).unwrap_err();
-            assert!(error.contains(field), "{text}: {error}");
-        }
-    }
-}
+mod tests;
