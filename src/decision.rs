@@ -16,25 +16,38 @@ pub enum Direct {
     UnknownService,
     /// Neither the service nor its namespace asks for the waypoint.
     NotLabelled,
+    /// It asks, but the mesh does not know it, and captures none of its addresses.
+    NotInMesh,
     /// It asks, but no ready waypoint is bound to it.
     NoWaypoint,
     /// It asks, but has no VIP in the address families wanted.
     NoVip,
     /// It asks, but does not declare the port.
     UnknownPort,
+    /// It asks, but the route that was selected has no VIP route beside it.
+    NoVipRoute,
 }
 
 /// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reject {
+    /// A required service that does not ask for the waypoint, nor does its namespace.
+    NotLabelled,
+    /// A required service that the mesh does not know.
+    NotInMesh,
     /// A required service without a ready waypoint.
     NoWaypoint,
     /// A required service without a VIP in the address families wanted.
     NoVip,
     /// A required service that does not declare the port.
     UnknownPort,
-    /// A service that the configuration does not know, where `unknownService` is `reject`.
+    /// A required service, on a route that has no VIP route beside it.
+    NoVipRoute,
+    /// A service that the configuration does not know, where `unknownService` is `reject` or its
+    /// namespace is among `requiredNamespaces`.
     UnknownService,
+    /// A cluster or host that cannot be attributed to one service, one of which is required.
+    AmbiguousService,
     /// A request that was on its way to the waypoint cluster before the filter sent it there.
     ForgedDestination,
 }
@@ -71,18 +84,24 @@ pub type Label = (&'static str, &'static str);
 
 impl Outcome {
     /// Every pair that [`Outcome::label`] gives.
-    pub const LABELS: [Label; 12] = [
+    pub const LABELS: [Label; 18] = [
         ("direct", "globally-disabled"),
         ("direct", "unknown-service"),
         ("direct", "not-labelled"),
+        ("direct", "not-in-mesh"),
         ("direct", "no-waypoint"),
         ("direct", "no-vip"),
         ("direct", "unknown-port"),
+        ("direct", "no-vip-route"),
         ("waypoint", "labelled"),
+        ("reject", "not-labelled"),
+        ("reject", "not-in-mesh"),
         ("reject", "no-waypoint"),
         ("reject", "no-vip"),
         ("reject", "unknown-port"),
+        ("reject", "no-vip-route"),
         ("reject", "unknown-service"),
+        ("reject", "ambiguous-service"),
         ("reject", "forged-destination"),
     ];
 
@@ -107,7 +126,7 @@ impl Outcome {
 
 impl Direct {
     /// How many reasons there are.
-    const COUNT: usize = Self::UnknownPort as usize + 1;
+    const COUNT: usize = Self::NoVipRoute as usize + 1;
 
     /// As it is shown everywhere.
     pub fn as_str(self) -> &'static str {
@@ -115,30 +134,40 @@ impl Direct {
             Self::GloballyDisabled => "globally-disabled",
             Self::UnknownService => "unknown-service",
             Self::NotLabelled => "not-labelled",
+            Self::NotInMesh => "not-in-mesh",
             Self::NoWaypoint => "no-waypoint",
             Self::NoVip => "no-vip",
             Self::UnknownPort => "unknown-port",
+            Self::NoVipRoute => "no-vip-route",
         }
     }
 }
 
 impl Reject {
     /// Every reason.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 9] = [
+        Self::NotLabelled,
+        Self::NotInMesh,
         Self::NoWaypoint,
         Self::NoVip,
         Self::UnknownPort,
+        Self::NoVipRoute,
         Self::UnknownService,
+        Self::AmbiguousService,
         Self::ForgedDestination,
     ];
 
     /// As it is shown everywhere.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::NotLabelled => "not-labelled",
+            Self::NotInMesh => "not-in-mesh",
             Self::NoWaypoint => "no-waypoint",
             Self::NoVip => "no-vip",
             Self::UnknownPort => "unknown-port",
+            Self::NoVipRoute => "no-vip-route",
             Self::UnknownService => "unknown-service",
+            Self::AmbiguousService => "ambiguous-service",
             Self::ForgedDestination => "forged-destination",
         }
     }
@@ -165,16 +194,40 @@ impl fmt::Display for Body<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let reason = self.reason.as_str();
         let why = match self.reason {
+            Reject::NotLabelled => "is not labelled istio.io/ingress-use-waypoint",
+            Reject::NotInMesh => "is not part of the mesh",
             Reject::NoWaypoint => "has no ready waypoint",
             Reject::NoVip => "has no address for its waypoint",
             Reject::UnknownPort => "does not declare this port",
+            Reject::NoVipRoute => "this route does not lead to its address",
             Reject::UnknownService => "the service of this route is not known",
+            Reject::AmbiguousService => "this route cannot be attributed to one service",
             Reject::ForgedDestination => "the destination was not chosen by the gateway",
         };
         match self.service {
-            Some(service) => writeln!(f, "{reason}: {service} requires its waypoint and {why}"),
+            Some(service) => writeln!(f, "{reason}: {service} requires its waypoint, but {why}"),
             None => writeln!(f, "{reason}: {why}"),
         }
+    }
+}
+
+impl Decision<'_> {
+    /// The request is refused, whatever its service.
+    pub(crate) fn refused(reason: Reject) -> Self {
+        Self { service: None, port: None, outcome: Outcome::Reject(reason) }
+    }
+
+    /// The decision for a request whose route has nothing beside it that leads to the VIP: a required
+    /// service is refused, any other goes directly.
+    #[must_use]
+    pub fn without_vip_route(self) -> Self {
+        let required = self.service.is_some_and(ServiceRef::required);
+        let outcome = match self.outcome {
+            Outcome::Waypoint { .. } if required => Outcome::Reject(Reject::NoVipRoute),
+            Outcome::Waypoint { .. } => Outcome::Direct(Direct::NoVipRoute),
+            other => other,
+        };
+        Self { outcome, ..self }
     }
 }
 
@@ -205,9 +258,11 @@ mod tests {
             Direct::GloballyDisabled,
             Direct::UnknownService,
             Direct::NotLabelled,
+            Direct::NotInMesh,
             Direct::NoWaypoint,
             Direct::NoVip,
             Direct::UnknownPort,
+            Direct::NoVipRoute,
         ];
         let waypoint = Outcome::Waypoint {
             destination: ([10, 96, 0, 10], 9080).into(),

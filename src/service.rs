@@ -53,12 +53,17 @@ pub struct Service<'a> {
     /// Its host names in normal form ([`crate::host::normalise`]); may be a wildcard `*.example.com`.
     /// A Service has one in the cluster domain beside them.
     pub hosts: Vec<Cow<'a, str>>,
+    /// Further hosts of a ServiceEntry, which an object of another namespace has: it is known by them
+    /// only beside its own name, as in the cluster names of kgateway.
+    pub shadowed_hosts: Vec<Cow<'a, str>>,
     /// ClusterIPs, or a ServiceEntry's addresses, in the order of preference of the control plane.
     pub vips: Vec<IpAddr>,
     /// The ports it declares.
     pub ports: Vec<Port>,
     /// `namespace/name` of the waypoint it is bound to, where that is ready.
     pub waypoint: Option<Cow<'a, str>>,
+    /// Whether the mesh does not know it, and so captures none of its addresses.
+    pub outside_mesh: bool,
     /// The effective label `istio.io/ingress-use-waypoint`.
     pub ingress_use_waypoint: bool,
     /// Refuse rather than go to the endpoints.
@@ -93,6 +98,30 @@ impl Protocol {
             Self::Http2 => "http2",
         }
     }
+}
+
+/// Why an address is never a VIP, to be read after it; `None` for one that a mesh may capture.
+/// Loopback addresses are left to the caller. Mapped addresses count as what they map to.
+pub fn uncaptured(address: IpAddr) -> Option<&'static str> {
+    match address.to_canonical() {
+        IpAddr::V4(v4) if v4.octets()[0] == 0 => UNSPECIFIED,
+        IpAddr::V4(v4) if v4.is_link_local() => LINK_LOCAL,
+        IpAddr::V4(v4) if v4.is_broadcast() => {
+            Some("is a broadcast address, which no mesh captures")
+        }
+        IpAddr::V6(v6) if v6.is_unspecified() => UNSPECIFIED,
+        IpAddr::V6(v6) if v6.is_unicast_link_local() => LINK_LOCAL,
+        address if address.is_multicast() => Some("is a multicast address, which no mesh captures"),
+        _ => None,
+    }
+}
+
+const UNSPECIFIED: Option<&str> = Some("is an unspecified address, which no mesh captures");
+const LINK_LOCAL: Option<&str> = Some("is a link-local address, which no mesh captures");
+
+/// Whether it is a loopback address, which is a VIP only on one machine; mapped ones too.
+pub fn is_loopback(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
 }
 
 impl fmt::Display for Service<'_> {

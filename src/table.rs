@@ -45,10 +45,13 @@ struct Record {
     /// The one for HTTP/2, which begins with the other; empty where there is none.
     waypoint_cluster: Span,
     hosts: u32,
+    /// Where among the hosts those begin that others have.
+    shadowed: u32,
     vips: u32,
     ports: u32,
     clusters: u32,
     kind: Kind,
+    outside_mesh: bool,
     ingress_use_waypoint: bool,
     required: bool,
 }
@@ -79,14 +82,16 @@ impl Table {
             waypoint: self.span(service.waypoint.as_deref().unwrap_or_default()),
             waypoint_cluster,
             hosts: position(self.hosts.len()),
+            shadowed: position(self.hosts.len() + service.hosts.len()),
             vips: position(self.vips.len()),
             ports: position(self.ports.len()),
             clusters: position(self.clusters.len()),
             kind: service.kind,
+            outside_mesh: service.outside_mesh,
             ingress_use_waypoint: service.ingress_use_waypoint,
             required: service.required,
         };
-        for host in &service.hosts {
+        for host in service.hosts.iter().chain(&service.shadowed_hosts) {
             let span = self.span(host);
             self.hosts.push(span);
         }
@@ -241,6 +246,11 @@ impl<'t> ServiceRef<'t> {
         self.host_positions().filter_map(move |at| self.table.host(at))
     }
 
+    /// The hosts of a ServiceEntry that others have.
+    pub fn shadowed_hosts(self) -> impl Iterator<Item = &'t str> {
+        self.shadowed_positions().filter_map(move |at| self.table.host(at))
+    }
+
     /// What the first of its hosts is, with the one that a Service has in the cluster domain.
     pub fn first_host(self) -> Option<Host<'t>> {
         let default = self.default_host();
@@ -284,6 +294,11 @@ impl<'t> ServiceRef<'t> {
         Some(self.table.str(self.record.waypoint)).filter(|waypoint| !waypoint.is_empty())
     }
 
+    /// Whether the mesh does not know it.
+    pub fn outside_mesh(self) -> bool {
+        self.record.outside_mesh
+    }
+
     /// The effective label `istio.io/ingress-use-waypoint`.
     pub fn ingress_use_waypoint(self) -> bool {
         self.record.ingress_use_waypoint
@@ -320,9 +335,11 @@ impl<'t> ServiceRef<'t> {
             namespace: Cow::Borrowed(self.namespace()),
             name: Cow::Borrowed(self.name()),
             hosts,
+            shadowed_hosts: self.shadowed_hosts().map(Cow::Borrowed).collect(),
             vips: self.vips().to_vec(),
             ports: self.ports().to_vec(),
             waypoint: self.waypoint().map(Cow::Borrowed),
+            outside_mesh: self.outside_mesh(),
             ingress_use_waypoint: self.ingress_use_waypoint(),
             required: self.required(),
             clusters: self
@@ -339,7 +356,12 @@ impl<'t> ServiceRef<'t> {
     }
 
     pub(crate) fn host_positions(self) -> Range<usize> {
-        self.range(|record| record.hosts, self.table.hosts.len())
+        self.record.hosts as usize..self.record.shadowed as usize
+    }
+
+    pub(crate) fn shadowed_positions(self) -> Range<usize> {
+        let end = self.range(|record| record.hosts, self.table.hosts.len()).end;
+        self.record.shadowed as usize..end
     }
 
     pub(crate) fn cluster_positions(self) -> Range<usize> {
@@ -393,6 +415,8 @@ mod tests {
             vips: vec![[10, 0, 0, 1].into()],
             ports: vec![Port { number: 80, protocol: Protocol::Http2 }],
             waypoint: Some(Cow::Borrowed("default/waypoint")),
+            shadowed_hosts: vec![Cow::Owned(format!("shadowed.{host}"))],
+            outside_mesh: true,
             clusters: vec![Cluster { name: Cow::Borrowed("own"), port: Some(80) }],
             waypoint_cluster: Some(Cow::Borrowed("tls")),
             ..Service::default()

@@ -15,14 +15,14 @@ macro_rules! files {
 }
 
 const CASES: &[(&str, &str)] = files!("cases":
-    "cluster-header" "cluster-names" "decisions" "globally-off" "ip-family-v4-only"
+    "cluster-header" "cluster-names" "decisions" "globally-off" "hosts" "ip-family-v4-only"
     "ip-family-v4-preferred" "ip-family-v6-only" "ip-family-v6-preferred" "off-by-default"
     "off-by-environment" "on-by-environment" "original-dst-header" "own-names"
-    "unknown-service-reject" "waypoint-cluster");
+    "required" "unknown-service-reject" "waypoint-cluster");
 
 const INVALID: &[(&str, &str)] = files!("invalid":
     "addresses" "clusters-of-others" "duplicates" "empty" "environment" "environment-empty" "forward-header"
-    "forward-header-taken" "hidden-characters" "names" "not-an-object" "ports" "required-not-labelled"
+    "forward-header-taken" "hidden-characters" "names" "not-an-object" "ports" "rejected"
     "services-twice" "syntax" "trailing" "types" "unknown-fields"
     "waypoint-cluster");
 

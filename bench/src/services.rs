@@ -90,7 +90,7 @@ impl Services {
             })
         });
         let services: Vec<_> = targets.chain(others).collect();
-        json!({"ingressUseWaypoints": true, "services": services})
+        json!({"ingressUseWaypoints": true, "allowLoopback": true, "services": services})
     }
 
     /// The VIPs of the enrolled ones by authority.

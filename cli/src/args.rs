@@ -107,6 +107,9 @@ pub struct RuleArgs {
     /// The domain of the cluster's services
     #[arg(long, value_name = "DOMAIN", default_value = "cluster.local", value_parser = domain)]
     pub cluster_domain: String,
+    /// Take loopback addresses as VIPs, for a test on one machine
+    #[arg(long)]
+    pub allow_loopback: bool,
 }
 
 /// Fields of the configuration beside the services.
@@ -213,6 +216,7 @@ impl RuleArgs {
             required: self.required.clone(),
             cluster_domain: self.cluster_domain.clone(),
             ingress: ingress.map(str::to_owned),
+            allow_loopback: self.allow_loopback,
         }
     }
 }
@@ -227,12 +231,11 @@ impl Settings {
         };
         Configuration {
             ingress_use_waypoints: self.ingress_use_waypoints,
-            cluster_domain: None,
             ip_family: self.ip_family,
             unknown_service: self.unknown_service,
             annotate: self.annotate.then_some(true),
             forward: (forward != Forward::default()).then_some(forward),
-            services: None,
+            ..Configuration::default()
         }
     }
 }

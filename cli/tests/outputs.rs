@@ -12,7 +12,7 @@ use crds::{errors, schema, schemas};
 use golden::{golden, text};
 use ingress_waypoint_cli::compile::target::{Gateway, Labels, Options, Sha256, Target};
 use ingress_waypoint_cli::compile::{ecds, envoy_gateway, istio};
-use ingress_waypoint_cli::envoy::fragments::{Switch, Wasm};
+use ingress_waypoint_cli::envoy::fragments::{MAX_CONNECTIONS_PER_VIP, Switch, Wasm};
 use ingress_waypoint_cli::envoy::native::Module;
 use serde_json::{Value, json};
 
@@ -27,7 +27,12 @@ fn gateway(text: &str) -> Gateway {
 }
 
 fn options(switch: Switch) -> Options {
-    Options { image: IMAGE.to_owned(), sha256: None, switch }
+    Options {
+        image: IMAGE.to_owned(),
+        sha256: None,
+        switch,
+        max_connections_per_vip: MAX_CONNECTIONS_PER_VIP,
+    }
 }
 
 fn selector() -> Target {
@@ -59,6 +64,7 @@ fn outputs() -> Vec<(&'static str, String)> {
         image: "https://example.com/plugin.wasm".to_owned(),
         sha256: Some(format!("sha256:{}", "0A".repeat(32)).parse().unwrap()),
         switch: Switch::Environment,
+        max_connections_per_vip: 64,
     };
     let eg = gateway("envoy-gateway/ingress");
     let listeners = ["http", "https"].map(str::to_owned);
@@ -66,8 +72,11 @@ fn outputs() -> Vec<(&'static str, String)> {
     vec![
         ("wasmplugin.yaml", istio::wasm_plugin(&config, &istio, &on).unwrap()),
         ("wasmplugin-selector.yaml", istio::wasm_plugin(&config, &selector(), &pinned).unwrap()),
-        ("envoyfilter.yaml", istio::envoy_filter(&config, &istio).unwrap()),
-        ("envoyfilter-selector.yaml", istio::envoy_filter(&config, &selector()).unwrap()),
+        (
+            "envoyfilter.yaml",
+            istio::envoy_filter(&config, &istio, MAX_CONNECTIONS_PER_VIP).unwrap(),
+        ),
+        ("envoyfilter-selector.yaml", istio::envoy_filter(&config, &selector(), 64).unwrap()),
         ("envoy-gateway.yaml", envoy_gateway::policies(&config, &eg, &listeners, &on).unwrap()),
         (
             "envoy-gateway-pinned.yaml",
@@ -188,14 +197,14 @@ fn what_cannot_be_generated_is_refused() {
     let target = Target::Gateway(gateway("a/b"));
     for via in ["original-dst-header", "cluster-header"] {
         let config = json!({"forward": {"via": via}});
-        let refusal = istio::envoy_filter(&config, &target).unwrap_err().to_string();
+        let refusal = istio::envoy_filter(&config, &target, 1).unwrap_err().to_string();
         assert!(refusal.starts_with(&format!("forward.via: {via:?} takes changes")), "{refusal}");
         assert!(istio::wasm_plugin(&config, &target, &options(Switch::On)).is_err());
         assert!(
             envoy_gateway::policies(&config, &gateway("a/b"), &[], &options(Switch::On)).is_err()
         );
     }
-    let refusal = istio::envoy_filter(&json!({"services": 1}), &target).unwrap_err().to_string();
+    let refusal = istio::envoy_filter(&json!({"services": 1}), &target, 1).unwrap_err().to_string();
     assert!(refusal.starts_with("services: 1 is not a list"), "{refusal}");
     for text in ["", "a", "/", "a/", "a/b/c", "A/b", "a/b_"] {
         assert!(text.parse::<Gateway>().is_err(), "{text}");

@@ -30,9 +30,13 @@ fn check(question: Question<'_>) {
     assert!(!question.to_string().contains(|c: char| c.is_control()));
     assert!(!decision.to_string().is_empty());
 
+    if let Some(service) = decision.service.filter(|service| service.required()) {
+        assert!(!matches!(decision.outcome, Outcome::Direct(_)), "{decision} of {service}");
+    }
     if let Outcome::Waypoint { destination, protocol } = decision.outcome {
         let service = decision.service.expect("a destination belongs to a service");
         assert!(service.ingress_use_waypoint() && service.waypoint().is_some(), "{decision}");
+        assert!(!service.outside_mesh(), "{decision}");
         assert!(service.vips().contains(&destination.ip()), "{decision}");
         let port = service.port(destination.port()).expect("the port is declared");
         assert_eq!(port.protocol, protocol, "{decision}");

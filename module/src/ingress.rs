@@ -1,13 +1,13 @@
 //! The HTTP filter `ingress_waypoint`: what the wasm form does, and the handing over of what the specifier
 //! chose.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
-use ingress_waypoint::config::Via;
-use ingress_waypoint::{Decision, Outcome, Policy, Protocol, Question, Reject};
+use ingress_waypoint::{Asked, Decision, Outcome, Policy, Protocol, Reject, Request};
 
 use crate::abi::{Flow, Level, Metrics, Refused, Stream, log, log_enabled};
-use crate::carry::{Done, annotate, carry_out, refuse_request};
+use crate::carry::{annotate, carry_out, refuse_request};
 use crate::counters::Counters;
 use crate::source::{Role, Source};
 use crate::{
@@ -55,7 +55,8 @@ impl Ingress {
         if let Some(flow) = self.follow_specifier(&policy, stream)? {
             return Ok(flow);
         }
-        let decision = decide(&policy, stream);
+        let (decision, fixed) = decide(&policy, stream);
+        let decision = carry_out(&policy, fixed, decision, stream)?;
         if log_enabled(Level::Debug) {
             log(Level::Debug, format_args!("{decision}"));
         }
@@ -63,18 +64,13 @@ impl Ingress {
             let service: Option<Name> = decision.service.map(show).transpose()?;
             annotate(decision.outcome, service.as_ref().map(Name::as_str), stream);
         }
-        match carry_out(&policy, &decision, stream)? {
-            Done::Sent => self.counters.count(decision.outcome),
-            Done::Refused => {
-                self.counters.count(decision.outcome);
-                return Ok(Flow::Stop);
-            }
-            Done::NoRoute => {
-                self.counters.count_failure();
-                return Ok(Flow::Stop);
-            }
+        let mut flow = Flow::Continue;
+        if let Outcome::Reject(reason) = decision.outcome {
+            refuse_request(reason, decision.service.as_ref().map(|service| service as _), stream)?;
+            flow = Flow::Stop;
         }
-        Ok(Flow::Continue)
+        self.counters.count(decision.outcome);
+        Ok(flow)
     }
 
     /// Hands over what the specifier chose, or answers where it refused; `None` where it did neither.
@@ -114,32 +110,47 @@ impl Ingress {
     }
 }
 
-fn decide<'p>(policy: &'p Policy, stream: &Stream<'_>) -> Decision<'p> {
-    let forward = policy.forward();
-    let on = policy.switch().on;
-    let cluster = || stream.cluster().unwrap_or_default();
-    match &forward.via {
-        // A client's own header is to be gone by now, whatever cluster it led to.
-        Via::OriginalDstHeader { header } if on && stream.header(header).is_some() => {
-            policy.decide(Question::Cluster(forward.cluster.as_bytes()))
+/// What is decided for the request as it is, and whether its route names the cluster itself though the
+/// mechanism is one that has routes follow a header.
+fn decide<'p>(policy: &'p Policy, stream: &Stream<'_>) -> (Decision<'p>, bool) {
+    let current = Current(stream);
+    let Ok(asked) = policy.ask(&current);
+    let mut decision = policy.answer(&asked);
+    if policy.needs_vip_route(&decision) {
+        let Ok(marked) = current.has_vip_route();
+        if !marked {
+            decision = decision.without_vip_route();
         }
-        Via::ClusterHeader { .. } if !(on && policy.is_waypoint_cluster(cluster())) => {
-            decide_without_cluster(policy, stream)
-        }
-        _ => policy.decide(Question::Cluster(cluster())),
     }
+    (decision, matches!(asked, Asked::FixedCluster(_)))
 }
 
-/// Behind a route with `cluster_header` no cluster is selected yet: the route's metadata names the
-/// service, else the authority does.
-fn decide_without_cluster<'p>(policy: &'p Policy, stream: &Stream<'_>) -> Decision<'p> {
-    let service = stream.route_metadata(NAMESPACE, SERVICE);
-    let port = stream.route_number(NAMESPACE, "port").map(port);
-    if service.is_some() || port.is_some() {
-        // A port alone names no service, and the client is not asked instead.
-        return policy.decide(Question::Route { service: service.unwrap_or_default(), port });
+/// What the filter reads of the request.
+struct Current<'s>(&'s Stream<'s>);
+
+impl<'s> Request for Current<'s> {
+    type Text = &'s [u8];
+    type Error = Infallible;
+
+    fn cluster(&self) -> Result<&'s [u8], Infallible> {
+        Ok(self.0.cluster().unwrap_or_default())
     }
-    policy.decide(Question::Authority(stream.header(":authority").unwrap_or_default()))
+
+    fn header(&self, name: &str) -> Result<Option<&'s [u8]>, Infallible> {
+        Ok(self.0.header(name))
+    }
+
+    fn route_service(&self) -> Result<Option<&'s [u8]>, Infallible> {
+        Ok(self.0.route_metadata(NAMESPACE, SERVICE))
+    }
+
+    fn route_port(&self) -> Result<Option<u16>, Infallible> {
+        Ok(self.0.route_number(NAMESPACE, "port").map(port))
+    }
+
+    fn has_vip_route(&self) -> Result<bool, Infallible> {
+        Ok(self.0.route_flag(NAMESPACE, "vip_route"))
+    }
 }
 
 /// A port of the metadata; 0, no port, for what is none.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ingress_waypoint::config::Via;
+use ingress_waypoint::config::{DESTINATION_HEADER, Via};
 use ingress_waypoint::{Decision, Outcome, Policy, Question, Reject};
 
 use crate::abi::{Level, Metrics, Refused, Route, Status, log, log_enabled};
@@ -58,21 +58,27 @@ impl Specifier {
     /// Decides for one resolution of a route.
     pub fn on_route(&self, route: &mut Route<'_>) -> Status {
         let policy = self.source.policy();
-        if !policy.switch().on && !policy.annotate() {
-            return Status::Continue;
-        }
         let Some(cluster) = route.cluster() else {
             // A redirect or a direct response: Envoy answers, and nothing is forwarded.
             return Status::Continue;
         };
         let question = Question::Cluster(cluster);
-        let decision = policy.decide(question);
+        let decision = if policy.is_waypoint_cluster(cluster) {
+            if route.metadata(NAMESPACE, DESTINATION).is_some() {
+                // A specifier of ours chose it, further out or further in; no client writes metadata.
+                return Status::Continue;
+            }
+            // With the switch off too: without an address of the specifier's, the cluster would take one
+            // of the connection, which a client may choose where there is PROXY protocol.
+            let outcome = Outcome::Reject(Reject::ForgedDestination);
+            Decision { service: None, port: None, outcome }
+        } else if !policy.switch().on && !policy.annotate() {
+            return Status::Continue;
+        } else {
+            policy.decide(question)
+        };
         if log_enabled(Level::Debug) {
             log(Level::Debug, format_args!("{question}: {decision}"));
-        }
-        if is_forged(&decision) && route.metadata(NAMESPACE, DESTINATION).is_some() {
-            // A specifier of ours chose it, further out or further in; no client writes metadata.
-            return Status::Continue;
         }
         match self.carry_out(&policy, &decision, route) {
             Ok(status) => {
@@ -125,9 +131,13 @@ impl Specifier {
                 let address: Address = show(destination)?;
                 route.set_cluster(policy.waypoint_cluster(decision.service, protocol))?;
                 route.set_metadata(NAMESPACE, DESTINATION, address.as_str());
-                if let Via::OriginalDstHeader { header } = &policy.forward().via {
-                    route.set_header(header, address.as_str())?;
-                }
+                // With the filter too, whose filter state comes before it: a request that the filter does
+                // not run for has the VIP's address all the same, and never one of its connection.
+                let header = match &policy.forward().via {
+                    Via::OriginalDstHeader { header } => header,
+                    _ => DESTINATION_HEADER,
+                };
+                route.set_header(header, address.as_str())?;
             }
             Outcome::Reject(reason) => {
                 Self::answer(reason.as_str(), route)?;
@@ -143,8 +153,4 @@ impl Specifier {
         route.set_missing_cluster(name.as_str(), 503)?;
         route.set_response_header(REASON_HEADER, reason)
     }
-}
-
-fn is_forged(decision: &Decision<'_>) -> bool {
-    decision.outcome == Outcome::Reject(Reject::ForgedDestination)
 }

@@ -93,12 +93,14 @@ fn the_specifier_changes_nothing_but_the_way() {
     assert_eq!(values.get("ingress_waypoint.services.enrolled.true"), 3);
 }
 
+/// The filter hands the address over, and where it is not run the header does.
 #[test]
-fn with_the_filter_no_header_carries_the_address() {
+fn with_the_filter_the_address_is_in_a_header_of_the_modules_own_too() {
     let config = config("filter-state");
     let (specifier, _) = specifier(&config);
     let (_, calls) = on_route(&specifier, REVIEWS);
-    assert!(!calls.iter().any(|call| call.starts_with("add_request_header")), "{calls:?}");
+    let header = "add_request_header x-ingress-waypoint-destination 10.96.0.10:9080";
+    assert_eq!(calls.last().map(String::as_str), Some(header), "{calls:?}");
 
     let (filter, values) = filter(&config);
     let mut request = Request::to("waypoint_vip");
@@ -140,7 +142,7 @@ fn what_envoy_refuses_lets_no_request_through() {
 
     let (filter, _) = filter(&config("filter-state"));
     for refuse in ["set_filter_state_typed", "set_header"] {
-        let mut request = Request { refuse, ..Request::to(REVIEWS) };
+        let mut request = Request { refuse, ..Request::marked(REVIEWS) };
         assert_eq!(request.stream(|stream| filter.on_request(stream)), Flow::Stop);
         let last = request.calls.last().unwrap();
         assert!(last.starts_with("respond 503 ingress_waypoint.host-call-failed"), "{last}");
@@ -215,4 +217,67 @@ fn what_the_configuration_may_not_say() {
     assert!(
         Specifier::new(b"other", config("filter-state").to_string().as_bytes(), metrics).is_none()
     );
+}
+
+/// The filter sends to the VIP only where the route is marked to have a VIP route beside it, and counts
+/// where the request then goes.
+#[test]
+fn the_filter_alone_counts_what_the_route_leads_to() {
+    let mut config = config("original-dst-header");
+    config["services"][1]["required"] = json!(true);
+    let (filter, values) = filter(&config);
+    let ask = |cluster: &str, vip_route: bool, next: Option<&str>| {
+        let next_cluster = next.map(|next| next.as_bytes().to_vec());
+        let mut request = Request { vip_route, next_cluster, ..Request::to(cluster) };
+        let flow = request.stream(|stream| filter.on_request(stream));
+        (flow, request.calls)
+    };
+    let count =
+        |label: &str| values.get(&format!("ingress_waypoint.decision.{label}.requests_total"));
+    let set = "set_header x-envoy-original-dst-host 10.96.0.10:9080";
+    let undone = ["set_header x-envoy-original-dst-host", "set_header x-ingress-waypoint-protocol"];
+
+    let (flow, calls) = ask(REVIEWS, true, Some("waypoint_vip"));
+    assert_eq!(flow, Flow::Continue);
+    assert_eq!(calls, [set, "set_header x-ingress-waypoint-protocol", "clear_route_cache"]);
+    assert_eq!(count("waypoint.reason.labelled"), 1);
+
+    // No mark: nothing is tried.
+    assert_eq!(ask(REVIEWS, false, None), (Flow::Continue, vec![]));
+    assert_eq!(count("direct.reason.no-vip-route"), 1);
+    let (flow, calls) = ask(GREETER, false, None);
+    assert_eq!((flow, calls.len()), (Flow::Stop, 1));
+    assert!(calls[0].starts_with("respond 503 ingress_waypoint.no-vip-route"), "{calls:?}");
+    assert_eq!(count("reject.reason.no-vip-route"), 1);
+
+    // A mark, and yet no VIP route that takes over.
+    let (flow, calls) = ask(REVIEWS, true, None);
+    assert_eq!(flow, Flow::Continue);
+    assert_eq!(calls[calls.len() - 2..], undone);
+    assert_eq!(count("direct.reason.no-vip-route"), 2);
+    let (flow, calls) = ask(GREETER, true, None);
+    assert_eq!(flow, Flow::Stop);
+    let last = calls.last().unwrap();
+    assert!(last.starts_with("respond 503 ingress_waypoint.no-vip-route"), "{last}");
+    assert_eq!(count("reject.reason.no-vip-route"), 2);
+
+    // The route that takes over leads to another service.
+    assert_eq!(ask(REVIEWS, true, Some(GREETER)).0, Flow::Stop);
+    assert_eq!(count("reject.reason.no-vip-route"), 3);
+    assert_eq!(ask(REVIEWS, true, Some(RATINGS)).0, Flow::Continue);
+    assert_eq!(count("direct.reason.not-labelled"), 1);
+}
+
+/// Only a specifier's own choice leads to the VIPs' cluster, with the switch off too.
+#[test]
+fn with_the_switch_off_the_waypoint_cluster_is_closed_all_the_same() {
+    let mut config = config("filter-state");
+    config["ingressUseWaypoints"] = json!(false);
+    let (specifier, _) = specifier(&config);
+    let (status, calls) = on_route(&specifier, "waypoint_vip");
+    assert_eq!(status, Status::Stop);
+    assert!(
+        calls.contains(&"set_cluster_name ingress_waypoint.reject.forged-destination".to_owned())
+    );
+    assert_eq!(on_route(&specifier, REVIEWS), (Status::Continue, vec![]));
 }

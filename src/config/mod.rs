@@ -11,10 +11,11 @@ mod reader;
 mod service;
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess};
 
-pub use forward::{Forward, PROTOCOL_HEADER, Via};
+pub use forward::{DESTINATION_HEADER, Forward, PROTOCOL_HEADER, Via};
 pub(crate) use json::quote;
 use json::{As, Json, Shape};
 use problem::Path;
@@ -22,6 +23,7 @@ pub use problem::{Problem, Problems};
 use reader::Fields;
 
 use crate::host;
+use crate::service::is_loopback;
 use crate::table::Table;
 
 /// The longest text, in bytes: positions in it have to fit into 32 bits.
@@ -33,6 +35,10 @@ const FIELDS: &[&str] = &[
     "clusterDomain",
     "ipFamily",
     "unknownService",
+    "requiredNamespaces",
+    "rejectClusters",
+    "rejectHosts",
+    "allowLoopback",
     "forward",
     "annotate",
     SERVICES,
@@ -71,6 +77,14 @@ pub struct Config {
     pub ip_family: IpFamily,
     /// What happens to requests for services that are not in the list.
     pub unknown_service: UnknownService,
+    /// Namespaces whose services are refused where the configuration does not know them.
+    pub required_namespaces: BTreeSet<String>,
+    /// Upstream clusters that cannot be attributed to one service, one of which is required.
+    pub reject_clusters: BTreeSet<String>,
+    /// Hosts, in normal form, that cannot be attributed to one service, one of which is required.
+    pub reject_hosts: BTreeSet<String>,
+    /// Whether VIPs may be loopback addresses: everything is on one machine.
+    pub allow_loopback: bool,
     /// How a destination is handed to the proxy.
     pub forward: Forward,
     /// Whether decision, reason and service are put where an access log can print them.
@@ -151,6 +165,10 @@ impl<'de> Root<'de> {
             unknown_service: fields
                 .choice("unknownService", &unknown, &mut problems)
                 .unwrap_or_default(),
+            required_namespaces: set(&mut fields, "requiredNamespaces", &mut problems, namespace),
+            reject_clusters: set(&mut fields, "rejectClusters", &mut problems, reader::string),
+            reject_hosts: set(&mut fields, "rejectHosts", &mut problems, service::read_host),
+            allow_loopback: fields.bool("allowLoopback", &mut problems).unwrap_or(false),
             forward: fields
                 .take("forward")
                 .and_then(|value| forward::read(&path.field("forward"), value, &mut problems))
@@ -160,7 +178,44 @@ impl<'de> Root<'de> {
         };
         fields.finish(FIELDS, &mut problems);
         config.services.set_domain(domain);
+        if !config.allow_loopback {
+            refuse_loopback(&config.services, &mut problems);
+        }
         (config, problems)
+    }
+}
+
+/// A list of which each item counts once.
+fn set<'de>(
+    fields: &mut Fields<'_, 'de>,
+    name: &str,
+    problems: &mut Problems,
+    read: impl Fn(&Path<'_>, Json<'de>, &mut Problems) -> Option<Cow<'de, str>>,
+) -> BTreeSet<String> {
+    fields.list(name, problems, read).into_iter().map(Cow::into_owned).collect()
+}
+
+fn namespace<'de>(
+    path: &Path<'_>,
+    value: Json<'de>,
+    problems: &mut Problems,
+) -> Option<Cow<'de, str>> {
+    let name = reader::string(path, value, problems)?;
+    if reader::is_kubernetes_name(&name) {
+        return Some(name);
+    }
+    problems.add_value(path, quote(&name), "is not a Kubernetes name");
+    None
+}
+
+fn refuse_loopback(services: &Table, problems: &mut Problems) {
+    for service in services.iter() {
+        for vip in service.vips().iter().filter(|vip| is_loopback(**vip)) {
+            let path = format!("services[{}].vips", service.position());
+            let reason = "is a loopback address, which no mesh captures (allowLoopback: true takes \
+                          it, for a test on one machine)";
+            problems.add_value(path, quote(&vip.to_string()), reason);
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::json::{Json, quote};
 use super::problem::{Path, Problems};
+use crate::service::uncaptured;
 
 /// An object's fields on their way out: those not taken are unknown.
 pub(super) struct Fields<'a, 'de> {
@@ -143,7 +144,8 @@ fn whole(number: f64) -> Option<u64> {
     in_range.then_some(number as u64)
 }
 
-/// An address that a connection can be made to; `/32` and `/128` are addresses too.
+/// An address that a mesh may capture; `/32` and `/128` are addresses too. Whether a loopback address
+/// is one depends on `allowLoopback`, which is not known here.
 pub(super) fn vip(path: &Path<'_>, value: Json<'_>, problems: &mut Problems) -> Option<IpAddr> {
     let text = string(path, value, problems)?;
     let (bare, prefix) = match text.split_once('/') {
@@ -159,18 +161,13 @@ pub(super) fn vip(path: &Path<'_>, value: Json<'_>, problems: &mut Problems) -> 
         (Ok(_), Some(prefix)) if bare.contains(':') && prefix != "128" => {
             "is a range, not an address (only /128 is one)"
         }
-        (Ok(address), _) if !can_be_dialled(address) => "is no address that a service can have",
-        (Ok(address), _) => return Some(address),
+        (Ok(address), _) => match uncaptured(address) {
+            Some(reason) => reason,
+            None => return Some(address),
+        },
     };
     problems.add_value(path, quote(&text), reason);
     None
-}
-
-fn can_be_dialled(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => v4.octets()[0] != 0 && !v4.is_multicast() && !v4.is_broadcast(),
-        IpAddr::V6(v6) => !v6.is_unspecified() && !v6.is_multicast(),
-    }
 }
 
 /// A name as Kubernetes takes it for namespaces, Services and ServiceEntries (RFC 1123 subdomain).

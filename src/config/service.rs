@@ -13,9 +13,11 @@ const FIELDS: &[&str] = &[
     "namespace",
     "name",
     "hosts",
+    "shadowedHosts",
     "vips",
     "ports",
     "waypoint",
+    "outsideMesh",
     "ingressUseWaypoint",
     "required",
     "clusters",
@@ -36,9 +38,11 @@ pub(super) fn read<'de>(
         namespace: name(&mut fields, "namespace", problems),
         name: name(&mut fields, "name", problems),
         hosts: fields.list("hosts", problems, read_host),
+        shadowed_hosts: fields.list("shadowedHosts", problems, read_host),
         vips: fields.list("vips", problems, reader::vip),
         ports: fields.list("ports", problems, read_port),
         waypoint: waypoint(&mut fields, problems),
+        outside_mesh: fields.bool("outsideMesh", problems).unwrap_or(false),
         ingress_use_waypoint: fields.bool("ingressUseWaypoint", problems).unwrap_or(false),
         required: fields.bool("required", problems).unwrap_or(false),
         clusters: fields.list("clusters", problems, read_cluster),
@@ -51,16 +55,16 @@ pub(super) fn read<'de>(
 
 /// What must hold within one service.
 fn check(path: &Path<'_>, service: &Service<'_>, problems: &mut Problems) {
-    if service.kind == Kind::ServiceEntry && service.hosts.is_empty() {
-        problems.add(path.field("hosts"), "is missing: a ServiceEntry has no default host");
-    }
-    if service.required && !service.ingress_use_waypoint {
-        // Neither way would do: direct is what `required` forbids, and nothing asks for the VIP.
-        problems.add_value(
-            path.field("required"),
-            true,
-            "needs ingressUseWaypoint: true, for nothing else sends the service to its waypoint",
-        );
+    let (hosts, shadowed) = (&service.hosts, &service.shadowed_hosts);
+    match service.kind {
+        Kind::ServiceEntry if hosts.is_empty() && shadowed.is_empty() => {
+            problems.add(path.field("hosts"), "is missing: a ServiceEntry has no default host");
+        }
+        Kind::Service if !shadowed.is_empty() => {
+            let reason = "is for a ServiceEntry alone: nothing takes a host from a Service";
+            problems.add(path.field("shadowedHosts"), reason);
+        }
+        _ => {}
     }
     for (i, port) in service.ports.iter().enumerate() {
         if service.ports.iter().take(i).any(|earlier| earlier.number == port.number) {
@@ -112,7 +116,7 @@ fn waypoint<'de>(fields: &mut Fields<'_, 'de>, problems: &mut Problems) -> Optio
     }
 }
 
-fn read_host<'de>(
+pub(super) fn read_host<'de>(
     path: &Path<'_>,
     value: Json<'de>,
     problems: &mut Problems,

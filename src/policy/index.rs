@@ -1,6 +1,6 @@
 //! Finds the service that a cluster's name, a route's metadata or an authority means.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
@@ -10,6 +10,7 @@ use hashbrown::hash_table::Entry;
 use crate::cluster::{Named, readings};
 use crate::config::{Forward, Problems, quote};
 use crate::host::{Authority, normalise};
+use crate::question::Question;
 use crate::service::{Kind, Protocol};
 use crate::table::{ServiceRef, Table};
 use crate::text::Text;
@@ -23,11 +24,23 @@ type Key = Text<256>;
 pub(super) struct Index {
     state: RandomState,
     services: HashTable<u32>,
+    /// The first item of each ServiceEntry.
     service_entries: HashTable<u32>,
+    /// By the name of a ServiceEntry and each of its hosts, those that others have too.
+    entry_hosts: HashTable<Place>,
     hosts: HashTable<Place>,
     clusters: HashTable<Place>,
     /// What leads to the VIPs, apart from `forward.cluster`.
     waypoint_clusters: HashSet<String, RandomState>,
+    rejected: Rejected,
+}
+
+/// What cannot be attributed to one service, and may lead to a required one.
+#[derive(Debug, Default)]
+pub(super) struct Rejected {
+    pub clusters: BTreeSet<String>,
+    /// In normal form.
+    pub hosts: BTreeSet<String>,
 }
 
 /// A position among all hosts or clusters, and the service it belongs to.
@@ -46,7 +59,12 @@ pub(super) struct Found<'p> {
 
 impl Index {
     /// Builds the index and notes what is claimed twice.
-    pub fn new(table: &Table, forward: &Forward, problems: &mut Problems) -> Self {
+    pub fn new(
+        table: &Table,
+        forward: &Forward,
+        rejected: Rejected,
+        problems: &mut Problems,
+    ) -> Self {
         let both = [Protocol::Http, Protocol::Http2];
         let of_services = table
             .iter()
@@ -54,6 +72,7 @@ impl Index {
         let mut index = Self {
             waypoint_clusters: of_services.flatten().map(str::to_owned).collect(),
             services: HashTable::with_capacity(table.len()),
+            rejected,
             ..Self::default()
         };
         for service in table.iter().filter(|service| is_named(*service)) {
@@ -61,6 +80,8 @@ impl Index {
         }
         for service in table.iter() {
             let earlier = index.owner(table, service).filter(|owner| *owner != service);
+            // A ServiceEntry may come once for each of its hosts.
+            let earlier = earlier.filter(|_| service.kind() == Kind::Service);
             if let Some(earlier) = earlier.filter(|_| is_named(service)) {
                 let path = format!("services[{}]", service.position());
                 let reason = format!("is a duplicate of {}", shown(earlier, service));
@@ -68,9 +89,11 @@ impl Index {
                 continue;
             }
             index.put_hosts(table, service, problems);
+            index.put_entry_hosts(table, service, problems);
             index.put_clusters(table, service, forward, problems);
         }
         index.check_clusters(table, problems);
+        index.check_rejected(table, problems);
         index
     }
 
@@ -124,6 +147,44 @@ impl Index {
             if let Some(other) = explicit.or(default) {
                 let (host, reason) = taken(host, other);
                 problems.add_value(path(), host, reason);
+            }
+        }
+    }
+
+    /// Claims each host of a ServiceEntry under the entry's name. Two items of one ServiceEntry with the
+    /// same host of their own are reported by that host already.
+    fn put_entry_hosts(&mut self, table: &Table, service: ServiceRef<'_>, problems: &mut Problems) {
+        if service.kind() != Kind::ServiceEntry {
+            return;
+        }
+        let Self { state, entry_hosts, .. } = self;
+        let known = |place: &Place| {
+            let entry = table.get(place.service as usize)?;
+            Some((entry.namespace(), entry.name(), table.host(place.at as usize)?))
+        };
+        for at in service.host_positions().chain(service.shadowed_positions()) {
+            let Some(host) = table.host(at) else { continue };
+            let key = (service.namespace(), service.name(), host);
+            let place = Place { at: position(at), service: position(service.position()) };
+            let hash = |place: &Place| known(place).map_or(0, |key| state.hash_one(key));
+            let entry =
+                entry_hosts.entry(state.hash_one(key), |place| known(place) == Some(key), hash);
+            match entry {
+                Entry::Vacant(free) => drop(free.insert(place)),
+                Entry::Occupied(taken) => {
+                    let shadowed = service.shadowed_positions();
+                    let taken = taken.get();
+                    let earlier = table.get(taken.service as usize);
+                    let twice = earlier.filter(|earlier| {
+                        shadowed.contains(&at)
+                            || earlier.shadowed_positions().contains(&(taken.at as usize))
+                    });
+                    if let Some(earlier) = twice {
+                        let path = format!("services[{}].shadowedHosts", service.position());
+                        let reason = format!("is already a host of {}", shown(earlier, service));
+                        problems.add_value(path, quote(host), reason);
+                    }
+                }
             }
         }
     }
@@ -201,6 +262,31 @@ impl Index {
         }
     }
 
+    /// What is to be refused may not be a service's as well: one of the two would have no effect.
+    fn check_rejected(&self, table: &Table, problems: &mut Problems) {
+        for name in &self.rejected.clusters {
+            let known = |place: &Place| table.cluster(place.at as usize);
+            let same = |place: &Place| known(place).is_some_and(|(known, _)| known == name);
+            let listed = self.clusters.find(self.state.hash_one(name), same);
+            if let Some(service) = listed.and_then(|place| table.get(place.service as usize)) {
+                let reason =
+                    format!("is a cluster of services[{}] ({service})", service.position());
+                problems.add_value("rejectClusters", quote(name), reason);
+            }
+        }
+        for host in &self.rejected.hosts {
+            if let Some(service) = self.by_host(table, host) {
+                let reason = format!("is a host of services[{}] ({service})", service.position());
+                problems.add_value("rejectHosts", quote(host), reason);
+            }
+        }
+    }
+
+    /// Whether an item is the first, or the only one, of its object.
+    pub fn is_first(&self, table: &Table, service: ServiceRef<'_>) -> bool {
+        service.kind() == Kind::Service || self.owner(table, service) == Some(service)
+    }
+
     /// The service that has a service's name and kind: itself, where the name is not taken twice.
     fn owner<'t>(&self, table: &'t Table, service: ServiceRef<'_>) -> Option<ServiceRef<'t>> {
         self.named(table, service.kind(), service.namespace(), service.name())
@@ -270,13 +356,63 @@ impl Index {
                     (self.named(table, Kind::Service, namespace, name)?, port)
                 }
                 Named::ServiceEntry { namespace, name, host, port } => {
-                    let entry = self.named(table, Kind::ServiceEntry, namespace, name)?;
-                    let host = normalise(host)?;
-                    (entry.hosts().any(|known| known == host).then_some(entry)?, port)
+                    (self.by_entry_host(table, (namespace, name, &normalise(host)?))?, port)
                 }
             };
             Some(Found { service, port: Some(port) })
         })
+    }
+
+    /// By namespace and name of a ServiceEntry, and one of its hosts in normal form.
+    fn by_entry_host<'t>(
+        &self,
+        table: &'t Table,
+        key: (&str, &str, &str),
+    ) -> Option<ServiceRef<'t>> {
+        let same = |place: &Place| {
+            table.get(place.service as usize).is_some_and(|entry| {
+                let host = table.host(place.at as usize);
+                host == Some(key.2) && (entry.namespace(), entry.name()) == (key.0, key.1)
+            })
+        };
+        let found = self.entry_hosts.find(self.state.hash_one(key), same)?;
+        table.get(found.service as usize)
+    }
+
+    /// The service that a question means.
+    pub fn find<'t>(&self, table: &'t Table, question: Question<'_>) -> Option<Found<'t>> {
+        match question {
+            Question::Cluster(name) => self.by_cluster(table, name),
+            Question::Route { service, port } => self.by_name(table, service, port),
+            Question::Authority(authority) => self.by_authority(table, authority),
+        }
+    }
+
+    /// Whether a question is about what cannot be attributed to one service.
+    pub fn is_rejected(&self, table: &Table, question: Question<'_>) -> bool {
+        let Rejected { clusters, hosts } = &self.rejected;
+        match question {
+            Question::Cluster(name) if !(clusters.is_empty() && hosts.is_empty()) => {
+                std::str::from_utf8(name).is_ok_and(|name| {
+                    clusters.contains(name)
+                        || readings(name).any(|named| match named {
+                            Named::Host { host, .. } => {
+                                normalise(host).is_some_and(|host| hosts.contains(&*host))
+                            }
+                            _ => false,
+                        })
+                })
+            }
+            Question::Authority(authority) if !hosts.is_empty() => Authority::parse(authority)
+                .is_some_and(|Authority { host, .. }| {
+                    // The closest one counts, of a service or of none.
+                    closest(&host, |host| {
+                        let rejected = hosts.contains(host);
+                        (rejected || self.by_host(table, host).is_some()).then_some(rejected)
+                    }) == Some(true)
+                }),
+            _ => false,
+        }
     }
 
     /// By `namespace/name`; a Service goes before a ServiceEntry of the same name.
@@ -296,20 +432,51 @@ impl Index {
     /// By the authority of a request: the host itself, else the closest wildcard above it.
     pub fn by_authority<'t>(&self, table: &'t Table, authority: &[u8]) -> Option<Found<'t>> {
         let Authority { host, port } = Authority::parse(authority)?;
-        let service = self.by_host(table, &host).or_else(|| self.wildcard(table, &host))?;
+        let service = closest(&host, |host| self.by_host(table, host))?;
         Some(Found { service, port: port.or_else(|| service.only_port()).or(Some(80)) })
     }
+}
 
-    fn wildcard<'t>(&self, table: &'t Table, host: &str) -> Option<ServiceRef<'t>> {
+/// What is found for a host itself, else for the closest wildcard above it.
+fn closest<T>(host: &str, find: impl Fn(&str) -> Option<T>) -> Option<T> {
+    find(host).or_else(|| {
         let mut rest = host;
         while let Some((_, parent)) = rest.split_once('.') {
             let wildcard = Key::of(format_args!("*.{parent}")).ok()?;
-            if let Some(service) = self.by_host(table, wildcard.as_str()) {
-                return Some(service);
+            if let Some(found) = find(wildcard.as_str()) {
+                return Some(found);
             }
             rest = parent;
         }
         None
+    })
+}
+
+/// Whether any namespace that a question names is one that is wanted: by the grammar of a cluster's
+/// name, by a route's metadata, by a host in the cluster domain.
+pub(super) fn namespaces(
+    table: &Table,
+    question: Question<'_>,
+    wanted: impl Fn(&str) -> bool,
+) -> bool {
+    let of_host = |host: &str| {
+        normalise(host)
+            .is_some_and(|host| table.in_domain(&host).any(|(namespace, _)| wanted(namespace)))
+    };
+    match question {
+        Question::Cluster(name) => std::str::from_utf8(name).is_ok_and(|name| {
+            readings(name).any(|named| match named {
+                Named::Host { host, .. } => of_host(host),
+                Named::Service { namespace, .. } | Named::ServiceEntry { namespace, .. } => {
+                    wanted(namespace)
+                }
+            })
+        }),
+        Question::Route { service, .. } => std::str::from_utf8(service)
+            .is_ok_and(|name| name.split_once('/').is_some_and(|(namespace, _)| wanted(namespace))),
+        Question::Authority(authority) => {
+            Authority::parse(authority).is_some_and(|authority| of_host(&authority.host))
+        }
     }
 }
 

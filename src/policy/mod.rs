@@ -6,6 +6,7 @@
 mod index;
 mod warnings;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
@@ -16,7 +17,7 @@ use crate::question::Question;
 use crate::service::Protocol;
 use crate::switch::{Switch, VARIABLE};
 use crate::table::{Host, ServiceRef, Table};
-use index::{Found, Index};
+use index::{Found, Index, Rejected, namespaces};
 
 /// A configuration made ready to decide. It never changes: the same question has the same answer
 /// for as long as the policy lives.
@@ -27,12 +28,14 @@ pub struct Policy {
     unknown_service: UnknownService,
     forward: Forward,
     annotate: bool,
+    allow_loopback: bool,
+    required_namespaces: BTreeSet<String>,
     services: Table,
     index: Index,
 }
 
-/// How many services a policy holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How many services a policy holds. A ServiceEntry counts once, however many items describe it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Those that ask for their waypoint.
     pub enrolled: usize,
@@ -76,7 +79,8 @@ impl Policy {
                 "is not a boolean (1, t, T, TRUE, true, True, 0, f, F, FALSE, false, False)",
             );
         }
-        let index = Index::new(&config.services, &config.forward, &mut problems);
+        let rejected = Rejected { clusters: config.reject_clusters, hosts: config.reject_hosts };
+        let index = Index::new(&config.services, &config.forward, rejected, &mut problems);
         match switch {
             Ok(switch) if problems.is_empty() => Ok(Self {
                 switch,
@@ -84,6 +88,8 @@ impl Policy {
                 unknown_service: config.unknown_service,
                 forward: config.forward,
                 annotate: config.annotate,
+                allow_loopback: config.allow_loopback,
+                required_namespaces: config.required_namespaces,
                 services: config.services,
                 index,
             }),
@@ -94,41 +100,52 @@ impl Policy {
     /// Decides for one request.
     pub fn decide(&self, question: Question<'_>) -> Decision<'_> {
         let (services, index) = (&self.services, &self.index);
-        self.judge(match question {
-            Question::Cluster(name) if self.switch.on && self.is_waypoint_cluster(name) => {
-                let outcome = Outcome::Reject(Reject::ForgedDestination);
-                return Decision { service: None, port: None, outcome };
+        let found = match question {
+            _ if !self.switch.on => index.find(services, question),
+            Question::Cluster(name) if self.is_waypoint_cluster(name) => {
+                return Decision::refused(Reject::ForgedDestination);
             }
-            Question::Cluster(name) => index.by_cluster(services, name),
-            Question::Route { service, port } => index.by_name(services, service, port),
-            Question::Authority(authority) => index.by_authority(services, authority),
-        })
+            question if index.is_rejected(services, question) => {
+                return Decision::refused(Reject::AmbiguousService);
+            }
+            question => index.find(services, question),
+        };
+        self.judge(question, found)
     }
 
     /// The rules. Each step is a reason of its own, and the first that applies decides.
-    fn judge<'p>(&'p self, found: Option<Found<'p>>) -> Decision<'p> {
+    fn judge<'p>(&'p self, question: Question<'_>, found: Option<Found<'p>>) -> Decision<'p> {
         let (service, port) = match found {
             Some(Found { service, port }) => (Some(service), port),
             None => (None, None),
         };
         let outcome = match service {
             _ if !self.switch.on => Outcome::Direct(Direct::GloballyDisabled),
-            None if self.unknown_service == UnknownService::Reject => {
-                Outcome::Reject(Reject::UnknownService)
-            }
+            None if self.refuses_unknown(question) => Outcome::Reject(Reject::UnknownService),
             None => Outcome::Direct(Direct::UnknownService),
-            Some(service) if !service.ingress_use_waypoint() => {
-                Outcome::Direct(Direct::NotLabelled)
-            }
             Some(service) => self.forward_to(service, port),
         };
         Decision { service, port, outcome }
+    }
+
+    fn refuses_unknown(&self, question: Question<'_>) -> bool {
+        self.unknown_service == UnknownService::Reject
+            || (!self.required_namespaces.is_empty()
+                && namespaces(&self.services, question, |namespace| {
+                    self.required_namespaces.contains(namespace)
+                }))
     }
 
     fn forward_to(&self, service: ServiceRef<'_>, port: Option<u16>) -> Outcome {
         let or_reject = |direct, reject| {
             if service.required() { Outcome::Reject(reject) } else { Outcome::Direct(direct) }
         };
+        if !service.ingress_use_waypoint() {
+            return or_reject(Direct::NotLabelled, Reject::NotLabelled);
+        }
+        if service.outside_mesh() {
+            return or_reject(Direct::NotInMesh, Reject::NotInMesh);
+        }
         if service.waypoint().is_none() {
             return or_reject(Direct::NoWaypoint, Reject::NoWaypoint);
         }
@@ -243,14 +260,12 @@ impl Policy {
 
     /// How many services there are.
     pub fn summary(&self) -> Summary {
-        let count = |wanted: fn(ServiceRef<'_>) -> bool| {
-            self.services.iter().filter(|service| wanted(*service)).count()
-        };
-        let enrolled = count(|service| service.ingress_use_waypoint());
-        Summary {
-            enrolled,
-            not_enrolled: self.services.len() - enrolled,
-            required: count(|service| service.required()),
+        let mut summary = Summary::default();
+        for service in self.services.iter().filter(|it| self.index.is_first(&self.services, *it)) {
+            summary.enrolled += usize::from(service.ingress_use_waypoint());
+            summary.not_enrolled += usize::from(!service.ingress_use_waypoint());
+            summary.required += usize::from(service.required());
         }
+        summary
     }
 }

@@ -4,18 +4,27 @@ use super::Policy;
 use crate::table::ServiceRef;
 
 impl Policy {
-    /// A sentence for each service whose label has no effect.
+    /// A sentence for an option that is for tests, and for each service whose label or requirement has
+    /// no effect.
     pub fn warnings(&self) -> impl Iterator<Item = String> + '_ {
-        self.services.iter().filter_map(|service| {
+        let loopback = self.allow_loopback.then(|| {
+            "allowLoopback is true: VIPs may be loopback addresses, which is for tests on one machine"
+                .to_owned()
+        });
+        let services = self.services.iter().filter_map(|service| {
             let why = self.unreachable(service)?;
+            let asks = if service.ingress_use_waypoint() { "asks for" } else { "requires" };
             let then = if service.required() { "are refused" } else { "go to its endpoints" };
-            Some(format!("{service} asks for its waypoint but {why}: its requests {then}"))
-        })
+            Some(format!("{service} {asks} its waypoint but {why}: its requests {then}"))
+        });
+        loopback.into_iter().chain(services)
     }
 
     fn unreachable(&self, service: ServiceRef<'_>) -> Option<&'static str> {
         if !service.ingress_use_waypoint() {
-            None
+            service.required().then_some("is not labelled istio.io/ingress-use-waypoint")
+        } else if service.outside_mesh() {
+            Some("is not part of the mesh")
         } else if service.waypoint().is_none() {
             Some("has no ready waypoint")
         } else if service.vips().is_empty() {

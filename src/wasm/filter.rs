@@ -12,6 +12,7 @@ use crate::decision::{Decision, Outcome};
 use crate::memo::Memo;
 use crate::policy::Policy;
 use crate::question::Question;
+use crate::request::Asked;
 use crate::service::Protocol;
 
 /// Decisions remembered at once; clusters are few.
@@ -21,7 +22,15 @@ const REMEMBERED: usize = 16 * 1024;
 pub struct Filter {
     pub policy: Rc<Policy>,
     pub metrics: Metrics,
-    remembered: RefCell<Memo<Rc<Ready>>>,
+    remembered: RefCell<Memo<Rc<Answers>>>,
+}
+
+/// The answers to one question.
+pub struct Answers {
+    /// As it is decided.
+    pub decided: Ready,
+    /// Where that holds only on a route that is marked to have a VIP route beside it: the one without.
+    pub without_vip_route: Option<Ready>,
 }
 
 /// A decision with everything prepared that carrying it out takes.
@@ -54,25 +63,39 @@ impl Filter {
         Self { policy, metrics, remembered: RefCell::new(Memo::new(REMEMBERED)) }
     }
 
-    /// The answer to a question, found at most once for as long as it is remembered.
-    pub fn ready(&self, question: Question<'_>) -> Rc<Ready> {
-        let Some(key) = key(question) else { return self.find(question) };
-        if let Some(ready) = self.remembered.borrow().get(&key) {
-            return Rc::clone(ready);
+    /// The answers to a question, found at most once for as long as they are remembered.
+    pub fn answers<T: AsRef<[u8]>>(&self, asked: &Asked<T>) -> Rc<Answers> {
+        let Some(key) = key(asked.question(&self.policy)) else { return self.find(asked) };
+        if let Some(answers) = self.remembered.borrow().get(&key) {
+            return Rc::clone(answers);
         }
-        let ready = self.find(question);
-        self.remembered.borrow_mut().insert(&key, Rc::clone(&ready));
-        ready
+        let answers = self.find(asked);
+        self.remembered.borrow_mut().insert(&key, Rc::clone(&answers));
+        answers
     }
 
-    fn find(&self, question: Question<'_>) -> Rc<Ready> {
-        let decision = self.policy.decide(question);
-        Rc::new(Ready {
+    fn find<T: AsRef<[u8]>>(&self, asked: &Asked<T>) -> Rc<Answers> {
+        let decision = self.policy.answer(asked);
+        let needs_vip_route = self.policy.needs_vip_route(&decision);
+        Rc::new(Answers {
+            decided: self.ready(asked, &decision),
+            without_vip_route: needs_vip_route
+                .then(|| self.ready(asked, &decision.without_vip_route())),
+        })
+    }
+
+    fn ready<T: AsRef<[u8]>>(&self, asked: &Asked<T>, decision: &Decision<'_>) -> Ready {
+        let question = asked.question(&self.policy);
+        Ready {
             outcome: decision.outcome,
-            action: self.action(&decision),
+            action: match (asked, decision.outcome) {
+                // The route names its cluster and follows no header.
+                (Asked::FixedCluster(_), Outcome::Direct(_)) => Action::Leave,
+                _ => self.action(decision),
+            },
             service: decision.service.map_or_else(|| "-".to_owned(), |service| service.to_string()),
             log: format!("{question}: {decision}"),
-        })
+        }
     }
 
     fn action(&self, decision: &Decision<'_>) -> Action {
@@ -107,8 +130,8 @@ impl Filter {
     }
 }
 
-/// A question as the memo's key. A cluster, which most are, is its own name; a route begins with a NUL,
-/// which no cluster's name holds. An authority is not remembered: a client could fill the memo, with
+/// A question as the memo's key: with one mechanism all clusters are asked for in the same way. A cluster,
+/// which most are, is its own name; a route begins with a NUL, which no cluster's name holds. An authority is not remembered: a client could fill the memo, with
 /// names that collide.
 fn key(question: Question<'_>) -> Option<Cow<'_, [u8]>> {
     Some(match question {

@@ -40,19 +40,18 @@ fn status(number: u32) -> Status {
     }
 }
 
-/// The name of the upstream cluster that the route selected; empty for a route without one.
-pub fn cluster_name() -> Result<Vec<u8>, Status> {
-    const PATH: &[u8] = b"xds\0cluster_name";
+/// A property of the request, by its path with NULs between the parts.
+pub fn property(path: &[u8]) -> Result<Option<Vec<u8>>, Status> {
     let (mut data, mut size) = (ptr::null_mut(), 0);
     // SAFETY: the path comes with its length, and the host writes to both of the others.
     let answered =
-        unsafe { proxy_get_property(PATH.as_ptr(), PATH.len(), &raw mut data, &raw mut size) };
+        unsafe { proxy_get_property(path.as_ptr(), path.len(), &raw mut data, &raw mut size) };
     match status(answered) {
-        Status::NotFound => Ok(Vec::new()),
-        Status::Ok if data.is_null() => Ok(Vec::new()),
+        Status::NotFound => Ok(None),
+        Status::Ok if data.is_null() => Ok(Some(Vec::new())),
         // SAFETY: the host has the SDK's `proxy_on_memory_allocate` allocate what it returns, which is a
         // slice of that size.
-        Status::Ok => Ok(unsafe { Vec::from_raw_parts(data, size, size) }),
+        Status::Ok => Ok(Some(unsafe { Vec::from_raw_parts(data, size, size) })),
         status => Err(status),
     }
 }

@@ -1,7 +1,5 @@
 //! One request: asks the filter and carries the answer out.
 
-use std::rc::Rc;
-
 use log::{debug, error};
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{Action as Flow, MapType, Status};
@@ -9,7 +7,7 @@ use proxy_wasm::types::{Action as Flow, MapType, Status};
 use super::filter::{Action, Filter, Ready};
 use super::host;
 use crate::config::{PROTOCOL_HEADER, Via};
-use crate::question::Question;
+use crate::request::Request;
 use crate::service::Protocol;
 
 /// Filter state (behind Envoy's prefix `wasm.`) for the access log, where `annotate` is on.
@@ -39,45 +37,36 @@ fn refuse(details: &str, body: &str) -> Flow {
     Flow::Pause
 }
 
-fn decide(filter: &Filter) -> Result<Rc<Ready>, Status> {
-    let policy = &filter.policy;
-    let forward = policy.forward();
-    let on = policy.switch().on;
-    match &forward.via {
-        // A client's own header is to be gone by now, whatever cluster it led to.
-        Via::OriginalDstHeader { header } if on && get_header(header)?.is_some() => {
-            return Ok(filter.ready(Question::Cluster(forward.cluster.as_bytes())));
-        }
-        Via::ClusterHeader { .. } => {
-            let cluster = if on { host::cluster_name()? } else { Vec::new() };
-            if !policy.is_waypoint_cluster(&cluster) {
-                return decide_without_cluster(filter);
-            }
-            return Ok(filter.ready(Question::Cluster(&cluster)));
-        }
-        Via::FilterState | Via::OriginalDstHeader { .. } => {}
-    }
-    // Off, the answer needs no question, unless the access log wants the service.
-    let cluster = if on || policy.annotate() { host::cluster_name()? } else { Vec::new() };
-    Ok(filter.ready(Question::Cluster(&cluster)))
-}
+/// What the filter reads of the request that is handled.
+struct Current;
 
-/// Behind a route with `cluster_header` no cluster is selected yet: the route's metadata names
-/// the service, else the authority does.
-fn decide_without_cluster(filter: &Filter) -> Result<Rc<Ready>, Status> {
-    let metadata = |field| {
-        let path = vec!["xds", "route_metadata", "filter_metadata", "ingress_waypoint", field];
-        hostcalls::get_property(path)
-    };
-    let service = metadata("service")?;
-    let port = metadata("port")?.map(|bytes| port(&bytes));
-    if service.is_some() || port.is_some() {
-        // A port alone names no service, and the client is not asked instead.
-        let service = service.unwrap_or_default();
-        return Ok(filter.ready(Question::Route { service: &service, port }));
+impl Request for Current {
+    type Text = Vec<u8>;
+    type Error = Status;
+
+    fn cluster(&self) -> Result<Vec<u8>, Status> {
+        Ok(host::property(b"xds\0cluster_name")?.unwrap_or_default())
     }
-    let authority = get_header(":authority")?.unwrap_or_default();
-    Ok(filter.ready(Question::Authority(&authority)))
+
+    fn header(&self, name: &str) -> Result<Option<Vec<u8>>, Status> {
+        hostcalls::get_map_value_bytes(MapType::HttpRequestHeaders, name)
+    }
+
+    fn route_service(&self) -> Result<Option<Vec<u8>>, Status> {
+        host::property(b"xds\0route_metadata\0filter_metadata\0ingress_waypoint\0service")
+    }
+
+    fn route_port(&self) -> Result<Option<u16>, Status> {
+        let port = host::property(b"xds\0route_metadata\0filter_metadata\0ingress_waypoint\0port")?;
+        Ok(port.map(|bytes| number(&bytes)))
+    }
+
+    fn has_vip_route(&self) -> Result<bool, Status> {
+        let mark =
+            host::property(b"xds\0route_metadata\0filter_metadata\0ingress_waypoint\0vip_route")?;
+        // Envoy gives a boolean as one byte.
+        Ok(mark.as_deref() == Some(&[1]))
+    }
 }
 
 fn carry_out(filter: &Filter, ready: &Ready) -> Result<Flow, Status> {
@@ -118,12 +107,16 @@ fn annotate(ready: &Ready) -> Result<(), Status> {
 }
 
 fn decide_and_carry_out(filter: &Filter) -> Result<Flow, Status> {
-    let ready = decide(filter)?;
+    let answers = filter.answers(&filter.policy.ask(&Current)?);
+    let ready = match &answers.without_vip_route {
+        Some(without) if !Current.has_vip_route()? => without,
+        _ => &answers.decided,
+    };
     debug!("{}", ready.log);
     if filter.policy.annotate() {
-        annotate(&ready)?;
+        annotate(ready)?;
     }
-    let flow = carry_out(filter, &ready)?;
+    let flow = carry_out(filter, ready)?;
     filter.metrics.count(ready.outcome);
     Ok(flow)
 }
@@ -137,10 +130,6 @@ fn choose_protocol(protocol: Protocol) -> Result<(), Status> {
     }
 }
 
-fn get_header(name: &str) -> Result<Option<Vec<u8>>, Status> {
-    hostcalls::get_map_value_bytes(MapType::HttpRequestHeaders, name)
-}
-
 fn set_header(name: &str, value: Option<&str>) -> Result<(), Status> {
     match value {
         Some(value) => hostcalls::set_map_value(MapType::HttpRequestHeaders, name, Some(value)),
@@ -149,7 +138,7 @@ fn set_header(name: &str, value: Option<&str>) -> Result<(), Status> {
 }
 
 /// A number of the metadata, which Envoy gives as eight bytes; 0, no port, for what is none.
-fn port(bytes: &[u8]) -> u16 {
+fn number(bytes: &[u8]) -> u16 {
     let number = <[u8; 8]>::try_from(bytes).map_or(0.0, f64::from_le_bytes);
     if number.fract() == 0.0 && (1.0..=65_535.0).contains(&number) { number as u16 } else { 0 }
 }

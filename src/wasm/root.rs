@@ -63,10 +63,12 @@ impl Root {
             None => compile(text)?,
         };
         let metrics = Metrics::define(policy.summary())?;
+        hostcalls::set_tick_period(TICK)?;
+        // Nothing may fail from here on: what is reported as refused is not taken over.
         if let Some(old) = self.filter.replace(Rc::new(Filter::new(policy, metrics))) {
             old.metrics.flush();
         }
-        hostcalls::set_tick_period(TICK)
+        Ok(())
     }
 }
 

@@ -115,7 +115,9 @@ async fn replay(file: &Value, form: &str) -> Result<Vec<(Value, Value)>> {
 fn route(index: usize, request: &Value) -> Value {
     let matched = json!({"prefix": format!("/{index}/")});
     match (request.get("cluster"), request.get("route")) {
-        (Some(cluster), _) => json!({"match": matched, "route": {"cluster": cluster}}),
+        (Some(cluster), _) => {
+            json!({"match": matched, "route": {"cluster": cluster}, "metadata": marked()})
+        }
         (None, Some(metadata)) => json!({
             "match": matched,
             "route": {"cluster_header": "x-ingress-waypoint-cluster"},
@@ -125,6 +127,11 @@ fn route(index: usize, request: &Value) -> Value {
             json!({"match": matched, "route": {"cluster_header": "x-ingress-waypoint-cluster"}})
         }
     }
+}
+
+/// The metadata of a route that has VIP routes beside it.
+fn marked() -> Value {
+    json!({"filter_metadata": {"ingress_waypoint": {"vip_route": true}}})
 }
 
 /// Gives every case its cluster, and the waypoint clusters the names that the configuration says.

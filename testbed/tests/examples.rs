@@ -64,7 +64,7 @@ fn every_filter_fails_closed_and_has_a_configuration_that_it_takes() {
                 return;
             }
             filters += 1;
-            assert_eq!(object["failure_policy"], "FAIL_CLOSED", "{}", path.display());
+            assert_eq!(object["failure_policy"], "FAIL_RELOAD", "{}", path.display());
             let text = object["configuration"]["value"].as_str().unwrap();
             let policy = Policy::from_json(text.as_bytes(), Some("true"))
                 .unwrap_or_else(|problems| panic!("{}: {problems}", path.display()));

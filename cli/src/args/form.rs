@@ -4,7 +4,7 @@ use anyhow::ensure;
 use clap::{Args, ValueEnum};
 
 use crate::envoy::Form;
-use crate::envoy::fragments::{Switch, Wasm};
+use crate::envoy::fragments::{MAX_CONNECTIONS_PER_VIP, Switch, Wasm};
 use crate::envoy::native::Module;
 
 /// The form of the filter.
@@ -40,6 +40,15 @@ pub struct FormArgs {
         conflicts_with = "config_path"
     )]
     pub vm_switch: VmSwitch,
+    /// The connections that the proxy opens to one VIP at most; requests beyond wait for one of them. The
+    /// clusters that lead to the VIPs have no other limit, so that one service cannot use up another's
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value_t = MAX_CONNECTIONS_PER_VIP,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    pub max_connections_per_vip: u32,
 }
 
 /// Where the filter has the global switch from.
@@ -70,6 +79,7 @@ impl FormArgs {
     /// Where the wasm filter is to read a file, or the path to that is relative.
     pub fn form(&self) -> anyhow::Result<Form> {
         let (path, switch) = (self.module.clone(), self.vm_switch.into());
+        let max_connections_per_vip = self.max_connections_per_vip;
         let form = match self.form {
             FormName::Wasm => {
                 ensure!(
@@ -78,7 +88,8 @@ impl FormArgs {
                      is what Envoy follows for it)"
                 );
                 let default = Wasm::default();
-                Form::Wasm(Wasm { path: path.unwrap_or(default.path), switch })
+                let path = path.unwrap_or(default.path);
+                Form::Wasm(Wasm { path, switch, max_connections_per_vip })
             }
             FormName::Module => {
                 if let Some(path) = &self.config_path {
@@ -87,7 +98,8 @@ impl FormArgs {
                         "--config-path: {path:?} is not an absolute path"
                     );
                 }
-                Form::Module(Module { path, config_path: self.config_path.clone(), switch })
+                let config_path = self.config_path.clone();
+                Form::Module(Module { path, config_path, switch, max_connections_per_vip })
             }
         };
         Ok(form)

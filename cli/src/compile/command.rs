@@ -59,7 +59,10 @@ pub fn command(args: &Compile, format: Format) -> anyhow::Result<Exit> {
             istio::wasm_plugin(&config()?, &target(load)?, &options(load)?)?
         }
         Output::EnvoyFilter => match &form {
-            Form::Wasm(_) => istio::envoy_filter(&config()?, &target(load)?)?,
+            Form::Wasm(wasm) => {
+                let limit = wasm.max_connections_per_vip;
+                istio::envoy_filter(&config()?, &target(load)?, limit)?
+            }
             Form::Module(module) => istio::module(&compiled.text, &target(load)?, module)?,
         },
         Output::EnvoyGateway => {
@@ -119,7 +122,12 @@ fn target(load: &Load) -> anyhow::Result<Target> {
 
 fn options(load: &Load) -> anyhow::Result<Options> {
     let image = load.image.clone().context("where is the module? Give --image")?;
-    Ok(Options { image, sha256: load.sha256.clone(), switch: load.form.vm_switch.into() })
+    Ok(Options {
+        image,
+        sha256: load.sha256.clone(),
+        switch: load.form.vm_switch.into(),
+        max_connections_per_vip: load.form.max_connections_per_vip,
+    })
 }
 
 /// The names of the Gateway's HTTP listeners, from the object or the arguments.

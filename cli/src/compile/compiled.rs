@@ -6,7 +6,6 @@ use ingress_waypoint::{Policy, Question};
 
 use super::clusters::{self, Routes};
 use super::config::{Configuration, UnknownService, Via, text};
-use super::nobody;
 use crate::mesh::{Resolution, Resolved, Rules, Step, World};
 
 /// A configuration together with the policy that the filter makes of it.
@@ -48,13 +47,13 @@ impl Compiled {
         let routes = if via == Some(Via::ClusterHeader) { Routes::Nobody } else { routes };
         let refused = settings.unknown_service == Some(UnknownService::Reject);
         let listed = clusters::list(world, &mut resolution, routes, refused);
-        let nobody = (!listed.refused.is_empty())
-            .then(|| nobody::service(&resolution.services, listed.refused));
         let mut settings = settings.clone();
         let domain = &rules.cluster_domain;
+        settings.reject_clusters = (!listed.refused.is_empty()).then_some(listed.refused);
+        settings.allow_loopback = rules.allow_loopback.then_some(true);
         settings.cluster_domain = (domain != "cluster.local").then(|| domain.clone());
         let services = resolution.services.iter().filter_map(|resolved| resolved.service.as_ref());
-        let text = text(services.chain(&nobody), &settings)?;
+        let text = text(services, &settings)?;
         let policy = Policy::from_json(text.as_bytes(), Some("true"))
             .context("the filter refuses the configuration that was made")?;
         Ok(Self { resolution, text, policy, has_routes: listed.any })

@@ -1,6 +1,7 @@
 //! The filter's configuration as it is written: the types, which the JSON Schema is made of too, and
 //! its text.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use clap::ValueEnum;
@@ -31,6 +32,22 @@ pub struct Configuration {
     /// What happens to a request whose service is not in the list; direct where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unknown_service: Option<UnknownService>,
+    /// Namespaces whose services are refused where the list does not have them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(inner(regex(pattern = NAME)))]
+    pub required_namespaces: Option<Vec<String>>,
+    /// Upstream clusters that cannot be attributed to one service, one of which is required: requests
+    /// are refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(inner(length(min = 1)))]
+    pub reject_clusters: Option<Vec<String>>,
+    /// Hosts that cannot be attributed to one service, one of which is required: requests are refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(inner(regex(pattern = HOST)))]
+    pub reject_hosts: Option<Vec<String>>,
+    /// Take loopback addresses as VIPs, for a test on one machine; false where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_loopback: Option<bool>,
     /// Put decision, reason and service into filter state, for the access log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub annotate: Option<bool>,
@@ -107,10 +124,10 @@ pub struct Forward {
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(deny_unknown_fields, rename = "Service", extend("allOf" = [
-    {"if": {"properties": {"required": {"const": true}}, "required": ["required"]},
-     "then": {"properties": {"ingressUseWaypoint": {"const": true}}, "required": ["ingressUseWaypoint"]}},
     {"if": {"properties": {"kind": {"const": "ServiceEntry"}}, "required": ["kind"]},
-     "then": {"properties": {"hosts": {"type": "array", "minItems": 1}}, "required": ["hosts"]}}
+     "then": {"anyOf": [{"properties": {"hosts": {"type": "array", "minItems": 1}}, "required": ["hosts"]},
+                        {"properties": {"shadowedHosts": {"type": "array", "minItems": 1}}, "required": ["shadowedHosts"]}]},
+     "else": {"properties": {"shadowedHosts": {"type": ["array", "null"], "maxItems": 0}}}}
 ]))]
 pub struct Entry {
     /// Service where absent.
@@ -127,6 +144,10 @@ pub struct Entry {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(inner(regex(pattern = HOST)))]
     pub hosts: Option<Vec<String>>,
+    /// Hosts of a ServiceEntry that an object of another namespace has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(inner(regex(pattern = HOST)))]
+    pub shadowed_hosts: Option<Vec<String>>,
     /// The ClusterIPs, or the ServiceEntry's addresses.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(inner(regex(pattern = ADDRESS)))]
@@ -138,6 +159,9 @@ pub struct Entry {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = WAYPOINT))]
     pub waypoint: Option<String>,
+    /// Whether the mesh does not know it, and so captures none of its addresses; false where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outside_mesh: Option<bool>,
     /// The effective label istio.io/ingress-use-waypoint; false where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ingress_use_waypoint: Option<bool>,
@@ -203,6 +227,7 @@ impl From<&Service<'_>> for Entry {
         fn list<T>(list: Vec<T>) -> Option<Vec<T>> {
             (!list.is_empty()).then_some(list)
         }
+        let strings = |list: &[Cow<'_, str>]| list.iter().map(ToString::to_string).collect();
         let is_entry = service.kind == Kind::ServiceEntry;
         let port = |port: &ingress_waypoint::Port| EntryPort {
             number: port.number,
@@ -220,10 +245,12 @@ impl From<&Service<'_>> for Entry {
             namespace: service.namespace.to_string(),
             name: service.name.to_string(),
             // A Service's only host is the default one.
-            hosts: is_entry.then(|| service.hosts.iter().map(ToString::to_string).collect()),
+            hosts: list(if is_entry { strings(&service.hosts) } else { Vec::new() }),
+            shadowed_hosts: list(strings(&service.shadowed_hosts)),
             vips: list(service.vips.iter().map(ToString::to_string).collect()),
             ports: list(service.ports.iter().map(port).collect()),
             waypoint: service.waypoint.as_ref().map(ToString::to_string),
+            outside_mesh: service.outside_mesh.then_some(true),
             ingress_use_waypoint: service.ingress_use_waypoint.then_some(true),
             required: service.required.then_some(true),
             clusters: list(service.clusters.iter().map(cluster).collect()),

@@ -42,7 +42,7 @@ pub fn policies(
     options: &Options,
 ) -> Result<String, Refusal> {
     let forward = filter_state(&config.to_string(), true)?;
-    let mut patches = cluster_patches(&forward);
+    let mut patches = cluster_patches(&forward, options.max_connections_per_vip);
     for name in route_configurations(gateway, listeners) {
         // Each is put before the first route of every virtual host, so the one that has to be first
         // comes last.
@@ -109,7 +109,7 @@ pub fn module_policies(
     load: &Module,
 ) -> Result<String, Refusal> {
     let forward = filter_state(config, false)?;
-    let mut patches = cluster_patches(&forward);
+    let mut patches = cluster_patches(&forward, load.max_connections_per_vip);
     for name in route_configurations(gateway, listeners) {
         let specifiers = json!([native::specifier(config, load)]);
         let operation = json!({"op": "add", "path": "/route_specifiers", "value": specifiers});
@@ -134,12 +134,12 @@ pub fn module_policies(
 
 const ROUTE_CONFIGURATION: &str = "envoy.config.route.v3.RouteConfiguration";
 
-fn cluster_patches(forward: &Forward) -> Vec<Value> {
+fn cluster_patches(forward: &Forward, max_connections_per_vip: u32) -> Vec<Value> {
     let put = |cluster: &Value| {
         let operation = json!({"op": "add", "path": "", "value": cluster});
         patch("envoy.config.cluster.v3.Cluster", cluster.get("name"), operation)
     };
-    clusters(forward, "10s").iter().map(put).collect()
+    clusters(forward, "10s", max_connections_per_vip).iter().map(put).collect()
 }
 
 /// The names that Envoy Gateway gives the route configurations of HTTP listeners.

@@ -39,11 +39,15 @@ pub fn wasm_plugin(config: &Value, target: &Target, options: &Options) -> Result
 ///
 /// # Errors
 /// Where the configuration is invalid, or its mechanism is not `filter-state`.
-pub fn envoy_filter(config: &Value, target: &Target) -> Result<String, Refusal> {
+pub fn envoy_filter(
+    config: &Value,
+    target: &Target,
+    max_connections_per_vip: u32,
+) -> Result<String, Refusal> {
     let forward = filter_state(&config.to_string(), true)?;
     let mut patches = fresh_route_patches(target).to_vec();
-    patches
-        .extend(clusters(&forward, "10s").iter().map(|cluster| patch("CLUSTER", "ADD", cluster)));
+    let clusters = clusters(&forward, "10s", max_connections_per_vip);
+    patches.extend(clusters.iter().map(|cluster| patch("CLUSTER", "ADD", cluster)));
     // Each is put before the first route, so the one that has to be first comes last.
     let twins = general_twins(&forward).into_iter().flatten().rev();
     patches.extend(twins.map(|twin| patch("HTTP_ROUTE", "INSERT_FIRST", &twin)));
@@ -65,8 +69,9 @@ const MODULE_NEEDED: &str = "\
 /// Where the configuration is invalid, or its mechanism is not `filter-state`.
 pub fn module(config: &str, target: &Target, load: &Module) -> Result<String, Refusal> {
     let forward = filter_state(config, false)?;
+    let clusters = clusters(&forward, "10s", load.max_connections_per_vip);
     let mut patches: Vec<_> =
-        clusters(&forward, "10s").iter().map(|cluster| patch("CLUSTER", "ADD", cluster)).collect();
+        clusters.iter().map(|cluster| patch("CLUSTER", "ADD", cluster)).collect();
     let router = json!({
         "name": "envoy.filters.network.http_connection_manager",
         "subFilter": {"name": "envoy.filters.http.router"},

@@ -7,7 +7,6 @@ pub mod config;
 pub mod ecds;
 pub mod envoy_gateway;
 pub mod istio;
-mod nobody;
 pub mod said;
 pub mod table;
 pub mod target;

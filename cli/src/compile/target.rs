@@ -66,6 +66,8 @@ pub struct Options {
     pub sha256: Option<Sha256>,
     /// The global switch, where the configuration has none.
     pub switch: Switch,
+    /// The connections to one VIP at most.
+    pub max_connections_per_vip: u32,
 }
 
 impl FromStr for Gateway {

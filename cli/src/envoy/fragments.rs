@@ -16,9 +16,9 @@ const SWITCH: &str = ingress_waypoint::switch::VARIABLE;
 const ORIGINAL_DST_ADDRESS: &str = "envoy.network.transport_socket.original_dst_address";
 
 /// The header that Envoy looks for an address in, where it is not told another.
-const ORIGINAL_DST_HEADER: &str = "x-envoy-original-dst-host";
+pub const ORIGINAL_DST_HEADER: &str = "x-envoy-original-dst-host";
 
-const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+pub(super) const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
 /// The type of the HTTP router filter.
 pub const ROUTER: &str = "envoy.extensions.filters.http.router.v3.Router";
@@ -32,6 +32,13 @@ pub const HEADER_MUTATION: &str = "envoy.extensions.filters.http.header_mutation
 /// The type of an HTTP connection manager.
 pub const CONNECTION_MANAGER: &str =
     "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+
+/// The key of the metadata that marks a route that has VIP routes beside it, in the namespace [`FILTER`].
+pub const VIP_ROUTE: &str = "vip_route";
+
+/// The connections to one VIP at most, unless somebody says otherwise: as many as Envoy opens to a cluster of
+/// its own that says nothing.
+pub const MAX_CONNECTIONS_PER_VIP: u32 = 1024;
 
 /// Where the VM of the filter has the global switch from. A configuration with
 /// `ingressUseWaypoints` overrides it, and the VM is given none.
@@ -53,11 +60,17 @@ pub struct Wasm {
     pub path: String,
     /// The global switch.
     pub switch: Switch,
+    /// The connections to one VIP at most.
+    pub max_connections_per_vip: u32,
 }
 
 impl Default for Wasm {
     fn default() -> Self {
-        Self { path: "dist/ingress_waypoint.wasm".to_owned(), switch: Switch::On }
+        Self {
+            path: "dist/ingress_waypoint.wasm".to_owned(),
+            switch: Switch::On,
+            max_connections_per_vip: MAX_CONNECTIONS_PER_VIP,
+        }
     }
 }
 
@@ -80,7 +93,11 @@ pub fn has_http2(config: &Value) -> bool {
 }
 
 /// The two ORIGINAL_DST clusters: HTTP/1.1, then HTTP/2.
-pub fn clusters(forward: &Forward, connect_timeout: &str) -> [Value; 2] {
+pub fn clusters(
+    forward: &Forward,
+    connect_timeout: &str,
+    max_connections_per_vip: u32,
+) -> [Value; 2] {
     let cluster = |name: &str, protocol: &str| {
         let mut cluster = json!({
             "name": name,
@@ -88,15 +105,12 @@ pub fn clusters(forward: &Forward, connect_timeout: &str) -> [Value; 2] {
             "lb_policy": "CLUSTER_PROVIDED",
             "connect_timeout": connect_timeout,
             "cleanup_interval": "5s",
+            "circuit_breakers": circuit_breakers(max_connections_per_vip),
         });
         if let (Via::OriginalDstHeader { header }, Some(fields)) =
             (&forward.via, cluster.as_object_mut())
         {
-            let mut config = json!({"use_http_header": true});
-            if let Some(config) = config.as_object_mut().filter(|_| header != ORIGINAL_DST_HEADER) {
-                config.insert("http_header_name".into(), json!(header));
-            }
-            fields.insert("original_dst_lb_config".into(), config);
+            fields.insert("original_dst_lb_config".into(), follow_header(header));
         }
         if let Some(fields) = cluster.as_object_mut() {
             // A bounded number of requests a connection spreads them over the waypoint's pods; those
@@ -121,6 +135,38 @@ pub fn clusters(forward: &Forward, connect_timeout: &str) -> [Value; 2] {
     ]
 }
 
+/// An ORIGINAL_DST cluster takes the address from this header.
+pub(super) fn follow_header(header: &str) -> Value {
+    let mut config = json!({"use_http_header": true});
+    if let Some(config) = config.as_object_mut().filter(|_| header != ORIGINAL_DST_HEADER) {
+        config.insert("http_header_name".into(), json!(header));
+    }
+    config
+}
+
+/// All services share the cluster, and with it what Envoy limits by cluster: requests that hang at one would
+/// use up the 1,024 that Envoy allows, and those for every other be answered with 503. So the cluster has no
+/// limits, and each VIP, which is a host of it, has one of its own: connections, the only thing that Envoy
+/// limits by host. What is beyond waits for a connection, for as long as its route allows. Each
+/// priority has limits of its own, and those that are not named have Envoy's.
+fn circuit_breakers(max_connections_per_vip: u32) -> Value {
+    let each =
+        |limits: &dyn Fn(&str) -> Value| Value::from(["DEFAULT", "HIGH"].map(limits).to_vec());
+    json!({
+        "thresholds": each(&|priority| json!({
+            "priority": priority,
+            "max_connections": u32::MAX,
+            "max_pending_requests": u32::MAX,
+            "max_requests": u32::MAX,
+            "max_retries": u32::MAX,
+        })),
+        "per_host_thresholds": each(&|priority| json!({
+            "priority": priority,
+            "max_connections": max_connections_per_vip,
+        })),
+    })
+}
+
 /// The filter's `typed_config`, with its own configuration as the text that it is.
 pub fn wasm(config: &str, load: &Wasm) -> Value {
     let has_switch = serde_json::from_str(config).is_ok_and(|config| has_switch(&config));
@@ -141,7 +187,8 @@ pub fn wasm(config: &str, load: &Wasm) -> Value {
         "@type": type_url(WASM),
         "config": {
             "name": FILTER,
-            "failure_policy": "FAIL_CLOSED",
+            // Closed as FAIL_CLOSED is, and a VM that trapped is replaced.
+            "failure_policy": "FAIL_RELOAD",
             "vm_config": vm,
             // A StringValue's text reaches the filter as it is; a Struct would arrive as protobuf.
             "configuration": {
@@ -163,16 +210,11 @@ pub fn http_filters(config: &str, load: &Wasm) -> [Value; 2] {
     [fresh_route(), json!({"name": FILTER, "typed_config": wasm(config, load)})]
 }
 
-/// For the header mechanisms: takes out what a client sent, before any route is resolved.
-pub fn early_header_mutation(name: &str, header: &str) -> Value {
+/// Takes the headers out that a client sent under the names of ours, before any route is resolved.
+pub fn early_header_mutation(name: &str, headers: &[&str]) -> Value {
     let kind = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation";
-    json!({
-        "name": name,
-        "typed_config": {
-            "@type": type_url(kind),
-            "mutations": [{"remove": header}, {"remove": PROTOCOL_HEADER}],
-        },
-    })
+    let mutations: Vec<_> = headers.iter().map(|header| json!({"remove": header})).collect();
+    json!({"name": name, "typed_config": {"@type": type_url(kind), "mutations": mutations}})
 }
 
 /// What turns the filter's metric names into Prometheus labels.

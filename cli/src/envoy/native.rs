@@ -1,9 +1,14 @@
 //! The parts that load the native module and lead to the VIPs, as in `envoy/module.yaml`: the route
-//! specifier, which chooses, and the HTTP filter, which hands the address over.
+//! specifier, which chooses, the HTTP filter, which hands the address over, and the clusters, which take it
+//! from a header of the specifier's where the HTTP filter was not run.
 
+use ingress_waypoint::config::{DESTINATION_HEADER, Forward};
 use serde_json::{Value, json};
 
-use super::fragments::{FILTER, Switch, has_switch, type_url};
+use super::fragments::{
+    self, FILTER, HTTP_OPTIONS, MAX_CONNECTIONS_PER_VIP, Switch, follow_header, has_switch,
+    type_url,
+};
 
 /// The type of the HTTP filter that loads a dynamic module.
 pub const MODULE_FILTER: &str =
@@ -19,8 +24,13 @@ const MODULE: &str = "ingress_waypoint";
 /// The runtime flag that gives metrics the names that the module asks for.
 const STRIP_PREFIX: &str = "envoy.reloadable_features.dynamic_modules_strip_custom_stat_prefix";
 
+/// The module's filter in the clusters that lead to the VIPs.
+const VIP_FILTER: &str = "ingress_waypoint_vip";
+
+const UPSTREAM_CODEC: &str = "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec";
+
 /// How Envoy loads the native module, and what that reads.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Module {
     /// Where Envoy finds it in its file system; absent, in its `ENVOY_DYNAMIC_MODULES_SEARCH_PATH`.
     pub path: Option<String>,
@@ -29,6 +39,19 @@ pub struct Module {
     pub config_path: Option<String>,
     /// The global switch, which is written into a configuration that stands in Envoy's.
     pub switch: Switch,
+    /// The connections to one VIP at most.
+    pub max_connections_per_vip: u32,
+}
+
+impl Default for Module {
+    fn default() -> Self {
+        Self {
+            path: None,
+            config_path: None,
+            switch: Switch::On,
+            max_connections_per_vip: MAX_CONNECTIONS_PER_VIP,
+        }
+    }
 }
 
 impl Module {
@@ -58,11 +81,12 @@ impl Module {
     }
 
     fn text(&self, config: &str) -> Value {
-        json!({
-            "@type": type_url("google.protobuf.StringValue"),
-            "value": format!("{}\n", self.configuration(config).trim()),
-        })
+        text(&format!("{}\n", self.configuration(config).trim()))
     }
+}
+
+fn text(value: &str) -> Value {
+    json!({"@type": type_url("google.protobuf.StringValue"), "value": value})
 }
 
 /// The configuration with the global switch in it, as the module has no environment but Envoy's.
@@ -108,6 +132,36 @@ pub fn specifier(config: &str, module: &Module) -> Value {
             "specifier_config": module.text(config),
         },
     })
+}
+
+/// The two ORIGINAL_DST clusters for the specifier, whose address comes in a header where the HTTP filter was
+/// not run: HTTP/1.1, then HTTP/2. In them a small filter takes the header out.
+pub fn clusters(forward: &Forward, connect_timeout: &str, module: &Module) -> [Value; 2] {
+    let vip_filter = json!({
+        "name": VIP_FILTER,
+        "typed_config": {
+            "@type": type_url(MODULE_FILTER),
+            "dynamic_module_config": module.load(),
+            "filter_name": VIP_FILTER,
+            "filter_config": text(DESTINATION_HEADER),
+        },
+    });
+    let codec = json!({
+        "name": "envoy.filters.http.upstream_codec",
+        "typed_config": {"@type": type_url(UPSTREAM_CODEC)},
+    });
+    let limit = module.max_connections_per_vip;
+    let mut clusters = fragments::clusters(forward, connect_timeout, limit);
+    for cluster in &mut clusters {
+        let options = format!("/typed_extension_protocol_options/{HTTP_OPTIONS}");
+        if let Some(options) = cluster.pointer_mut(&options).and_then(Value::as_object_mut) {
+            options.insert("http_filters".into(), json!([vip_filter, codec]));
+        }
+        if let Some(fields) = cluster.as_object_mut() {
+            fields.insert("original_dst_lb_config".into(), follow_header(DESTINATION_HEADER));
+        }
+    }
+    clusters
 }
 
 /// The layer of the runtime that the metrics' names rest on.

@@ -121,6 +121,12 @@ impl Map {
         self.0.get(self.position(field)?).map(|entry| &entry.value)
     }
 
+    /// The value of a key that is no field of Envoy's, but a name: it has one spelling.
+    pub fn get_exactly(&self, key: &str) -> Option<&Node> {
+        let entry = self.0.iter().find(|entry| !entry.ignored && entry.key == key);
+        entry.map(|entry| &entry.value)
+    }
+
     /// A field's value.
     pub fn get_mut(&mut self, field: &str) -> Option<&mut Node> {
         let position = self.position(field)?;

@@ -75,7 +75,8 @@ impl World {
             if !check_name(&object, key, &mut resolution.notes) {
                 continue;
             }
-            let groups = groups(facts, &object, claims, &mut resolution.notes);
+            let groups =
+                groups(facts, &object, rules.allow_loopback, claims, &mut resolution.notes);
             for (i, group) in groups.into_iter().enumerate() {
                 let ports = Ports::of_entry(&facts.ports);
                 let (object, notes) = (object.clone(), &mut resolution.notes);
@@ -119,6 +120,7 @@ impl Resolved {
 fn groups(
     facts: &EntryFacts,
     object: &ObjectRef,
+    allow_loopback: bool,
     claims: &mut Claims,
     notes: &mut Vec<Note>,
 ) -> Vec<Group> {
@@ -151,7 +153,7 @@ fn groups(
         if !seen.insert(host.clone()) {
             continue;
         }
-        let vips = Vips::of_host(facts, given);
+        let vips = Vips::of_host(facts, given, allow_loopback);
         let owner = claims.claim(&host, object);
         let same = groups.iter().position(|group| group.vips.addresses == vips.addresses);
         let at = same.unwrap_or_else(|| {

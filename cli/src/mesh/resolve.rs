@@ -22,6 +22,8 @@ pub struct Rules {
     pub cluster_domain: String,
     /// The namespace of the ingress, where that is said: it knows what is exported there.
     pub ingress: Option<String>,
+    /// Whether loopback addresses are VIPs: everything is on one machine.
+    pub allow_loopback: bool,
 }
 
 /// A service, what became of it, and everything that was read on the way there.
@@ -63,7 +65,13 @@ pub struct Resolution {
 impl Default for Rules {
     fn default() -> Self {
         let cluster_domain = "cluster.local".to_owned();
-        Self { compat: Compat::default(), required: None, cluster_domain, ingress: None }
+        Self {
+            compat: Compat::default(),
+            required: None,
+            cluster_domain,
+            ingress: None,
+            allow_loopback: false,
+        }
     }
 }
 
@@ -110,7 +118,7 @@ impl World {
             Some("ExternalName") => Some(facts.external_name.clone().unwrap_or_default()),
             _ => None,
         };
-        let vips = Vips::of_service(facts);
+        let vips = Vips::of_service(facts, rules.allow_loopback);
         let ports = Ports::of_service(&facts.ports);
         let mut resolved = self.common(rules, object, key, &facts.meta, vips, ports, notes);
         resolved.hosts =
@@ -153,15 +161,13 @@ impl World {
 impl Resolved {
     /// Makes the configuration's entry, where there is to be one.
     ///
-    /// A required service always gets one that is refused where it does not reach its waypoint: also
-    /// without the label, for which the filter has no other word than a missing waypoint.
+    /// A required service always gets one, so that it is refused where it does not reach its waypoint.
     pub(super) fn conclude(&mut self, kind: Kind, key: &Key) {
         let required = self.required.is_some();
         let outside = self.external_name.is_some();
         if outside && !required {
             return;
         }
-        let forwarded = !outside && (self.label.on || !required);
         let waypoint = self.binding.ready().map(|reference| reference.gateway.to_string());
         self.service = Some(Service {
             kind,
@@ -170,11 +176,11 @@ impl Resolved {
             hosts: self.hosts.iter().cloned().map(Into::into).collect(),
             vips: self.vips.addresses.clone(),
             ports: self.ports.kept.iter().map(|kept| kept.port).collect(),
-            waypoint: waypoint.filter(|_| forwarded).map(Into::into),
-            ingress_use_waypoint: self.label.on || required,
+            waypoint: waypoint.map(Into::into),
+            outside_mesh: outside,
+            ingress_use_waypoint: self.label.on,
             required,
-            clusters: Vec::new(),
-            waypoint_cluster: None,
+            ..Service::default()
         });
     }
 

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use ingress_waypoint::{is_loopback, uncaptured};
+
 use super::{EntryFacts, ServiceFacts};
 
 /// A service's addresses and where they came from.
@@ -32,11 +34,12 @@ pub struct Dropped {
 
 const RANGE: &str = "is a range, not an address (only /32 and /128 are)";
 const NO_ADDRESS: &str = "is not an IP address";
-const NO_SERVICE: &str = "is no address that a service can have";
+const LOOPBACK: &str =
+    "is a loopback address, which no mesh captures (for a test on one machine: --allow-loopback)";
 
 impl Vips {
     /// `spec.clusterIPs`, else `spec.clusterIP`; never `None`, a load balancer's or external IPs.
-    pub fn of_service(service: &ServiceFacts) -> Self {
+    pub fn of_service(service: &ServiceFacts, allow_loopback: bool) -> Self {
         let (field, values) = match (&service.cluster_ips, &service.cluster_ip) {
             (ips, single) if ips.is_empty() => {
                 ("spec.clusterIP", single.iter().cloned().collect::<Vec<_>>())
@@ -49,7 +52,7 @@ impl Vips {
             let only = field == "spec.clusterIP";
             if only { field.to_owned() } else { format!("{field}[{i}]") }
         };
-        let mut vips = Self::read(addresses, item).all_or_none();
+        let mut vips = Self::read(addresses, item, allow_loopback).all_or_none();
         if vips.addresses.is_empty() {
             vips.none =
                 Some(match (values.iter().any(|value| value == "None"), given.is_empty()) {
@@ -62,11 +65,11 @@ impl Vips {
     }
 
     /// `spec.addresses`; where that is empty, what was allocated for this host.
-    pub fn of_host(entry: &EntryFacts, host: &str) -> Self {
+    pub fn of_host(entry: &EntryFacts, host: &str, allow_loopback: bool) -> Self {
         let resolution = entry.resolution.as_deref().unwrap_or("NONE");
         if !entry.addresses.is_empty() {
             let item = |i: usize| format!("spec.addresses[{i}]");
-            let mut vips = Self::read(entry.addresses.iter(), item).all_or_none();
+            let mut vips = Self::read(entry.addresses.iter(), item, allow_loopback).all_or_none();
             if vips.addresses.is_empty() {
                 vips.none = Some("holds no address that can be dialled");
             }
@@ -97,7 +100,7 @@ impl Vips {
             of_host.filter_map(|(i, address)| Some((i, address.value.as_ref()?))).unzip();
         let item =
             |i: usize| format!("status.addresses[{}].value", places.get(i).copied().unwrap_or(i));
-        let mut vips = Self::read(values.iter().copied(), item);
+        let mut vips = Self::read(values.iter().copied(), item, allow_loopback);
         if vips.addresses.is_empty() {
             vips.none = Some("has no address allocated for this host yet");
         }
@@ -105,10 +108,14 @@ impl Vips {
         Self { field: "status.addresses", value: given.join(", "), ..vips }
     }
 
-    fn read<'a>(values: impl Iterator<Item = &'a String>, item: impl Fn(usize) -> String) -> Self {
+    fn read<'a>(
+        values: impl Iterator<Item = &'a String>,
+        item: impl Fn(usize) -> String,
+        allow_loopback: bool,
+    ) -> Self {
         let mut vips = Self::default();
         for (i, value) in values.enumerate() {
-            match address(value) {
+            match address(value, allow_loopback) {
                 Ok(address) if vips.addresses.contains(&address) => {}
                 Ok(address) => vips.addresses.push(address),
                 Err(why) => {
@@ -130,7 +137,7 @@ impl Vips {
 }
 
 /// Reads an address as the filter's configuration takes it.
-fn address(text: &str) -> Result<IpAddr, &'static str> {
+fn address(text: &str, allow_loopback: bool) -> Result<IpAddr, &'static str> {
     let (bare, prefix) = match text.split_once('/') {
         Some((bare, prefix)) => (bare, Some(prefix)),
         None => (text, None),
@@ -145,11 +152,11 @@ fn address(text: &str) -> Result<IpAddr, &'static str> {
         Some(Ok(bits)) if bits < whole => return Err(RANGE),
         Some(_) => return Err(NO_ADDRESS),
     }
-    let can_be_dialled = match address {
-        IpAddr::V4(v4) => v4.octets()[0] != 0 && !v4.is_multicast() && !v4.is_broadcast(),
-        IpAddr::V6(v6) => !v6.is_unspecified() && !v6.is_multicast(),
-    };
-    if can_be_dialled { Ok(address) } else { Err(NO_SERVICE) }
+    match uncaptured(address) {
+        Some(why) => Err(why),
+        None if is_loopback(address) && !allow_loopback => Err(LOOPBACK),
+        None => Ok(address),
+    }
 }
 
 #[cfg(test)]
@@ -170,22 +177,22 @@ mod tests {
             ("10.0.0.1/", Err(NO_ADDRESS)),
             ("example.com", Err(NO_ADDRESS)),
             ("", Err(NO_ADDRESS)),
-            ("0.0.0.0", Err(NO_SERVICE)),
-            ("0.1.2.3", Err(NO_SERVICE)),
-            ("255.255.255.255", Err(NO_SERVICE)),
-            ("::", Err(NO_SERVICE)),
-            ("ff02::1", Err(NO_SERVICE)),
+            ("0.1.2.3", Err("is an unspecified address, which no mesh captures")),
+            ("::ffff:169.254.169.254", Err("is a link-local address, which no mesh captures")),
+            ("127.1.2.3", Err(LOOPBACK)),
+            ("::1/128", Err(LOOPBACK)),
+            ("::ffff:127.0.0.1", Err(LOOPBACK)),
             ("::ffff:10.0.0.1", Ok("10.0.0.1")),
             ("::ffff:10.0.0.1/128", Ok("10.0.0.1")),
             ("::ffff:10.0.0.1/32", Err(RANGE)),
             ("10.0.0.1/032", Ok("10.0.0.1")),
             ("010.0.0.1", Err(NO_ADDRESS)),
             ("fe80::1%eth0", Err(NO_ADDRESS)),
-            ("224.0.0.1", Err(NO_SERVICE)),
         ];
         for (text, expected) in cases {
             let expected = expected.map(|address| address.parse::<IpAddr>().unwrap());
-            assert_eq!(address(text), expected, "{text:?}");
+            assert_eq!(address(text, false), expected, "{text:?}");
         }
+        assert_eq!(address("127.1.2.3", true), Ok([127, 1, 2, 3].into()));
     }
 }

@@ -6,14 +6,23 @@
 //! the filter's own configuration names, and the routes to these clusters, which nobody else may take.
 
 mod add;
+mod bootstrap;
 mod command;
+mod disabled;
+mod faults;
+mod headers;
+mod mark;
+mod network;
 mod ours;
 mod places;
+mod reach;
 mod report;
 mod resources;
+mod routes;
 mod runtime;
 mod settings;
 mod specifiers;
+mod taken;
 mod twin;
 mod unreached;
 
@@ -22,7 +31,7 @@ use ingress_waypoint::config::{self, Via};
 
 use crate::envoy::Form;
 use crate::envoy::tree::Node;
-use crate::envoy::yaml;
+use crate::envoy::yaml::{self, Scan};
 pub use command::{Arguments, command};
 pub use report::{Note, Problem, Problems, Report, Severity, Touched};
 
@@ -44,8 +53,19 @@ pub fn apply(envoy: &str, config: &str, form: &Form) -> Result<Patched, Problems
     let policy = read(config, form)?;
     let (mut root, format) = parse(envoy)?;
     ours::take_out(&mut root);
-    let report = add::put_in(&mut root, &policy, config, form)?;
+    let mut report = add::put_in(&mut root, &switched_on(policy, config), config, form)?;
+    format.note_lost(envoy, &mut report);
     Ok(Patched { text: format.write(&root), report })
+}
+
+/// The policy as it decides with the switch on, which may come at run time: what the configuration says of
+/// the switch makes no route a good one.
+fn switched_on(policy: Policy, config: &str) -> Policy {
+    let on = serde_json::from_str(config).ok().and_then(|mut config: serde_json::Value| {
+        config.as_object_mut()?.remove("ingressUseWaypoints");
+        Policy::from_json(config.to_string(), Some("true")).ok()
+    });
+    on.unwrap_or(policy)
 }
 
 /// The policy, where the form can carry it out in a configuration that is patched.
@@ -88,7 +108,11 @@ const BY_HAND: &str = "is written by hand with the module: patch puts specifier 
 /// Where it cannot be read.
 pub fn remove(envoy: &str) -> Result<Patched, Problems> {
     let (mut root, format) = parse(envoy)?;
-    let report = ours::take_out(&mut root);
+    if let Some(problem) = root.map().and_then(bootstrap::other) {
+        return Err(Problems(vec![problem]));
+    }
+    let mut report = ours::take_out(&mut root);
+    format.note_lost(envoy, &mut report);
     Ok(Patched { text: format.write(&root), report })
 }
 
@@ -105,7 +129,25 @@ impl Format {
             Self::Json => crate::envoy::json::write(root),
         }
     }
+
+    /// Notes what a text had that is not written again.
+    fn note_lost(self, text: &str, report: &mut Report) {
+        let Self::Yaml = self else { return };
+        let Scan { comments, aliases, .. } = yaml::scan(text);
+        let lost = [
+            (comments > 0).then_some("comments are dropped"),
+            (aliases > 0).then_some("aliases are written out"),
+        ];
+        let lost: Vec<_> = lost.into_iter().flatten().collect();
+        if !lost.is_empty() {
+            let message = format!("{}, and --remove does not bring them back", lost.join(", "));
+            report.note(Severity::Info, CONFIGURATION, message);
+        }
+    }
 }
+
+/// What a problem of the whole file is about.
+const CONFIGURATION: &str = "the Envoy configuration";
 
 fn parse(text: &str) -> Result<(Node, Format), Problems> {
     // YAML in flow style begins like JSON.
@@ -114,24 +156,25 @@ fn parse(text: &str) -> Result<(Node, Format), Problems> {
         Some(Ok(root)) => (root, Format::Json),
         tried => match (yaml::read(text), tried) {
             (Ok(root), _) => (root, Format::Yaml),
-            (Err(_), Some(Err(error))) => {
-                return Err(Problems::one(
-                    "the Envoy configuration",
-                    None,
-                    format!("is not JSON: {error}"),
-                ));
-            }
-            (Err(error), _) => {
-                return Err(Problems::one(
-                    "the Envoy configuration",
-                    None,
-                    format!("is not YAML: {error}"),
-                ));
+            (Err(error), tried) => {
+                let problem = match (bootstrap::template(text), tried) {
+                    (Some(template), _) => template,
+                    (None, Some(Err(error))) => format!("is not JSON: {error}"),
+                    (None, _) => format!("is not YAML: {error}"),
+                };
+                return Err(Problems::one(CONFIGURATION, None, problem));
             }
         },
     };
+    if let (Format::Yaml, Some(line)) = (format, yaml::scan(text).merges.first()) {
+        let problem = format!(
+            "line {line}: the merge key << has no meaning to Envoy, which refuses it as an unknown field: \
+             write out the fields that it stands for"
+        );
+        return Err(Problems::one(CONFIGURATION, None, problem));
+    }
     match root {
         Node::Map(_) => Ok((root, format)),
-        _ => Err(Problems::one("the Envoy configuration", None, "is not an object")),
+        _ => Err(Problems::one(CONFIGURATION, None, "is not an object")),
     }
 }

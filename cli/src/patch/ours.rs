@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use ingress_waypoint::config::Forward;
 use serde_json::Value;
 
-use super::places::{connection_managers, is_extension, route_configurations, route_lists};
+use super::mark;
+use super::places::{
+    connection_managers, filter_chains, is_extension, route_configurations, route_lists,
+};
 use super::report::{Report, Severity, Touched};
 use super::twin::{clusters_of, is_cluster_action};
 use super::{runtime, specifiers};
@@ -58,11 +61,11 @@ fn is_fresh_route(filter: &Node) -> bool {
 pub fn take_out(root: &mut Node) -> Report {
     let mut report = Report::default();
     let mut names = clusters_put_in(root);
-    connection_managers(root, &mut |_, manager| {
-        let filters = manager.get("http_filters").and_then(Node::list).unwrap_or_default();
-        for filter in filters.iter().filter(|filter| is_filter(filter)) {
-            names.extend(cluster_names(filter));
-        }
+    connection_managers(root, &mut |place, manager| {
+        filter_chains(manager, place, &mut |_, filters| {
+            let ours = filters.iter().filter(|filter| is_filter(filter));
+            names.extend(ours.flat_map(cluster_names));
+        });
     });
     if names.is_empty() {
         let message = format!("there is no filter named {FILTER}: nothing to take out");
@@ -75,7 +78,9 @@ pub fn take_out(root: &mut Node) -> Report {
             listener: place.listener.clone(),
             ..Touched::default()
         };
-        let filtered = take_out_filters(manager);
+        let mut filtered = false;
+        filter_chains(manager, place, &mut |_, filters| filtered |= take_out_filters(filters));
+        mark::take_all(manager);
         take_out_item(manager, EARLY, |_| true);
         route_configurations(manager, place, &mut |path, config| {
             touched.specifiers += usize::from(specifiers::take_out(config));
@@ -135,11 +140,10 @@ fn is_twin(route: &Node, names: &BTreeSet<String>) -> bool {
     !clusters.is_empty() && clusters.iter().all(|cluster| names.contains(*cluster))
 }
 
-fn take_out_filters(manager: &mut Map) -> bool {
-    let filters = manager.get_mut("http_filters").and_then(Node::list_mut);
-    let Some(filters) = filters.filter(|filters| filters.iter().any(is_filter)) else {
+fn take_out_filters(filters: &mut Vec<Node>) -> bool {
+    if !filters.iter().any(is_filter) {
         return false;
-    };
+    }
     let wasm = filters.iter().any(is_wasm_filter);
     filters.retain(|filter| !(is_filter(filter) || (wasm && is_fresh_route(filter))));
     true

@@ -1,6 +1,7 @@
-//! Finds what is patched: the HTTP connection managers of all listeners, and their routes.
+//! Finds what is patched: the HTTP connection managers of all listeners, their filters and their routes.
 
-use crate::envoy::fragments::{CONNECTION_MANAGER, type_url};
+use super::twin::names_cluster;
+use crate::envoy::fragments::CONNECTION_MANAGER;
 use crate::envoy::tree::{Map, Node};
 
 /// Envoy Mobile's wrapper of an HTTP connection manager, for an API listener.
@@ -22,9 +23,24 @@ impl Place {
     }
 }
 
+/// The message that a type URL names: Envoy takes any prefix before it.
+pub fn message_of(url: &str) -> &str {
+    url.rsplit('/').next().unwrap_or(url)
+}
+
 /// Whether an object is an `Any` of that type.
 pub fn is_type(map: &Map, name: &str) -> bool {
-    map.get("@type").and_then(Node::text).is_some_and(|url| url == type_url(name))
+    map.get("@type").and_then(Node::text).map(message_of) == Some(name)
+}
+
+/// Whether a field of type bool is set. Envoy takes `on` and `"true"` too; what is not false counts.
+pub fn is_true(node: &Node) -> bool {
+    match node {
+        Node::Plain(text) | Node::Text(text) => {
+            !["false", "no", "off", "n"].iter().any(|no| no.eq_ignore_ascii_case(text))
+        }
+        _ => false,
+    }
 }
 
 /// Whether the configuration of an extension is of that type.
@@ -36,15 +52,74 @@ pub fn is_extension(extension: &Node, name: &str) -> bool {
 /// Whether an extension of that type comes by discovery.
 pub fn is_discovered(extension: &Map, name: &str) -> bool {
     let urls = extension.get("config_discovery").and_then(|d| d.get("type_urls")?.list());
-    let url = type_url(name);
-    urls.into_iter().flatten().any(|given| given.text() == Some(&url))
+    urls.into_iter().flatten().any(|url| url.text().map(message_of) == Some(name))
 }
 
 /// Whether an object is a `TypedStruct` that stands for that type.
 fn structured(map: &Map, name: &str) -> bool {
-    let url = map.get("@type").and_then(Node::text).unwrap_or_default();
-    (url.ends_with(".v3.TypedStruct") || url.ends_with(".v1.TypedStruct"))
-        && map.get("type_url").and_then(Node::text).is_some_and(|url| url == type_url(name))
+    structured_message(map) == Some(name)
+}
+
+/// The message that a `TypedStruct` stands for.
+pub fn structured_message(map: &Map) -> Option<&str> {
+    const STRUCTS: [&str; 2] = ["xds.type.v3.TypedStruct", "udpa.type.v1.TypedStruct"];
+    let kind = map.get("@type").and_then(Node::text).map(message_of)?;
+    if STRUCTS.contains(&kind) { map.get("type_url")?.text().map(message_of) } else { None }
+}
+
+/// What an object stands for, and the field that holds it where it is wrapped: an HTTP connection manager.
+fn manager_in(map: &Map) -> Option<Option<&'static str>> {
+    if is_type(map, CONNECTION_MANAGER) {
+        return Some(None);
+    }
+    if structured(map, CONNECTION_MANAGER) {
+        return Some(Some("value"));
+    }
+    let url = map.get("@type").and_then(Node::text)?;
+    (url.rsplit(['.', '/']).next() == Some(MOBILE)).then_some(Some("config"))
+}
+
+/// Whether an object is an HTTP connection manager, wrapped or not.
+pub fn is_manager(map: &Map) -> bool {
+    manager_in(map).is_some()
+}
+
+/// Visits every object in a tree, outermost first, with its path. Where `visit` is false its inside is
+/// passed over.
+pub fn walk<'n>(map: &'n Map, path: &str, visit: &mut dyn FnMut(&str, &'n Map) -> bool) {
+    if !visit(path, map) {
+        return;
+    }
+    for entry in map.entries().iter().filter(|entry| !entry.ignored) {
+        walk_node(&entry.value, &format!("{path}.{}", entry.key), visit);
+    }
+}
+
+/// The same, of anything.
+pub fn walk_node<'n>(node: &'n Node, path: &str, visit: &mut dyn FnMut(&str, &'n Map) -> bool) {
+    match node {
+        Node::Map(map) => walk(map, path, visit),
+        Node::List(items) => {
+            for (i, item) in items.iter().enumerate() {
+                walk_node(item, &format!("{path}[{i}]"), visit);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Visits every object of each listener, but those in HTTP connection managers. Where `visit` is false its
+/// inside is passed over.
+pub fn outside_managers<'n>(root: &'n Node, visit: &mut dyn FnMut(&Place, &'n Map) -> bool) {
+    let listeners = root.get("static_resources").and_then(|resources| resources.get("listeners"));
+    for (i, listener) in listeners.and_then(Node::list).unwrap_or_default().iter().enumerate() {
+        let Some(fields) = listener.map() else { continue };
+        let name = listener.name().unwrap_or_default();
+        walk(fields, &format!("static_resources.listeners[{i}]"), &mut |path, map| {
+            let place = Place { path: path.to_owned(), listener: name.to_owned() };
+            !is_manager(map) && visit(&place, map)
+        });
+    }
 }
 
 /// Visits every HTTP connection manager, in the order of the listeners.
@@ -63,28 +138,20 @@ pub fn connection_managers(root: &mut Node, visit: &mut dyn FnMut(&Place, &mut M
 /// Through everything, so that no filter chain, default one or API listener is passed over.
 fn descend(node: &mut Node, place: &Place, visit: &mut dyn FnMut(&Place, &mut Map)) {
     match node {
-        Node::Map(map) => {
-            let inner = if is_type(map, CONNECTION_MANAGER) {
-                return visit(place, map);
-            } else if structured(map, CONNECTION_MANAGER) {
-                "value"
-            } else if map
-                .get("@type")
-                .and_then(Node::text)
-                .is_some_and(|url| url.rsplit(['.', '/']).next() == Some(MOBILE))
-            {
-                "config"
-            } else {
+        Node::Map(map) => match manager_in(map) {
+            Some(None) => visit(place, map),
+            Some(Some(inner)) => {
+                if let Some(manager) = map.get_mut(inner).and_then(Node::map_mut) {
+                    visit(&Place { path: place.at(inner), ..place.clone() }, manager);
+                }
+            }
+            None => {
                 for entry in map.entries_mut().iter_mut().filter(|entry| !entry.ignored) {
                     let place = Place { path: place.at(&entry.key), ..place.clone() };
                     descend(&mut entry.value, &place, visit);
                 }
-                return;
-            };
-            if let Some(manager) = map.get_mut(inner).and_then(Node::map_mut) {
-                visit(&Place { path: place.at(inner), ..place.clone() }, manager);
             }
-        }
+        },
         Node::List(items) => {
             for (i, item) in items.iter_mut().enumerate() {
                 let place = Place { path: format!("{}[{i}]", place.path), ..place.clone() };
@@ -95,32 +162,23 @@ fn descend(node: &mut Node, place: &Place, visit: &mut dyn FnMut(&Place, &mut Ma
     }
 }
 
-/// Where a connection manager comes by extension discovery, which cannot be patched here.
-pub fn discovered_managers(root: &Node) -> Vec<String> {
-    let listeners = root.get("static_resources").and_then(|resources| resources.get("listeners"));
-    let mut found = Vec::new();
-    if let Some(listeners) = listeners {
-        discovered(listeners, "static_resources.listeners", &mut found);
+/// Visits every chain of HTTP filters that has some: the manager's, and those of its upgrades. An upgrade
+/// without filters of its own has the manager's.
+pub fn filter_chains(
+    manager: &mut Map,
+    place: &Place,
+    visit: &mut dyn FnMut(&str, &mut Vec<Node>),
+) {
+    let filters = manager.get_mut("http_filters").and_then(Node::list_mut);
+    if let Some(filters) = filters.filter(|filters| !filters.is_empty()) {
+        visit(&place.at("http_filters"), filters);
     }
-    found
-}
-
-fn discovered(node: &Node, path: &str, found: &mut Vec<String>) {
-    match node {
-        Node::Map(map) => {
-            if is_discovered(map, CONNECTION_MANAGER) {
-                found.push(path.to_owned());
-            }
-            for entry in map.entries().iter().filter(|entry| !entry.ignored) {
-                discovered(&entry.value, &format!("{path}.{}", entry.key), found);
-            }
+    let upgrades = manager.get_mut("upgrade_configs").and_then(Node::list_mut);
+    for (i, upgrade) in upgrades.into_iter().flatten().enumerate() {
+        let filters = upgrade.map_mut().and_then(|upgrade| upgrade.get_mut("filters")?.list_mut());
+        if let Some(filters) = filters.filter(|filters| !filters.is_empty()) {
+            visit(&place.at(&format!("upgrade_configs[{i}].filters")), filters);
         }
-        Node::List(items) => {
-            for (i, item) in items.iter().enumerate() {
-                discovered(item, &format!("{path}[{i}]"), found);
-            }
-        }
-        _ => {}
     }
 }
 
@@ -158,4 +216,16 @@ pub fn route_lists(config: &mut Map, path: &str, visit: &mut dyn FnMut(&str, &mu
             visit(&format!("{path}.virtual_hosts[{i}].routes"), routes);
         }
     }
+}
+
+/// Visits every route to a cluster that stands in a virtual host's matcher.
+pub fn matcher_routes(host: &Map, path: &str, visit: &mut dyn FnMut(&str, &Map)) {
+    let Some(matcher) = host.get("matcher").and_then(Node::map) else { return };
+    walk(matcher, &format!("{path}.matcher"), &mut |path, map| {
+        let route = names_cluster(map);
+        if route {
+            visit(path, map);
+        }
+        !route
+    });
 }

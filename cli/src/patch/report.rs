@@ -1,5 +1,6 @@
 //! What `patch` tells a person: what was done and what to know about it, or why nothing was.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::Serialize;
@@ -67,6 +68,18 @@ pub struct Problem {
     pub value: Option<String>,
     /// Why that cannot be, to be read after the value.
     pub reason: String,
+}
+
+/// As many names are shown; the rest is counted.
+const SHOWN: usize = 5;
+
+/// A list of names, as a sentence has it.
+pub fn listed(names: &BTreeSet<String>) -> String {
+    let shown: Vec<_> = names.iter().take(SHOWN).map(String::as_str).collect();
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
 }
 
 impl Report {

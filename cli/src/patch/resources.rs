@@ -5,18 +5,31 @@ use serde_json::{Value, json};
 
 use super::ours::{BEFORE, PUT_IN};
 use super::report::{Report, Severity};
+use crate::envoy::Form;
 use crate::envoy::fragments::{FILTER, clusters};
+use crate::envoy::native;
 use crate::envoy::tree::{Map, Node};
 
-/// With the filter's configuration `elsewhere`, the clusters themselves say that they are ours.
-pub fn clusters_in(resources: &mut Map, forward: &Forward, elsewhere: bool) -> Vec<String> {
+/// What takes this long to connect to is no VIP of a mesh.
+const CONNECT_TIMEOUT: &str = "2s";
+
+/// The clusters. With the filter's configuration in a file elsewhere they say themselves that they are ours.
+pub fn clusters_in(resources: &mut Map, forward: &Forward, form: &Form) -> Vec<String> {
+    let (clusters, elsewhere) = match form {
+        Form::Wasm(load) => {
+            (clusters(forward, CONNECT_TIMEOUT, load.max_connections_per_vip), false)
+        }
+        Form::Module(load) => {
+            (native::clusters(forward, CONNECT_TIMEOUT, load), load.config_path.is_some())
+        }
+    };
     let before = match resources.get("clusters") {
         Some(Node::Null) => Some(Value::Null),
         Some(Node::List(items)) if items.is_empty() => Some(json!([])),
         _ => None,
     };
     let mut names = Vec::new();
-    for mut cluster in clusters(forward, "2s") {
+    for mut cluster in clusters {
         let mut noted = serde_json::Map::new();
         if elsewhere {
             noted.insert(PUT_IN.into(), json!(true));

@@ -7,7 +7,7 @@ use ingress_waypoint::config::{Forward, Via};
 use ingress_waypoint::{Direct, Outcome, Policy, Protocol, Question, Reject};
 
 use super::report::{Report, Severity};
-use super::twin::clusters_of;
+use super::twin::{clusters_of, legs_of};
 use crate::envoy::tree::{Map, Node};
 
 /// The static clusters, and what the filter says about requests to them.
@@ -69,8 +69,28 @@ pub fn note_route(
                        it is redirected internally: use filter-state";
         report.note(Severity::Warning, &format!("{path}.internal_redirect_policy"), message);
     }
+    note_chosen(action, &path, report);
     for name in clusters_of(action) {
         note_cluster(name, &path, endpoints, report);
+    }
+}
+
+/// Where it is not the route that names the cluster.
+fn note_chosen(action: &Map, path: &str, report: &mut Report) {
+    let mut note = |path: &str, fields: Option<&Map>| {
+        let header = fields.and_then(|fields| fields.get("cluster_header")?.text());
+        if let Some(header) = header {
+            let message = format!(
+                "whoever sends {header} names the cluster here, a client too unless that is taken out in \
+                 front: any service, each of which is decided by itself, and the clusters that lead to \
+                 the VIPs, whose requests are refused (forged-destination)"
+            );
+            report.note(Severity::Info, &format!("{path}.cluster_header"), message);
+        }
+    };
+    note(path, Some(action));
+    for (i, leg) in legs_of(action).iter().enumerate() {
+        note(&format!("{path}.weighted_clusters.clusters[{i}]"), leg.map());
     }
 }
 
@@ -119,13 +139,13 @@ pub fn note_shared(config: &Map, path: &str, report: &mut Report) {
     }
 }
 
-/// Where routes stand that no twin can be made of.
-pub fn note_matchers(config: &Map, path: &str, report: &mut Report) {
+/// Where routes stand that get no VIP routes, unless a specifier chooses for them.
+pub fn note_matchers(config: &Map, path: &str, specifier: bool, report: &mut Report) {
     let hosts = config.get("virtual_hosts").and_then(Node::list).unwrap_or_default();
     for (i, host) in hosts.iter().enumerate() {
-        if host.get("matcher").is_some() {
-            let message = "routes in a matcher get no twins: their requests go to the endpoints, \
-                           those for a required service too";
+        if host.get("matcher").is_some() && !specifier {
+            let message = "routes in a matcher get no VIP routes: requests for a required service are \
+                           refused (no-vip-route), and others go to the endpoints";
             report.note(Severity::Warning, &format!("{path}.virtual_hosts[{i}].matcher"), message);
         }
     }

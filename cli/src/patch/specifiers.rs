@@ -2,34 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use ingress_waypoint::config::Forward;
 use serde_json::Value;
 
 use super::ours::{OURS, item_name, take_out_item};
-use super::places::{Place, is_extension, route_configurations, route_lists};
-use super::report::{Problems, Report, Severity, Touched};
-use super::settings::{self, Endpoints};
-use super::twin::is_cluster_action;
+use super::places::{Place, is_extension, route_configurations};
+use super::report::{Problems, Report, Severity};
 use crate::envoy::native::MODULE_SPECIFIER;
 use crate::envoy::tree::{Map, Node};
 
 /// The list of what may change a route once it has been matched.
 const FIELD: &str = "route_specifiers";
 
-/// Puts the specifier into each route configuration that stands in the connection manager.
-pub fn put_in(
-    manager: &mut Map,
-    place: &Place,
-    specifier: &Value,
-    forward: &Forward,
-    endpoints: &Endpoints<'_>,
-    report: &mut Report,
-) -> Touched {
-    let mut touched = Touched {
-        path: place.path.clone(),
-        listener: place.listener.clone(),
-        ..Touched::default()
-    };
+/// Puts the specifier into each route configuration that stands in the connection manager. Returns how
+/// many there are.
+pub fn put_in(manager: &mut Map, place: &Place, specifier: &Value, report: &mut Report) -> usize {
+    let mut specifiers = 0;
     route_configurations(manager, place, &mut |path, config| {
         let mut specifier = specifier.clone();
         if let Some(name) = specifier.get_mut("name") {
@@ -37,22 +24,10 @@ pub fn put_in(
         }
         // The last, so that it is handed what the others have made of the route.
         config.push(FIELD, Node::from(specifier));
-        touched.specifiers += 1;
-        settings::note_shared(config, path, report);
+        specifiers += 1;
         note_later_specifiers(config, path, report);
-        route_lists(config, path, &mut |path, routes| {
-            for (i, route) in routes.iter().enumerate() {
-                let path = format!("{path}[{i}]");
-                if is_cluster_action(route) {
-                    settings::note_route(route, &path, forward, endpoints, report);
-                    touched.routes += 1;
-                } else {
-                    settings::note_other_route(&path, endpoints, report);
-                }
-            }
-        });
     });
-    touched
+    specifiers
 }
 
 /// What is left under our names is somebody else's: two specifiers would choose one after the other.

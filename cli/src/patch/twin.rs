@@ -3,6 +3,7 @@
 
 use ingress_waypoint::config::{Forward, PROTOCOL_HEADER};
 
+use super::headers::Headers;
 use super::report::{Report, Severity};
 use crate::envoy::fragments::{chosen, chosen_http2};
 use crate::envoy::tree::{Entry, Map, Node};
@@ -17,9 +18,14 @@ const SPECIFIERS: [&str; 5] = [
 ];
 
 /// Whether a route leads to a cluster, rather than redirect or answer.
-pub fn is_cluster_action(route: &Node) -> bool {
+pub fn names_cluster(route: &Map) -> bool {
     let action = route.get("route").and_then(Node::map);
     action.is_some_and(|action| SPECIFIERS.iter().any(|field| action.get(field).is_some()))
+}
+
+/// The same, of what may be no route at all.
+pub fn is_cluster_action(route: &Node) -> bool {
+    route.map().is_some_and(names_cluster)
 }
 
 /// The clusters that a route action names, all of them where they are weighted.
@@ -27,10 +33,11 @@ pub fn clusters_of(action: &Map) -> Vec<&str> {
     if let Some(cluster) = action.get("cluster").and_then(Node::text) {
         return vec![cluster];
     }
-    weighted(action).iter().filter_map(Node::name).collect()
+    legs_of(action).iter().filter_map(Node::name).collect()
 }
 
-fn weighted(action: &Map) -> &[Node] {
+/// The weighted clusters of a route action.
+pub fn legs_of(action: &Map) -> &[Node] {
     let weighted = action.get("weighted_clusters").and_then(|weighted| weighted.get("clusters"));
     weighted.and_then(Node::list).unwrap_or_default()
 }
@@ -49,6 +56,7 @@ impl Twins<'_> {
     pub fn of(&self, route: &Node, path: &str, report: &mut Report) -> Vec<Node> {
         let Some(route) = route.map() else { return Vec::new() };
         let keep_weights = keeps_weights(route, path, report);
+        Headers::of(self.forward).note_left_out(route, path, report);
         let mut twins = Vec::new();
         if self.http2 {
             twins.extend(self.twin(route, true, keep_weights));
@@ -71,7 +79,9 @@ impl Twins<'_> {
         } else {
             &self.forward.cluster
         };
-        lead_to(twin.get_mut("route")?.map_mut()?, action_cluster, keep_weights);
+        let headers = Headers::of(self.forward);
+        headers.leave_out(&mut twin);
+        lead_to(twin.get_mut("route")?.map_mut()?, action_cluster, keep_weights, headers);
         if http2 {
             const REMOVED: &str = "request_headers_to_remove";
             let header = Node::from(PROTOCOL_HEADER);
@@ -92,7 +102,7 @@ fn keeps_weights(route: &Map, path: &str, report: &mut Report) -> bool {
     let plain = ["name", "cluster_header", "weight", "metadata_match"];
     // `metadata_match` picks endpoints, of which a VIP has none.
     let own = |cluster: &Node| cluster.map().is_some_and(|fields| fields.has_others(&plain));
-    if !weighted(action).iter().any(own) {
+    if !legs_of(action).iter().any(own) {
         return false;
     }
     let path = format!("{path}.route.weighted_clusters");
@@ -112,12 +122,13 @@ fn keeps_weights(route: &Map, path: &str, report: &mut Report) -> bool {
 }
 
 /// Replaces what says the cluster, in its place.
-fn lead_to(action: &mut Map, cluster: &str, keep_weights: bool) {
+fn lead_to(action: &mut Map, cluster: &str, keep_weights: bool, headers: Headers<'_>) {
     if keep_weights {
         let weighted = action.get_mut("weighted_clusters").and_then(Node::map_mut);
         let clusters = weighted.and_then(|weighted| weighted.get_mut("clusters")?.list_mut());
         for item in clusters.into_iter().flatten().filter_map(Node::map_mut) {
             rename(item, &["name", "cluster_header"], "name", Node::from(cluster));
+            headers.leave_out(item);
         }
     } else {
         rename(action, &SPECIFIERS, "cluster", Node::from(cluster));

@@ -6,17 +6,20 @@ use ingress_waypoint::{Direct, Outcome, Policy, Question};
 use serde_json::Value;
 
 use super::places::{connection_managers, route_configurations, route_lists};
-use super::report::{Report, Severity};
+use super::report::{Report, Severity, listed};
 use super::twin::clusters_of;
 use crate::envoy::tree::Node;
 
-/// As many names are said; the rest is counted.
-const SHOWN: usize = 5;
-
 /// Notes them where a route leads to a cluster of no service, which may be one of theirs: its
 /// requests would go past their waypoint.
-pub fn note(root: &mut Node, policy: &Policy, config: &Value, report: &mut Report) {
-    let mut clusters = BTreeSet::new();
+/// `clusters` are those that something other than a route leads to.
+pub fn note(
+    root: &mut Node,
+    policy: &Policy,
+    config: &Value,
+    mut clusters: BTreeSet<String>,
+    report: &mut Report,
+) {
     connection_managers(root, &mut |place, manager| {
         route_configurations(manager, place, &mut |path, config| {
             route_lists(config, path, &mut |_, routes| {
@@ -25,13 +28,13 @@ pub fn note(root: &mut Node, policy: &Policy, config: &Value, report: &mut Repor
             });
         });
     });
-    let (mut reached, mut unknown) = (BTreeSet::new(), Vec::new());
+    let (mut reached, mut unknown) = (BTreeSet::new(), BTreeSet::new());
     for name in &clusters {
         let decision = policy.decide(Question::Cluster(name.as_bytes()));
         match decision.service {
             Some(service) => drop(reached.insert(service.to_string())),
             None if decision.outcome == Outcome::Direct(Direct::UnknownService) => {
-                unknown.push(format!("{name:?}"));
+                unknown.insert(format!("{name:?}"));
             }
             None => {}
         }
@@ -42,7 +45,7 @@ pub fn note(root: &mut Node, policy: &Policy, config: &Value, report: &mut Repor
         let part = |field| service.get(field).and_then(Value::as_str).unwrap_or_default();
         format!("{}/{}", part("namespace"), part("name"))
     };
-    let unreached: Vec<_> = asking.map(name).filter(|name| !reached.contains(name)).collect();
+    let unreached: BTreeSet<_> = asking.map(name).filter(|name| !reached.contains(name)).collect();
     if !unknown.is_empty() && !unreached.is_empty() {
         let message = format!(
             "no route is known to lead to {}, which ask for their waypoint, and the clusters {} are \
@@ -52,13 +55,5 @@ pub fn note(root: &mut Node, policy: &Policy, config: &Value, report: &mut Repor
             listed(&unknown)
         );
         report.note(Severity::Warning, "static_resources.listeners", message);
-    }
-}
-
-fn listed(names: &[String]) -> String {
-    let shown = names.get(..SHOWN).unwrap_or(names).join(", ");
-    match names.len().saturating_sub(SHOWN) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
     }
 }

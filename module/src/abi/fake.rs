@@ -27,6 +27,12 @@ pub struct Request {
     pub cluster: Option<Vec<u8>>,
     pub headers: BTreeMap<String, Vec<u8>>,
     pub metadata: BTreeMap<String, Vec<u8>>,
+    /// Whether VIP routes are said to be beside the route.
+    pub vip_route: bool,
+    /// The cluster of the route that is found once the route cache is cleared, where that is another.
+    pub next_cluster: Option<Vec<u8>>,
+    /// Whether it is cleared.
+    pub cleared: bool,
     /// The name of a function that is to fail.
     pub refuse: &'static str,
     /// Notes no calls, which would allocate.
@@ -41,7 +47,12 @@ impl Request {
     }
 
     pub fn silent(cluster: &str) -> Self {
-        Self { silent: true, ..Self::to(cluster) }
+        Self { silent: true, ..Self::marked(cluster) }
+    }
+
+    /// On a route that is marked and has a VIP route for HTTP/1.1 beside it.
+    pub fn marked(cluster: &str) -> Self {
+        Self { vip_route: true, next_cluster: Some(b"waypoint_vip".into()), ..Self::to(cluster) }
     }
 
     pub fn route<T>(&mut self, work: impl FnOnce(&mut Route<'_>) -> T) -> T {
@@ -55,6 +66,7 @@ impl Request {
     }
 
     pub fn stream<T>(&mut self, work: impl FnOnce(&mut Stream<'_>) -> T) -> T {
+        self.cleared = false;
         // SAFETY: as above.
         work(&mut unsafe { Stream::new(&HTTP, self.handle()) })
     }
@@ -83,7 +95,9 @@ unsafe fn give(out: *mut Theirs, bytes: Option<&Vec<u8>>) -> bool {
 }
 
 unsafe extern "C" fn cluster(handle: Handle, out: *mut Theirs) -> bool {
-    unsafe { give(out, request(handle).cluster.as_ref()) }
+    let request = unsafe { request(handle) };
+    let next = request.next_cluster.as_ref().filter(|_| request.cleared);
+    unsafe { give(out, next.or(request.cluster.as_ref())) }
 }
 
 unsafe extern "C" fn route_metadata(
@@ -108,6 +122,17 @@ unsafe extern "C" fn stream_metadata(
 
 unsafe extern "C" fn number(_: Handle, _: u32, _: Ours<'_>, _: Ours<'_>, _: *mut f64) -> bool {
     false
+}
+
+unsafe extern "C" fn flag(
+    handle: Handle,
+    _: u32,
+    _: Ours<'_>,
+    _: Ours<'_>,
+    out: *mut bool,
+) -> bool {
+    unsafe { *out = request(handle).vip_route };
+    true
 }
 
 unsafe extern "C" fn header(
@@ -183,6 +208,7 @@ static HTTP: Http = Http {
     },
     get_metadata_string: stream_metadata,
     get_metadata_number: number,
+    get_metadata_bool: flag,
     set_dynamic_metadata_string: {
         unsafe extern "C" fn set(handle: Handle, _: Ours<'_>, key: Ours<'_>, value: Ours<'_>) {
             unsafe { request(handle).note("metadata", &[key, value]) };
@@ -197,7 +223,9 @@ static HTTP: Http = Http {
     },
     clear_route_cache: {
         unsafe extern "C" fn clear(handle: Handle) {
-            unsafe { request(handle).note("clear_route_cache", &[]) };
+            let request = unsafe { request(handle) };
+            request.cleared = true;
+            request.note("clear_route_cache", &[]);
         }
         clear
     },

@@ -81,6 +81,17 @@ impl Stream<'_> {
         found.then_some(number)
     }
 
+    /// Whether a boolean of the route's metadata is true.
+    pub fn route_flag(&self, namespace: &str, key: &str) -> bool {
+        let (namespace, key) = (Ours::new(namespace), Ours::new(key));
+        let mut flag = false;
+        // SAFETY: the hook is running; the boolean lives for the call.
+        let found = unsafe {
+            (self.functions.get_metadata_bool)(self.handle, ROUTE, namespace, key, &raw mut flag)
+        };
+        found && flag
+    }
+
     /// Sets or removes a request header.
     ///
     /// # Errors

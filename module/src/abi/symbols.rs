@@ -81,6 +81,7 @@ functions! {
         // stream, where, namespace, key, value out
         get_metadata_string(Handle, u32, Ours<'_>, Ours<'_>, *mut Theirs) -> bool;
         get_metadata_number(Handle, u32, Ours<'_>, Ours<'_>, *mut f64) -> bool;
+        get_metadata_bool(Handle, u32, Ours<'_>, Ours<'_>, *mut bool) -> bool;
         // stream, namespace, key, value
         set_dynamic_metadata_string(Handle, Ours<'_>, Ours<'_>, Ours<'_>);
         // stream, key, value
@@ -173,7 +174,7 @@ mod tests {
         let names = ["log", "log_enabled"].map(|name| format!("{PREFIX}{name}"));
         assert_eq!(missing, names);
         let (http, route) = (http.err().unwrap(), route.err().unwrap());
-        assert_eq!((http.len(), route.len()), (13, 13));
+        assert_eq!((http.len(), route.len()), (14, 13));
         assert!(http.contains(&format!("{PREFIX}http_filter_config_set_gauge")));
         assert!(route.contains(&format!("{PREFIX}route_specifier_set_cluster_name")));
     }

@@ -85,7 +85,8 @@ fn nor_does_any_other_way() {
         let pairs = |pairs: &[(&str, &str)]| {
             pairs.iter().map(|(k, v)| ((*k).to_owned(), v.as_bytes().to_vec())).collect()
         };
-        Request { headers: pairs(headers), metadata: pairs(metadata), ..Request::silent("x") }
+        let (headers, metadata) = (pairs(headers), pairs(metadata));
+        Request { cluster: None, headers, metadata, ..Request::silent("") }
     };
     let (behind, _) = filter(&config("filter-state"));
     let (vip, _) = vip();

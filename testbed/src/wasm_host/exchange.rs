@@ -21,6 +21,11 @@ impl Request {
         Self::default().property("xds.cluster_name", cluster)
     }
 
+    /// The same on a route that is marked to have a VIP route beside it.
+    pub fn marked(self) -> Self {
+        self.property("xds.route_metadata.filter_metadata.ingress_waypoint.vip_route", [1])
+    }
+
     /// The same with one more property.
     pub fn property(mut self, path: &str, value: impl AsRef<[u8]>) -> Self {
         self.properties.insert(path.into(), value.as_ref().to_vec());

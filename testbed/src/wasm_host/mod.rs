@@ -112,6 +112,14 @@ impl Vm {
         Ok(taken)
     }
 
+    /// The same, with a host call that fails, by the name it is recorded under.
+    pub fn configure_failing(&mut self, text: &[u8], call: &str, status: Status) -> Result<bool> {
+        self.store.data_mut().begin(Request::default().failing(call, status));
+        let taken = self.configure(text);
+        self.store.data_mut().end();
+        taken
+    }
+
     /// The root context that was made last, by whatever configuration.
     pub fn newest_root(&self) -> u32 {
         self.newest

@@ -27,7 +27,7 @@ fn services(count: usize) -> String {
 fn request(vm: &mut Vm, cluster: &str, name: &str, figures: &mut BTreeMap<String, u64>) {
     for instructions in ["instructions, first of its cluster", "instructions"] {
         let (before, entries) = (vm.instructions().unwrap(), vm.entries());
-        let exchange = vm.request(Request::to_cluster(cluster)).unwrap();
+        let exchange = vm.request(Request::to_cluster(cluster).marked()).unwrap();
         assert!(exchange.continues && !exchange.trapped());
         let figure = |what: &str| format!("wasm request {name}: {what}");
         figures.insert(figure(instructions), vm.instructions().unwrap() - before);

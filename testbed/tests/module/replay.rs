@@ -31,7 +31,7 @@ fn environment(file: &Value) -> Vec<(&str, &str)> {
 fn request(case: &Value) -> Request {
     let mut request = Request::default();
     if let Some(cluster) = case["cluster"].as_str() {
-        request = request.property("xds.cluster_name", cluster);
+        request = request.property("xds.cluster_name", cluster).marked();
     }
     if let Some(authority) = case["authority"].as_str() {
         request = request.header(":authority", authority);

@@ -3,6 +3,8 @@
 //! them once it is taken out again, as before.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod missed;
+mod noise;
 mod plain;
 
 use std::collections::BTreeSet;

@@ -48,7 +48,7 @@ fn a_route_specifier_from_its_beginning_to_its_end() {
 fn an_http_filter_from_its_beginning_to_its_end() {
     let (config, values) = configuration();
     let filter = unsafe { filter_new(config, Theirs::of(NAME), Theirs::of(SERVICES)) };
-    let mut request = Request::to(REVIEWS);
+    let mut request = Request::marked(REVIEWS);
     let stream = stream_new(filter, request.handle());
     assert_eq!(unsafe { request_headers(request.handle(), stream, true) }, Flow::Continue);
     assert!(request.calls[0].ends_with("original_dst_address 10.96.0.10:9080"));

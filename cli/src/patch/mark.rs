@@ -1,0 +1,124 @@
+//! The mark on a plain route that has VIP routes beside it, in its metadata: by it the filter knows that
+//! there is a way to the VIP.
+
+use crate::envoy::fragments::{FILTER, VIP_ROUTE};
+use crate::envoy::tree::{Map, Node};
+
+/// Where the mark stands.
+const LEVELS: [&str; 3] = ["metadata", "filter_metadata", FILTER];
+
+/// Beside the mark: which of the levels stood there as an empty object.
+const IN_EMPTY: &str = "in_empty";
+/// The same of one that stood there as `null`.
+const IN_NULL: &str = "in_null";
+
+/// Puts the mark on a route.
+pub fn put(route: &mut Map) {
+    let mut beside = None;
+    let mut map = route;
+    for level in LEVELS {
+        match map.get(level) {
+            Some(Node::Null) => beside = beside.or(Some((IN_NULL, level))),
+            Some(Node::Map(inner)) if inner.is_empty() => {
+                beside = beside.or(Some((IN_EMPTY, level)));
+            }
+            _ => {}
+        }
+        if map.get(level).and_then(Node::map).is_none() {
+            map.set(level, Node::Map(Map::default()));
+        }
+        let Some(inner) = map.get_mut(level).and_then(Node::map_mut) else { return };
+        map = inner;
+    }
+    map.set(VIP_ROUTE, Node::Plain("true".to_owned()));
+    if let Some((key, level)) = beside {
+        map.set(key, Node::from(level));
+    }
+}
+
+/// Takes it off, and all that was made for it.
+pub fn take(route: &mut Map) {
+    take_from(route, &LEVELS, &mut None);
+}
+
+/// Takes it off all that is in a connection manager.
+pub fn take_all(manager: &mut Map) {
+    take(manager);
+    for entry in manager.entries_mut() {
+        take_all_in(&mut entry.value);
+    }
+}
+
+fn take_all_in(node: &mut Node) {
+    match node {
+        Node::Map(map) => take_all(map),
+        Node::List(items) => items.iter_mut().for_each(take_all_in),
+        _ => {}
+    }
+}
+
+/// `before` is what stood where, with what is in it.
+fn take_from(map: &mut Map, levels: &[&'static str], before: &mut Option<(String, Node)>) {
+    let Some((level, inner_levels)) = levels.split_first() else {
+        map.remove(VIP_ROUTE);
+        for (key, node) in [(IN_EMPTY, Node::Map(Map::default())), (IN_NULL, Node::Null)] {
+            if let Some(Node::Text(level)) = map.remove(key) {
+                *before = Some((level, node));
+            }
+        }
+        return;
+    };
+    let Some(inner) = map.get_mut(level).and_then(Node::map_mut) else { return };
+    if !is_marked(inner, inner_levels) {
+        return;
+    }
+    take_from(inner, inner_levels, before);
+    if inner.is_empty() {
+        match before.take_if(|(at, _)| at == level) {
+            Some((_, node)) => map.set(level, node),
+            None => drop(map.remove(level)),
+        }
+    }
+}
+
+fn is_marked(map: &Map, levels: &[&str]) -> bool {
+    match levels.split_first() {
+        Some((level, levels)) => {
+            map.get(level).and_then(Node::map).is_some_and(|inner| is_marked(inner, levels))
+        }
+        None => map.get(VIP_ROUTE).is_some(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::envoy::yaml;
+
+    #[test]
+    fn a_mark_comes_and_goes_and_leaves_the_route_as_it_was() {
+        for route in [
+            "match: {}\n",
+            "metadata: {}\n",
+            "metadata: null\n",
+            "metadata: {filter_metadata: {}}\n",
+            "metadata: {filterMetadata: null}\n",
+            "metadata: {filter_metadata: {ingress_waypoint: {}}}\n",
+            "metadata: {filter_metadata: {ingress_waypoint: null}}\n",
+            "metadata: {filter_metadata: {ingress_waypoint: {service: a/b, port: 80}}}\n",
+            "metadata: {filter_metadata: {other: {a: 1}}, typed_filter_metadata: {}}\n",
+            "metadata: {typed_filter_metadata: {}}\n",
+        ] {
+            let before = yaml::read(route).unwrap();
+            let Node::Map(mut map) = before.clone() else { panic!("{route}") };
+            put(&mut map);
+            let marked = Node::Map(map.clone());
+            let mark = LEVELS.iter().try_fold(&marked, |node, level| node.get(level));
+            let mark = mark.and_then(|mark| mark.get(VIP_ROUTE));
+            assert_eq!(mark, Some(&Node::Plain("true".to_owned())), "{route}");
+            let mut again = map.clone();
+            take(&mut again);
+            assert_eq!(Node::Map(again), before, "{route}");
+        }
+    }
+}
