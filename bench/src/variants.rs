@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use ingress_waypoint::config::Forward;
 use ingress_waypoint_cli::envoy::Form;
-use ingress_waypoint_cli::envoy::fragments::{Wasm, clusters, general_twins};
+use ingress_waypoint_cli::envoy::fragments::{
+    MAX_CONNECTIONS_PER_VIP, Wasm, clusters, general_twins,
+};
 use ingress_waypoint_cli::envoy::native::{Module, specifier};
 use ingress_waypoint_cli::patch;
 use serde_json::{Value, json};
@@ -179,7 +181,11 @@ fn static_vips(config: &mut Value, services: &Services) {
 
 fn original_dst(config: &mut Value, services: &Services) -> Result<()> {
     let forward = by_header_forward()?;
-    list(config, "/static_resources/clusters")?.extend(clusters(&forward, "2s"));
+    list(config, "/static_resources/clusters")?.extend(clusters(
+        &forward,
+        "2s",
+        MAX_CONNECTIONS_PER_VIP,
+    ));
     for (host, service) in hosts(config)?.iter_mut().zip(TARGETS) {
         if service.enrolled {
             let name = if service.http2 { &forward.cluster_http2 } else { &forward.cluster };
@@ -204,7 +210,11 @@ fn by_header_forward() -> Result<Forward> {
 /// Twin routes on the header, which Envoy's own filters can write.
 fn by_header(config: &mut Value, filter: Value) -> Result<()> {
     let forward = by_header_forward()?;
-    list(config, "/static_resources/clusters")?.extend(clusters(&forward, "2s"));
+    list(config, "/static_resources/clusters")?.extend(clusters(
+        &forward,
+        "2s",
+        MAX_CONNECTIONS_PER_VIP,
+    ));
     let [_, twin] = general_twins(&forward).context("twins")?;
     for (host, service) in hosts(config)?.iter_mut().zip(TARGETS) {
         let mut twin = twin.clone();

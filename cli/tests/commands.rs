@@ -240,3 +240,19 @@ fn the_objects_for_gateways_come_out_of_the_same_configuration() {
         text(&["compile", "-f", OBJECTS, "-o", "ecds", "--module", "/x.wasm"]).contains("/x.wasm")
     );
 }
+
+#[test]
+fn loopback_addresses_are_taken_where_asked_for_and_that_is_said() {
+    let args = ["compile", "-f", "testdata/demo/mesh.yaml"];
+    let (refused, taken) = (run(&args), run(&[&args[..], &["--allow-loopback"]].concat()));
+    let config = |output: &std::process::Output| {
+        let config: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let vips = config["services"].as_array().unwrap().iter().filter_map(|s| s.get("vips"));
+        (config["allowLoopback"].clone(), vips.count())
+    };
+    let said = |output: &std::process::Output| String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!(config(&refused), (Value::Null, 0));
+    assert!(!said(&refused).contains("--allow-loopback: a loopback VIP"), "{}", said(&refused));
+    assert_eq!(config(&taken), (Value::Bool(true), 4));
+    assert!(said(&taken).contains("--allow-loopback: a loopback VIP"), "{}", said(&taken));
+}

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use crds::{errors, schema, schemas};
 use golden::{golden, text};
+use ingress_waypoint_cli::compile::listeners::Listeners;
 use ingress_waypoint_cli::compile::target::{Gateway, Labels, Options, Sha256, Target};
 use ingress_waypoint_cli::compile::{ecds, envoy_gateway, istio};
 use ingress_waypoint_cli::envoy::fragments::{MAX_CONNECTIONS_PER_VIP, Switch, Wasm};
@@ -55,6 +56,10 @@ fn from_file(path: Option<&str>) -> Module {
     }
 }
 
+fn listeners(names: &[&str]) -> Listeners {
+    Listeners::each(&names.iter().map(ToString::to_string).collect::<Vec<_>>())
+}
+
 /// Every object there is, under the name of its golden file.
 fn outputs() -> Vec<(&'static str, String)> {
     let config = config();
@@ -67,40 +72,28 @@ fn outputs() -> Vec<(&'static str, String)> {
         max_connections_per_vip: 64,
     };
     let eg = gateway("envoy-gateway/ingress");
-    let listeners = ["http", "https"].map(str::to_owned);
-    let text = config.to_string();
-    vec![
-        ("wasmplugin.yaml", istio::wasm_plugin(&config, &istio, &on).unwrap()),
-        ("wasmplugin-selector.yaml", istio::wasm_plugin(&config, &selector(), &pinned).unwrap()),
-        (
-            "envoyfilter.yaml",
-            istio::envoy_filter(&config, &istio, MAX_CONNECTIONS_PER_VIP).unwrap(),
-        ),
-        ("envoyfilter-selector.yaml", istio::envoy_filter(&config, &selector(), 64).unwrap()),
-        ("envoy-gateway.yaml", envoy_gateway::policies(&config, &eg, &listeners, &on).unwrap()),
-        (
-            "envoy-gateway-pinned.yaml",
-            envoy_gateway::policies(&config, &eg, &listeners[..1], &pinned).unwrap(),
-        ),
-        ("envoyfilter-module.yaml", istio::module(&text, &istio, &Module::default()).unwrap()),
-        ("envoyfilter-module-file.yaml", istio::module(&text, &istio, &from_file(None)).unwrap()),
-        (
-            "envoy-gateway-module.yaml",
-            envoy_gateway::module_policies(
-                &text,
-                &eg,
-                &listeners,
-                MODULE,
-                &from_file(Some(MODULE)),
-            )
-            .unwrap(),
-        ),
-        (
-            "envoy-gateway-module-inline.yaml",
-            envoy_gateway::module_policies(&text, &eg, &listeners[..1], MODULE, &Module::default())
-                .unwrap(),
-        ),
+    let (one, two) = (listeners(&["http"]), listeners(&["http", "https"]));
+    let module = |listeners: &Listeners, load: &Module| {
+        envoy_gateway::module_policies(&config, &eg, listeners, MODULE, load)
+    };
+    let wasm = |listeners: &Listeners, options: &Options| {
+        envoy_gateway::policies(&config, &eg, listeners, options)
+    };
+    let filter = |target: &Target, limit| istio::envoy_filter(&config, target, limit);
+    [
+        ("wasmplugin.yaml", istio::wasm_plugin(&config, &istio, &on)),
+        ("wasmplugin-selector.yaml", istio::wasm_plugin(&config, &selector(), &pinned)),
+        ("envoyfilter.yaml", filter(&istio, MAX_CONNECTIONS_PER_VIP)),
+        ("envoyfilter-selector.yaml", filter(&selector(), 64)),
+        ("envoy-gateway.yaml", wasm(&two, &on)),
+        ("envoy-gateway-pinned.yaml", wasm(&one, &pinned)),
+        ("envoyfilter-module.yaml", istio::module(&config, &istio, &Module::default())),
+        ("envoyfilter-module-file.yaml", istio::module(&config, &istio, &from_file(None))),
+        ("envoy-gateway-module.yaml", module(&two, &from_file(Some(MODULE)))),
+        ("envoy-gateway-module-inline.yaml", module(&one, &Module::default())),
     ]
+    .map(|(file, objects)| (file, objects.unwrap().text()))
+    .into()
 }
 
 #[test]
@@ -158,15 +151,14 @@ fn the_examples_are_what_is_generated() {
     config["ingressUseWaypoints"] = json!(true);
     assert_eq!(eg[2]["spec"]["wasm"][0]["config"], config);
 
-    // By hand the first virtual host alone is patched.
-    let mut patches = eg[1].clone();
-    let list = patches["spec"]["jsonPatches"].as_array_mut().unwrap();
-    list.truncate(4);
-    for patch in &mut list[2..] {
-        patch["operation"].as_object_mut().unwrap().remove("jsonPath").unwrap();
-        patch["operation"]["path"] = json!("/virtual_hosts/0/routes/0");
-    }
-    assert_eq!(patches, example("envoy-gateway/patch-policy.yaml"));
+    // By hand it is for one listener.
+    let one = envoy_gateway::policies(
+        &self::config(),
+        &gateway("envoy-gateway/ingress"),
+        &listeners(&["http"]),
+        &options(Switch::On),
+    );
+    assert_eq!(documents(&one.unwrap().text())[1], example("envoy-gateway/patch-policy.yaml"));
 
     // And clusters are listed.
     let mut proxy = eg[0].clone();
@@ -201,7 +193,13 @@ fn what_cannot_be_generated_is_refused() {
         assert!(refusal.starts_with(&format!("forward.via: {via:?} takes changes")), "{refusal}");
         assert!(istio::wasm_plugin(&config, &target, &options(Switch::On)).is_err());
         assert!(
-            envoy_gateway::policies(&config, &gateway("a/b"), &[], &options(Switch::On)).is_err()
+            envoy_gateway::policies(
+                &config,
+                &gateway("a/b"),
+                &listeners(&[]),
+                &options(Switch::On)
+            )
+            .is_err()
         );
     }
     let refusal = istio::envoy_filter(&json!({"services": 1}), &target, 1).unwrap_err().to_string();
@@ -215,23 +213,64 @@ fn what_cannot_be_generated_is_refused() {
     assert!("0a".parse::<Sha256>().is_err());
 }
 
+/// A service's own cluster, which routes that know no services cannot lead to.
+#[test]
+fn a_cluster_of_a_services_own_is_refused_in_both_forms() {
+    let mut config = config();
+    config["services"][0]["waypointCluster"] = json!("own");
+    let target = Target::Gateway(gateway("a/b"));
+    let module = istio::module(&config, &target, &from_file(None));
+    let wasm = istio::envoy_filter(&config, &target, 1);
+    for refusal in [module.unwrap_err().to_string(), wasm.unwrap_err().to_string()] {
+        assert!(refusal.contains("waypointCluster"), "{refusal}");
+    }
+}
+
 #[test]
 fn the_switch_is_given_once() {
     let mut config = config();
     config["ingressUseWaypoints"] = json!(false);
     let target = Target::Gateway(gateway("a/b"));
     let plugin = istio::wasm_plugin(&config, &target, &options(Switch::On)).unwrap();
-    assert!(!plugin.contains("vmConfig"));
-    let eg = envoy_gateway::policies(&config, &gateway("a/b"), &[], &options(Switch::On)).unwrap();
-    assert_eq!(documents(&eg)[2]["spec"]["wasm"][0]["config"], config);
+    assert!(!plugin.text().contains("vmConfig"));
+    let eg = |config: &Value, switch| {
+        envoy_gateway::policies(config, &gateway("a/b"), &listeners(&[]), &options(switch))
+            .unwrap()
+            .text()
+    };
+    assert_eq!(documents(&eg(&config, Switch::On))[2]["spec"]["wasm"][0]["config"], config);
     assert!(
         !ecds::resource(&config.to_string(), &Wasm::default()).contains("INGRESS_USE_WAYPOINTS")
     );
 
     config["ingressUseWaypoints"] = Value::Null;
-    let eg = envoy_gateway::policies(&config, &gateway("a/b"), &[], &options(Switch::Off)).unwrap();
+    let eg = eg(&config, Switch::Off);
     assert!(eg.contains("      ingressUseWaypoints: false\n"), "{eg}");
     assert!(!eg.contains("null"), "{eg}");
+}
+
+/// No control plane hands on route specifiers, and no configuration stands in an object twice.
+#[test]
+fn the_module_is_its_http_filter_with_the_configuration_once_and_compact() {
+    for (file, output) in outputs().into_iter().filter(|(file, _)| file.contains("module")) {
+        assert!(
+            !output.contains("route_specifiers") && !output.contains("specifier_name"),
+            "{file}"
+        );
+        let found = output.matches("grpcroute/default/greeter/rule/0").count();
+        assert_eq!(
+            found,
+            usize::from(!file.contains("file") && file != "envoy-gateway-module.yaml")
+        );
+    }
+    let filter = documents(&outputs()[6].1).remove(0);
+    let patches = filter["spec"]["configPatches"].as_array().unwrap();
+    let text = patches[0].pointer("/patch/value/typed_config/filter_config/value").unwrap();
+    let mut expected = config();
+    expected["ingressUseWaypoints"] = json!(true);
+    assert_eq!(serde_json::from_str::<Value>(text.as_str().unwrap()).unwrap(), expected);
+    assert_eq!(text.as_str().unwrap().lines().count(), 1);
+    assert!(!text.as_str().unwrap().contains(": "));
 }
 
 #[test]

@@ -102,9 +102,20 @@ fn route() -> impl Strategy<Value = Value> {
         ),
         Just(json!({"prefix": "/", "filterState": null, "headers": []})),
     ];
-    (action, matches, tree()).prop_map(|(mut route, matches, metadata)| {
+    let metadata = prop_oneof![
+        tree(),
+        tree().prop_map(|inner| json!({"filter_metadata": inner})),
+        tree()
+            .prop_map(|inner| json!({"filterMetadata": {"ingress_waypoint": inner, "other": {}}})),
+        tree()
+            .prop_map(|inner| json!({"filter_metadata": {"ingress_waypoint": {"service": inner}}})),
+    ];
+    let metadata = prop_oneof![Just(None), metadata.prop_map(Some)];
+    (action, matches, metadata).prop_map(|(mut route, matches, metadata)| {
         route["match"] = matches;
-        route["metadata"] = metadata;
+        if let Some(metadata) = metadata {
+            route["metadata"] = metadata;
+        }
         route
     })
 }
@@ -122,10 +133,18 @@ fn manager() -> impl Strategy<Value = Value> {
         Just(Some(Value::Null)),
         Just(Some(json!([{"name": "a"}])))
     ];
-    (filters, hosts, early, any::<bool>()).prop_map(|(filters, hosts, early, rds)| {
+    let upgrades = prop_oneof![
+        Just(Value::Null),
+        Just(json!([])),
+        Just(json!([{"upgrade_type": "a"}, {"upgrade_type": "b", "filters": []}])),
+        filters.clone().prop_map(|filters| json!([{"upgrade_type": "a", "filters": filters}])),
+    ];
+    let parts = (filters, upgrades, hosts, early, any::<bool>());
+    parts.prop_map(|(filters, upgrades, hosts, early, rds)| {
         let mut manager = json!({
             "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
             "http_filters": filters,
+            "upgrade_configs": upgrades,
         });
         let hosts: Vec<_> = hosts.into_iter().map(|routes| json!({"routes": routes})).collect();
         manager[if rds { "rds" } else { "route_config" }] = json!({"virtual_hosts": hosts});

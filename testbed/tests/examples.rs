@@ -121,7 +121,7 @@ fn with_fragments(filters: Vec<Value>, clusters: Vec<Value>, routes: Vec<Value>)
 #[test]
 fn istio_objects_hold_what_envoy_and_the_filter_take() {
     let plugin = example("istio/wasmplugin.yaml");
-    assert_eq!(plugin["spec"]["failStrategy"], "FAIL_CLOSE");
+    assert_eq!(plugin["spec"]["failStrategy"], "FAIL_RELOAD");
     let variable = plugin["spec"]["vmConfig"]["env"][0].clone();
     assert_eq!(variable["name"], "INGRESS_USE_WAYPOINTS");
     let text = plugin["spec"]["pluginConfig"].to_string();
@@ -135,11 +135,12 @@ fn istio_objects_hold_what_envoy_and_the_filter_take() {
         kinds.map(|patch| patch["patch"]["value"].clone()).collect()
     };
     let (mut filters, clusters, mut routes) = (of("HTTP_FILTER"), of("CLUSTER"), of("HTTP_ROUTE"));
+    let mark = routes.pop().unwrap();
     // Each is inserted as the first.
     routes.reverse();
-    assert_eq!((filters.len(), clusters.len(), routes.len(), patches.len()), (2, 2, 2, 6));
+    assert_eq!((filters.len(), clusters.len(), routes.len(), patches.len()), (3, 2, 2, 8));
     // What resolves the route stands right before the plugin, by the name that Istio gives it: until
-    // 1.29, and from 1.30 on.
+    // 1.29, from 1.30 on, and as a TrafficExtension.
     filters.dedup();
     assert_eq!(filters.len(), 1);
     let metadata = &plugin["metadata"];
@@ -148,14 +149,17 @@ fn istio_objects_hold_what_envoy_and_the_filter_take() {
     let names = [
         format!("extensions.istio.io/wasmplugin/{plugin_filter}"),
         format!("extensions.istio.io/trafficextension/{plugin_filter}~istio-translated-wasmplugin"),
+        format!("extensions.istio.io/trafficextension/{plugin_filter}"),
     ];
     for (patch, name) in patches.iter().zip(names) {
         let before = patch.pointer("/match/listener/filterChain/filter/subFilter/name");
         assert_eq!(before, Some(&json!(name)));
         assert_eq!(patch["patch"]["operation"], "INSERT_BEFORE");
     }
-    assert_twins(&routes);
-    Envoy::validate(&with_fragments(filters, clusters, routes)).unwrap();
+    assert_vip_routes(&routes);
+    let mut config = with_fragments(filters, clusters, routes);
+    marked(&mut config, &mark["metadata"]["filter_metadata"]["ingress_waypoint"]);
+    Envoy::validate(&config).unwrap();
 }
 
 #[test]
@@ -172,63 +176,89 @@ fn envoy_gateway_objects_hold_what_envoy_and_the_filter_take() {
         kinds.map(|patch| patch["operation"]["value"].clone()).collect()
     };
     let (clusters, mut routes) = (of("Cluster"), of("RouteConfiguration"));
+    let mark = routes.pop().unwrap();
     // Each is added at position 0.
     routes.reverse();
-    assert_eq!((clusters.len(), routes.len(), patches.len()), (2, 2, 4));
-    assert_twins(&routes);
-    Envoy::validate(&with_fragments(vec![], clusters, routes)).unwrap();
+    assert_eq!((clusters.len(), routes.len(), patches.len()), (2, 2, 6));
+    assert_vip_routes(&routes);
+    let mut config = with_fragments(of("Listener"), clusters, routes);
+    marked(&mut config, &mark);
+    Envoy::validate(&config).unwrap();
 }
 
-/// What control planes patch in for the module, in a configuration of our own.
+/// Marks every route, as a control plane marks those that it made.
+fn marked(config: &mut Value, mark: &Value) {
+    assert_eq!(mark, &json!({"vip_route": true}));
+    let pointer = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts";
+    for host in config.pointer_mut(pointer).and_then(Value::as_array_mut).unwrap() {
+        for route in host["routes"].as_array_mut().unwrap() {
+            route["metadata"] = json!({"filter_metadata": {"ingress_waypoint": mark}});
+        }
+    }
+}
+
+/// What control planes patch in for the module, in a configuration of our own. Envoy Gateway makes the filter
+/// itself, of what the policies say.
 #[test]
 fn module_objects_hold_what_envoy_and_the_module_take() {
-    if !native::examples().unwrap().contains(&"module.yaml") {
+    if !native::examples().unwrap().contains(&"native:filter-state.yaml") {
         return;
     }
     let services = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(services.path(), r#"{"services": []}"#).unwrap();
-    let module = workspace().join("dist/libingress_waypoint.so");
-    for (name, specifiers, filters) in
-        [("istio/envoyfilter-module.yaml", 1, 1), ("envoy-gateway/module.yaml", 2, 0)]
-    {
+    let objects = |name: &str| -> Vec<Value> {
         let text = std::fs::read_to_string(workspace().join("envoy").join(name)).unwrap();
-        let text = text
-            .replace("/etc/ingress-waypoint/services.json", services.path().to_str().unwrap())
-            .replace("/etc/ingress-waypoint/libingress_waypoint.so", module.to_str().unwrap());
-        let objects: Vec<Value> =
-            text.split("\n---\n").map(|object| serde_saphyr::from_str(object).unwrap()).collect();
-        let objects = json!(objects);
-        let (mut clusters, mut found) = (Vec::new(), Vec::new());
-        visit(&objects, &mut |object| {
-            if object.get("type") == Some(&json!("ORIGINAL_DST")) {
-                clusters.push(json!(object));
-            }
-            for (kind, list) in
-                [("specifier_name", "route_specifiers"), ("filter_name", "http_filters")]
-            {
-                if object.contains_key(kind) {
-                    found.push((list, json!({"name": "ingress_waypoint", "typed_config": object})));
-                }
-            }
-        });
-        let of = |list: &str| found.iter().filter(|(other, _)| *other == list).count();
-        assert_eq!((of("route_specifiers"), of("http_filters")), (specifiers, filters), "{name}");
-        assert_eq!(clusters.len(), 2, "{name}");
-        for (list, extension) in &found {
-            let mut config = example("module.yaml");
-            let all =
-                config.pointer_mut("/static_resources/clusters").unwrap().as_array_mut().unwrap();
-            all.retain(|cluster| cluster["type"] != "ORIGINAL_DST");
-            all.extend(clusters.iter().cloned());
-            let manager = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
-            let place = match *list {
-                "http_filters" => format!("{manager}/http_filters/0"),
-                _ => format!("{manager}/route_config/route_specifiers/0"),
-            };
-            *config.pointer_mut(&place).unwrap() = extension.clone();
-            Envoy::validate(&config).unwrap_or_else(|error| panic!("{name}: {error}"));
-        }
-    }
+        let text =
+            text.replace("/etc/ingress-waypoint/services.json", services.path().to_str().unwrap());
+        text.split("\n---\n").map(|object| serde_saphyr::from_str(object).unwrap()).collect()
+    };
+    let istio = objects("istio/envoyfilter-module.yaml").remove(0);
+    let of = |kind: &str| -> Vec<Value> {
+        let patches = istio["spec"]["configPatches"].as_array().unwrap().iter();
+        patches.filter(|p| p["applyTo"] == kind).map(|p| p["patch"]["value"].clone()).collect()
+    };
+    let (filters, clusters, mut routes) = (of("HTTP_FILTER"), of("CLUSTER"), of("HTTP_ROUTE"));
+    assert_eq!((filters.len(), clusters.len(), routes.len()), (1, 2, 3));
+    assert_eq!(istio["spec"]["configPatches"].as_array().unwrap().len(), 6);
+    routes.truncate(2);
+    routes.reverse();
+    assert_vip_routes(&routes);
+    Envoy::validate(&with_fragments(filters, clusters, routes)).unwrap();
+
+    let wasm = load(&workspace().join("envoy/envoy-gateway/patch-policy.yaml"));
+    let [proxy, patches, extension] = objects("envoy-gateway/module.yaml").try_into().unwrap();
+    let of_listener = |name: &str| -> Vec<Value> {
+        let patches = patches["spec"]["jsonPatches"].as_array().unwrap().iter();
+        let of = |kind: &str| kind.ends_with("Cluster") || kind.ends_with("RouteConfiguration");
+        let of = patches.filter(|patch| of(patch["type"].as_str().unwrap()));
+        of.filter(|p| p["name"].as_str().unwrap().ends_with(name)).cloned().collect()
+    };
+    let by_hand = wasm["spec"]["jsonPatches"].as_array().unwrap();
+    assert_eq!(of_listener("ingress/http"), by_hand[2..5]);
+    assert_eq!(of_listener("waypoint_vip"), by_hand[..1]);
+    assert_eq!(of_listener("waypoint_vip_h2"), by_hand[1..2]);
+    assert_eq!(patches["spec"]["jsonPatches"].as_array().unwrap().len(), 8);
+    let (module, filter) =
+        (&proxy["spec"]["dynamicModules"][0], &extension["spec"]["dynamicModule"][0]);
+    assert_eq!(module["name"], filter["name"]);
+    let text = filter["config"].to_string();
+    let made = json!({
+        "name": "ingress_waypoint",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter",
+            "dynamic_module_config": {
+                "module": {"local": {"filename": workspace().join("dist/libingress_waypoint.so")}},
+                "do_not_close": module["doNotClose"],
+                "load_globally": module["loadGlobally"],
+            },
+            "filter_name": filter["filterName"],
+            "terminal_filter": filter["terminalFilter"],
+            "filter_config": {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": text},
+        },
+    });
+    let clusters = by_hand[..2].iter().map(|p| p["operation"]["value"].clone()).collect();
+    let routes = by_hand[2..4].iter().rev().map(|p| p["operation"]["value"].clone()).collect();
+    Envoy::validate(&with_fragments(vec![made], clusters, routes)).unwrap();
 }
 
 /// Whatever takes its settings from the route comes before the filter, which picks another route.
@@ -243,8 +273,8 @@ fn envoy_gateway_puts_the_filter_behind_all_that_depend_on_the_route() {
     }
 }
 
-/// The HTTP/2 twin is the narrower one, so it has to come first.
-fn assert_twins(routes: &[Value]) {
+/// The one for HTTP/2 is the narrower one, so it has to come first.
+fn assert_vip_routes(routes: &[Value]) {
     let names: Vec<_> = routes.iter().map(|route| route["route"]["cluster"].clone()).collect();
     assert_eq!(json!(names), json!(["waypoint_vip_h2", "waypoint_vip"]));
     let plain = example("filter-state.yaml");

@@ -121,7 +121,7 @@ async fn refused_on(example: &str) {
     } else {
         assert_eq!(
             outcome.response.text(),
-            "no-vip: default/billing requires its waypoint and has no address for its waypoint\n"
+            "no-vip: default/billing requires its waypoint, but has no address for its waypoint\n"
         );
     }
 
@@ -181,7 +181,7 @@ async fn lines_on(example: &str, logger: &str) {
 
 /// Envoy's trace log names every call between it and the VM.
 #[tokio::test(flavor = "multi_thread")]
-async fn envoy_enters_the_vm_for_headers_only_and_is_called_three_times_at_most() {
+async fn envoy_enters_the_vm_for_headers_only_and_is_called_four_times_at_most() {
     let options = SceneOptions {
         component_log_level: Some("wasm:trace".into()),
         concurrency: 1,
@@ -219,7 +219,7 @@ async fn envoy_enters_the_vm_for_headers_only_and_is_called_three_times_at_most(
         };
         (of("[host->vm] "), of("[vm->host] "))
     };
-    for (host, most) in [("ratings.example.com", 1), ("reviews.example.com", 3)] {
+    for (host, most) in [("ratings.example.com", 1), ("reviews.example.com", 4)] {
         let (entries, host_calls) = calls(host, 300_000).await;
         let entered = |name: &str| entries.iter().filter(|entry| *entry == name).count();
         assert_eq!(entered("proxy_on_request_headers"), 1, "{entries:?}");

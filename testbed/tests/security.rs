@@ -20,6 +20,7 @@ fn all() -> Vec<&'static str> {
 const ADDRESS: &str = "x-envoy-original-dst-host";
 const CLUSTER: &str = "x-ingress-waypoint-cluster";
 const PROTOCOL: &str = "x-ingress-waypoint-protocol";
+const DESTINATION: &str = "x-ingress-waypoint-destination";
 
 async fn scene(example: &str, edit: fn(&mut Example) -> Result<()>) -> Scene {
     let options = SceneOptions { example: example.into(), ..SceneOptions::edited(edit) };
@@ -37,6 +38,9 @@ fn forgeries(scene: &Scene) -> Vec<Vec<(&'static str, String)>> {
         // The metadata service of the clouds: reaching for it would be the worst.
         one(ADDRESS, "169.254.169.254:80"),
         one(ADDRESS, "garbage"),
+        one(DESTINATION, &endpoint),
+        one(DESTINATION, "169.254.169.254:80"),
+        one(DESTINATION, "garbage"),
         one(ADDRESS, ""),
         vec![(ADDRESS, endpoint.clone()), (ADDRESS, "169.254.169.254:80".into())],
         one(CLUSTER, &endpoint_cluster),
@@ -99,7 +103,7 @@ async fn nothing_of_ours_reaches_the_waypoint() {
             "original-dst-header.yaml" | "native:original-dst-header.yaml" => {
                 vec![CLUSTER, PROTOCOL]
             }
-            _ => vec![ADDRESS, CLUSTER, PROTOCOL],
+            _ => vec![ADDRESS, CLUSTER, PROTOCOL, DESTINATION],
         };
         let scene = scene(mechanism, |_| Ok(())).await;
         let outcome = scene.get("reviews.example.com", "/", &[]).await.unwrap();

@@ -14,7 +14,7 @@ pub enum Output {
     Config,
     /// Istio's object that loads the filter at a gateway
     Wasmplugin,
-    /// Istio's object with the VIP clusters and the routes to them, or all of the native module
+    /// Istio's object with the VIP clusters and the routes to them (--form module: and the filter)
     EnvoyFilter,
     /// Envoy Gateway's three objects
     EnvoyGateway,
@@ -31,16 +31,22 @@ Examples:
   ingress-waypoint compile -f manifests/ -o table
   ingress-waypoint compile -f manifests/ -o config > ingress-waypoint.json
   ingress-waypoint compile --cluster -o wasmplugin --gateway ingress/public \\
-      --image registry.example/ingress-waypoint:0.1.0 | kubectl apply -f -
+      --image registry.example/ingress-waypoint:0.1.0 | \\
+      kubectl apply --server-side -f -
   kubectl get svc,ns,gtw,gatewayclass,serviceentry -A -o yaml | \\
       ingress-waypoint compile -f - -o table
   kubectl get svc,ns,gtw,gatewayclass,httproute,grpcroute -A -o yaml | \\
       ingress-waypoint compile -f - -o envoy-gateway --gateway ingress/public \\
-          --listener http --image registry.example/ingress-waypoint:0.1.0
+          --listener http --image registry.example/ingress-waypoint:0.1.0 | \\
+      kubectl apply --server-side -f -
 
 Envoy Gateway names upstream clusters after HTTPRoutes and GRPCRoutes where it does not merge
 backends: give these objects too. Those of its Gateways, and of --gateway, are listed with the
-services they lead to, except for wasmplugin and envoy-filter.")]
+services they lead to, except for wasmplugin and envoy-filter.
+
+`kubectl apply` without --server-side keeps a copy of each object in an annotation and takes at most
+256 KiB; a cluster stores at most 1.5 MiB of an object. compile warns of the one and refuses the other;
+config and ecds have no such limit.")]
 pub struct Compile {
     /// Where objects come from.
     #[command(flatten)]
@@ -81,7 +87,8 @@ pub struct Load {
     /// The name of the object for those pods [default: ingress-waypoint]
     #[arg(long, value_name = "NAME", requires = "selector")]
     pub name: Option<String>,
-    /// A listener of the Gateway, where that is not among the objects; repeatable (Envoy Gateway)
+    /// An HTTP listener of the Gateway, where that is not among the objects, or of a ListenerSet
+    /// (NAMESPACE/LISTENERSET/LISTENER); repeatable (Envoy Gateway)
     #[arg(long, value_name = "NAME")]
     pub listener: Vec<String>,
     /// The wasm filter: an OCI image, or a URL (http, https, file)

@@ -12,7 +12,8 @@ use crate::envoy::native::Module;
 pub enum FormName {
     /// The wasm filter: any Envoy with wasm; every route has a twin
     Wasm,
-    /// The native module, route specifier and HTTP filter: Envoy 1.40; routes stay as they are
+    /// The native module: route specifier and HTTP filter, routes stay as they are (Envoy 1.40); for Istio
+    /// and Envoy Gateway its HTTP filter with VIP routes (Envoy 1.39)
     Module,
 }
 

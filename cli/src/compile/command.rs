@@ -5,11 +5,13 @@ use serde_json::Value;
 
 use super::clusters::Routes;
 use super::config::Compiled;
+use super::listeners::Listeners;
+use super::objects::Objects;
 use super::target::{Gateway, Options, Target};
-use super::{ecds, envoy_gateway, istio, said, table};
+use super::{ecds, envoy_gateway, istio, objects, said, table};
 use crate::args::{Compile, Load, Output};
 use crate::envoy::Form;
-use crate::mesh::{Key, Severity, World};
+use crate::mesh::{Severity, World};
 use crate::report::{self, Exit, Format};
 use crate::run;
 
@@ -36,7 +38,13 @@ pub fn command(args: &Compile, format: Format) -> anyhow::Result<Exit> {
     if notes.iter().any(|note| note.severity == Severity::Error) {
         exit = exit.max(Exit::LookAt);
     }
-    let config = || -> anyhow::Result<Value> { Ok(serde_json::from_str(&compiled.text)?) };
+    if rules.allow_loopback {
+        report::message(
+            Severity::Warning,
+            "--allow-loopback: a loopback VIP is the proxy's own machine, its admin interface too: only for a \
+             test on one machine",
+        );
+    }
     let form = load.form.form()?;
     if let (Form::Module(module), Output::EnvoyFilter | Output::EnvoyGateway) = (&form, args.output)
         && let Some(message) = module.switch_left_out(&compiled.text)
@@ -49,52 +57,25 @@ pub fn command(args: &Compile, format: Format) -> anyhow::Result<Exit> {
             table::print(&compiled, format)?;
             return Ok(exit);
         }
-        Output::Config => compiled.text,
-        Output::Wasmplugin => {
-            let Form::Wasm(_) = form else {
-                anyhow::bail!(
-                    "a WasmPlugin has the wasm filter: take -o envoy-filter for the module"
-                )
-            };
-            istio::wasm_plugin(&config()?, &target(load)?, &options(load)?)?
-        }
-        Output::EnvoyFilter => match &form {
-            Form::Wasm(wasm) => {
-                let limit = wasm.max_connections_per_vip;
-                istio::envoy_filter(&config()?, &target(load)?, limit)?
-            }
-            Form::Module(module) => istio::module(&compiled.text, &target(load)?, module)?,
-        },
-        Output::EnvoyGateway => {
-            let gateway = load.gateway.as_ref().context("give --gateway NAMESPACE/NAME")?;
-            let listeners = listeners(&world, load)?;
-            if let Some(message) = said::without_routes(&compiled) {
-                report::message(Severity::Warning, message);
-            }
-            match &form {
-                Form::Wasm(_) => {
-                    envoy_gateway::policies(&config()?, gateway, &listeners, &options(load)?)?
-                }
-                Form::Module(module) => {
-                    let path = module.path.as_deref().context(
-                        "where is the module? Give --module, its absolute path in the proxies",
-                    )?;
-                    anyhow::ensure!(path.starts_with('/'), "--module: {path:?} is not absolute");
-                    let config = &compiled.text;
-                    envoy_gateway::module_policies(config, gateway, &listeners, path, module)?
-                }
-            }
-        }
+        Output::Config => in_a_file(compiled.text),
         Output::Ecds => match &form {
-            Form::Wasm(wasm) => ecds::resource(&compiled.text, wasm),
+            Form::Wasm(wasm) => in_a_file(ecds::resource(&compiled.text, wasm)),
             Form::Module(_) => anyhow::bail!(
                 "the native module reads its file itself: write that with -o config --out FILE"
             ),
         },
+        Output::Wasmplugin | Output::EnvoyFilter | Output::EnvoyGateway => {
+            let config: Value = serde_json::from_str(&compiled.text)?;
+            let objects = gateway_objects(&world, &compiled, &config, args.output, load, &form)?;
+            for warning in objects.fit(&config)? {
+                report::message(Severity::Warning, warning);
+            }
+            objects.text()
+        }
     };
     match &args.out {
         Some(path) if read != Exit::Done && !args.despite_errors => anyhow::bail!(
-            "{} is not written, for a broken object may be what sends requests to a waypoint: mend \
+            "{} is not written, for a broken object may be what sends requests to a waypoint: fix \
              it, or give --despite-errors",
             path.display()
         ),
@@ -130,18 +111,49 @@ fn options(load: &Load) -> anyhow::Result<Options> {
     })
 }
 
-/// The names of the Gateway's HTTP listeners, from the object or the arguments.
-fn listeners(world: &World, load: &Load) -> anyhow::Result<Vec<String>> {
-    if !load.listener.is_empty() {
-        return Ok(load.listener.clone());
-    }
-    let gateway = load.gateway.as_ref().context("give --gateway NAMESPACE/NAME")?;
-    let key = Key { namespace: gateway.namespace.clone(), name: gateway.name.clone() };
-    let found = world.gateways.get(&key).with_context(|| {
-        format!("Gateway {key} is not among the objects: give the names of its HTTP listeners (--listener)")
-    })?;
-    let http = found.listeners.iter().filter(|l| matches!(l.protocol.as_str(), "HTTP" | "HTTPS"));
-    let names: Vec<_> = http.map(|listener| listener.name.clone()).collect();
-    anyhow::ensure!(!names.is_empty(), "Gateway {key} has no HTTP listener");
-    Ok(names)
+fn in_a_file(text: String) -> String {
+    objects::tell_of_config_maps(&text);
+    text
+}
+
+/// The objects for a gateway of a control plane.
+fn gateway_objects(
+    world: &World,
+    compiled: &Compiled,
+    config: &Value,
+    output: Output,
+    load: &Load,
+    form: &Form,
+) -> anyhow::Result<Objects> {
+    Ok(match (output, form) {
+        (Output::EnvoyGateway, _) => {
+            let gateway = load.gateway.as_ref().context("give --gateway NAMESPACE/NAME")?;
+            let listeners = Listeners::find(world, gateway, &load.listener)?;
+            for message in said::of_envoy_gateway(world, compiled, &listeners) {
+                report::message(Severity::Warning, message);
+            }
+            match form {
+                Form::Wasm(_) => {
+                    envoy_gateway::policies(config, gateway, &listeners, &options(load)?)?
+                }
+                Form::Module(module) => {
+                    let path = module.path.as_deref().context(
+                        "where is the module? Give --module, its absolute path in the proxies",
+                    )?;
+                    anyhow::ensure!(path.starts_with('/'), "--module: {path:?} is not absolute");
+                    envoy_gateway::module_policies(config, gateway, &listeners, path, module)?
+                }
+            }
+        }
+        (Output::EnvoyFilter, Form::Module(module)) => {
+            istio::module(config, &target(load)?, module)?
+        }
+        (Output::EnvoyFilter, Form::Wasm(wasm)) => {
+            istio::envoy_filter(config, &target(load)?, wasm.max_connections_per_vip)?
+        }
+        (_, Form::Wasm(_)) => istio::wasm_plugin(config, &target(load)?, &options(load)?)?,
+        (_, Form::Module(_)) => {
+            anyhow::bail!("a WasmPlugin has the wasm filter: take -o envoy-filter for the module")
+        }
+    })
 }

@@ -6,13 +6,16 @@ use ingress_waypoint::config::Forward;
 use ingress_waypoint::switch::VARIABLE;
 use serde_json::{Map, Value, json};
 
-use super::target::{Gateway, Options, Refusal, filter_state};
-use crate::envoy::fragments::{FILTER, Switch, clusters, general_twins, has_switch, type_url};
-use crate::envoy::native::{self, Module};
-use crate::envoy::yaml;
+use super::listeners::Listeners;
+use super::objects::{Objects, object};
+use super::target::{Gateway, Options, Refusal, Target, filter_state};
+use crate::envoy::fragments::{
+    FILTER, Switch, clusters, fresh_route, general_twins, has_switch, mark, type_url,
+};
+use crate::envoy::native::Module;
 
 /// The filters of Envoy Gateway that take settings from the route: behind this filter they would have
-/// those of the twin, which are none.
+/// those of the VIP route, which are none.
 const IN_FRONT: [&str; 6] = [
     "rbac",
     "local_ratelimit",
@@ -27,94 +30,88 @@ const NEEDED: &str = "\
 # Nothing works without this: name it in the Gateway's infrastructure.parametersRef (or the
 # GatewayClass's parametersRef), or add its fields to the EnvoyProxy that is named there.
 # Without filterOrder, authorization and rate limits of the gateway come behind the filter, and do not
-# apply on the way to a VIP.
+# apply on the way to a VIP. mergeBackends is known from Envoy Gateway 1.9 on: take it out for an older one,
+# where clusters are named after routes.
 ";
 
-/// The objects, as a stream of YAML documents. `listeners` are the names of the Gateway's HTTP
-/// listeners, after each of which Envoy Gateway names a route configuration.
+/// The same of the native module.
+const MODULE_NEEDED: &str = "\
+# For Envoy Gateway 1.8 and later, whose proxies have to be Envoy 1.39 or later with the module in them (an
+# image of your own, a volume). No Envoy Gateway knows route specifiers, so VIP routes lead to the VIPs, with
+# settings of their own.
+";
+
+/// Where requests do not get to their waypoints.
+const UNSEEN: &str = "\
+# Requests bypass their waypoints:
+# - those in a cluster that Envoy Gateway names after a route (httproute/NAMESPACE/NAME/rule/INDEX, or
+#   .../backend/INDEX) and that no service lists. It does so for all backends without mergeBackends, and
+#   with it for one that it does not merge: a backendRef with filters, a route or listener with a
+#   BackendTrafficPolicy of its own, several backends with a consistent hash or a session. compile lists
+#   those of the routes that it is given: give it all, and compile anew as they change. A cluster that cannot
+#   be attributed to one service is not listed, and it warns of it; where one of its services is required it is
+#   refused. --unknown-service reject refuses what is not listed (and what routes redirect or answer themselves)
+# - on a route with an EnvoyExtensionPolicy of its own, which takes the place of this one there
+# - in a filter chain for upgrades (upgrade_configs[].filters) that another EnvoyPatchPolicy adds, or where one
+#   disables the filter; Envoy Gateway itself does neither
+# Requests for services that have to go to their waypoints are `no-vip-route`, which is refused where the service
+# requires it and else goes to the endpoints:
+# - all of them while the EnvoyPatchPolicy is not Programmed: it has to be switched on
+#   (extensionApis.enableEnvoyPatchPolicy of Envoy Gateway)
+# - in a route configuration that it does not name: of a listener that came later or is one of a ListenerSet
+#   (--listener), of a Gateway that is merged with others, or with the runtime flag XDSNameSchemeV2, where
+#   http-PORT and tcp-PORT take the place of the names of HTTP listeners
+# - CONNECT requests, which no VIP route matches
+";
+
+/// The name that the module is registered by, which can't have an underscore.
+const MODULE: &str = "ingress-waypoint";
+
+const CLUSTER: &str = "envoy.config.cluster.v3.Cluster";
+const LISTENER: &str = "envoy.config.listener.v3.Listener";
+const ROUTE_CONFIGURATION: &str = "envoy.config.route.v3.RouteConfiguration";
+
+/// The objects that load the wasm filter.
 ///
 /// # Errors
 /// Where the configuration is invalid, or its mechanism is not `filter-state`.
 pub fn policies(
     config: &Value,
     gateway: &Gateway,
-    listeners: &[String],
+    listeners: &Listeners,
     options: &Options,
-) -> Result<String, Refusal> {
-    let forward = filter_state(&config.to_string(), true)?;
-    let mut patches = cluster_patches(&forward, options.max_connections_per_vip);
-    for name in route_configurations(gateway, listeners) {
-        // Each is put before the first route of every virtual host, so the one that has to be first
-        // comes last.
-        for twin in general_twins(&forward).into_iter().flatten().rev() {
-            let operation = json!({
-                "op": "add",
-                "jsonPath": "$.virtual_hosts[*]",
-                "path": "/routes/0",
-                "value": twin,
-            });
-            patches.push(patch(ROUTE_CONFIGURATION, Some(&name), operation));
-        }
-    }
+) -> Result<Objects, Refusal> {
+    let forward = filter_state(config)?;
+    let mut patches = vip_patches(&forward, gateway, listeners, options.max_connections_per_vip);
+    // Where JWT or ext_authz clear the route cache, the filter would read the route as it was.
+    let policy = format!("envoyextensionpolicy/{}/{}", gateway.namespace, gateway.object_name());
+    let operation = json!({
+        "op": "add",
+        "jsonPath": format!(r#"$..http_filters[?(@.name=="envoy.filters.http.wasm/{policy}/wasm/0")]"#),
+        "value": fresh_route(),
+    });
+    let names = names(gateway, &listeners.listeners);
+    patches.extend(names.map(|name| patch(LISTENER, Some(&name), operation.clone())));
     let proxy = json!({"mergeBackends": {}, "filterOrder": order("wasm")});
     let extension = json!({"targetRefs": [gateway.reference()], "wasm": [wasm(config, options)]});
-    Ok(format!("{NEEDED}{PAST}{PAST_FILTER}{}", objects(gateway, proxy, &patches, extension)))
+    let comment = format!("{NEEDED}{UNSEEN}");
+    Ok(Objects::new(comment, objects(gateway, proxy, &patches, extension)))
 }
 
-/// What the objects for the native module rest on.
-const MODULE_NEEDED: &str = "\
-# Nothing works without this: name it in the Gateway's infrastructure.parametersRef (or the
-# GatewayClass's parametersRef), or add its fields to the EnvoyProxy that is named there.
-# filterOrder puts the filter last, behind all that may change the route. The proxies have to be Envoy
-# 1.40 with the module in them (an image of your own, a volume), and Envoy Gateway has to know the route
-# specifiers of that Envoy: an older one refuses the EnvoyPatchPolicy.
-";
-
-/// Where requests go past their waypoints in silence.
-const PAST: &str = "\
-# Requests go past their waypoints:
-# - those in a cluster that Envoy Gateway names after a route (httproute/NAMESPACE/NAME/rule/INDEX, or
-#   .../backend/INDEX) and that no service lists. It does so for all backends without mergeBackends, and
-#   with it for one that it does not merge: a backendRef with filters, a route or listener with a
-#   BackendTrafficPolicy of its own, several backends with a consistent hash or a session. compile lists
-#   those of the routes that it is given: give it all, and compile anew as they change. A cluster of several
-#   services is no one's, and it warns of it; where one of them is required it is refused.
-#   --unknown-service reject refuses what is not listed (and what routes redirect or answer themselves)
-# - all of them while the EnvoyPatchPolicy is not Programmed: it has to be switched on
-#   (extensionApis.enableEnvoyPatchPolicy of Envoy Gateway). Its names are those that Envoy Gateway gives
-#   to route configurations. HTTP listeners of one port share that of the first, and the others are
-#   reported as not found; with the runtime flag XDSNameSchemeV2 put http-PORT in their place
-";
-
-/// The same, where the filter alone chooses.
-const PAST_FILTER: &str = "\
-# - on a route with an EnvoyExtensionPolicy of its own, which takes the place of this one there
-# - where JWT or ext_authz have the route chosen anew (recomputeRoute) and nothing between them and the
-#   filter looks at it: any authorization or rate limit does
-";
-
-/// The name that the module is registered by, which can't have an underscore.
-const MODULE: &str = "ingress-waypoint";
-
-/// The objects for the native module, which lies at `path` in the proxies. `config` is the filter's
-/// configuration, JSON; `listeners` as for [`policies`].
+/// The objects that load the native module's HTTP filter, which lies at `path` in the proxies.
 ///
 /// # Errors
 /// Where the configuration is invalid, or its mechanism is not `filter-state`.
 pub fn module_policies(
-    config: &str,
+    config: &Value,
     gateway: &Gateway,
-    listeners: &[String],
+    listeners: &Listeners,
     path: &str,
     load: &Module,
-) -> Result<String, Refusal> {
-    let forward = filter_state(config, false)?;
-    let mut patches = cluster_patches(&forward, load.max_connections_per_vip);
-    for name in route_configurations(gateway, listeners) {
-        let specifiers = json!([native::specifier(config, load)]);
-        let operation = json!({"op": "add", "path": "/route_specifiers", "value": specifiers});
-        patches.push(patch(ROUTE_CONFIGURATION, Some(&name), operation));
-    }
+) -> Result<Objects, Refusal> {
+    let forward = filter_state(config)?;
+    let patches = vip_patches(&forward, gateway, listeners, load.max_connections_per_vip);
+    // Values that the API server fills in are given, so that the same again changes nothing.
     let proxy = json!({
         "mergeBackends": {},
         "filterOrder": order("dynamic_modules"),
@@ -122,31 +119,63 @@ pub fn module_policies(
             "name": MODULE,
             "source": {"type": "Local", "local": {"path": path}},
             "doNotClose": true,
+            "loadGlobally": false,
         }],
     });
-    let plugin: Value = serde_json::from_str(&load.configuration(config)).unwrap_or_default();
     let extension = json!({
         "targetRefs": [gateway.reference()],
-        "dynamicModule": [{"name": MODULE, "filterName": FILTER, "config": plugin}],
+        "dynamicModule": [{
+            "name": MODULE,
+            "filterName": FILTER,
+            "terminalFilter": false,
+            "config": load.value(config),
+        }],
     });
-    Ok(format!("{MODULE_NEEDED}{PAST}{}", objects(gateway, proxy, &patches, extension)))
+    let comment = format!("{MODULE_NEEDED}{NEEDED}{UNSEEN}");
+    Ok(Objects::new(comment, objects(gateway, proxy, &patches, extension)))
 }
 
-const ROUTE_CONFIGURATION: &str = "envoy.config.route.v3.RouteConfiguration";
-
-fn cluster_patches(forward: &Forward, max_connections_per_vip: u32) -> Vec<Value> {
-    let put = |cluster: &Value| {
+/// The clusters that dial a VIP, the routes that lead there, and the mark on the routes beside them.
+fn vip_patches(
+    forward: &Forward,
+    gateway: &Gateway,
+    listeners: &Listeners,
+    max_connections_per_vip: u32,
+) -> Vec<Value> {
+    let whole = |cluster: &Value| {
         let operation = json!({"op": "add", "path": "", "value": cluster});
-        patch("envoy.config.cluster.v3.Cluster", cluster.get("name"), operation)
+        patch(CLUSTER, cluster.get("name"), operation)
     };
-    clusters(forward, "10s", max_connections_per_vip).iter().map(put).collect()
+    let clusters = clusters(forward, "10s", max_connections_per_vip);
+    let mut patches: Vec<_> = clusters.iter().map(whole).collect();
+    for name in names(gateway, &listeners.routes) {
+        let mut add = |json_path: &str, path: &str, value: &Value| {
+            let operation =
+                json!({"op": "add", "jsonPath": json_path, "path": path, "value": value});
+            patches.push(patch(ROUTE_CONFIGURATION, Some(&name), operation));
+        };
+        let Some(vip_routes) = general_twins(forward) else { continue };
+        // Each is put before the first route of every virtual host, so the one that has to be first
+        // comes last.
+        for route in vip_routes.iter().rev() {
+            add("$.virtual_hosts[*]", "/routes/0", route);
+        }
+        // Each patch is applied or not for itself: what marks looks for what had to be there. No VIP route
+        // matches what a connect_matcher does.
+        let [first, second] = vip_routes.map(|route| route["name"].to_string());
+        let beside = format!(
+            "$.virtual_hosts[?(@.routes[0].name=={first} && @.routes[1].name=={second})]\
+             .routes[?(!@.match.connect_matcher)]"
+        );
+        add(&beside, &format!("/metadata/filter_metadata/{FILTER}"), &mark());
+    }
+    patches
 }
 
-/// The names that Envoy Gateway gives the route configurations of HTTP listeners.
-fn route_configurations(gateway: &Gateway, listeners: &[String]) -> impl Iterator<Item = Value> {
-    listeners
-        .iter()
-        .map(move |listener| json!(format!("{}/{}/{listener}", gateway.namespace, gateway.name)))
+/// What Envoy Gateway names after listeners of the Gateway, or of a ListenerSet, has this name.
+fn names(gateway: &Gateway, listeners: &[String]) -> impl Iterator<Item = Value> {
+    let name = move |listener| json!(format!("{}/{}/{listener}", gateway.namespace, gateway.name));
+    listeners.iter().map(name)
 }
 
 fn order(filter: &str) -> [Value; 6] {
@@ -158,16 +187,15 @@ fn order(filter: &str) -> [Value; 6] {
     })
 }
 
-fn objects(gateway: &Gateway, proxy: Value, patches: &[Value], extension: Value) -> String {
+fn objects(gateway: &Gateway, proxy: Value, patches: &[Value], extension: Value) -> [Value; 3] {
     let patches = json!({
         "targetRef": gateway.reference(),
         "type": "JSONPatch",
         "jsonPatches": patches,
     });
-    let proxy = object("EnvoyProxy", gateway, proxy);
-    let patches = object("EnvoyPatchPolicy", gateway, patches);
-    let extension = object("EnvoyExtensionPolicy", gateway, extension);
-    format!("{proxy}---\n{patches}---\n{extension}")
+    let target = Target::Gateway(gateway.clone());
+    [("EnvoyProxy", proxy), ("EnvoyPatchPolicy", patches), ("EnvoyExtensionPolicy", extension)]
+        .map(|(kind, spec)| object("gateway.envoyproxy.io/v1alpha1", kind, &target, spec))
 }
 
 fn wasm(config: &Value, options: &Options) -> Value {
@@ -203,14 +231,4 @@ fn wasm(config: &Value, options: &Options) -> Value {
 
 fn patch(kind: &str, name: Option<&Value>, operation: Value) -> Value {
     json!({"type": type_url(kind), "name": name, "operation": operation})
-}
-
-fn object(kind: &str, gateway: &Gateway, spec: Value) -> String {
-    let object = json!({
-        "apiVersion": "gateway.envoyproxy.io/v1alpha1",
-        "kind": kind,
-        "metadata": {"name": gateway.object_name(), "namespace": gateway.namespace},
-        "spec": spec,
-    });
-    yaml::write(&(&object).into())
 }

@@ -7,6 +7,8 @@ pub mod config;
 pub mod ecds;
 pub mod envoy_gateway;
 pub mod istio;
+pub mod listeners;
+pub mod objects;
 pub mod said;
 pub mod table;
 pub mod target;

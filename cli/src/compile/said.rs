@@ -4,6 +4,8 @@
 use ingress_waypoint::{Outcome, Question};
 
 use super::config::Compiled;
+use super::listeners::Listeners;
+use crate::mesh::route::Target;
 use crate::mesh::waypoint::USE_WAYPOINT;
 use crate::mesh::{Note, Resolved, Severity, Step, World};
 
@@ -18,14 +20,36 @@ pub fn said(world: &World, compiled: &Compiled) -> Vec<Note> {
     notes
 }
 
-/// What there is to say of a configuration for Envoy Gateway that was made without routes.
-pub fn without_routes(compiled: &Compiled) -> Option<&'static str> {
-    let summary = compiled.policy.summary();
-    (summary.enrolled > 0 && !compiled.has_routes && !rejects(compiled)).then_some(
-        "no HTTPRoute or GRPCRoute of the gateway is among the objects: where Envoy Gateway does not merge \
-         backends, clusters are named after routes, and requests go to the endpoints, also of a service \
-         that requires its waypoint; give the routes too, or --unknown-service reject",
-    )
+/// What there is to say of objects for Envoy Gateway with these listeners.
+pub fn of_envoy_gateway(world: &World, compiled: &Compiled, listeners: &Listeners) -> Vec<String> {
+    let mut said = Vec::new();
+    if compiled.policy.summary().enrolled == 0 {
+        return said;
+    }
+    if !compiled.has_routes && !rejects(compiled) {
+        said.push(
+            "no HTTPRoute or GRPCRoute of the gateway is among the objects: where Envoy Gateway does not merge \
+             backends, clusters are named after routes, and requests go to the endpoints, also of a service \
+             that requires its waypoint; give the routes too, or --unknown-service reject"
+                .to_owned(),
+        );
+    }
+    let then = "requests for services that have to go to their waypoints find no VIP route (no-vip-route): they \
+                are refused where the service requires it, else sent to the endpoints";
+    if !listeners.left_out.is_empty() {
+        let names = listeners.left_out.join(", ");
+        said.push(format!(
+            "--listener leaves out {names}: there {then}; name all HTTP listeners, or none"
+        ));
+    }
+    let sets = world.routes.values().any(|route| route.parents.contains(&Target::ListenerSet));
+    if sets && !listeners.routes.iter().any(|name| name.contains('/')) {
+        said.push(format!(
+            "a route is attached to a ListenerSet: if that is one of the gateway, {then}; give its listeners too \
+             (--listener NAMESPACE/LISTENERSET/LISTENER)"
+        ));
+    }
+    said
 }
 
 /// Whether requests for unknown services are refused.

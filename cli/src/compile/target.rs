@@ -166,11 +166,11 @@ pub enum Refusal {
     Via(&'static str),
 }
 
-/// The mechanism of a configuration, which has to be the one that generated objects are for. With `twins`
-/// routes are given by objects that know no services, so that none can have a cluster of its own.
-pub fn filter_state(config: &str, twins: bool) -> Result<Forward, Refusal> {
-    let policy = Policy::from_json(config.as_bytes(), Some("true"))?;
-    let policy = if twins { policy.for_twin_routes()? } else { policy };
+/// The mechanism of a configuration, which has to be the one that generated objects are for. Their routes know
+/// no services, so that none can have a cluster of its own.
+pub fn filter_state(config: &Value) -> Result<Forward, Refusal> {
+    let policy =
+        Policy::from_json(config.to_string().as_bytes(), Some("true"))?.for_twin_routes()?;
     match policy.forward().via {
         Via::FilterState => Ok(policy.forward().clone()),
         Via::OriginalDstHeader { .. } => Err(Refusal::Via("original-dst-header")),

@@ -199,6 +199,11 @@ pub fn wasm(config: &str, load: &Wasm) -> Value {
     })
 }
 
+/// What marks a route that has VIP routes beside it: `metadata.filter_metadata` has it under [`FILTER`].
+pub fn mark() -> Value {
+    json!({VIP_ROUTE: true})
+}
+
 /// The filter before the filter: any with settings per route resolves the route, and this is one that
 /// does nothing else.
 pub fn fresh_route() -> Value {

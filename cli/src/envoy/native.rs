@@ -65,8 +65,21 @@ impl Module {
     /// What an entry point reads: the configuration, or where that lies.
     pub fn configuration(&self, config: &str) -> String {
         match &self.config_path {
-            Some(path) => json!({"file": path}).to_string(),
-            None => with_switch(config, self.switch),
+            Some(path) => lies_at(path).to_string(),
+            None => {
+                match serde_json::from_str(config).map(|config| with_switch(config, self.switch)) {
+                    Ok(Some(config)) => format!("{config:#}"),
+                    _ => config.to_owned(),
+                }
+            }
+        }
+    }
+
+    /// The same as a value.
+    pub fn value(&self, config: &Value) -> Value {
+        match &self.config_path {
+            Some(path) => lies_at(path),
+            None => with_switch(config.clone(), self.switch).unwrap_or_else(|| config.clone()),
         }
     }
 
@@ -89,21 +102,25 @@ fn text(value: &str) -> Value {
     json!({"@type": type_url("google.protobuf.StringValue"), "value": value})
 }
 
-/// The configuration with the global switch in it, as the module has no environment but Envoy's.
-fn with_switch(config: &str, switch: Switch) -> String {
+fn lies_at(path: &str) -> Value {
+    json!({"file": path})
+}
+
+/// The configuration with the global switch in it, as the module has no environment but Envoy's; `None` where
+/// it stays as it is.
+fn with_switch(mut config: Value, switch: Switch) -> Option<Value> {
     let on = match switch {
         Switch::On => true,
         Switch::Off => false,
-        Switch::Environment => return config.to_owned(),
+        Switch::Environment => return None,
     };
-    match serde_json::from_str(config) {
-        Ok(Value::Object(mut fields)) if !has_switch(&Value::Object(fields.clone())) => {
-            fields.shift_remove("ingressUseWaypoints"); // a null
-            fields.shift_insert(0, "ingressUseWaypoints".to_owned(), json!(on));
-            format!("{:#}", Value::Object(fields))
-        }
-        _ => config.to_owned(),
+    if has_switch(&config) {
+        return None;
     }
+    let fields = config.as_object_mut()?;
+    fields.shift_remove("ingressUseWaypoints"); // a null
+    fields.shift_insert(0, "ingressUseWaypoints".to_owned(), json!(on));
+    Some(config)
 }
 
 /// The HTTP filter, the last before the router.

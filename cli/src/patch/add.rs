@@ -4,11 +4,14 @@ use ingress_waypoint::Policy;
 use ingress_waypoint::config::{DESTINATION_HEADER, PROTOCOL_HEADER, Via};
 use serde_json::Value;
 
+use super::examine::Examiner;
 use super::faults::{Fault, Faults};
 use super::headers::note_followers;
-use super::network::{Examiner, discovered_managers, old_managers};
+use super::network::{Ways, discovered_managers, old_managers};
 use super::ours::{EARLY, item_name};
-use super::places::{Place, connection_managers, filter_chains, is_discovered, is_extension};
+use super::places::{
+    Place, connection_managers, filter_chains, is_discovered, is_extension, route_configurations,
+};
 use super::reach::Reach;
 use super::report::{Problems, Report, Severity};
 use super::routes::{Routes, note_other_sources};
@@ -40,22 +43,25 @@ pub fn put_in(
     };
     connection_managers(root, &mut |place, manager| {
         mark::take_all(manager);
-        let reach = routes.reach(manager, place);
-        let mut examiner = Examiner { policy, faults: &mut faults, report: &mut report };
-        if !put_in_filters(manager, place, &filters, &reach, &mut examiner) {
+        let examiner = Examiner::of(manager, place, policy, routes.is_module(), routes.headers());
+        let mut ways = Ways { policy, faults: &mut faults, report: &mut report };
+        if !put_in_filters(manager, place, &filters, &examiner.reach, &mut ways) {
             return;
         }
+        examiner.filters(manager, &place.path, &mut faults);
+        route_configurations(manager, place, &mut |path, config| {
+            examiner.routes(config, path, &mut faults);
+        });
         if !early.is_empty() {
             let name = item_name(manager.get(EARLY));
             // The last, so that none behind it brings a client's value back.
             manager.push(EARLY, Node::from(early_header_mutation(name, &early)));
         }
-        routes.headers().examine_filters(manager, &place.path, &reach, &mut faults);
         let specifier = match form {
             Form::Wasm(_) => None,
             Form::Module(load) => Some(native::specifier(config, load)),
         };
-        let mut touched = routes.put_in(manager, place, &early, &mut faults, &mut report);
+        let mut touched = routes.put_in(manager, place, &early, &mut report);
         if let Some(specifier) = specifier {
             touched.specifiers = specifiers::put_in(manager, place, &specifier, &mut report);
         }
@@ -81,8 +87,7 @@ pub fn put_in(
                        endpoints, those for a required service too";
         report.note(Severity::Warning, &path, message);
     }
-    let mut examiner = Examiner { policy, faults: &mut faults, report: &mut report };
-    let others = examiner.examine(root);
+    let others = Ways { policy, faults: &mut faults, report: &mut report }.examine(root);
     faults.settle(&mut report)?;
     unreached::note(root, policy, &services, others, &mut report);
     note_followers(root, &early, &mut report);
@@ -120,7 +125,7 @@ fn put_in_filters(
     place: &Place,
     ours: &[Node],
     reach: &Reach,
-    examiner: &mut Examiner<'_>,
+    ways: &mut Ways<'_>,
 ) -> bool {
     let mut put = false;
     filter_chains(manager, place, &mut |path, filters| {
@@ -129,14 +134,14 @@ fn put_in_filters(
             put = true;
             return;
         }
-        examiner.faults.add(Fault::NoRouter, path, reach);
+        ways.faults.add(Fault::NoRouter, path, reach);
         if let Some(last) = filters.last().and_then(Node::map) {
             let path = format!("{path}[{}]", filters.len() - 1);
-            examiner.examine_filter(last, &Place { path, ..place.clone() });
+            ways.examine_filter(last, &Place { path, ..place.clone() });
         }
     });
     if manager.get("http_filters").and_then(Node::list).is_none_or(<[_]>::is_empty) {
-        examiner.faults.add(Fault::NoRouter, &place.at("http_filters"), &Reach::default());
+        ways.faults.add(Fault::NoRouter, &place.at("http_filters"), &Reach::default());
     }
     put
 }

@@ -5,7 +5,7 @@
 use super::faults::{Fault, Faults};
 use super::places::{is_true, message_of};
 use super::reach::Reach;
-use crate::envoy::fragments::{FILTER, FRESH_ROUTE};
+use crate::envoy::fragments::FILTER;
 use crate::envoy::tree::{Map, Node};
 
 const FILTER_CONFIG: &str = "envoy.config.route.v3.FilterConfig";
@@ -20,35 +20,24 @@ enum Says {
     Something,
 }
 
-/// Looks at both filters, from the innermost place outwards.
-pub fn examine(places: &[(&str, &Map)], module: bool, reach: &Reach, faults: &mut Faults) {
-    let off = if module { Fault::ModuleFilterDisabled } else { Fault::FilterDisabled };
-    examine_filter(FILTER, &off, places, reach, faults);
-    if !module {
-        examine_filter(FRESH_ROUTE, &Fault::FreshRouteDisabled, places, reach, faults);
-    }
-}
-
-fn examine_filter(
-    name: &str,
-    off: &Fault,
-    places: &[(&str, &Map)],
-    reach: &Reach,
-    faults: &mut Faults,
-) {
+/// Where a filter is disabled, if it is, of these places from the innermost outwards.
+pub fn at(filter: &str, places: &[(&str, &Map)], faults: &mut Faults) -> Option<String> {
     for (path, map) in places {
         let configs = map.get("typed_per_filter_config").and_then(Node::map);
-        let Some(config) = configs.and_then(|configs| configs.get_exactly(name)) else { continue };
-        let path = format!("{path}.typed_per_filter_config.{name}");
+        let Some(config) = configs.and_then(|configs| configs.get_exactly(filter)) else {
+            continue;
+        };
+        let path = format!("{path}.typed_per_filter_config.{filter}");
         match says(config) {
-            Says::Off => return faults.add(off.clone(), &path, reach),
-            Says::On => return,
-            Says::Something if name == FILTER => {
-                faults.add(Fault::FilterConfigured, &path, reach);
+            Says::Off => return Some(path),
+            Says::On => return None,
+            Says::Something if filter == FILTER => {
+                faults.add(Fault::FilterConfigured, &path, &Reach::default());
             }
             Says::Something => {}
         }
     }
+    None
 }
 
 fn says(config: &Node) -> Says {

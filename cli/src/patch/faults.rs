@@ -12,7 +12,9 @@ use crate::envoy::fragments::{FILTER, FRESH_ROUTE};
 pub enum Fault {
     /// `typed_per_filter_config` disables the wasm filter.
     FilterDisabled,
-    /// The same of the module's HTTP filter, beside its specifier.
+    /// The same, for requests that a filter in front can have another route chosen for.
+    FilterDisabledAtFirst,
+    /// `typed_per_filter_config` disables the module's HTTP filter, beside its specifier.
     ModuleFilterDisabled,
     /// `typed_per_filter_config` gives the filter a configuration, which it has none of.
     FilterConfigured,
@@ -62,6 +64,8 @@ impl Fault {
             Self::NoRouter => [Refuse, Warn, Warn, Warn],
             // The specifier has chosen the VIP, and the VIP's cluster takes the address from it.
             Self::ModuleFilterDisabled => [Warn, Warn, Pass, Pass],
+            // Whether a filter in front does so cannot be seen.
+            Self::FilterDisabledAtFirst => [Warn, Warn, Pass, Pass],
             Self::FreshRouteDisabled => [Warn, Warn, Warn, Pass],
             // No HTTP filter can be put there.
             Self::PastTheFilter { .. } => [Warn, Warn, Pass, Pass],
@@ -93,6 +97,12 @@ impl fmt::Display for Said<'_> {
                 "disables the filter {FILTER} on the way to {reach}: such requests bypass the waypoint. \
                  Take it out"
             ),
+            Fault::FilterDisabledAtFirst => write!(
+                f,
+                "disables the filter {FILTER} for all requests that have this route at first: where a \
+                 filter in front changes the request and has its route chosen anew, it can still reach \
+                 {reach}, past the waypoint. Take it out, or see that no filter does so"
+            ),
             Fault::ModuleFilterDisabled => write!(
                 f,
                 "disables the filter {FILTER} on the way to {reach}: the route specifier sends such \
@@ -106,8 +116,9 @@ impl fmt::Display for Said<'_> {
             ),
             Fault::FreshRouteDisabled => write!(
                 f,
-                "disables the filter {FRESH_ROUTE} on the way to {reach}: where a filter in front clears \
-                 the route cache, {FILTER} decides by the route as it was. Take it out"
+                "disables the filter {FRESH_ROUTE}: where a filter in front has the route chosen anew, \
+                 {FILTER} decides by the route as it was, and requests can reach {reach}, past the \
+                 waypoint. Take it out"
             ),
             Fault::AddressWritten(header) => write!(
                 f,

@@ -121,8 +121,11 @@ impl<'f> Headers<'f> {
     }
 }
 
+/// Reads the name of a header.
+type Read = fn(&Node) -> Option<&str>;
+
 /// A field with changes to requests, and the header that an item of it is about.
-const FIELDS: [(&str, fn(&Node) -> Option<&str>); 2] =
+const FIELDS: [(&str, Read); 2] =
     [(TO_ADD, |item| item.get("header")?.get("key")?.text()), (TO_REMOVE, Node::text)];
 
 /// Notes the clusters that follow a header which is taken out of every request.

@@ -12,8 +12,11 @@ const IN_EMPTY: &str = "in_empty";
 /// The same of one that stood there as `null`.
 const IN_NULL: &str = "in_null";
 
-/// Puts the mark on a route.
+/// Puts the mark on a route. What stands there and can hold none stays, as Envoy refuses it.
 pub fn put(route: &mut Map) {
+    if is_blocked(route, &LEVELS) {
+        return;
+    }
     let mut beside = None;
     let mut map = route;
     for level in LEVELS {
@@ -33,6 +36,15 @@ pub fn put(route: &mut Map) {
     map.set(VIP_ROUTE, Node::Plain("true".to_owned()));
     if let Some((key, level)) = beside {
         map.set(key, Node::from(level));
+    }
+}
+
+fn is_blocked(map: &Map, levels: &[&str]) -> bool {
+    let Some((level, levels)) = levels.split_first() else { return false };
+    match map.get(level) {
+        None | Some(Node::Null) => false,
+        Some(Node::Map(inner)) => is_blocked(inner, levels),
+        Some(_) => true,
     }
 }
 

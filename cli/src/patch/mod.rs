@@ -9,6 +9,7 @@ mod add;
 mod bootstrap;
 mod command;
 mod disabled;
+mod examine;
 mod faults;
 mod headers;
 mod mark;

@@ -17,7 +17,7 @@ const TCP_PROXY_CLUSTER: &str = "envoy.tcp_proxy.cluster";
 const SNI_CLUSTER: &str = "envoy.extensions.filters.network.sni_cluster.v3.SniCluster";
 
 /// Where it is looked for, and what is found.
-pub struct Examiner<'a> {
+pub struct Ways<'a> {
     /// Knows the services.
     pub policy: &'a Policy,
     /// The faults.
@@ -26,7 +26,7 @@ pub struct Examiner<'a> {
     pub report: &'a mut Report,
 }
 
-impl Examiner<'_> {
+impl Ways<'_> {
     /// Looks at all that stands in listeners and in no HTTP connection manager. Returns the clusters that
     /// it leads to.
     pub fn examine(&mut self, root: &Node) -> BTreeSet<String> {

@@ -57,6 +57,11 @@ fn is_fresh_route(filter: &Node) -> bool {
     filter.name() == Some(FRESH_ROUTE) && is_extension(filter, HEADER_MUTATION) && changes.is_none()
 }
 
+/// Whether it is one of the filters that are put in.
+pub fn is_ours(filter: &Node) -> bool {
+    is_filter(filter) || is_fresh_route(filter)
+}
+
 /// Takes out what is ours; nothing is, where there is no filter.
 pub fn take_out(root: &mut Node) -> Report {
     let mut report = Report::default();

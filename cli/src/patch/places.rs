@@ -1,6 +1,6 @@
 //! Finds what is patched: the HTTP connection managers of all listeners, their filters and their routes.
 
-use super::twin::names_cluster;
+use super::twin::is_route;
 use crate::envoy::fragments::CONNECTION_MANAGER;
 use crate::envoy::tree::{Map, Node};
 
@@ -218,11 +218,11 @@ pub fn route_lists(config: &mut Map, path: &str, visit: &mut dyn FnMut(&str, &mu
     }
 }
 
-/// Visits every route to a cluster that stands in a virtual host's matcher.
-pub fn matcher_routes(host: &Map, path: &str, visit: &mut dyn FnMut(&str, &Map)) {
+/// Visits every route that stands in a virtual host's matcher.
+pub fn matcher_routes<'h>(host: &'h Map, path: &str, visit: &mut dyn FnMut(&str, &'h Map)) {
     let Some(matcher) = host.get("matcher").and_then(Node::map) else { return };
     walk(matcher, &format!("{path}.matcher"), &mut |path, map| {
-        let route = names_cluster(map);
+        let route = is_route(map);
         if route {
             visit(path, map);
         }

@@ -6,7 +6,7 @@ use std::fmt;
 use ingress_waypoint::{Outcome, Policy, Question};
 
 use super::report::listed;
-use super::twin::{legs_of, names_cluster};
+use super::twin::legs_of;
 use crate::envoy::tree::{Map, Node};
 
 /// The gravest last.
@@ -94,6 +94,13 @@ pub struct Leg<'r> {
     pub reach: Reach,
 }
 
+impl Leg<'_> {
+    /// The way of a route that leads to no cluster.
+    pub fn nowhere() -> Self {
+        Self { entry: None, reach: Reach::default() }
+    }
+}
+
 /// The legs of a route action that stands at `path`.
 pub fn legs<'r>(action: &'r Map, path: &str, policy: &Policy) -> Vec<Leg<'r>> {
     let weighted = legs_of(action);
@@ -115,14 +122,4 @@ fn reach(fields: &Map, name: &str, policy: &Policy) -> Reach {
         (_, Some(header)) => Reach::unknown(format!("the cluster that the header {header} names")),
         _ => Reach::unknown("the cluster that a plugin picks"),
     }
-}
-
-/// All of them together.
-pub fn of_routes<'r>(routes: impl Iterator<Item = &'r Map>, policy: &Policy) -> Reach {
-    let mut all = Reach::default();
-    let actions = routes.filter(|route| names_cluster(route)).filter_map(|r| r.get("route")?.map());
-    for leg in actions.flat_map(|action| legs(action, "", policy)) {
-        all.join(&leg.reach);
-    }
-    all
 }

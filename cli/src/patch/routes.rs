@@ -1,16 +1,13 @@
-//! The routes of a connection manager: gives them VIP routes, where the form has those, and looks for what
-//! keeps their requests from the filter.
+//! The routes of a connection manager: gives them VIP routes, where the form has those.
 
 use ingress_waypoint::Policy;
 
-use super::faults::Faults;
 use super::headers::{Headers, note_follows};
-use super::places::{Place, matcher_routes, route_configurations, route_lists};
-use super::reach::{Reach, legs, of_routes};
+use super::mark;
+use super::places::{Place, route_configurations, route_lists};
 use super::report::{Report, Severity, Touched};
 use super::settings::{self, Endpoints};
-use super::twin::{Twins, is_cluster_action, names_cluster};
-use super::{disabled, mark};
+use super::twin::{Twins, is_cluster_action};
 use crate::envoy::Form;
 use crate::envoy::tree::{Map, Node};
 
@@ -27,27 +24,14 @@ pub struct Routes<'a> {
 }
 
 impl Routes<'_> {
-    fn is_module(&self) -> bool {
+    /// Whether a specifier chooses, and no VIP routes are needed.
+    pub fn is_module(&self) -> bool {
         matches!(self.form, Form::Module(_))
     }
 
     /// The headers that nobody else may change. A specifier writes its own over whatever was changed.
     pub fn headers(&self) -> Headers<'_> {
         if self.is_module() { Headers::none() } else { Headers::of(self.policy.forward()) }
-    }
-
-    /// Whom the routes of a connection manager reach.
-    pub fn reach(&self, manager: &mut Map, place: &Place) -> Reach {
-        let mut all = Reach::default();
-        route_configurations(manager, place, &mut |path, config| {
-            for_each(config, path, &mut |_, _, route| {
-                all.join(&of_routes(std::iter::once(route), self.policy));
-            });
-        });
-        if other_sources(manager).next().is_some() {
-            all.join(&Reach::unknown("routes that come from elsewhere"));
-        }
-        all
     }
 
     /// Works on all that stand in the connection manager. `taken_out` are the headers that are taken out of
@@ -57,14 +41,12 @@ impl Routes<'_> {
         manager: &mut Map,
         place: &Place,
         taken_out: &[&str],
-        faults: &mut Faults,
         report: &mut Report,
     ) -> Touched {
         let (path, listener) = (place.path.clone(), place.listener.clone());
         let mut touched = Touched { path, listener, ..Touched::default() };
         route_configurations(manager, place, &mut |path, config| {
-            self.examine(config, path, faults);
-            settings::note_shared(config, path, report);
+            settings::note_shared(config, path, self.endpoints, report);
             settings::note_matchers(config, path, self.is_module(), report);
             route_lists(config, path, &mut |path, routes| {
                 let mut all = Vec::with_capacity(routes.len() * 3);
@@ -101,43 +83,10 @@ impl Routes<'_> {
         }
         made
     }
-
-    /// Looks for faults on all ways that a route's requests can go.
-    fn examine(&self, config: &Map, path: &str, faults: &mut Faults) {
-        for_each(config, path, &mut |host, route_path, route| {
-            let Some(action) = route.get("route").and_then(Node::map) else { return };
-            for leg in legs(action, &format!("{route_path}.route"), self.policy) {
-                let entry = leg.entry.as_ref().map(|(path, entry)| (path.as_str(), *entry));
-                let shared = [(host.0, host.1), (path, config)];
-                let places: Vec<_> =
-                    entry.into_iter().chain([(route_path, route)]).chain(shared).collect();
-                disabled::examine(&places, self.is_module(), &leg.reach, faults);
-                for (path, map) in entry.into_iter().chain(shared) {
-                    self.headers().examine(map, path, &leg.reach, faults);
-                }
-            }
-        });
-    }
-}
-
-/// Visits every route to a cluster, with its virtual host: those of the list and those in the matcher.
-fn for_each(config: &Map, path: &str, visit: &mut dyn FnMut((&str, &Map), &str, &Map)) {
-    let hosts = config.get("virtual_hosts").and_then(Node::list).unwrap_or_default();
-    for (i, host) in hosts.iter().enumerate() {
-        let Some(host) = host.map() else { continue };
-        let host_path = format!("{path}.virtual_hosts[{i}]");
-        let routes = host.get("routes").and_then(Node::list).unwrap_or_default();
-        for (j, route) in routes.iter().enumerate() {
-            if let Some(route) = route.map().filter(|route| names_cluster(route)) {
-                visit((&host_path, host), &format!("{host_path}.routes[{j}]"), route);
-            }
-        }
-        matcher_routes(host, &host_path, &mut |path, route| visit((&host_path, host), path, route));
-    }
 }
 
 /// Where else routes come from: the field, and what that is.
-fn other_sources(manager: &Map) -> impl Iterator<Item = (&'static str, &'static str)> {
+pub fn other_sources(manager: &Map) -> impl Iterator<Item = (&'static str, &'static str)> {
     let scoped = manager.get("scoped_routes").is_some_and(|scoped| {
         let list = scoped.get("scoped_route_configurations_list");
         let scopes = list.and_then(|list| list.get("scoped_route_configurations")?.list());

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use ingress_waypoint::config::{Forward, Via};
 use ingress_waypoint::{Direct, Outcome, Policy, Protocol, Question, Reject};
 
+use super::reach::{Level, Reach};
 use super::report::{Report, Severity};
 use super::twin::{clusters_of, legs_of};
 use crate::envoy::tree::{Map, Node};
@@ -61,7 +62,7 @@ pub fn note_route(
         report.note(Severity::Info, &format!("{path}.auto_host_rewrite"), message);
     }
     note_retries(action, &path, report);
-    note_mirrors(action, &path, report);
+    note_mirrors(action, &path, endpoints.policy, report);
     if has(action, "internal_redirect_policy")
         && matches!(forward.via, Via::OriginalDstHeader { .. })
     {
@@ -128,13 +129,13 @@ pub fn note_other_route(path: &str, endpoints: &Endpoints<'_>, report: &mut Repo
 }
 
 /// What virtual hosts and the route configuration set for all their routes, twins included.
-pub fn note_shared(config: &Map, path: &str, report: &mut Report) {
-    note_mirrors(config, path, report);
+pub fn note_shared(config: &Map, path: &str, endpoints: &Endpoints<'_>, report: &mut Report) {
+    note_mirrors(config, path, endpoints.policy, report);
     let hosts = config.get("virtual_hosts").and_then(Node::list).unwrap_or_default();
     for (i, host) in hosts.iter().enumerate() {
         let Some(host) = host.map() else { continue };
         let path = format!("{path}.virtual_hosts[{i}]");
-        note_mirrors(host, &path, report);
+        note_mirrors(host, &path, endpoints.policy, report);
         note_retries(host, &path, report);
     }
 }
@@ -162,11 +163,19 @@ fn note_retries(settings: &Map, path: &str, report: &mut Report) {
     }
 }
 
-fn note_mirrors(settings: &Map, path: &str, report: &mut Report) {
+fn note_mirrors(settings: &Map, path: &str, policy: &Policy, report: &mut Report) {
     let mirrors = settings.get("request_mirror_policies").and_then(Node::list).unwrap_or_default();
-    if !mirrors.is_empty() {
-        let message = "mirrored requests go to the endpoints of their cluster, past any waypoint";
-        report.note(Severity::Warning, &format!("{path}.request_mirror_policies"), message);
+    for (i, mirror) in mirrors.iter().enumerate() {
+        let cluster = mirror.get("cluster").and_then(Node::text);
+        let reach = cluster.map(|cluster| Reach::of_cluster(policy, cluster)).unwrap_or_default();
+        let whose = match reach.level {
+            Level::Required | Level::OptedIn => format!(", those of {reach}"),
+            Level::Unknown | Level::Others => String::new(),
+        };
+        let message = format!(
+            "mirrored requests go to the endpoints of their cluster, past any waypoint{whose}"
+        );
+        report.note(Severity::Warning, &format!("{path}.request_mirror_policies[{i}]"), message);
     }
 }
 

@@ -23,7 +23,13 @@ pub fn names_cluster(route: &Map) -> bool {
     action.is_some_and(|action| SPECIFIERS.iter().any(|field| action.get(field).is_some()))
 }
 
-/// The same, of what may be no route at all.
+/// Whether an object is a route: it leads to a cluster, or redirects or answers.
+pub fn is_route(map: &Map) -> bool {
+    names_cluster(map)
+        || ["redirect", "direct_response"].iter().any(|field| map.get(field).is_some())
+}
+
+/// Whether it is a route to a cluster.
 pub fn is_cluster_action(route: &Node) -> bool {
     route.map().is_some_and(names_cluster)
 }

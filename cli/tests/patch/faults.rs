@@ -199,6 +199,36 @@ fn the_filter_that_resolves_the_route_may_not_be_disabled_either() {
     assert_eq!(at(&envoy, &config("filter-state"), &module(), &path).0, "nothing");
 }
 
+/// The filters of a request stay those of the route that it has at first, whatever that is: where a filter
+/// in front changes the request, another can be chosen.
+#[test]
+fn a_disabled_filter_is_missed_on_the_route_that_is_chosen_anew() {
+    let redirect = json!({"match": {"prefix": "/old"}, "redirect": {"path_redirect": "/new"}});
+    for first in [to("ratings"), redirect] {
+        let mut off = first;
+        off["typed_per_filter_config"] = disables("ingress_waypoint");
+        let envoy = |in_front: bool, to: &Value| {
+            edited(&[off.clone(), to.clone()], |manager| {
+                if in_front {
+                    manager["http_filters"] = json!([header_mutation(), router()]);
+                }
+            })
+        };
+        let path = format!("{HERE}.{HOST}.routes[0].typed_per_filter_config.ingress_waypoint");
+        let at = |envoy: &str, form: &Form| at(envoy, &config("filter-state"), form, &path);
+        for (cluster, who) in
+            [("reviews", "shop/reviews, which is required"), ("cart", "shop/cart, which opted in")]
+        {
+            let (found, said) = at(&envoy(true, &to(cluster)), &Form::default());
+            assert_eq!(found, "warning", "{said}");
+            assert!(said.contains("that have this route at first") && said.contains(who), "{said}");
+            assert_eq!(at(&envoy(false, &to(cluster)), &Form::default()).0, "nothing");
+            assert_eq!(at(&envoy(true, &to(cluster)), &module()).0, "nothing");
+        }
+        assert_eq!(at(&envoy(true, &to("ratings")), &Form::default()).0, "nothing");
+    }
+}
+
 /// A cluster that is refused, and what is not known where all of that is refused, weigh like a required
 /// service; the switch makes no difference.
 #[test]

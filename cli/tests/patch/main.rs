@@ -4,6 +4,7 @@
 
 mod build;
 mod chains;
+mod exits;
 mod faults;
 mod given;
 #[path = "../golden/mod.rs"]

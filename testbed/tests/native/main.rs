@@ -35,9 +35,9 @@ fn routes<'e>(ingress: &'e mut Example, host: &str) -> Result<&'e mut Vec<Value>
     host["routes"].as_array_mut().context("routes")
 }
 
-/// Where the filter that hands the address over is missing, nothing gets past the waypoint.
+/// Where the filter that hands the address over is missing, the specifier's header leads to the VIP.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_specifier_without_the_filter_it_counts_on_fails_closed() {
+async fn a_specifier_without_the_filter_still_leads_to_the_vip() {
     if specifiers().is_empty() {
         return;
     }
@@ -49,11 +49,19 @@ async fn a_specifier_without_the_filter_it_counts_on_fails_closed() {
     .await
     .unwrap();
     let address = scene.endpoint("reviews").unwrap().to_string();
-    let headers = [("x-envoy-original-dst-host", address.as_str())];
+    let headers = [
+        ("x-envoy-original-dst-host", address.as_str()),
+        ("x-ingress-waypoint-destination", address.as_str()),
+    ];
     let outcome = scene.get("reviews.example.com", "/admin", &headers).await.unwrap();
-    assert_eq!((outcome.status, outcome.logged("upstream")), (503, None));
+    let vip = scene.vip("reviews").unwrap().to_string();
+    assert_eq!((outcome.status, outcome.logged("upstream")), (403, Some(&*vip)));
+    let outcome = scene.get("reviews.example.com", "/", &headers).await.unwrap();
+    assert!(outcome.through_waypoint);
+    assert_eq!(outcome.seen_header("x-ingress-waypoint-destination"), None);
     let plain = scene.get("ratings.example.com", "/", &headers).await.unwrap();
     assert_eq!(plain.served_by.as_deref(), Some("ratings"));
+    assert_eq!(plain.seen_header("x-ingress-waypoint-destination"), None);
 }
 
 /// A service with a cluster of its own goes there, by the specifier; the twin routes that name another
@@ -85,35 +93,11 @@ async fn a_services_own_waypoint_cluster() {
         let scene = Scene::start(edited("native:filter-state.yaml", with_own)).await.unwrap();
         let outcome = scene.get("payments.example.com", "/", &[]).await.unwrap();
         assert_eq!((outcome.status, outcome.logged("upstream")), (503, None));
-        assert_eq!(outcome.logged("details"), Some("ingress_waypoint.no-route"));
+        assert_eq!(outcome.logged("details"), Some("ingress_waypoint.no-vip-route"));
     }
     let error = Scene::start(edited("filter-state.yaml", with_own)).await.err();
     let error = format!("{:#}", error.unwrap());
     assert!(error.contains("services[3].waypointCluster: \"payments_vip\" needs"), "{error}");
-}
-
-/// A required service on a route without a twin: the native filter sees where the route leads.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_required_service_on_a_route_without_a_twin_is_refused() {
-    let twins = |name: &&str| {
-        ["native:filter-state.yaml", "native:original-dst-header.yaml"].contains(name)
-    };
-    for example in native::examples().unwrap().into_iter().filter(twins) {
-        let scene = Scene::start(edited(example, |ingress| {
-            ingress.edit_service("reviews", |service| {
-                service.insert("required".into(), json!(true));
-            })?;
-            let routes = routes(ingress, "reviews")?;
-            let plain = routes.pop().context("a route")?;
-            *routes = vec![plain];
-            Ok(())
-        }))
-        .await
-        .unwrap();
-        let outcome = scene.get("reviews.example.com", "/admin", &[]).await.unwrap();
-        assert_eq!((outcome.status, outcome.logged("upstream")), (503, None), "{example}");
-        assert!(outcome.response.text().starts_with("no-route: default/reviews"), "{example}");
-    }
 }
 
 /// On a virtual host and on a route the specifier does what it does on all routes; on several at once

@@ -33,9 +33,9 @@ pub fn scan(text: &str) -> Scan {
                 is_key(&mut open);
             }
             Event::Scalar(text, style, ..) => {
-                if is_key(&mut open) && style == ScalarStyle::Plain && text == "<<" {
-                    scan.merges.push(span.start.line());
-                }
+                let key = is_key(&mut open);
+                let merge = key && style == ScalarStyle::Plain && text == "<<";
+                scan.merges.extend(merge.then(|| span.start.line()));
             }
             Event::SequenceStart(..) => {
                 is_key(&mut open);

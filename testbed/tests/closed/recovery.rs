@@ -1,0 +1,84 @@
+//! A trap in the VM is closed, and the VM comes back.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use testbed::client::{Request, Version};
+use testbed::scene::{Scene, SceneOptions};
+use testbed::workspace;
+
+use super::require_reviews;
+
+/// Our module with one export more: the SDK's callback for a request's body, which knows no request of ours and
+/// panics. So all that it does is what is shipped, and a request with a body traps.
+fn write_trapping_module(to: &Path) {
+    let callbacks = ["configure", "context_create", "request_headers", "tick", "delete"];
+    let ours = callbacks.map(|name| format!("proxy_on_{name}=ingress_waypoint_on_{name}"));
+    let strip = Command::new(env!("CARGO"))
+        .current_dir(workspace())
+        .args(["run", "-q", "-p", "strip-exports", "--", "target/ingress_waypoint.wasm"])
+        .arg(to)
+        .args(["memory", "proxy_abi_version_0_2_1", "proxy_on_memory_allocate"])
+        .arg("_initialize=ingress_waypoint_initialize")
+        .args(ours)
+        .arg("proxy_on_request_body")
+        .output()
+        .unwrap();
+    assert!(strip.status.success(), "{}", String::from_utf8_lossy(&strip.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vm_that_traps_lets_nothing_through_and_comes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let module = folder.path().join("trapping.wasm");
+    write_trapping_module(&module);
+    for example in ["filter-state.yaml", "original-dst-header.yaml", "cluster-header.yaml"] {
+        let path = module.clone();
+        let options = SceneOptions {
+            example: example.into(),
+            concurrency: 1, // Each worker has a VM of its own.
+            ..SceneOptions::edited(move |ingress| {
+                require_reviews(ingress)?;
+                let config = &mut ingress.filter()?["typed_config"]["config"];
+                assert_eq!(config["failure_policy"], "FAIL_RELOAD");
+                config["vm_config"]["code"] = json!({"local": {"filename": path}});
+                Ok(())
+            })
+        };
+        let scene = Scene::start(options).await.unwrap();
+        let vip = scene.vip("reviews").unwrap().to_string();
+        for _ in 0..2 {
+            let outcome = scene.get("reviews.example.com", "/admin", &[]).await.unwrap();
+            assert_eq!((outcome.status, outcome.logged("upstream")), (403, Some(&*vip)));
+
+            let trap = Request::get("ratings.example.com", "/").method("POST").body("x");
+            let outcome = scene.send(Version::Http1, trap).await.unwrap();
+            assert!(outcome.status >= 500, "{example}: {:?}", outcome.log);
+            assert_eq!(outcome.served_by, None);
+
+            // Closed, until it is back.
+            let (start, mut refused) = (Instant::now(), 0);
+            loop {
+                let outcome = scene.get("reviews.example.com", "/admin", &[]).await.unwrap();
+                if outcome.status == 403 {
+                    assert_eq!(outcome.logged("upstream"), Some(&*vip), "{example}");
+                    break;
+                }
+                assert!(outcome.status >= 500, "{example}: {:?}", outcome.log);
+                assert_eq!(
+                    (outcome.served_by, outcome.log["upstream"].clone()),
+                    (None, Value::Null)
+                );
+                refused += 1;
+                assert!(
+                    start.elapsed() < Duration::from_secs(15),
+                    "{example}: it does not come back"
+                );
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            println!("{example}: back after {:?}, {refused} requests refused", start.elapsed());
+        }
+    }
+}
