@@ -12,8 +12,7 @@ pub fn is_hidden(c: char) -> bool {
     if matches!(c, ' '..='~') {
         return false;
     }
-    let is_noncharacter =
-        matches!(c, '\u{fdd0}'..='\u{fdef}') || u32::from(c) & 0xfffe == 0xfffe;
+    let is_noncharacter = matches!(c, '\u{fdd0}'..='\u{fdef}') || u32::from(c) & 0xfffe == 0xfffe;
     // White space has the line and paragraph separators among it.
     c.is_control() || c.is_whitespace() || is_noncharacter || is_invisible(c)
 }
@@ -103,10 +102,42 @@ mod tests {
     fn nothing_is_hidden_and_no_line_ends() {
         // Control characters, line breaks, direction, zero width, tags, variation selectors, noncharacters.
         for hidden in [
-            "\0", "\u{7}", "\n", "\r", "\t", "\u{b}", "\u{1b}", "\u{7f}", "\u{85}", "\u{9b}", "\u{a0}", "\u{ad}",
-            "\u{61c}", "\u{180e}", "\u{200b}", "\u{200c}", "\u{200d}", "\u{200e}", "\u{200f}", "\u{2028}",
-            "\u{2029}", "\u{202a}", "\u{202e}", "\u{2060}", "\u{2066}", "\u{2069}", "\u{3000}", "\u{3164}",
-            "\u{fe0f}", "\u{feff}", "\u{fff9}", "\u{fffe}", "\u{e0001}", "\u{e0041}", "\u{e0100}", "\u{10ffff}",
+            "\0",
+            "\u{7}",
+            "\n",
+            "\r",
+            "\t",
+            "\u{b}",
+            "\u{1b}",
+            "\u{7f}",
+            "\u{85}",
+            "\u{9b}",
+            "\u{a0}",
+            "\u{ad}",
+            "\u{61c}",
+            "\u{180e}",
+            "\u{200b}",
+            "\u{200c}",
+            "\u{200d}",
+            "\u{200e}",
+            "\u{200f}",
+            "\u{2028}",
+            "\u{2029}",
+            "\u{202a}",
+            "\u{202e}",
+            "\u{2060}",
+            "\u{2066}",
+            "\u{2069}",
+            "\u{3000}",
+            "\u{3164}",
+            "\u{fe0f}",
+            "\u{feff}",
+            "\u{fff9}",
+            "\u{fffe}",
+            "\u{e0001}",
+            "\u{e0041}",
+            "\u{e0100}",
+            "\u{10ffff}",
         ] {
             let text = format!("a{hidden}b");
             for shown in [escaped(&text), quote(&text)] {
@@ -119,7 +150,12 @@ mod tests {
 
     #[test]
     fn what_can_be_seen_stays() {
-        for text in ["", "outbound|80||a.b", "a \"b\" \\n", "Größe, 日本語, مرحبا, 🦀, e\u{301}, \u{fffd}, →"] {
+        for text in [
+            "",
+            "outbound|80||a.b",
+            "a \"b\" \\n",
+            "Größe, 日本語, مرحبا, 🦀, e\u{301}, \u{fffd}, →",
+        ] {
             assert_eq!(escaped(text), text);
         }
         assert_eq!(quote("say \"\\\" \u{202e}"), r#""say \"\\\" \u{202e}""#);
