@@ -35,7 +35,7 @@ struct Span {
     len: u32,
 }
 
-/// One service. Its lists end where those of the next begin.
+/// One service. Its lists, but for the ports, end where those of the next begin.
 #[derive(Debug)]
 struct Record {
     namespace: Span,
@@ -48,13 +48,17 @@ struct Record {
     /// Where among the hosts those begin that others have.
     shadowed: u32,
     vips: u32,
+    /// Where its ports begin, which may be those of the record before it, and how many they are.
     ports: u32,
     clusters: u32,
+    port_count: u16,
     kind: Kind,
-    outside_mesh: bool,
-    ingress_use_waypoint: bool,
-    required: bool,
+    flags: u8,
 }
+
+const OUTSIDE_MESH: u8 = 1;
+const INGRESS_USE_WAYPOINT: u8 = 1 << 1;
+const REQUIRED: u8 = 1 << 2;
 
 /// A service of a [`crate::Policy`].
 #[derive(Clone, Copy)]
@@ -70,12 +74,20 @@ impl Table {
         Self { reading: (text.as_ptr().addr(), text.len()), ..Self::default() }
     }
 
-    /// Appends a service. What it borrows is to be borrowed from the text.
-    pub(crate) fn push(&mut self, service: &Service<'_>) {
+    /// Appends a service. What it borrows is to be borrowed from the text. A further item of a
+    /// ServiceEntry may share the ports of the item before it.
+    pub(crate) fn push(&mut self, service: &Service<'_>, shares_ports: bool) {
         let waypoint_cluster = match service.waypoint_cluster.as_deref() {
             Some(name) => self.span(&format!("{name}{HTTP2}")),
             None => Span::default(),
         };
+        let own_ports = (position(self.ports.len()), service.ports.len());
+        let shared = self.records.last().filter(|_| shares_ports);
+        let (ports, port_count) = shared
+            .map_or((own_ports.0, u16::try_from(own_ports.1).unwrap_or(u16::MAX)), |before| {
+                (before.ports, before.port_count)
+            });
+        let flag = |on: bool, flag: u8| if on { flag } else { 0 };
         let record = Record {
             namespace: self.span(&service.namespace),
             name: self.span(&service.name),
@@ -84,12 +96,13 @@ impl Table {
             hosts: position(self.hosts.len()),
             shadowed: position(self.hosts.len() + service.hosts.len()),
             vips: position(self.vips.len()),
-            ports: position(self.ports.len()),
+            ports,
             clusters: position(self.clusters.len()),
+            port_count,
             kind: service.kind,
-            outside_mesh: service.outside_mesh,
-            ingress_use_waypoint: service.ingress_use_waypoint,
-            required: service.required,
+            flags: flag(service.outside_mesh, OUTSIDE_MESH)
+                | flag(service.ingress_use_waypoint, INGRESS_USE_WAYPOINT)
+                | flag(service.required, REQUIRED),
         };
         for host in service.hosts.iter().chain(&service.shadowed_hosts) {
             let span = self.span(host);
@@ -272,8 +285,8 @@ impl<'t> ServiceRef<'t> {
 
     /// The ports it declares.
     pub fn ports(self) -> &'t [Port] {
-        let range = self.range(|record| record.ports, self.table.ports.len());
-        self.table.ports.get(range).unwrap_or_default()
+        let start = self.record.ports as usize;
+        self.table.ports.get(start..start + usize::from(self.record.port_count)).unwrap_or_default()
     }
 
     /// The port with that number, where the service declares it.
@@ -296,17 +309,17 @@ impl<'t> ServiceRef<'t> {
 
     /// Whether the mesh does not know it.
     pub fn outside_mesh(self) -> bool {
-        self.record.outside_mesh
+        self.record.flags & OUTSIDE_MESH != 0
     }
 
     /// The effective label `istio.io/ingress-use-waypoint`.
     pub fn ingress_use_waypoint(self) -> bool {
-        self.record.ingress_use_waypoint
+        self.record.flags & INGRESS_USE_WAYPOINT != 0
     }
 
     /// Refuse rather than go to the endpoints.
     pub fn required(self) -> bool {
-        self.record.required
+        self.record.flags & REQUIRED != 0
     }
 
     /// Upstream clusters named explicitly, each with its port, where it has one.
@@ -431,7 +444,7 @@ mod tests {
             [service(reviews, "a.example"), Service::default(), service(ratings, "b.example")];
         let mut table = Table::of(&text);
         for service in &given {
-            table.push(service);
+            table.push(service, false);
         }
         table.keep(text.clone());
         table.set_domain("cluster.local".to_owned());

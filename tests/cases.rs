@@ -22,7 +22,7 @@ const CASES: &[(&str, &str)] = files!("cases":
 
 const INVALID: &[(&str, &str)] = files!("invalid":
     "addresses" "clusters-of-others" "duplicates" "empty" "environment" "environment-empty" "forward-header"
-    "forward-header-taken" "names" "not-an-object" "ports" "rejected"
+    "forward-header-taken" "hidden-characters" "names" "not-an-object" "ports" "rejected"
     "services-twice" "syntax" "trailing" "types" "unknown-fields"
     "waypoint-cluster");
 

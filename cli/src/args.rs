@@ -10,7 +10,8 @@ use clap_complete::Shell;
 
 use crate::compile::config::{Configuration, Forward, IpFamily, UnknownService, Via};
 use crate::input::Source;
-use crate::mesh::{Compat, Rules, Selector};
+use crate::mesh::mesh_config::ISTIO_SYSTEM;
+use crate::mesh::{Compat, MeshConfigChoice, Rules, Selector};
 use crate::report::Format;
 
 pub use compile::{Compile, Load, Output};
@@ -91,6 +92,10 @@ pub struct Input {
     /// The kubeconfig's context, if not its current one
     #[arg(long, requires = "cluster")]
     pub context: Option<String>,
+    /// The mesh's own configuration (MeshConfig), a file or a ConfigMap; without it that of the ConfigMap
+    /// istio in istio-system
+    #[arg(long, value_name = "FILE|NAMESPACE/NAME")]
+    pub mesh_config: Option<MeshConfigChoice>,
 }
 
 /// What the mesh's rules leave open.
@@ -187,8 +192,11 @@ pub enum AskedAs {
 #[derive(Debug, Args)]
 pub struct Rbac {
     /// The namespace of the account
-    #[arg(short, long, default_value = "default")]
+    #[arg(short, long, default_value = "default", value_parser = crate::rbac::namespace)]
     pub namespace: String,
+    /// The namespace of Istio's mesh configuration, in a ConfigMap
+    #[arg(long, default_value = ISTIO_SYSTEM, value_parser = crate::rbac::namespace)]
+    pub istio_namespace: String,
 }
 
 impl Input {
@@ -201,7 +209,11 @@ impl Input {
             self.filename.iter().map(|argument| Source::from_argument(argument)).collect();
         if self.cluster {
             let (context, pods) = (self.context.clone(), pods.cloned());
-            sources.push(Source::Cluster { context, pods });
+            let mesh_config = match &self.mesh_config {
+                Some(MeshConfigChoice::Named(key)) => Some(key.namespace.clone()),
+                _ => None,
+            };
+            sources.push(Source::Cluster { context, pods, mesh_config });
         }
         anyhow::ensure!(!sources.is_empty(), "no objects: give -f FILE|DIR|- or --cluster");
         Ok(sources)
@@ -217,6 +229,7 @@ impl RuleArgs {
             cluster_domain: self.cluster_domain.clone(),
             ingress: ingress.map(str::to_owned),
             allow_loopback: self.allow_loopback,
+            ..Rules::default()
         }
     }
 }

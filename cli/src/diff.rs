@@ -166,10 +166,14 @@ fn ports(old: &Side, new: &Side, id: &Id) -> Vec<Option<u16>> {
     if ports.is_empty() { vec![None] } else { ports.into_iter().map(Some).collect() }
 }
 
-/// The upstream clusters that either knows the port by: Istio's names, and those that are listed.
+/// The upstream clusters that either knows the port by: those that follow from its hosts, and those
+/// that are listed.
 fn names(old: &Side, new: &Side, id: &Id, port: Option<u16>) -> BTreeSet<String> {
     let Some(number) = port else { return BTreeSet::new() };
     let mut names = BTreeSet::new();
+    for side in [old, new] {
+        names.extend(side.clusters(id, number));
+    }
     for service in [old.service(id), new.service(id)].into_iter().flatten() {
         names.extend(service.hosts.iter().map(|host| format!("outbound|{number}||{host}")));
         let listed = service.clusters.iter();

@@ -2,9 +2,9 @@
 //! its configuration.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
-use ingress_waypoint::{Decision, Policy, Question, Service};
+use ingress_waypoint::cluster::{Named, readings};
+use ingress_waypoint::{Decision, Outcome, Policy, Question, Reject};
 use serde::Serialize;
 
 use crate::args::AskedAs;
@@ -12,7 +12,7 @@ use crate::compile::config::Compiled;
 use crate::compile::table::destination;
 use crate::mesh::note::ObjectRef;
 use crate::mesh::{Resolved, Step, World};
-use crate::report::{Tone, plain};
+use crate::report::{Page, Tone, Words};
 
 /// Why one service goes where it goes.
 #[derive(Debug, Serialize)]
@@ -20,7 +20,7 @@ use crate::report::{Tone, plain};
 pub struct Explanation {
     /// The object.
     pub object: ObjectRef,
-    /// Its hosts.
+    /// Its hosts; where it has none of its own, those that others have.
     pub hosts: Vec<String>,
     /// Where it was read.
     pub origin: String,
@@ -28,6 +28,9 @@ pub struct Explanation {
     pub steps: Vec<Step>,
     /// What the filter decides, for each port.
     pub decisions: Vec<Answer>,
+    /// Rules that Envoy Gateway sends to the ClusterIP itself.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub routed: Vec<String>,
     /// Where the global switch is.
     pub switch: String,
 }
@@ -70,14 +73,15 @@ impl Answer {
     }
 
     /// `waypoint (labelled), to 10.96.0.10:9080 over http`.
-    pub fn text(&self) -> String {
-        let mut text =
-            format!("{} ({})", Tone::of_decision(self.decision).paint(self.decision), self.reason);
-        if let (Some(destination), Some(protocol)) = (&self.destination, self.protocol) {
-            // Writing to a string cannot fail.
-            let _ = write!(text, ", to {destination} over {protocol}");
+    pub fn words(&self) -> Words {
+        let words = Words::new(Tone::of_decision(self.decision), self.decision)
+            .plain(format_args!(" ({})", self.reason));
+        match (&self.destination, self.protocol) {
+            (Some(destination), Some(protocol)) => {
+                words.plain(format_args!(", to {destination} over {protocol}"))
+            }
+            _ => words,
         }
-        text
     }
 }
 
@@ -90,9 +94,16 @@ pub fn explain(world: &World, compiled: &Compiled, subject: &str) -> Vec<Explana
     }
     let cluster = Question::Cluster(subject.as_bytes());
     let questions = [cluster, Question::Authority(subject.as_bytes())];
+    if compiled.policy.decide(cluster).outcome == Outcome::Reject(Reject::AmbiguousService) {
+        let claim = |host: &str| readings(subject).any(|named| is_host(named, host));
+        let claims = |it: &&Resolved| it.shadowed.iter().any(|(host, _)| claim(host));
+        let found = services.iter().filter(claims);
+        return found.map(|found| one(world, compiled, found, Some(cluster))).collect();
+    }
     for question in questions {
         let Some(service) = compiled.policy.decide(question).service else { continue };
-        let found = services.iter().filter(|resolved| is_entry(resolved, &service.to_service()));
+        let service = service.to_service();
+        let found = services.iter().filter(|resolved| resolved.service.as_ref() == Some(&service));
         let asked = (question == cluster).then_some(question);
         return found.map(|found| one(world, compiled, found, asked)).collect();
     }
@@ -109,15 +120,19 @@ fn is_named(resolved: &Resolved, subject: &str) -> bool {
     subject == name
         || subject.split_once('/') == Some((namespace, name))
         || (*kind == "Service" && short.iter().any(|short| short == subject))
-        || host.is_some_and(|host| resolved.hosts.iter().any(|known| *known == host))
+        || host.is_some_and(|host| {
+            // Of a host that nobody has, all who claim it are meant.
+            let claimed = resolved.shadowed.iter().filter(|_| resolved.is_ambiguous);
+            resolved.hosts.iter().chain(claimed.map(|(host, _)| host)).any(|known| *known == host)
+        })
 }
 
-fn is_entry(resolved: &Resolved, service: &Service) -> bool {
-    let entry = resolved.service.as_ref();
-    entry.is_some_and(|entry| {
-        (entry.kind, &entry.namespace, &entry.name)
-            == (service.kind, &service.namespace, &service.name)
-    })
+fn is_host(named: Named<'_>, host: &str) -> bool {
+    let named = match named {
+        Named::Host { host, .. } => host,
+        _ => return false,
+    };
+    ingress_waypoint::host::normalise(named).is_some_and(|named| named == host)
 }
 
 fn one(
@@ -150,10 +165,20 @@ fn one(
     };
     Explanation {
         object: resolved.object.clone(),
-        hosts: resolved.hosts.clone(),
+        hosts: if resolved.hosts.is_empty() {
+            resolved.shadowed.iter().map(|(host, _)| host.clone()).collect()
+        } else {
+            resolved.hosts.clone()
+        },
         origin: resolved.origin.to_string(),
         steps: compiled.steps(world, resolved),
         decisions,
+        routed: compiled
+            .routed
+            .iter()
+            .filter(|it| it.service == resolved.object)
+            .map(ToString::to_string)
+            .collect(),
         switch: switch(policy),
     }
 }
@@ -170,35 +195,37 @@ fn switch(policy: &Policy) -> String {
 
 impl Explanation {
     /// For people.
-    pub fn text(&self) -> String {
-        let mut text = String::new();
+    pub fn text(&self) -> Page {
+        let mut page = Page::default();
         let sent = self.decisions.iter().any(|answer| answer.decision == "waypoint");
-        let title = Tone::Strong.paint(plain(&self.object.to_string()));
         let hosts = self.hosts.join(", ");
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "{title}  {hosts}  ({})", plain(&self.origin));
+        let title = Words::new(Tone::Strong, &self.object);
+        page.line(0, &title.plain(format_args!("  {hosts}  ({})", self.origin)));
         for answer in &self.decisions {
-            let _ = writeln!(text, "  {}: {}", answer.question, answer.text());
+            let question = Words::default().plain(format_args!("{}: ", answer.question));
+            page.line(1, &question.and(&answer.words()));
         }
-        let switch = format!("global switch: {}", self.switch);
-        let _ = writeln!(text, "  {}", Tone::Faint.paint(switch));
+        for routed in &self.routed {
+            page.line(1, &Words::default().plain(routed));
+        }
+        page.line(1, &Words::new(Tone::Faint, format_args!("global switch: {}", self.switch)));
         for step in &self.steps {
             let (tone, mark) = if step.holds { (Tone::Good, "yes") } else { (Tone::Bad, "no ") };
-            let (mark, rule) = (tone.paint(mark), Tone::Strong.paint(step.rule));
+            let words = Words::new(tone, mark).plain(" ").tone(Tone::Strong, step.rule);
+            page.blank();
+            page.line(1, &words.plain(format_args!(": {}", step.says)));
             let value = step.value.as_ref().map_or("-".to_owned(), |value| format!("{value:?}"));
-            let _ = writeln!(text, "\n  {mark} {rule}: {}", plain(&step.says));
-            let whose = plain(&step.object.to_string());
-            let _ = writeln!(text, "      {whose}  {}: {value}", step.field);
+            let place = format!("{}  {}: {value}", step.object, step.field);
+            page.line(3, &Words::default().plain(place));
             // The other result: where it goes to the waypoint, what would keep it off, and the
             // other way round.
             if let Some(change) = step.change.as_ref().filter(|_| step.holds == sent) {
                 let other =
                     if sent { "to keep it at its endpoints" } else { "to send it to its waypoint" };
-                let change = Tone::Faint.paint(format_args!("{other}: {}", plain(change)));
-                let _ = writeln!(text, "      {change}");
+                page.line(3, &Words::new(Tone::Faint, format_args!("{other}: {change}")));
             }
         }
-        text
+        page
     }
 }
 

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anstream::ColorChoice;
 use clap::Parser as _;
+use ingress_waypoint::escape::escaped;
 use ingress_waypoint_cli::args::{Cli, Color};
 use ingress_waypoint_cli::mesh::Severity;
 use ingress_waypoint_cli::report::{self, Exit};
@@ -16,7 +17,10 @@ use ingress_waypoint_cli::run;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
     match cli.color {
         Color::Auto => ColorChoice::Auto,
         Color::Always => ColorChoice::Always,
@@ -29,8 +33,24 @@ fn main() -> ExitCode {
         if error.chain().any(|cause| cause.downcast_ref().is_some_and(pipe)) {
             return Exit::Done;
         }
-        report::message(Severity::Error, format_args!("{error:#}"));
+        report::error(&error);
         Exit::Failed
     });
     exit.into()
+}
+
+/// Prints what is wrong with the arguments, or the help that they ask for.
+fn usage(error: &clap::Error) -> ExitCode {
+    // Arguments stand in the message as they are, and may be file names that hold anything.
+    let arguments = std::env::args_os().map(|argument| escaped(argument.display()));
+    let shown = match Cli::try_parse_from(arguments) {
+        Err(shown) if shown.kind() == error.kind() => shown.print(),
+        _ => {
+            report::message(Severity::Error, error);
+            Ok(())
+        }
+    };
+    // Whoever reads it may have enough of it.
+    drop(shown);
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }

@@ -9,7 +9,10 @@ use gateway_api::apis::experimental::httproutes::HttpRoute;
 use gateway_api::apis::standard::gatewayclasses::GatewayClass;
 use gateway_api::apis::standard::gateways::Gateway;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::Deserialize;
 
+use crate::envoy_gateway::{BackendTrafficPolicy, EnvoyProxy};
 use crate::service_entry::ServiceEntry;
 
 /// An object of one of the kinds that are read.
@@ -24,6 +27,70 @@ pub enum Object {
     HttpRoute(Box<HttpRoute>),
     GrpcRoute(Box<GrpcRoute>),
     Pod(Box<Pod>),
+    BackendTrafficPolicy(Box<BackendTrafficPolicy>),
+    EnvoyProxy(Box<EnvoyProxy>),
+    MeshConfig(Box<MeshConfigMap>),
+    /// By its kind.
+    Workload(&'static str, Box<Workload>),
+}
+
+/// What makes pods: a Deployment, a DaemonSet, a StatefulSet or a ReplicaSet.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Workload {
+    /// Its own name and labels.
+    pub metadata: ObjectMeta,
+    /// The pods that it makes.
+    pub spec: WorkloadSpec,
+}
+
+/// The pods that a workload makes.
+#[derive(Debug, Clone, Deserialize)]
+pub struct WorkloadSpec {
+    /// How many; 1 where absent, and one for each node of a DaemonSet.
+    pub replicas: Option<i64>,
+    /// What each of them is like.
+    #[serde(default)]
+    pub template: Template,
+}
+
+/// A ConfigMap with a mesh configuration of Istio's.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub struct MeshConfigMap {
+    pub metadata: ObjectMeta,
+    /// YAML.
+    pub mesh: String,
+}
+
+/// The part of a pod template that is read: nothing else in it is a reason to do without it.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Template {
+    /// The pods' labels and annotations.
+    pub metadata: Option<ObjectMeta>,
+    /// The pods' own fields.
+    pub spec: Option<TemplateSpec>,
+}
+
+/// The pods' own fields.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TemplateSpec {
+    /// Whether they have the network of their host.
+    pub host_network: Option<bool>,
+}
+
+impl Object {
+    /// Whether it is one of those that the mesh's rules are about: of the others alone, routes, pods and
+    /// configurations, nothing is made.
+    pub fn is_of_mesh(&self) -> bool {
+        match self {
+            Self::Service(_) | Self::Namespace(_) | Self::ServiceEntry(_) => true,
+            Self::Gateway(_) | Self::GatewayClass(_) => true,
+            Self::HttpRoute(_) | Self::GrpcRoute(_) | Self::BackendTrafficPolicy(_) => false,
+            Self::EnvoyProxy(_) | Self::MeshConfig(_) => false,
+            Self::Pod(_) | Self::Workload(..) => false,
+        }
+    }
 }
 
 /// Where an object was read.

@@ -2,15 +2,35 @@
 
 use std::fmt::Write as _;
 
-use crate::input::{RESOURCES, Wanted};
+use crate::envoy::scalar::quoted;
+use crate::input::{RESOURCES, Resource, Wanted};
+use crate::mesh::is_label;
 
 /// The account's name, and that of its role.
 const NAME: &str = "ingress-waypoint";
 
-/// `ServiceAccount`, `ClusterRole` and `ClusterRoleBinding` for an account in `namespace`: the
-/// kinds that the client lists and no verb but `list`.
-pub fn manifests(namespace: &str) -> String {
-    let mut yaml = format!(
+/// Reads the account's namespace.
+///
+/// # Errors
+/// Where no namespace can have that name.
+pub fn namespace(text: &str) -> Result<String, String> {
+    let fits = is_label(text).then(|| text.to_owned());
+    fits.ok_or_else(|| {
+        "not the name of a namespace: lower-case letters, digits and '-', 63 at most".to_owned()
+    })
+}
+
+/// `ServiceAccount`, roles and bindings for an account in `namespace`: the kinds that the client
+/// lists and no verb but `list`. What it lists in one namespace alone, Istio's ConfigMap in `istio`,
+/// it may not list in others.
+pub fn manifests(namespace: &str, istio: &str) -> String {
+    // A namespace can be called `on` or `123`.
+    let (namespace, istio) = (quoted(namespace), quoted(istio));
+    let (role, role_of_one) = (
+        rules(|resource| resource.namespace.is_none()),
+        rules(|resource| resource.namespace.is_some()),
+    );
+    format!(
         "\
 apiVersion: v1
 kind: ServiceAccount
@@ -23,36 +43,7 @@ kind: ClusterRole
 metadata:
   name: {NAME}
 rules:
-"
-    );
-    let mut groups: Vec<_> = RESOURCES.iter().map(|resource| resource.group).collect();
-    groups.sort_unstable();
-    groups.dedup();
-    for wanted in [Wanted::Mesh, Wanted::Checks] {
-        for group in &groups {
-            let resources: Vec<_> = RESOURCES
-                .iter()
-                .filter(|resource| resource.wanted == wanted && resource.group == *group)
-                .map(|resource| resource.plural)
-                .collect();
-            if resources.is_empty() {
-                continue;
-            }
-            if wanted == Wanted::Checks {
-                yaml.push_str("# Only for `ingress-waypoint check`.\n");
-            }
-            // Writing to a string cannot fail.
-            let _ = writeln!(
-                yaml,
-                "- apiGroups: [\"{group}\"]\n  resources: [{}]\n  verbs: [list]",
-                resources.join(", ")
-            );
-        }
-    }
-    let _ = write!(
-        yaml,
-        "\
----
+{role}---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
 metadata:
@@ -65,7 +56,60 @@ subjects:
 - kind: ServiceAccount
   name: {NAME}
   namespace: {namespace}
+---
+# For the mesh configuration.
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata:
+  name: {NAME}
+  namespace: {istio}
+rules:
+{role_of_one}---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata:
+  name: {NAME}
+  namespace: {istio}
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: Role
+  name: {NAME}
+subjects:
+- kind: ServiceAccount
+  name: {NAME}
+  namespace: {namespace}
 "
-    );
+    )
+}
+
+/// The rules of a role for these resources.
+fn rules(wanted: impl Fn(&Resource) -> bool) -> String {
+    let mut yaml = String::new();
+    let mut groups: Vec<_> = RESOURCES.iter().map(|resource| resource.group).collect();
+    groups.sort_unstable();
+    groups.dedup();
+    for whom in [Wanted::Mesh, Wanted::Checks] {
+        for group in &groups {
+            let resources: Vec<_> = RESOURCES
+                .iter()
+                .filter(|resource| {
+                    resource.wanted == whom && resource.group == *group && wanted(resource)
+                })
+                .map(|resource| resource.plural)
+                .collect();
+            if resources.is_empty() {
+                continue;
+            }
+            if whom == Wanted::Checks {
+                yaml.push_str("# Only for `ingress-waypoint check`.\n");
+            }
+            // Writing to a string cannot fail.
+            let _ = writeln!(
+                yaml,
+                "- apiGroups: [\"{group}\"]\n  resources: [{}]\n  verbs: [list]",
+                resources.join(", ")
+            );
+        }
+    }
     yaml
 }

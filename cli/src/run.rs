@@ -13,8 +13,8 @@ use crate::compile::clusters::ROUTE_CLUSTER;
 use crate::compile::config::Compiled;
 use crate::input::{self, Wanted};
 use crate::mesh::{Note, Rules, Severity, World};
-use crate::object::{Object, Read};
-use crate::report::{self, Exit, Format};
+use crate::object::Read;
+use crate::report::{self, Exit, Format, Page, Words};
 use crate::{check, compile, diff, explain, patch, rbac, schema};
 
 /// Runs a command.
@@ -34,7 +34,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
             Ok(Exit::Done)
         }
         Command::Rbac(args) => {
-            report::raw(&rbac::manifests(&args.namespace))?;
+            report::raw(&rbac::manifests(&args.namespace, &args.istio_namespace))?;
             Ok(Exit::Done)
         }
         Command::Completions { shell } => {
@@ -46,7 +46,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Version => {
             let version = env!("CARGO_PKG_VERSION");
             match cli.format {
-                Format::Text => report::text(&format!("ingress-waypoint {version}\n"))?,
+                Format::Text => report::raw(&format!("ingress-waypoint {version}\n"))?,
                 Format::Json => report::json(&json!({"version": version}))?,
             }
             Ok(Exit::Done)
@@ -55,7 +55,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
 }
 
 /// What is said where nothing was read.
-pub const NO_OBJECTS: &str = "no objects of the mesh were read: nothing is made of that";
+pub const NO_OBJECTS: &str = "no objects of the mesh were read: there is nothing to work on";
 
 /// Reads the world. What could not be used is said on standard error and makes the exit code 1:
 /// a service that is not in the configuration is one that the filter does not know.
@@ -65,12 +65,12 @@ pub const NO_OBJECTS: &str = "no objects of the mesh were read: nothing is made 
 /// end failed would make a configuration that knows no service.
 pub fn world(input: &Input) -> anyhow::Result<(World, Exit)> {
     let mut world = World::default();
+    world.mesh_config = input.mesh_config.clone().unwrap_or_default();
     let mut exit = Exit::Done;
     let mut empty = true;
     input::read_wanted(&input.sources(None)?, Wanted::Mesh, &mut |read| match read {
         Read::Object(origin, object) => {
-            // Of routes alone nothing is made either.
-            empty &= matches!(object, Object::HttpRoute(_) | Object::GrpcRoute(_));
+            empty &= !object.is_of_mesh();
             drop(world.add(origin, object));
         }
         Read::Broken(broken) => {
@@ -113,11 +113,12 @@ fn explain(args: &Explain, format: Format) -> anyhow::Result<Exit> {
                     Source::Configuration => format!("{on}, by {}", switch.source),
                     _ => format!("taken to be on; the proxy's {VARIABLE} decides (unset: off)"),
                 };
-                report::text(&format!(
-                    "{}: {service}\n  {}\n  global switch: {switch}\n",
-                    answer.question,
-                    answer.text()
-                ))?;
+                let mut page = Page::default();
+                let question = format!("{}: {service}", answer.question);
+                page.line(0, &Words::default().plain(question));
+                page.line(1, &answer.words());
+                page.line(1, &Words::default().plain(format_args!("global switch: {switch}")));
+                report::text(&page)?;
             }
         }
         return Ok(Exit::Done);
@@ -144,8 +145,14 @@ fn explain(args: &Explain, format: Format) -> anyhow::Result<Exit> {
     match format {
         Format::Json => report::json(&found)?,
         Format::Text => {
-            let texts: Vec<_> = found.iter().map(explain::Explanation::text).collect();
-            report::text(&texts.join("\n"))?;
+            let mut page = Page::default();
+            for (i, explanation) in found.iter().enumerate() {
+                if i > 0 {
+                    page.blank();
+                }
+                page.page(&explanation.text());
+            }
+            report::text(&page)?;
         }
     }
     Ok(exit)
@@ -160,7 +167,7 @@ pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     let read = if path == Path::new("-") {
         std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut text).map(drop)
     } else {
-        std::fs::read(path).map(|read| text = read)
+        input::open::read(path).map(|read| text = read)
     };
     read.with_context(|| format!("cannot read {}", path.display()))?;
     Ok(text)

@@ -4,6 +4,8 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 
+use crate::mesh::Condition;
+
 /// A `ServiceEntry`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -49,6 +51,8 @@ pub struct Port {
 pub struct Status {
     #[serde(default)]
     pub addresses: Vec<Address>,
+    #[serde(default)]
+    pub conditions: Vec<Condition>,
 }
 
 /// An address that the control plane allocated for one host.

@@ -182,6 +182,22 @@ fn a_reader_that_has_enough_is_no_error() {
     assert_eq!(String::from_utf8_lossy(&done.stderr), "");
 }
 
+/// What is printed goes into `kubectl apply`.
+#[test]
+fn the_accounts_namespace_is_a_name() {
+    for name in ["A B: c", "a\nb: c", "Ops", "a/b", "a.b", ""] {
+        let (code, said) = error(&["rbac", "-n", name]);
+        assert_eq!(code, Some(2), "{name:?}");
+        assert!(said.contains("not the name of a namespace"), "{said}");
+    }
+    for name in ["on", "123", "1e3", "ops"] {
+        let yaml = text(&["rbac", "-n", name]);
+        let objects: Vec<Value> = serde_saphyr::from_multiple(&yaml).unwrap();
+        assert_eq!(objects[0]["metadata"]["namespace"], name, "{yaml}");
+        assert_eq!(objects[2]["subjects"][0]["namespace"], name, "{yaml}");
+    }
+}
+
 #[test]
 fn the_small_commands() {
     assert_eq!(text(&["version"]), concat!("ingress-waypoint ", env!("CARGO_PKG_VERSION"), "\n"));

@@ -42,7 +42,7 @@ fn each_folder_has_its_differences() {
         let diff = run(&name);
         let json = serde_json::to_string_pretty(&diff).unwrap() + "\n";
         compare(&folder(&name).join("diff.json"), &json);
-        let text = strip_str(&diff.text()).to_string();
+        let text = strip_str(diff.text().as_str()).to_string();
         // The titles are as wide as their columns.
         let lines: Vec<_> = text.lines().map(str::trim_end).collect();
         compare(&folder(&name).join("diff.txt"), &(lines.join("\n") + "\n"));

@@ -85,6 +85,59 @@ fn nothing_is_made_of_no_objects() {
     }
 }
 
+/// A template that was not rendered, a picture, an object that is cut off: none says that all is well.
+#[test]
+fn nothing_is_not_found_where_nothing_was_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("objects.yaml");
+    let file = path.to_str().unwrap();
+    let template = "{{- range .Values.x }}\napiVersion: v1\nkind: Service\nmetadata: {name: {{ . }}}\n{{- end }}\n";
+    let route = "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: a}\nspec: {}\n";
+    for text in [template, "\u{0}\u{1}", "{\"kind\": \"Service\"", "a: [", route, "kind: Service\n"]
+    {
+        fs::write(&path, text).unwrap();
+        for command in [
+            &["check"] as &[_],
+            &["check", "--format", "json"],
+            &["compile", "-o", "table"],
+            &["compile"],
+            &["explain", "a"],
+        ] {
+            let output = run(&[command, &["-f", file]].concat());
+            assert_eq!(output.status.code(), Some(2), "{text:?}: {command:?}");
+            assert!(output.stdout.is_empty(), "{text:?}: {command:?}");
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert!(said.contains("no objects of the mesh were read"), "{text:?}: {said}");
+        }
+    }
+}
+
+#[test]
+fn check_says_what_it_could_not_use() {
+    let folder = tempfile::tempdir().unwrap();
+    let broken = folder.path().join("broken.yaml");
+    fs::write(&broken, "a: [\n---\nkind: Service\n").unwrap();
+    let check = |name: &str, more: &[&str]| {
+        let objects = format!("check/{name}/objects.yaml");
+        run(&[&["check", "-f", &objects, "-f", broken.to_str().unwrap()], more].concat())
+    };
+    for (name, last) in [
+        ("clean", "2 objects could not be used (see the errors); the others have no findings\n"),
+        (
+            "session-affinity",
+            "2 objects could not be used (see the errors); in the others: 1 warning\n",
+        ),
+    ] {
+        let output = check(name, &[]);
+        assert_eq!(output.status.code(), Some(2));
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.ends_with(last) && !text.contains("nothing found"), "{text}");
+        let report: Value =
+            serde_json::from_slice(&check(name, &["--format", "json"]).stdout).unwrap();
+        assert_eq!(report["unusable"], 2);
+    }
+}
+
 #[test]
 fn a_broken_object_leaves_the_file_as_it_was() {
     let folder = tempfile::tempdir().unwrap();

@@ -166,5 +166,74 @@ fn a_configuration_that_the_filter_refuses_is_refused_with_all_its_problems() {
         .unwrap();
     let (code, error) = error(&["explain", "--config", path.to_str().unwrap(), "b"]);
     assert_eq!(code, Some(2));
-    assert!(error.contains("services[0].name: \"B\" is not a Kubernetes name\nservices[0].vips[0]: \"x\" is not an IP address"), "{error}");
+    for problem in ["name: \"B\" is not a Kubernetes name", "vips[0]: \"x\" is not an IP address"] {
+        let line =
+            format!("error: {}: configuration refused: services[0].{problem}\n", path.display());
+        assert!(error.contains(&line), "{error}");
+    }
+}
+
+fn rule(folder: &str) -> String {
+    format!("testdata/cli/rules/{folder}/objects.yaml")
+}
+
+/// The first step that does not hold, of each item that a subject means.
+fn broken(subject: &str, folder: &str) -> Vec<(String, String)> {
+    let found = value(&["explain", subject, "-f", &rule(folder)]);
+    let found = found.as_array().unwrap().iter().map(|one| {
+        let steps = one["steps"].as_array().unwrap();
+        let broken = steps.iter().find(|step| step["holds"] == false);
+        let rule = broken.map_or("none", |step| step["rule"].as_str().unwrap());
+        (one["decisions"][0]["reason"].as_str().unwrap().to_owned(), rule.to_owned())
+    });
+    found.collect()
+}
+
+#[test]
+fn who_lost_a_host_is_not_in_the_mesh() {
+    let pair = |reason: &str, rule: &str| (reason.to_owned(), rule.to_owned());
+    assert_eq!(
+        broken("shop/newer", "host-lost"),
+        [pair("labelled", "none"), pair("not-in-mesh", "in-the-mesh")]
+    );
+    assert_eq!(broken("shop/required", "host-lost"), [pair("not-in-mesh", "in-the-mesh")]);
+    // By another namespace's host it is known under its own name, and in the mesh.
+    assert_eq!(broken("zoo/a-first", "host-lost"), [pair("labelled", "none")]);
+}
+
+#[test]
+fn of_a_host_that_is_nobodys_all_claims_are_shown() {
+    for subject in
+        ["pay.example.com", "outbound|80||pay.example.com", "outbound|80|v1|Pay.example.com"]
+    {
+        let found = value(&["explain", subject, "-f", &rule("host-of-required")]);
+        let found = found.as_array().unwrap();
+        let names: Vec<_> =
+            found.iter().map(|one| one["object"]["name"].as_str().unwrap()).collect();
+        assert_eq!(names, ["third", "payments", "old"], "{subject}");
+        for one in found {
+            assert_eq!(one["decisions"][0]["reason"], "ambiguous-service", "{subject}");
+            assert_eq!(one["steps"][0]["holds"], false, "{subject}");
+        }
+    }
+}
+
+#[test]
+fn the_meshs_hint_and_its_canary_decide_nothing() {
+    let steps = |subject: &str, folder: &str, rule_name: &str| {
+        let found = value(&["explain", subject, "-f", &rule(folder)]);
+        let steps = found[0]["steps"].as_array().unwrap().clone();
+        steps.into_iter().find(|step| step["rule"] == rule_name).unwrap()
+    };
+    let hint = steps("shop/headless", "waypoint-bound", "waypoint-bound");
+    assert_eq!((&hint["holds"], &hint["value"]), (&json!(true), &json!("True")));
+    assert!(hint["says"].as_str().unwrap().contains("a hint from Istio, not a verdict"), "{hint}");
+    let canary = steps("shop/too-much", "waypoint-canary", "waypoint-canary");
+    assert_eq!((&canary["holds"], &canary["value"]), (&json!(true), &json!("101")));
+    let split = steps("shop/split", "waypoint-canary", "waypoint-canary");
+    let says = split["says"].as_str().unwrap();
+    assert!(
+        says.contains("splits connections to the VIP, not requests: 20 % go to shop/canary"),
+        "{says}"
+    );
 }

@@ -36,6 +36,10 @@ fn line(read: &Read) -> String {
         Object::HttpRoute(object) => ("HTTPRoute", &object.metadata),
         Object::GrpcRoute(object) => ("GRPCRoute", &object.metadata),
         Object::Pod(object) => ("Pod", &object.metadata),
+        Object::BackendTrafficPolicy(o) => ("BackendTrafficPolicy", &o.metadata),
+        Object::EnvoyProxy(o) => ("EnvoyProxy", &o.metadata),
+        Object::MeshConfig(o) => ("ConfigMap", &o.metadata),
+        Object::Workload(kind, o) => (*kind, &o.metadata),
     };
     let mut line = format!("object {origin}: {kind} ");
     if let Some(namespace) = &metadata.namespace {
@@ -128,7 +132,8 @@ fn an_alias_bomb_and_deep_nesting_are_broken_documents() {
 /// end of the input.
 #[cfg(unix)]
 mod streaming {
-    use std::io::Write;
+    use std::io::{PipeWriter, Write};
+    use std::os::fd::AsRawFd;
     use std::sync::mpsc::{Receiver, channel};
     use std::thread;
     use std::time::Duration;
@@ -142,14 +147,13 @@ mod streaming {
     const PADDING: usize = 8_000;
 
     fn streams(head: &str, item: fn(usize) -> String, tail: &str) -> Vec<Read> {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("pipe");
-        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let (reader, pipe) = std::io::pipe().unwrap();
         let (sender, receiver) = channel();
         let (head, tail) = (head.to_owned(), tail.to_owned());
-        let to = path.clone();
-        let writer = thread::spawn(move || write(&to, &head, item, &tail, &receiver));
+        let writer = thread::spawn(move || write(pipe, &head, item, &tail, &receiver));
         let mut reads = Vec::new();
+        // As a shell hands it over: `-f <(helm template …)`.
+        let path = PathBuf::from(format!("/dev/fd/{}", reader.as_raw_fd()));
         input::read(&[Source::Path(path)], &mut |read| {
             reads.push(read);
             let _ = sender.send(());
@@ -159,8 +163,14 @@ mod streaming {
         reads
     }
 
-    fn write(to: &Path, head: &str, item: fn(usize) -> String, tail: &str, seen: &Receiver<()>) {
-        let mut pipe = std::io::BufWriter::new(fs::File::create(to).unwrap());
+    fn write(
+        pipe: PipeWriter,
+        head: &str,
+        item: fn(usize) -> String,
+        tail: &str,
+        seen: &Receiver<()>,
+    ) {
+        let mut pipe = std::io::BufWriter::new(pipe);
         pipe.write_all(head.as_bytes()).unwrap();
         let comment = if head.starts_with('{') { "" } else { "#" };
         let padding = format!("  {comment}{}\n", " ".repeat(PADDING));

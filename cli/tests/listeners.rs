@@ -97,7 +97,12 @@ fn a_listener_that_is_left_out_is_said() {
 fn a_listener_set_is_said_and_can_be_named() {
     let parent = json!({"kind": "ListenerSet", "namespace": "edge", "name": "more"});
     let said = stderr(&compile(&parent, &[]));
-    assert!(said.contains("a route is attached to a ListenerSet"), "{said}");
+    assert!(
+        said.contains(
+            "routes are attached to ListenerSet edge/more: if that is one of the gateway"
+        ),
+        "{said}"
+    );
     let all = ["--listener", "a", "--listener", "tls-a", "--listener", "tls-b", "--listener", "c"];
     let output = compile(&parent, &[&all[..], &["--listener", "edge/more/http"]].concat());
     assert!(!stderr(&output).contains("no-vip-route"), "{}", stderr(&output));

@@ -8,8 +8,7 @@ use std::marker::PhantomData;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
 
-/// Values longer than this, in characters, are cut when they are shown.
-const SHOWN: usize = 80;
+pub(crate) use crate::escape::quote;
 
 /// Strings without an escape are borrowed from the text.
 #[derive(Debug, Clone, PartialEq)]
@@ -192,14 +191,5 @@ impl fmt::Display for Json<'_> {
             Self::Array(_) => f.write_str("a list"),
             Self::Object(_) => f.write_str("an object"),
         }
-    }
-}
-
-/// A string as JSON, control characters escaped, cut to [`SHOWN`] characters.
-pub(crate) fn quote(text: &str) -> String {
-    let cut = text.char_indices().nth(SHOWN).map(|(at, _)| at);
-    match cut.and_then(|at| text.get(..at)) {
-        Some(start) => format!("{start:?}…"),
-        None => format!("{text:?}"),
     }
 }

@@ -23,7 +23,7 @@ pub use problem::{Problem, Problems};
 use reader::Fields;
 
 use crate::host;
-use crate::service::is_loopback;
+use crate::service::{Kind, Service, is_loopback};
 use crate::table::Table;
 
 /// The longest text, in bytes: positions in it have to fit into 32 bits.
@@ -251,6 +251,15 @@ impl<'de> Shape<'de> for &mut Root<'de> {
     }
 }
 
+/// Whether an item has the ports of the one before it: a further item of the same ServiceEntry that
+/// gives none. So a ServiceEntry of many hosts and ports does not take their product.
+fn shares_ports(service: &Service<'_>, before: &Service<'_>) -> bool {
+    let is_entry = [service, before].iter().all(|it| it.kind == Kind::ServiceEntry);
+    is_entry
+        && service.ports.is_empty()
+        && (&service.namespace, &service.name) == (&before.namespace, &before.name)
+}
+
 /// Reads the list of services, holding one at a time as JSON.
 struct Services<'a> {
     table: &'a mut Table,
@@ -267,10 +276,14 @@ impl<'de> Shape<'de> for Services<'_> {
     fn list<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         let services = Path::Field(&Path::Root, SERVICES);
         let mut index = 0;
+        let mut before: Option<Service<'de>> = None;
         while let Some(value) = seq.next_element()? {
             // What is no object at all keeps its place, for the paths of later problems.
             let service = service::read(&services.item(index), value, self.problems);
-            self.table.push(&service.unwrap_or_default());
+            let service = service.unwrap_or_default();
+            let shares = before.is_some_and(|before| shares_ports(&service, &before));
+            self.table.push(&service, shares);
+            before = Some(service);
             index += 1;
         }
         Ok(())

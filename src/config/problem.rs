@@ -1,6 +1,8 @@
 //! What is wrong with a configuration: every problem at once, each as path, value and reason.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
+
+use crate::escape::Escaping;
 
 /// One thing that is wrong: `services[3].vips[0]: "10.0.0.300" is not an IP address`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +54,9 @@ impl Problems {
 }
 
 impl fmt::Display for Problem {
+    /// One line, whatever the configuration's own field names hold.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut f = Escaping(f);
         match &self.value {
             Some(value) => write!(f, "{}: {value} {}", self.path, self.reason),
             None => write!(f, "{}: {}", self.path, self.reason),

@@ -35,14 +35,16 @@ Examples:
       kubectl apply --server-side -f -
   kubectl get svc,ns,gtw,gatewayclass,serviceentry -A -o yaml | \\
       ingress-waypoint compile -f - -o table
-  kubectl get svc,ns,gtw,gatewayclass,httproute,grpcroute -A -o yaml | \\
+  kubectl get svc,ns,gtw,gatewayclass,httproute,grpcroute,btp,envoyproxy \\
+      -A -o yaml | \\
       ingress-waypoint compile -f - -o envoy-gateway --gateway ingress/public \\
           --listener http --image registry.example/ingress-waypoint:0.1.0 | \\
       kubectl apply --server-side -f -
 
 Envoy Gateway names upstream clusters after HTTPRoutes and GRPCRoutes where it does not merge
 backends: give these objects too. Those of its Gateways, and of --gateway, are listed with the
-services they lead to, except for wasmplugin and envoy-filter.
+services they lead to, except for wasmplugin and envoy-filter. Its BackendTrafficPolicies (btp) and
+EnvoyProxies say which rules it sends to the ClusterIP itself (routingType: Service).
 
 `kubectl apply` without --server-side keeps a copy of each object in an annotation and takes at most
 256 KiB; a cluster stores at most 1.5 MiB of an object. compile warns of the one and refuses the other;

@@ -45,22 +45,23 @@ pub struct Arguments {
 /// For a source that cannot be read at all.
 pub fn command(arguments: &Arguments, format: Format) -> anyhow::Result<Exit> {
     let mut objects = Objects::default();
-    let mut exit_of_input = Exit::Done;
+    objects.world.mesh_config = arguments.input.mesh_config.clone().unwrap_or_default();
+    let mut unusable = 0;
     let mut empty = true;
     let sources = arguments.input.sources(arguments.gateway_pods.as_ref())?;
     input::read_wanted(&sources, Wanted::Checks, &mut |read| match read {
         Read::Object(origin, object) => {
-            empty = false;
+            empty &= !object.is_of_mesh();
             objects.add(origin, object);
         }
         Read::Broken(broken) => {
-            exit_of_input = Exit::Failed;
+            unusable += 1;
             let (origin, reason) = (broken.origin, broken.reason);
             report::message(Severity::Error, format_args!("{origin}: {reason}"));
         }
         Read::Warning(warning) => report::message(Severity::Warning, warning),
     })?;
-    anyhow::ensure!(!empty || exit_of_input != Exit::Done, NO_OBJECTS);
+    anyhow::ensure!(!empty, NO_OBJECTS);
     let gateway = arguments.gateway.as_ref();
     let options = Options {
         rules: arguments.rules.rules(gateway.map(|gateway| gateway.namespace.as_str())),
@@ -70,11 +71,13 @@ pub fn command(arguments: &Arguments, format: Format) -> anyhow::Result<Exit> {
     };
     warn_of_unmatched(&objects.world, &options.rules);
     warn_of_missing(&objects, &options);
-    let report = Report::from(run(&objects, &options)?);
+    let report = Report::new(run(&objects, &options)?, unusable);
     match format {
         Format::Text => report::text(&report.text())?,
         Format::Json => report::json(&report)?,
     }
+    // What could not be used may be what is wrong.
+    let exit_of_input = if unusable > 0 { Exit::Failed } else { Exit::Done };
     Ok(exit(&report.findings, arguments.strict).max(exit_of_input))
 }
 

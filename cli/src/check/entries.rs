@@ -3,7 +3,7 @@
 use super::scope::{Scope, asks};
 use super::{Cause, Code, Findings};
 use crate::mesh::route::Target;
-use crate::mesh::{Key, ObjectRef, Resolved, Severity};
+use crate::mesh::{Key, ObjectRef, Outside, Resolved, Severity};
 
 pub(super) fn check(scope: &Scope<'_>, out: &mut Findings) {
     let entries = scope.services().filter(|resolved| resolved.object.kind == "ServiceEntry");
@@ -49,7 +49,21 @@ fn taken(
         (false, None) if owner_asks() => Severity::Info,
         (false, None) => return,
     };
-    let says = format!("is a host of {owner} already, which gets its requests");
+    let says = match resolved.outside {
+        _ if resolved.is_ambiguous => {
+            // Said of who would get the requests, by the rules themselves.
+            if resolved.required.is_none() {
+                return;
+            }
+            format!(
+                "is claimed by {owner} too, and this one is required: requests for it are refused (ambiguous-service)"
+            )
+        }
+        Some(Outside::HostTaken) => format!(
+            "is a host of {owner} already, the one that the mesh knows in this namespace: this one is not in the mesh"
+        ),
+        _ => format!("is a host of {owner} already, which gets its requests"),
+    };
     let cause = Cause::new(Code::HostClaimedTwice, resolved.object.clone(), says)
         .field("spec.hosts", Some(host.to_owned()))
         .mend("take the host out of one of the two");

@@ -14,66 +14,83 @@ pub(super) fn check(scope: &Scope<'_>, out: &mut Findings) {
     if !scope.services().any(reaches_waypoint) {
         return;
     }
-    for (key, pod) in &scope.objects.pods {
-        if is_ingress(scope, pod) {
-            captured(scope, out, key, pod);
-        }
+    let pods = || scope.objects.pods.iter().filter(|(_, pod)| is_ingress(scope, pod));
+    for (object, pod) in pods() {
+        captured(scope, out, object, pod);
     }
     for key in scope.objects.world.gateways.keys().filter(|key| scope.is_ingress(key)) {
         listeners(scope, out, key);
+        let selected = scope.options.pods.is_some();
+        if !pods().any(|(_, pod)| selected || pod.gateway.as_ref() == Some(key)) {
+            unread(out, key);
+        }
     }
 }
 
 fn is_ingress(scope: &Scope<'_>, pod: &PodFacts) -> bool {
-    let is_over = matches!(pod.phase.as_deref(), Some("Succeeded" | "Failed"));
     let is_waypoint = pod.class.as_deref().is_some_and(|class| class.ends_with("waypoint"));
     let selected =
         scope.options.pods.as_ref().is_some_and(|selector| selector.matches(&pod.labels));
     let of_gateway = pod.gateway.as_ref().is_some_and(|gateway| scope.is_ingress(gateway));
-    !is_over && !is_waypoint && (selected || of_gateway)
+    !pod.is_over() && !is_waypoint && (selected || of_gateway)
 }
 
 /// What is found of one pod is found of all its siblings, so it is said of the Gateway.
-fn captured(scope: &Scope<'_>, out: &mut Findings, key: &Key, pod: &PodFacts) {
-    let itself = ObjectRef::namespaced("Pod", key);
+fn captured(scope: &Scope<'_>, out: &mut Findings, itself: &ObjectRef, pod: &PodFacts) {
     let object = match &pod.gateway {
         Some(gateway) => ObjectRef::namespaced("Gateway", gateway),
         None => itself.clone(),
     };
-    let Some(cause) = uncaptured(scope, &object, key, pod) else { return };
-    if object == itself {
-        out.add(Severity::Error, cause);
-    } else {
-        out.add_for(Severity::Error, cause, itself.to_string());
+    let namespace = itself.namespace.as_deref().unwrap_or_default();
+    let causes = [on_host_network(&object, pod), uncaptured(scope, &object, namespace, pod)];
+    for cause in causes.into_iter().flatten() {
+        if object == *itself {
+            out.add(Severity::Error, cause);
+        } else {
+            out.add_for(Severity::Error, cause, itself.to_string());
+        }
     }
 }
 
-fn uncaptured(scope: &Scope<'_>, object: &ObjectRef, key: &Key, pod: &PodFacts) -> Option<Cause> {
-    let cause = |code, says: &str| Cause::new(code, object.clone(), says);
-    if pod.host_network {
-        let says = "puts its pods on the host's network";
-        return Some(
-            cause(Code::GatewayHostNetwork, says)
-                .field("spec.hostNetwork", Some("true".to_owned()))
-                .mend("run its pods without hostNetwork, behind a Service of type LoadBalancer or NodePort"),
+fn on_host_network(object: &ObjectRef, pod: &PodFacts) -> Option<Cause> {
+    let says = "puts its pods on the host's network";
+    let cause = Cause::new(Code::GatewayHostNetwork, object.clone(), says)
+        .field(format!("{}spec.hostNetwork", pod.prefix), Some("true".to_owned()))
+        .mend(
+            "run its pods without hostNetwork, behind a Service of type LoadBalancer or NodePort",
         );
-    }
+    pod.host_network.then_some(cause)
+}
+
+fn uncaptured(
+    scope: &Scope<'_>,
+    object: &ObjectRef,
+    namespace: &str,
+    pod: &PodFacts,
+) -> Option<Cause> {
+    let cause = |code, says: &str| Cause::new(code, object.clone(), says);
     // The CNI says what it did; labels only say what it is to do.
     let redirection = pod.redirection.as_deref();
     if redirection == Some("enabled") {
         return None;
     }
-    let namespace = scope.objects.world.namespace(&key.namespace);
-    let of_namespace = namespace.and_then(|meta| meta.labels.get(MODE));
+    let of_namespace =
+        scope.objects.world.namespace(namespace).and_then(|meta| meta.labels.get(MODE));
     let own = pod.labels.get(MODE);
-    let enrol = format!(
-        "label its pods {MODE}=ambient (spec.infrastructure.labels of the Gateway), or kubectl label namespace {} {MODE}=ambient",
-        key.namespace
-    );
+    let fix = match object.kind {
+        "Gateway" => format!(
+            "set {MODE}: ambient in spec.infrastructure.labels of the Gateway, which labels its pods"
+        ),
+        "Pod" => {
+            format!("set {MODE}: ambient in the labels of the pod template that it is made from")
+        }
+        kind => format!("set {MODE}: ambient in spec.template.metadata.labels of the {kind}"),
+    };
     let is_ambient = own.or(of_namespace).is_some_and(|mode| mode == "ambient");
     if is_ambient {
         let is_running = pod.phase.as_deref() == Some("Running");
-        if redirection.is_none() && !is_running {
+        // The CNI leaves the host's network alone.
+        if pod.host_network || redirection.is_none() && !is_running {
             return None;
         }
         let says = "is not \"enabled\" on its pods, though they are labelled for ambient: the CNI did not redirect them";
@@ -94,8 +111,17 @@ fn uncaptured(scope: &Scope<'_>, object: &ObjectRef, key: &Key, pod: &PodFacts) 
         }
     };
     let value = own.or(of_namespace).cloned();
-    let cause = cause(Code::GatewayNotCaptured, says).label(MODE, value).mend(enrol);
-    Some(cause)
+    let field = format!("{}metadata.labels[{MODE}]", if own.is_some() { pod.prefix } else { "" });
+    Some(cause(Code::GatewayNotCaptured, says).field(field, value).mend(fix))
+}
+
+/// Silence would be taken for an answer.
+fn unread(out: &mut Findings, key: &Key) {
+    let says = "names no pod that was read, nor a Deployment or DaemonSet that makes its pods: whether the mesh captures what they send was not checked";
+    let cause = Cause::new(Code::GatewayPodsNotRead, ObjectRef::namespaced("Gateway", key), says)
+        .field("metadata.name", Some(key.name.clone()))
+        .mend("give its pods along with the other objects (kubectl get pods -A -o yaml), or select them with --gateway-pods");
+    out.add(Severity::Info, cause);
 }
 
 fn listeners(scope: &Scope<'_>, out: &mut Findings, key: &Key) {

@@ -3,22 +3,24 @@
 
 use ingress_waypoint::switch::parse_bool;
 
+use super::bind::Wish;
 use super::scope::{Scope, listed};
-use super::{Cause, Code, Findings, mend};
+use super::{Cause, Code, Findings};
+use crate::fix;
 use crate::mesh::label::{INGRESS_USE_WAYPOINT, Place};
-use crate::mesh::waypoint::USE_WAYPOINT;
+use crate::mesh::waypoint::{Binding, USE_WAYPOINT, USE_WAYPOINT_NAMESPACE};
 use crate::mesh::{Compat, Labels, Meta, ObjectRef, Resolved, Severity};
 
 pub(super) fn check(scope: &Scope<'_>, out: &mut Findings) {
     for (name, meta) in &scope.objects.world.namespaces {
         let object = ObjectRef::global("Namespace", name);
         value(scope, out, &object, meta, None);
-        annotation(out, &object, meta);
+        annotation(scope, out, &object, meta);
     }
     for resolved in scope.services() {
         let Some(meta) = meta(scope, resolved) else { continue };
         value(scope, out, &resolved.object, meta, Some(resolved));
-        annotation(out, &resolved.object, meta);
+        annotation(scope, out, &resolved.object, meta);
         overrides(scope, out, resolved);
         of_namespace(scope, out, resolved);
     }
@@ -33,20 +35,18 @@ pub(super) fn check(scope: &Scope<'_>, out: &mut Findings) {
     }
 }
 
-fn meta<'a>(scope: &Scope<'a>, resolved: &Resolved) -> Option<&'a Meta> {
-    let world = &scope.objects.world;
-    let namespace = resolved.object.namespace.clone()?;
-    let key = crate::mesh::Key { namespace, name: resolved.object.name.clone() };
-    match resolved.object.kind {
-        "ServiceEntry" => world.entries.get(&key).map(|entry| &entry.meta),
-        _ => world.services.get(&key).map(|service| &service.meta),
-    }
+pub(super) fn meta<'a>(scope: &Scope<'a>, resolved: &Resolved) -> Option<&'a Meta> {
+    scope.objects.world.meta(&resolved.object)
 }
 
 /// A value that means nothing to the control plane; the waypoint's name above all.
 fn wrong(scope: &Scope<'_>, text: &str) -> bool {
     match scope.options.rules.compat {
         Compat::Istio => parse_bool(text).is_none(),
+        Compat::Istio129 => {
+            !text.eq_ignore_ascii_case("true")
+                && parse_bool(&text.to_ascii_lowercase()) != Some(false)
+        }
         // Takes `true` alone; what Go reads as false says what it does.
         Compat::Kgateway => text != "true" && parse_bool(text) != Some(false),
     }
@@ -71,26 +71,43 @@ fn wrong_value(
     resolved: Option<&Resolved>,
 ) -> Option<(Severity, Cause)> {
     let text = labels.get(INGRESS_USE_WAYPOINT).filter(|text| wrong(scope, text))?;
-    let enable = mend::label(object, INGRESS_USE_WAYPOINT, "true");
+    let enable = fix::label(object, INGRESS_USE_WAYPOINT, "true");
     let kind = if object.kind == "Namespace" { "namespace" } else { "service" };
     let (says, mend) = if is_waypoints_name(scope, object, labels, text) {
-        let bind = match labels.get(USE_WAYPOINT) {
-            Some(_) => String::new(),
-            None => format!(" ({})", mend::label(object, USE_WAYPOINT, text)),
+        let bound = resolved.map_or(labels.contains_key(USE_WAYPOINT), |resolved| {
+            !matches!(resolved.binding, Binding::Unlabelled)
+        });
+        let wish = Wish {
+            object,
+            name: Some(text),
+            namespace: labels.get(USE_WAYPOINT_NAMESPACE).map(String::as_str),
+            asks: None,
+            also: Some((INGRESS_USE_WAYPOINT, Some("true"))),
         };
+        let other = wish.meant(scope).is_some_and(|(key, _)| {
+            let reference = resolved.and_then(|resolved| resolved.binding.reference());
+            reference.is_some_and(|reference| reference.gateway != key)
+        });
+        let fix = if bound && !other { enable } else { wish.fix(scope) };
         let says = match kind {
             "namespace" => {
-                "looks like the waypoint's name; it counts as false and the namespace's services are bypassed silently"
+                "looks like the waypoint's name, which belongs in istio.io/use-waypoint; it counts as false and the namespace's services are bypassed silently"
             }
             _ => {
-                "looks like the waypoint's name; it counts as false and the service is bypassed silently"
+                "looks like the waypoint's name, which belongs in istio.io/use-waypoint; it counts as false and the service is bypassed silently"
             }
         };
-        (says, format!("{enable}; the waypoint's name belongs into {USE_WAYPOINT}{bind}"))
-    } else if scope.options.rules.compat == Compat::Kgateway && parse_bool(text) == Some(true) {
-        ("is not exactly \"true\", which alone kgateway takes: it counts as false", enable)
+        (says, fix)
+    } else if parse_bool(text) == Some(true) {
+        let says = match scope.options.rules.compat {
+            Compat::Kgateway => {
+                "is not exactly \"true\", which alone kgateway takes: it counts as false"
+            }
+            _ => "is not \"true\", which alone Istio up to 1.29 takes: it counts as false",
+        };
+        (says, enable)
     } else {
-        ("is no boolean and counts as false", enable)
+        ("is not a boolean and counts as false", enable)
     };
     // Under kgateway the namespace's label may ask for the waypoint all the same.
     let is_on = resolved.is_some_and(|resolved| resolved.label.on);
@@ -125,22 +142,41 @@ fn of_namespace(scope: &Scope<'_>, out: &mut Findings, resolved: &Resolved) {
     }
 }
 
-fn annotation(out: &mut Findings, object: &ObjectRef, meta: &Meta) {
-    for key in [INGRESS_USE_WAYPOINT, USE_WAYPOINT] {
-        let Some(text) = meta.annotations.get(key) else { continue };
-        if meta.labels.contains_key(key) {
-            continue;
-        }
-        let value = if text.is_empty() { "VALUE" } else { text };
-        let cause = Cause::new(
-            Code::LabelAsAnnotation,
-            object.clone(),
-            "is an annotation, and has to be a label",
-        )
-        .field(format!("metadata.annotations[{key}]"), Some(text.clone()))
-        .mend(mend::label(object, key, value));
+/// Labels that were written as annotations: one finding for each label that is missing.
+fn annotation(scope: &Scope<'_>, out: &mut Findings, object: &ObjectRef, meta: &Meta) {
+    let annotated = |key: &str| {
+        meta.annotations.get(key).filter(|_| !meta.labels.contains_key(key)).map(String::as_str)
+    };
+    let given = |key: &str| meta.labels.get(key).map(String::as_str).or_else(|| annotated(key));
+    let bind = || {
+        let (name, namespace) = (given(USE_WAYPOINT), given(USE_WAYPOINT_NAMESPACE));
+        let asks = meta.labels.contains_key(INGRESS_USE_WAYPOINT).then_some(INGRESS_USE_WAYPOINT);
+        Wish { object, name, namespace, asks, also: None }.fix(scope)
+    };
+    for key in [INGRESS_USE_WAYPOINT, USE_WAYPOINT, USE_WAYPOINT_NAMESPACE] {
+        let Some(text) = annotated(key) else { continue };
+        let fix = match key {
+            INGRESS_USE_WAYPOINT if parse_bool(text) == Some(false) => {
+                fix::label(object, key, "false")
+            }
+            INGRESS_USE_WAYPOINT => fix::label(object, key, "true"),
+            // The name and its namespace are one answer.
+            USE_WAYPOINT_NAMESPACE if annotated(USE_WAYPOINT).is_some() => continue,
+            _ => bind(),
+        };
+        let says = "is an annotation, and has to be a label";
+        let cause = Cause::new(Code::LabelAsAnnotation, object.clone(), says)
+            .field(format!("metadata.annotations[{key}]"), Some(text.to_owned()))
+            .mend(fix);
         out.add(Severity::Error, cause);
     }
+}
+
+/// Whether the waypoint is named by an annotation, which is found as such.
+pub(super) fn is_annotated(meta: &Meta) -> bool {
+    [USE_WAYPOINT, USE_WAYPOINT_NAMESPACE]
+        .iter()
+        .any(|key| meta.annotations.contains_key(*key) && !meta.labels.contains_key(*key))
 }
 
 /// A service that says no under a namespace that says yes.
@@ -151,7 +187,7 @@ fn overrides(scope: &Scope<'_>, out: &mut Findings, resolved: &Resolved) {
         return;
     }
     let (severity, says, mend) = match scope.options.rules.compat {
-        Compat::Istio => (
+        Compat::Istio | Compat::Istio129 => (
             Severity::Info,
             "wins over the namespace's \"true\": the service goes to its endpoints here, and under kgateway to the waypoint",
             "nothing, where kgateway is not used: it would need the namespace without the label"
@@ -164,7 +200,7 @@ fn overrides(scope: &Scope<'_>, out: &mut Findings, resolved: &Resolved) {
                 "is ignored for the namespace's \"true\": the service goes to the waypoint, and under Istio to its endpoints",
                 format!(
                     "label the services one by one ({})",
-                    mend::unlabel(&namespace, INGRESS_USE_WAYPOINT)
+                    fix::unlabel(&namespace, INGRESS_USE_WAYPOINT)
                 ),
             )
         }

@@ -4,15 +4,16 @@
 //! waypoint is bypassed or refused. Services that don't ask are left alone, whatever is odd about
 //! them. What has one cause is one finding, however many services suffer from it.
 
+mod bind;
 mod code;
 mod command;
 mod entries;
 mod finding;
 mod gateways;
 mod labels;
-mod mend;
 mod notes;
 mod objects;
+mod outside;
 mod ports;
 mod report;
 mod required;
@@ -62,6 +63,7 @@ pub fn run(objects: &Objects, options: &Options) -> anyhow::Result<Vec<Finding>>
         waypoints::check,
         required::check,
         vips::check,
+        outside::check,
         entries::check,
         ports::check,
         gateways::check,

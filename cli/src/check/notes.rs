@@ -17,6 +17,10 @@ pub(super) fn check(scope: &Scope<'_>, out: &mut Findings) {
         out.add(Severity::Warning, cause);
     }
     for note in &scope.compiled.resolution.notes {
+        // That one counts is nothing to look at.
+        if note.rule == "mesh-config" && note.severity == Severity::Info {
+            continue;
+        }
         if let Some((code, mend)) = meaning(note) {
             let cause = Cause::new(code, note.object.clone(), note.says.clone())
                 .field(note.field.clone(), note.value.clone())
@@ -29,9 +33,27 @@ pub(super) fn check(scope: &Scope<'_>, out: &mut Findings) {
 fn meaning(note: &Note) -> Option<(Code, &'static str)> {
     Some(match note.rule {
         // Found by the checks themselves, with more to say about them.
-        "required-external-name" | "required-not-labelled" | "host-taken" | "given-twice" => {
-            return None;
+        "mesh-config" => (
+            Code::MeshConfig,
+            "nothing, where the other one is that of the mesh; else name this one (--mesh-config)",
+        ),
+        "waypoint-canary" if note.severity == Severity::Info => {
+            (Code::WaypointCanary, "nothing, where a split by connection will do")
         }
+        "waypoint-canary" => {
+            (Code::WaypointCanary, "correct the field, or take the canary's labels off")
+        }
+        "waypoint-bound" => (
+            Code::WaypointBound,
+            "nothing: ingress-waypoint explain says what decides, and what the filter does",
+        ),
+        "host-of-required" => (Code::HostClaimedTwice, "take the host out of one of the two"),
+        "required-external-name"
+        | "required-not-labelled"
+        | "host-taken"
+        | "given-twice"
+        | "not-in-mesh"
+        | "visible-in-namespace" => return None,
         "namespace-unknown" => (
             Code::NamespaceUnknown,
             "give the Namespace along with the other objects (kubectl get namespaces -o yaml)",
@@ -43,6 +65,6 @@ fn meaning(note: &Note) -> Option<(Code, &'static str)> {
         "cluster-domain" => (Code::ClusterDomain, "give that domain (--cluster-domain)"),
         "required-as-label" => (Code::RequiredAsLabel, "make it an annotation"),
         "required-value" => (Code::RequiredValue, "write \"true\" or \"false\""),
-        _ => (Code::ObjectInvalid, "mend the field"),
+        _ => (Code::ObjectInvalid, "correct the field"),
     })
 }

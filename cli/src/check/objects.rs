@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::input::{GATEWAY_NAME, OWNING_NAME};
-use crate::mesh::{Key, Labels, Selector, World, newer, version};
-use crate::object::{Object, Origin};
+use crate::mesh::{Key, Labels, ObjectRef, Selector, World, newer, version};
+use crate::object::{Object, Origin, Workload};
 
 const GATEWAY_CLASS: &str = "gateway.networking.k8s.io/gateway-class-name";
 const OWNING_NAMESPACE: &str = "gateway.envoyproxy.io/owning-gateway-namespace";
@@ -18,7 +19,8 @@ pub(super) const REDIRECTION: &str = "ambient.istio.io/redirection";
 pub struct Objects {
     /// What the mesh's rules read.
     pub world: World,
-    pub(super) pods: BTreeMap<Key, PodFacts>,
+    /// Pods, and what makes them.
+    pub(super) pods: BTreeMap<ObjectRef, PodFacts>,
     pub(super) traffic: BTreeMap<Key, Traffic>,
 }
 
@@ -29,11 +31,13 @@ pub(super) struct Traffic {
     pub traffic_distribution: Option<String>,
 }
 
-/// What is kept of a pod.
+/// What is kept of a pod, or of the pods that a workload makes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct PodFacts {
     /// `metadata.resourceVersion`: first, so that the newer of two copies is the greater one.
     version: Option<u64>,
+    /// Where its own fields stand: empty for a pod, `spec.template.` for a workload.
+    pub prefix: &'static str,
     /// The Gateway that it belongs to.
     pub gateway: Option<Key>,
     pub class: Option<String>,
@@ -61,9 +65,13 @@ impl Objects {
                 None => drop(self.traffic.remove(&key)),
             }
         }
-        if let Some((_, Object::Pod(pod))) = rest {
-            newer(&mut self.pods, Key::of(&pod.metadata), PodFacts::new(*pod));
-        }
+        let facts = match rest {
+            Some((_, Object::Pod(pod))) => PodFacts::of_pod(*pod),
+            Some((_, Object::Workload(kind, workload))) => PodFacts::of_workload(kind, *workload),
+            _ => return,
+        };
+        let (object, facts) = facts;
+        newer(&mut self.pods, object, facts);
     }
 
     /// Whether a Gateway was read, or a pod of it.
@@ -90,27 +98,55 @@ impl Traffic {
 }
 
 impl PodFacts {
-    fn new(pod: Pod) -> Self {
-        let Key { namespace, .. } = Key::of(&pod.metadata);
+    fn of_pod(pod: Pod) -> (ObjectRef, Self) {
+        let key = Key::of(&pod.metadata);
         let version = version(&pod.metadata);
-        let labels = pod.metadata.labels.unwrap_or_default();
+        let host_network = pod.spec.and_then(|spec| spec.host_network);
+        let facts = Self::new(&key.namespace, pod.metadata, host_network);
+        let phase = pod.status.and_then(|status| status.phase);
+        (ObjectRef::namespaced("Pod", &key), Self { version, phase, ..facts })
+    }
+
+    fn of_workload(kind: &'static str, workload: Workload) -> (ObjectRef, Self) {
+        let key = Key::of(&workload.metadata);
+        let template = workload.spec.template;
+        let meta = template.metadata.unwrap_or_default();
+        let host_network = template.spec.and_then(|spec| spec.host_network);
+        let facts = Self::new(&key.namespace, meta, host_network);
+        // Such as the ReplicaSets that a Deployment keeps of its past.
+        let phase = (workload.spec.replicas == Some(0)).then(|| "Succeeded".to_owned());
+        let (prefix, version) = ("spec.template.", version(&workload.metadata));
+        (ObjectRef::namespaced(kind, &key), Self { version, prefix, phase, ..facts })
+    }
+
+    fn new(namespace: &str, meta: ObjectMeta, host_network: Option<bool>) -> Self {
+        let labels = meta.labels.unwrap_or_default();
+        let key = |namespace: &str, name: &String| Key {
+            namespace: namespace.to_owned(),
+            name: name.clone(),
+        };
         let gateway = match (labels.get(GATEWAY_NAME), labels.get(OWNING_NAME)) {
-            (Some(name), _) => Some(Key { namespace, name: name.clone() }),
+            (Some(name), _) => Some(key(namespace, name)),
+            // Envoy Gateway runs them in a namespace of its own.
             (None, Some(name)) => {
-                // Envoy Gateway runs them in a namespace of its own.
-                let namespace = labels.get(OWNING_NAMESPACE).cloned().unwrap_or(namespace);
-                Some(Key { namespace, name: name.clone() })
+                Some(key(labels.get(OWNING_NAMESPACE).map_or(namespace, String::as_str), name))
             }
             (None, None) => None,
         };
         Self {
-            version,
+            version: None,
+            prefix: "",
             gateway,
             class: labels.get(GATEWAY_CLASS).cloned(),
             labels,
-            redirection: pod.metadata.annotations.and_then(|mut all| all.remove(REDIRECTION)),
-            host_network: pod.spec.and_then(|spec| spec.host_network).unwrap_or(false),
-            phase: pod.status.and_then(|status| status.phase),
+            redirection: meta.annotations.and_then(|mut all| all.remove(REDIRECTION)),
+            host_network: host_network.unwrap_or(false),
+            phase: None,
         }
+    }
+
+    /// Whether it runs no more, or makes no pod.
+    pub fn is_over(&self) -> bool {
+        matches!(self.phase.as_deref(), Some("Succeeded" | "Failed"))
     }
 }

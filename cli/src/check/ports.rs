@@ -49,13 +49,16 @@ fn left_out(
     };
     if let Some(routes) = routes {
         let says = format!("{}, and port {} is sent HTTP by a route", port.why, port.number);
-        let mend = "where the port does speak HTTP, say so: appProtocol: http, or kubernetes.io/h2c for gRPC";
+        let mend = port.fix(resolved.object.kind);
         for route in routes {
             out.add_for(Severity::Error, cause(says.clone()).mend(mend), route.clone());
         }
         return;
     }
-    let mend = "nothing, where no HTTP is spoken there; else say so: appProtocol: http";
+    let mend = format!(
+        "nothing, where no HTTP is sent there; else {}",
+        port.fix(resolved.object.kind).trim_start_matches("where the port does speak HTTP, ")
+    );
     if asks_itself(resolved) {
         // A service without a port for HTTP was hardly labelled for nothing.
         let nothing_left = resolved.ports.kept.is_empty();

@@ -1,12 +1,10 @@
 //! Findings for people and for programs.
 
-use std::fmt::Write as _;
-
 use serde::Serialize;
 
 use super::Finding;
 use crate::mesh::Severity;
-use crate::report::{Exit, Tone, plain};
+use crate::report::{Exit, Page, Tone, Words};
 
 /// So many objects that suffer from one finding are shown to people, and then how many more.
 const SHOWN: usize = 5;
@@ -20,8 +18,16 @@ pub struct Report {
     pub warnings: usize,
     /// Good to know.
     pub infos: usize,
+    /// Objects and documents that could not be used: nothing was found of these.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unusable: usize,
     /// The worst first.
     pub findings: Vec<Finding>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// What the findings mean for the command: 2 for errors, 1 for warnings where those count.
@@ -33,78 +39,69 @@ pub fn exit(findings: &[Finding], strict: bool) -> Exit {
     }
 }
 
-impl From<Vec<Finding>> for Report {
-    fn from(findings: Vec<Finding>) -> Self {
+impl Report {
+    /// Counts them.
+    pub fn new(findings: Vec<Finding>, unusable: usize) -> Self {
         let count = |severity| findings.iter().filter(|f| f.severity == severity).count();
         let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-        Self { errors, warnings, infos: count(Severity::Info), findings }
+        Self { errors, warnings, infos: count(Severity::Info), unusable, findings }
     }
-}
 
-impl Report {
     /// Grouped by what kind of finding it is: why it matters once, then the objects.
-    pub fn text(&self) -> String {
-        let mut text = String::new();
+    pub fn text(&self) -> Page {
+        let mut page = Page::default();
         for group in self.findings.chunk_by(|a, b| (a.severity, a.code) == (b.severity, b.code)) {
             let Some(first) = group.first() else { continue };
-            let severity = tone(first.severity).paint(first.severity);
-            line(&mut text, 0, &format!("{severity} {}", Tone::Strong.paint(first.code)));
-            line(&mut text, 1, &Tone::Faint.paint(first.why));
+            let severity = Words::new(first.severity.into(), first.severity);
+            page.line(0, &severity.plain(" ").tone(Tone::Strong, first.code));
+            page.line(1, &Words::new(Tone::Faint, first.why));
             for finding in group {
-                object(&mut text, finding);
+                object(&mut page, finding);
             }
-            text.push('\n');
+            page.blank();
         }
+        page.line(0, &Words::default().plain(self.summary()));
+        page
+    }
+
+    fn summary(&self) -> String {
         let counts = [(self.errors, "error"), (self.warnings, "warning"), (self.infos, "info")];
         let counts: Vec<_> = counts
             .into_iter()
             .filter(|(count, _)| *count > 0)
             .map(|(count, what)| format!("{count} {what}{}", if count == 1 { "" } else { "s" }))
             .collect();
-        let summary =
-            if counts.is_empty() { "nothing found".to_owned() } else { counts.join(", ") };
-        line(&mut text, 0, &summary);
-        text
+        let counts = counts.join(", ");
+        let objects = if self.unusable == 1 { "object" } else { "objects" };
+        let unusable = format!("{} {objects} could not be used (see the errors)", self.unusable);
+        match (self.unusable, counts.as_str()) {
+            (0, "") => "nothing found".to_owned(),
+            (0, _) => counts,
+            (_, "") => format!("{unusable}; the others have no findings"),
+            _ => format!("{unusable}; in the others: {counts}"),
+        }
     }
 }
 
-fn object(text: &mut String, finding: &Finding) {
-    let mut what = String::new();
-    if let Some(field) = &finding.field {
-        what.push_str(&plain(field));
-        if let Some(value) = &finding.value {
-            // Writing to a string cannot fail.
-            let _ = write!(what, " {value:?}");
-        }
-        what.push(' ');
-    }
-    what.push_str(&plain(&finding.says));
-    line(text, 1, &Tone::Strong.paint(plain(&finding.object.to_string())));
-    line(text, 2, &what);
+fn object(page: &mut Page, finding: &Finding) {
+    let what = match (&finding.field, &finding.value) {
+        (Some(field), Some(value)) => format!("{field} {value:?} {}", finding.says),
+        (Some(field), None) => format!("{field} {}", finding.says),
+        (None, _) => finding.says.clone(),
+    };
+    page.line(1, &Words::new(Tone::Strong, &finding.object));
+    page.line(2, &Words::default().plain(what));
     if !finding.affects.is_empty() {
-        line(text, 2, &format!("concerns {}", affected(&finding.affects)));
+        let affected = affected(&finding.affects);
+        page.line(2, &Words::default().plain(format_args!("concerns {affected}")));
     }
-    line(text, 2, &format!("{} {}", Tone::Good.paint("mend:"), plain(&finding.mend)));
+    page.line(2, &Words::new(Tone::Good, "mend:").plain(format_args!(" {}", finding.mend)));
 }
 
 fn affected(affects: &[String]) -> String {
-    let shown: Vec<_> = affects.iter().take(SHOWN).map(|one| plain(one)).collect();
-    let shown = shown.join("; ");
+    let shown = affects.get(..SHOWN).unwrap_or(affects).join("; ");
     match affects.len().saturating_sub(SHOWN) {
         0 => shown,
         more => format!("{shown}; and {more} more"),
     }
-}
-
-fn tone(severity: Severity) -> Tone {
-    match severity {
-        Severity::Error => Tone::Bad,
-        Severity::Warning => Tone::Careful,
-        Severity::Info => Tone::Faint,
-    }
-}
-
-fn line(text: &mut String, depth: usize, what: &str) {
-    // Writing to a string cannot fail.
-    let _ = writeln!(text, "{:indent$}{what}", "", indent = depth * 2);
 }

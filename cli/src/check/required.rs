@@ -1,7 +1,8 @@
 //! What is required and refused all the same.
 
 use super::scope::{Scope, culprit, is_in_mesh, listed};
-use super::{Cause, Code, Findings, mend};
+use super::{Cause, Code, Findings};
+use crate::fix;
 use crate::mesh::label::{INGRESS_USE_WAYPOINT, Place};
 use crate::mesh::required::RequiredBy;
 use crate::mesh::{Resolved, Severity};
@@ -31,7 +32,7 @@ fn not_labelled(out: &mut Findings, resolved: &Resolved, by: &RequiredBy) {
         }
     };
     let value = resolved.label.value().map(|value| value.text.clone());
-    let mend = mend::label(&culprit.object, INGRESS_USE_WAYPOINT, "true");
+    let mend = fix::label(&culprit.object, INGRESS_USE_WAYPOINT, "true");
     let cause = Cause::new(Code::RequiredNotLabelled, culprit.object, says)
         .label(INGRESS_USE_WAYPOINT, value)
         .mend(mend);

@@ -2,15 +2,28 @@
 
 use super::scope::{Scope, asks, is_in_mesh, listed, reaches_waypoint};
 use super::{Cause, Code, Findings};
-use crate::mesh::route::{Rule, Target};
+use crate::compile::clusters::{Routes, serves};
+use crate::mesh::route::{Route, Rule, Target};
+use crate::mesh::routing_type::RoutingTypes;
 use crate::mesh::setting::{Change, Does, Setting};
-use crate::mesh::{ObjectRef, Resolved, Severity};
+use crate::mesh::{Key, ObjectRef, Resolved, Severity};
 
 pub(super) fn check(scope: &Scope<'_>, out: &mut Findings) {
+    for routed in &scope.compiled.routed {
+        let says = "has Envoy Gateway send requests to the ClusterIP of a Service, whatever its label says";
+        let cause = Cause::new(Code::RoutingTypeService, routed.by.clone(), says)
+            .field("spec.routingType", Some("Service".to_owned()))
+            .mend("nothing, where the waypoint is meant to apply to these requests; else set it to Endpoint");
+        out.add_for(Severity::Info, cause, routed.to_string());
+    }
+    let types = RoutingTypes::new(&scope.objects.world);
     for (route, facts) in scope.ingress_routes() {
+        let mirrors_to_vips = mirrors_to_vips(scope, &types, &route, facts);
         for (i, rule) in facts.rules.iter().enumerate() {
             for setting in settings(rule) {
-                if let Does::Mirror(target) = &setting.does {
+                if let Does::Mirror(target) = &setting.does
+                    && !mirrors_to_vips
+                {
                     mirror(scope, out, &route, &setting.field, target);
                 }
             }
@@ -23,6 +36,23 @@ pub(super) fn check(scope: &Scope<'_>, out: &mut Findings) {
             }
         }
     }
+}
+
+/// Whether Envoy Gateway sends what the route mirrors to ClusterIPs: policies for a rule alone have
+/// no say in that.
+fn mirrors_to_vips(
+    scope: &Scope<'_>,
+    types: &RoutingTypes<'_>,
+    route: &ObjectRef,
+    facts: &Route,
+) -> bool {
+    let world = &scope.objects.world;
+    let namespace = route.namespace.clone().unwrap_or_default();
+    let key = Key { namespace, name: route.name.clone() };
+    facts.parents.iter().all(|it| {
+        let by = types.service((route.kind, &key), None, it);
+        serves(world, Routes::EnvoyGateway, &it.target) && by.is_some_and(|by| by.grant.is_none())
+    })
 }
 
 /// The rule's own and those of its backends.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Objects, Options};
 use crate::compile::config::Compiled;
 use crate::mesh::label::Place;
-use crate::mesh::route::{Backend, Route, Target};
+use crate::mesh::route::{Backend, Parent, Route, Target};
 use crate::mesh::waypoint::{Binding, MANAGED};
 use crate::mesh::{Key, ObjectRef, Resolved};
 
@@ -75,9 +75,9 @@ impl<'a> Scope<'a> {
     /// The routes that the ingress serves.
     pub fn ingress_routes(&self) -> impl Iterator<Item = (ObjectRef, &'a Route)> {
         self.routes().filter(|(_, route)| {
-            let ingress = |parent: &_| match parent {
+            let ingress = |parent: &Parent| match &parent.target {
                 Target::Gateway(key) => self.is_ingress(key),
-                Target::ListenerSet => self.options.gateway.is_none(),
+                Target::ListenerSet(_) => self.options.gateway.is_none(),
                 _ => false,
             };
             route.parents.iter().any(ingress)
@@ -98,7 +98,7 @@ impl<'a> Scope<'a> {
             Target::Host(host) => {
                 return self.by_host.get(host.as_str()).copied().into_iter().collect();
             }
-            Target::Gateway(_) | Target::ListenerSet | Target::Other => return Vec::new(),
+            Target::Gateway(_) | Target::ListenerSet(_) | Target::Other => return Vec::new(),
         };
         self.object(&object).to_vec()
     }
@@ -123,7 +123,9 @@ pub(super) fn asks(resolved: &Resolved) -> bool {
 
 /// Whether it is part of the mesh at all, and not one of the mesh's own gateways.
 pub(super) fn is_in_mesh(resolved: &Resolved) -> bool {
-    resolved.external_name.is_none() && !matches!(resolved.binding, Binding::Managed(_))
+    resolved.external_name.is_none()
+        && resolved.outside.is_none()
+        && !matches!(resolved.binding, Binding::Managed(_))
 }
 
 /// Whether requests are sent to its VIP, so that the waypoint sees them.

@@ -49,14 +49,14 @@ fn at_waypoint<'a>(scope: &Scope<'a>) -> AtWaypoint<'a> {
 fn served<'a>(scope: &Scope<'a>, route: &Route) -> Vec<&'a Resolved> {
     let mut served: Vec<&Resolved> = Vec::new();
     for parent in &route.parents {
-        let found = match parent {
+        let found = match &parent.target {
             Target::Gateway(key) if scope.is_waypoint(key) => {
                 let backends = route.rules.iter().flat_map(|rule| &rule.backends);
                 let found = backends.flat_map(|backend| scope.find(&backend.target));
                 let bound = |r: &&Resolved| r.binding.ready().is_some_and(|r| r.gateway == *key);
                 found.filter(bound).collect()
             }
-            Target::Gateway(_) | Target::ListenerSet => Vec::new(),
+            Target::Gateway(_) | Target::ListenerSet(_) => Vec::new(),
             service => scope.find(service),
         };
         served.extend(found);

@@ -2,9 +2,10 @@
 //! addresses that two of them have.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::net::IpAddr;
 
-use ingress_waypoint::{Direct, Outcome, Question, Reject};
+use ingress_waypoint::{Direct, Outcome, Question, Reject, is_loopback};
 
 use super::scope::{Scope, asks, asks_itself, culprit, is_in_mesh, listed};
 use super::{Cause, Code, Findings};
@@ -25,6 +26,28 @@ pub(super) fn check(scope: &Scope<'_>, out: &mut Findings) {
         }
     }
     shared(scope, out);
+    if scope.options.rules.allow_loopback {
+        loopback(scope, out);
+    }
+}
+
+fn loopback(scope: &Scope<'_>, out: &mut Findings) {
+    let says = "takes loopback addresses as VIPs, which no mesh captures";
+    let cause = || {
+        Cause::new(
+            Code::AllowLoopback,
+            ObjectRef::global("Configuration", "ingress-waypoint"),
+            says,
+        )
+        .field("allowLoopback", Some("true".to_owned()))
+        .mend("leave out --allow-loopback, except for a test where everything is on one machine")
+    };
+    out.add(Severity::Warning, cause());
+    for resolved in scope.services() {
+        if resolved.vips.addresses.iter().any(|vip| is_loopback(*vip)) {
+            out.add_for(Severity::Warning, cause(), listed(resolved));
+        }
+    }
 }
 
 /// Adds a finding about a service that asks itself, or one about the namespace that asks for it.
@@ -55,7 +78,10 @@ fn add(out: &mut Findings, resolved: &Resolved, inherited: Severity, cause: Caus
 fn field(cause: &Cause) -> String {
     let field = cause.field.clone().unwrap_or_default();
     // `spec.addresses[1]` of one and `spec.addresses[0]` of another are one cause.
-    field.split('[').next().unwrap_or_default().to_owned()
+    match field.split_once('[') {
+        Some((list, i)) if i.starts_with(|c: char| c.is_ascii_digit()) => list.to_owned(),
+        _ => field,
+    }
 }
 
 fn external_name(out: &mut Findings, resolved: &Resolved) {
@@ -71,35 +97,22 @@ fn missing(out: &mut Findings, resolved: &Resolved) {
     let is_headless = !is_entry && vips.value == "None";
     let is_dropped = !vips.dropped.is_empty();
     let (code, inherited, mend) = match (is_entry, is_headless) {
-        _ if resolved.required.is_some() && is_entry => (
-            Code::RequiredWithoutVip,
-            Severity::Error,
-            "give it spec.addresses, or a resolution other than NONE and wait for an address",
-        ),
-        _ if resolved.required.is_some() => (
-            Code::RequiredWithoutVip,
-            Severity::Error,
-            "give it a ClusterIP: a headless service has to be made anew for that",
-        ),
+        _ if resolved.required.is_some() => (Code::RequiredWithoutVip, Severity::Error, vips.fix()),
         // The addresses were found already.
         _ if is_dropped => return,
-        (true, _) => (
-            Code::EntryWithoutAddress,
-            Severity::Warning,
-            "give it spec.addresses, or a resolution other than NONE and wait for an address",
-        ),
+        (true, _) => (Code::EntryWithoutAddress, Severity::Warning, vips.fix()),
         (_, true) => (
             Code::HeadlessLabelled,
             Severity::Info,
             "make another Service with a ClusterIP for the same pods, and route to that one",
         ),
-        _ => (
-            Code::NoVip,
-            Severity::Warning,
-            "read the Service from the cluster, which allocates its ClusterIP: a manifest does not have it",
-        ),
+        _ => (Code::NoVip, Severity::Warning, vips.fix()),
     };
-    let says = vips.none.unwrap_or("holds no address that can be dialled");
+    let mut says = vips.none.unwrap_or("holds no address that can be dialled").to_owned();
+    for dropped in &vips.dropped {
+        // Writing to a string cannot fail.
+        let _ = write!(says, "; {} {:?} {}", dropped.field, dropped.value, dropped.why);
+    }
     let value = (!vips.value.is_empty()).then(|| vips.value.clone());
     let cause = Cause::new(code, resolved.object.clone(), says).field(vips.field, value).mend(mend);
     add(out, resolved, inherited, cause);
@@ -111,18 +124,24 @@ fn dropped(out: &mut Findings, resolved: &Resolved) {
         return;
     }
     for dropped in &vips.dropped {
-        let is_range = dropped.why.starts_with("is a range");
-        let (code, mend) = if is_range {
+        let (code, mend) = if dropped.is_range() {
             (Code::EntryRange, "give it an address of its own beside the range")
+        } else if dropped.is_unreadable() {
+            (Code::AddressInvalid, "correct the address, or take it out")
+        } else if resolved.object.kind == "Service" {
+            (
+                Code::VipNotCaptured,
+                "make it anew without the address: the cluster allocates another",
+            )
         } else {
-            (Code::AddressInvalid, "mend the address, or take it out")
+            (Code::VipNotCaptured, "give it an address that nothing on the node itself answers at")
         };
-        let says = match (vips.addresses.is_empty(), is_range) {
+        let says = match (vips.addresses.is_empty(), dropped.is_unreadable()) {
             (false, _) => dropped.why.to_owned(),
-            (true, true) => {
+            (true, false) => {
                 format!("{}; there is no other: the service goes to its endpoints", dropped.why)
             }
-            (true, false) => format!(
+            (true, true) => format!(
                 "{}; so none of its addresses counts: the service goes to its endpoints",
                 dropped.why
             ),
@@ -155,38 +174,45 @@ fn wrong_family(scope: &Scope<'_>, out: &mut Findings, resolved: &Resolved) {
     let says = format!("holds no address of the family of ipFamily {}", family.unwrap_or_default());
     let cause = Cause::new(Code::VipWrongFamily, resolved.object.clone(), says)
         .field(resolved.vips.field, Some(resolved.vips.value.clone()))
-        .mend("make the service dual-stack (spec.ipFamilyPolicy), or prefer a family instead (--ip-family v4-preferred)");
+        .mend(match resolved.object.kind {
+            "ServiceEntry" => "give it an address of that family in spec.addresses",
+            _ => "make the service dual-stack (spec.ipFamilyPolicy: PreferDualStack)",
+        });
     add(out, resolved, Severity::Error, cause);
 }
 
 fn shared(scope: &Scope<'_>, out: &mut Findings) {
-    let mut owners: BTreeMap<IpAddr, BTreeSet<&ObjectRef>> = BTreeMap::new();
+    // By address, who has it, and in which field.
+    let mut owners: BTreeMap<IpAddr, BTreeMap<&ObjectRef, &str>> = BTreeMap::new();
     let mut asking = BTreeSet::new();
     for resolved in scope.services().filter(|resolved| resolved.external_name.is_none()) {
         for vip in &resolved.vips.addresses {
-            owners.entry(*vip).or_default().insert(&resolved.object);
+            owners.entry(*vip).or_default().insert(&resolved.object, resolved.vips.field);
         }
         if asks(resolved) {
             asking.insert(&resolved.object);
         }
     }
     // A dual-stack pair shares two addresses, and is one finding.
-    let mut groups: BTreeMap<BTreeSet<&ObjectRef>, Vec<String>> = BTreeMap::new();
+    let mut groups: BTreeMap<BTreeMap<&ObjectRef, &str>, Vec<String>> = BTreeMap::new();
     for (vip, owners) in owners {
         if owners.len() > 1 {
             groups.entry(owners).or_default().push(vip.to_string());
         }
     }
     for (owners, vips) in groups {
-        let Some(first) = owners.iter().find(|owner| asking.contains(*owner)) else { continue };
+        let first = owners.iter().find(|(owner, _)| asking.contains(*owner));
+        let Some((first, field)) = first.map(|(owner, field)| (*owner, *field)) else { continue };
+        let fix = match field {
+            "status.addresses" => "give it spec.addresses that no other has",
+            "spec.addresses" => "give it an address of its own",
+            _ => "make one of the Services anew without the address: the cluster allocates another",
+        };
         let says = "is an address of another service too";
-        let cause = Cause::new(Code::VipShared, (*first).clone(), says)
-            .field(
-                if first.kind == "Service" { "spec.clusterIPs" } else { "spec.addresses" },
-                Some(vips.join(", ")),
-            )
-            .mend("give each an address of its own");
-        for other in owners.iter().filter(|owner| *owner != first) {
+        let cause = Cause::new(Code::VipShared, first.clone(), says)
+            .field(field, Some(vips.join(", ")))
+            .mend(fix);
+        for other in owners.keys().filter(|owner| **owner != first) {
             out.add_for(Severity::Error, cause.clone(), other.to_string());
         }
     }

@@ -1,15 +1,20 @@
 //! The waypoint: services that ask for one and have none, and waypoints that cannot be used.
 
+use super::bind::Wish;
 use super::scope::{Scope, asks, asks_itself, culprit, listed};
-use super::{Cause, Code, Findings, mend};
+use super::{Cause, Code, Findings, labels};
+use crate::fix;
+use crate::input::GATEWAY_NAME;
 use crate::mesh::label::{INGRESS_USE_WAYPOINT, Place};
 use crate::mesh::waypoint::{
-    Binding, For, MANAGED, Owner, Reference, USE_WAYPOINT, Unusable, WAYPOINT_FOR,
+    Binding, MANAGED, Owner, Reference, USE_WAYPOINT, USE_WAYPOINT_NAMESPACE, Unusable,
+    WAYPOINT_FOR,
 };
-use crate::mesh::{ObjectRef, Resolved, Severity};
+use crate::mesh::{Key, ObjectRef, Resolved, Severity, is_label, is_name};
 
 pub(super) fn check(scope: &Scope<'_>, out: &mut Findings) {
-    for resolved in scope.services().filter(|resolved| resolved.external_name.is_none()) {
+    for resolved in scope.services().filter(|it| it.external_name.is_none() && it.outside.is_none())
+    {
         match &resolved.binding {
             Binding::Ready(_) => {}
             Binding::Unusable(reference, why) => {
@@ -18,7 +23,7 @@ pub(super) fn check(scope: &Scope<'_>, out: &mut Findings) {
             // Without the label, what requires the service is found elsewhere.
             _ if !resolved.label.on => {}
             Binding::Unlabelled => unlabelled(scope, out, resolved),
-            Binding::None(place) => none(out, resolved, *place),
+            Binding::None(place) => none(scope, out, resolved, *place),
             Binding::Managed(by) if asks_itself(resolved) => managed(out, resolved, by),
             Binding::Managed(_) => {}
         }
@@ -35,30 +40,39 @@ fn add(out: &mut Findings, severity: Severity, resolved: &Resolved, cause: Cause
 }
 
 fn unlabelled(scope: &Scope<'_>, out: &mut Findings, resolved: &Resolved) {
+    let namespace = resolved.object.namespace.as_deref().unwrap_or_default();
+    let world = &scope.objects.world;
+    let metas = [labels::meta(scope, resolved), world.namespace(namespace)];
+    if metas.into_iter().flatten().any(labels::is_annotated) {
+        return;
+    }
     let place = resolved.label.from.unwrap_or(Place::Object);
     let object = culprit(resolved, place).object;
-    let namespace = resolved.object.namespace.as_deref().unwrap_or_default();
-    let waypoints = scope.objects.world.gateways.keys();
-    let mut near = waypoints.filter(|key| key.namespace == namespace && scope.is_waypoint(key));
-    let name = near.next().map_or("NAME", |key| key.name.as_str());
     let says = "asks for a waypoint, and no istio.io/use-waypoint names one";
+    let wish = Wish { object: &object, name: None, namespace: None, asks: None, also: None };
     let cause = Cause::new(Code::LabelWithoutWaypoint, object.clone(), says)
         .label(INGRESS_USE_WAYPOINT, resolved.label.value().map(|value| value.text.clone()))
-        .mend(mend::label(&object, USE_WAYPOINT, name));
+        .mend(wish.fix(scope));
     add(out, Severity::Error, resolved, cause);
 }
 
-fn none(out: &mut Findings, resolved: &Resolved, place: Place) {
+fn none(scope: &Scope<'_>, out: &mut Findings, resolved: &Resolved, place: Place) {
     // A single service taken out of what its namespace asks for is what `none` is there for.
     let deliberate = resolved.label.from == Some(Place::Namespace) && place == Place::Object;
     if deliberate && resolved.required.is_none() {
         return;
     }
     let object = culprit(resolved, place).object;
+    // A service that asks by itself is bound by itself: its namespace stays unbound.
+    let whose = match resolved.label.from {
+        Some(Place::Namespace) => object.clone(),
+        _ => resolved.object.clone(),
+    };
     let says = "unbinds it from any waypoint, and istio.io/ingress-use-waypoint asks for one";
-    let cause = Cause::new(Code::LabelWithoutWaypoint, object.clone(), says)
+    let wish = Wish { object: &whose, name: None, namespace: None, asks: None, also: None };
+    let cause = Cause::new(Code::LabelWithoutWaypoint, object, says)
         .label(USE_WAYPOINT, Some("none".to_owned()))
-        .mend(mend::label(&object, USE_WAYPOINT, "NAME"));
+        .mend(wish.fix(scope));
     add(out, Severity::Error, resolved, cause);
 }
 
@@ -66,7 +80,10 @@ fn managed(out: &mut Findings, resolved: &Resolved, by: &str) {
     let says = "marks a waypoint or an east-west gateway, which is never bound to a waypoint";
     let cause = Cause::new(Code::WaypointItself, resolved.object.clone(), says)
         .label(MANAGED, Some(by.to_owned()))
-        .mend(mend::unlabel(&resolved.object, INGRESS_USE_WAYPOINT));
+        .mend(match resolved.label.from {
+            Some(Place::Object) => fix::unlabel(&resolved.object, INGRESS_USE_WAYPOINT),
+            _ => "take what requires it off it (ingress-waypoint/required)".to_owned(),
+        });
     out.add(Severity::Warning, cause);
 }
 
@@ -83,78 +100,120 @@ fn unusable(
     let namespace = resolved.object.namespace.as_deref().unwrap_or_default();
     let world = &scope.objects.world;
     let cause = match why {
-        Unusable::Missing => {
-            let object = culprit(resolved, reference.place).object;
-            let key = &reference.gateway;
-            let says = if world.gateways.is_empty() {
-                format!("names Gateway {key}, and no Gateway at all is among the objects")
-            } else {
-                format!("names Gateway {key}, which does not exist")
-            };
-            let deploy =
-                format!("istioctl waypoint apply -n {} --name {}", key.namespace, key.name);
-            let mend = match near(scope, reference) {
-                Some(name) => format!("{}; or {deploy}", mend::label(&object, USE_WAYPOINT, name)),
-                None => {
-                    format!("{deploy}; where it does exist, give it along with the other objects")
-                }
-            };
-            Cause::new(Code::WaypointNotFound, object, says)
-                .label(USE_WAYPOINT, Some(key.name.clone()))
-                .mend(mend)
-        }
-        Unusable::NotReady => {
-            let key = &reference.gateway;
-            let mend = format!(
-                "see why its pods do not start: kubectl get pods -n {} -l gateway.networking.k8s.io/gateway-name={}",
-                key.namespace, key.name
+        Unusable::Missing => missing(scope, resolved, reference),
+        Unusable::NotSelected => {
+            let namespace = ObjectRef::global("Namespace", &reference.gateway.namespace);
+            let says = format!(
+                "are not selected by discoverySelectors of the mesh configuration: the mesh does not know Gateway {}",
+                reference.gateway
             );
-            Cause::new(
-                Code::WaypointNotReady,
-                gateway,
-                "holds no address: the waypoint is not ready",
-            )
-            .field("status.addresses", None)
-            .mend(mend)
+            Cause::new(Code::WaypointNotFound, namespace, says)
+                .field("metadata.labels", None)
+                .mend("label the namespace so that discoverySelectors select it")
         }
-        Unusable::NotForServices(For { value, from }) => {
+        Unusable::OtherNamespace => {
+            let object = culprit(resolved, reference.place).object;
+            let says = format!(
+                "names Gateway {}, and serviceEntryVisibility of the mesh configuration keeps ServiceEntries of {namespace} in their namespace",
+                reference.gateway
+            );
+            Cause::new(Code::WaypointNotAllowed, object, says)
+                .label(USE_WAYPOINT, Some(reference.gateway.name.clone()))
+                .mend("bind it to a waypoint of its own namespace, or give the namespace the visibility PUBLIC")
+        }
+        Unusable::NotReady => not_ready(scope, gateway, &reference.gateway),
+        Unusable::NotForServices(is_for) => {
             let class = || world.gateways.get(&reference.gateway).map(|gateway| &gateway.class);
-            let object = match (from, class()) {
+            let object = match (is_for.from, class()) {
                 (Some(Owner::Class), Some(class)) => ObjectRef::global("GatewayClass", class),
                 _ => gateway.clone(),
             };
             let says = format!(
-                "makes Gateway {} no waypoint for services, and services are bound to it",
+                "makes Gateway {} a waypoint that is not for services, and services are bound to it",
                 reference.gateway
             );
             Cause::new(Code::WaypointNotForServices, object, says)
-                .label(WAYPOINT_FOR, Some(value.clone()))
-                .mend(mend::label(&gateway, WAYPOINT_FOR, "service"))
+                .label(WAYPOINT_FOR, Some(is_for.value.clone()))
+                .mend(fix::label(&gateway, WAYPOINT_FOR, is_for.fix()))
         }
         Unusable::NotAllowed(allowed) => {
-            let whom = match (allowed.from, &allowed.selector) {
-                (Some("Selector"), Some(selector)) => format!("lets in namespaces with {selector}"),
-                (None, _) => "is absent, which lets in the waypoint's own namespace".to_owned(),
-                _ => "lets in the waypoint's own namespace".to_owned(),
-            };
-            let says = format!("{whom}: {namespace} is not let in");
-            let mend =
-                format!("set {} to All, or to a Selector that takes in {namespace}", allowed.field);
+            let says = format!("{}: {namespace} is not let in", allowed.whom(&reference.gateway));
+            let facts = world.gateways.get(&reference.gateway);
+            let fix = facts.map(|facts| allowed.fix(facts, namespace)).unwrap_or_default();
             Cause::new(Code::WaypointNotAllowed, gateway, says)
                 .field(allowed.field.clone(), allowed.from.map(str::to_owned))
-                .mend(mend)
+                .mend(fix)
         }
     };
     add(out, severity, resolved, cause);
 }
 
-/// A waypoint that may have been meant: the only one in that namespace.
-fn near<'a>(scope: &Scope<'a>, reference: &Reference) -> Option<&'a str> {
-    let keys = scope.objects.world.gateways.keys();
-    let namespace = &reference.gateway.namespace;
-    let mut near = keys.filter(|key| key.namespace == *namespace && scope.is_waypoint(key));
-    match (near.next(), near.next()) {
-        (Some(key), None) => Some(&key.name),
-        _ => None,
+/// It has no address, or none of those that it has is one that the mesh takes.
+fn not_ready(scope: &Scope<'_>, gateway: ObjectRef, key: &Key) -> Cause {
+    let found = scope.objects.world.gateways.get(key);
+    let unusable = found.and_then(|found| found.status_addresses.first());
+    let Some(address) = unusable else {
+        let fix = format!(
+            "see why its pods do not start: kubectl get pods -n {} -l {GATEWAY_NAME}={}",
+            key.namespace, key.name
+        );
+        let says = "holds no address: the waypoint is not ready";
+        return Cause::new(Code::WaypointNotReady, gateway, says)
+            .field("status.addresses", None)
+            .mend(fix);
+    };
+    let (field, value) = match address.r#type.as_deref() {
+        Some("IPAddress") => ("value", Some(address.value.clone())),
+        other => ("type", other.map(str::to_owned)),
+    };
+    let says = match (field, &value) {
+        ("value", _) => "is not an IP address, so the mesh has no address of the waypoint",
+        (_, Some(_)) => "is neither IPAddress nor Hostname, so the mesh does not take the address",
+        (_, None) => {
+            "is absent, so the mesh does not take the address: it takes IPAddress and Hostname"
+        }
+    };
+    Cause::new(Code::WaypointNotReady, gateway, says)
+        .field(format!("status.addresses[0].{field}"), value)
+        .mend("see what wrote the status: Istio itself writes addresses of both types for its waypoints")
+}
+
+/// The label, or the one beside it, names no Gateway.
+fn missing(scope: &Scope<'_>, resolved: &Resolved, reference: &Reference) -> Cause {
+    let object = culprit(resolved, reference.place).object;
+    let Key { namespace, name } = &reference.gateway;
+    let labels = scope.objects.world.meta(&object).map(|meta| &meta.labels);
+    let beside = labels.and_then(|labels| labels.get(USE_WAYPOINT_NAMESPACE)).map(String::as_str);
+    let wish = Wish {
+        object: &object,
+        name: Some(name),
+        namespace: beside,
+        asks: (resolved.label.from == Some(reference.place)).then_some(INGRESS_USE_WAYPOINT),
+        also: None,
+    };
+    let fix = wish.fix(scope);
+    if let Some(beside) = beside.filter(|beside| !is_label(beside)) {
+        let says = "is not the name of a namespace, so it names no waypoint";
+        return Cause::new(Code::WaypointNotFound, object, says)
+            .label(USE_WAYPOINT_NAMESPACE, Some(beside.to_owned()))
+            .mend(fix);
     }
+    let says = if name.is_empty() {
+        "is empty, and names no waypoint".to_owned()
+    } else if name.eq_ignore_ascii_case("none") {
+        "names no Gateway, and does not unbind: only \"none\", in lower case, does".to_owned()
+    } else if name.contains('/') {
+        format!(
+            "holds a slash, which a label cannot: the namespace belongs in {USE_WAYPOINT_NAMESPACE}"
+        )
+    } else if !is_name(name) {
+        "is not a name that a Gateway can have".to_owned()
+    } else if scope.objects.world.gateways.is_empty() {
+        format!("names Gateway {namespace}/{name}, and no Gateway at all is among the objects")
+    } else {
+        format!("names Gateway {namespace}/{name}, which does not exist")
+    };
+    Cause::new(Code::WaypointNotFound, object, says)
+        .label(USE_WAYPOINT, Some(name.clone()))
+        .mend(fix)
 }

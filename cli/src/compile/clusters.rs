@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ingress_waypoint::{Cluster, Service};
 
+use super::routed::Routed;
 use crate::mesh::route::{Backend, Rule, Target};
 use crate::mesh::{Key, Note, ObjectRef, Resolution, Resolved, Severity, World};
 
@@ -56,6 +57,7 @@ pub(super) fn list(
     resolution: &mut Resolution,
     routes: Routes<'_>,
     refused: bool,
+    routed: &[Routed],
 ) -> Listed {
     if matches!(routes, Routes::Nobody) {
         return Listed::default();
@@ -63,14 +65,16 @@ pub(super) fn list(
     let mut routes = world
         .routes
         .iter()
-        .filter(|(_, route)| route.parents.iter().any(|parent| serves(world, routes, parent)))
+        .filter(|(_, route)| {
+            route.parents.iter().any(|parent| serves(world, routes, &parent.target))
+        })
         // No Kubernetes name: two such routes could claim one cluster.
         .filter(|((_, key), _)| !key.namespace.contains('/') && !key.name.contains('/'))
         .peekable();
     if routes.peek().is_none() {
         return Listed::default();
     }
-    let mut listing = Listing::new(&mut resolution.services, refused);
+    let mut listing = Listing::new(&mut resolution.services, refused, routed);
     for ((kind, key), route) in routes {
         let object = ObjectRef::namespaced(kind, key);
         for (i, rule) in route.rules.iter().enumerate() {
@@ -90,10 +94,10 @@ pub(super) fn list(
 
 /// Whether a parent may be a Gateway of Envoy Gateway. What is not among the objects may, and so may the
 /// Gateway of a ListenerSet.
-fn serves(world: &World, routes: Routes<'_>, parent: &Target) -> bool {
+pub(crate) fn serves(world: &World, routes: Routes<'_>, parent: &Target) -> bool {
     let key = match parent {
         Target::Gateway(key) => key,
-        Target::ListenerSet => return true,
+        Target::ListenerSet(_) => return true,
         _ => return false,
     };
     if matches!(routes, Routes::Also(gateway) if gateway == key) {
@@ -111,13 +115,14 @@ struct Listing<'a> {
     services: &'a mut [Resolved],
     by_name: BTreeMap<Key, usize>,
     refused: bool,
+    routed: &'a [Routed],
     notes: Vec<Note>,
     /// Clusters that are to be refused, as in [`Listed`]; none where all that is unknown is.
     refuse: BTreeSet<String>,
 }
 
 impl<'a> Listing<'a> {
-    fn new(services: &'a mut [Resolved], refused: bool) -> Self {
+    fn new(services: &'a mut [Resolved], refused: bool, routed: &'a [Routed]) -> Self {
         let named = services.iter().enumerate().filter_map(|(i, resolved)| {
             let ObjectRef { kind, namespace, name } = &resolved.object;
             let key = Key { namespace: namespace.clone()?, name: name.clone() };
@@ -127,6 +132,7 @@ impl<'a> Listing<'a> {
             by_name: named.collect(),
             services,
             refused,
+            routed,
             notes: Vec::new(),
             refuse: BTreeSet::new(),
         }
@@ -210,6 +216,12 @@ impl<'a> Listing<'a> {
             // No one asks, but all are refused.
             ("", "", refused) if !(refused && always) => return,
             (_, _, true) => (Severity::Warning, "requests are refused".to_owned()),
+            ("", labelled, _) if self.at_cluster_ips(route, i, backends) => {
+                let past = format!(
+                    "requests go to the ClusterIPs (routingType: Service), and so through the waypoint of {labelled}"
+                );
+                (Severity::Info, past)
+            }
             ("", labelled, _) => {
                 let past = format!("requests go to the endpoints, past the waypoint of {labelled}");
                 (Severity::Warning, past)
@@ -232,6 +244,21 @@ impl<'a> Listing<'a> {
         let (rule, object) = (ROUTE_CLUSTER, route.clone());
         let field = format!("spec.rules[{i}].backendRefs");
         self.notes.push(Note { severity, rule, object, field, value: None, says });
+    }
+
+    /// Whether Envoy Gateway sends all of a rule's requests to ClusterIPs itself.
+    fn at_cluster_ips(&self, route: &ObjectRef, i: usize, backends: &[&Backend]) -> bool {
+        let field = format!("spec.rules[{i}].backendRefs");
+        let of_rule = |routed: &&Routed| routed.route == *route && routed.field == field;
+        let routed: Vec<_> = self.routed.iter().filter(of_rule).collect();
+        backends.iter().all(|backend| {
+            let Target::Service(Key { namespace, name }) = &backend.target else { return false };
+            let is_it = |service: &ObjectRef| {
+                service.namespace.as_ref() == Some(namespace) && service.name == *name
+            };
+            let mut found = routed.iter().filter(|it| is_it(&it.service)).peekable();
+            found.peek().is_some() && found.all(|it| it.always())
+        })
     }
 
     fn resolved(&self, backend: &Backend) -> Option<&Resolved> {

@@ -6,6 +6,7 @@ use ingress_waypoint::{Policy, Question};
 
 use super::clusters::{self, Routes};
 use super::config::{Configuration, UnknownService, Via, text};
+use super::routed::{self, Routed};
 use crate::mesh::{Resolution, Resolved, Rules, Step, World};
 
 /// A configuration together with the policy that the filter makes of it.
@@ -19,6 +20,8 @@ pub struct Compiled {
     pub policy: Policy,
     /// Whether there was a route after which Envoy Gateway could name clusters.
     pub has_routes: bool,
+    /// What Envoy Gateway sends to ClusterIPs itself.
+    pub routed: Vec<Routed>,
 }
 
 impl Compiled {
@@ -41,22 +44,33 @@ impl Compiled {
         settings: &Configuration,
         routes: Routes<'_>,
     ) -> anyhow::Result<Self> {
-        let mut resolution = world.resolve(rules);
+        world.check_mesh_config()?;
         let via = settings.forward.as_ref().and_then(|forward| forward.via);
+        let rules = &Rules { by_authority: via == Some(Via::ClusterHeader), ..rules.clone() };
+        let mut resolution = world.resolve(rules);
         // There the configuration's clusters are those that requests are sent to, not known by.
         let routes = if via == Some(Via::ClusterHeader) { Routes::Nobody } else { routes };
         let refused = settings.unknown_service == Some(UnknownService::Reject);
-        let listed = clusters::list(world, &mut resolution, routes, refused);
+        let routed = match routes {
+            Routes::Nobody => Vec::new(),
+            routes => routed::routed(world, &resolution, routes),
+        };
+        let listed = clusters::list(world, &mut resolution, routes, refused, &routed);
         let mut settings = settings.clone();
         let domain = &rules.cluster_domain;
-        settings.reject_clusters = (!listed.refused.is_empty()).then_some(listed.refused);
+        let list = |list: Vec<String>| (!list.is_empty()).then_some(list);
+        settings.reject_clusters = list(listed.refused);
+        settings.reject_hosts =
+            list(resolution.rejected.iter().map(|rejected| rejected.host.clone()).collect());
+        settings.required_namespaces =
+            list(resolution.required_namespaces.iter().cloned().collect());
         settings.allow_loopback = rules.allow_loopback.then_some(true);
         settings.cluster_domain = (domain != "cluster.local").then(|| domain.clone());
         let services = resolution.services.iter().filter_map(|resolved| resolved.service.as_ref());
         let text = text(services, &settings)?;
         let policy = Policy::from_json(text.as_bytes(), Some("true"))
             .context("the filter refuses the configuration that was made")?;
-        Ok(Self { resolution, text, policy, has_routes: listed.any })
+        Ok(Self { resolution, text, policy, has_routes: listed.any, routed })
     }
 
     /// The chain of rules for a service. That of the VIPs does not hold where there is none of the

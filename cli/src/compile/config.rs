@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 pub use super::compiled::Compiled;
+use crate::report::escape_json;
 
 /// The configuration of the ingress-waypoint filter.
 #[derive(Debug, Clone, Default, Serialize, JsonSchema)]
@@ -151,7 +152,8 @@ pub struct Entry {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(inner(regex(pattern = ADDRESS)))]
     pub vips: Option<Vec<String>>,
-    /// The service ports that HTTP is sent to.
+    /// The service ports that HTTP is sent to. A further item of a ServiceEntry, right behind another one,
+    /// has that one's where it gives none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ports: Option<Vec<EntryPort>>,
     /// "namespace/name" of the waypoint that the service is bound to and that is ready.
@@ -258,12 +260,27 @@ impl From<&Service<'_>> for Entry {
     }
 }
 
+/// Services as they are written: the items of one ServiceEntry name their ports once.
+fn entries<'a>(services: impl Iterator<Item = &'a Service<'a>>) -> impl Iterator<Item = Entry> {
+    let mut before: Option<&Service<'_>> = None;
+    services.map(move |service| {
+        let mut entry = Entry::from(service);
+        let id = |it: &'a Service<'a>| (it.kind, &it.namespace, &it.name, &it.ports);
+        let shares = before.is_some_and(|before| id(before) == id(service));
+        if shares && service.kind == Kind::ServiceEntry {
+            entry.ports = None;
+        }
+        before = Some(service);
+        entry
+    })
+}
+
 /// The configuration as a value, its services in the order given.
 ///
 /// # Errors
 /// Never in practice: the types hold nothing that JSON cannot.
 pub fn json(services: &[Service], settings: &Configuration) -> serde_json::Result<Value> {
-    let services = Some(services.iter().map(Entry::from).collect());
+    let services = Some(entries(services.iter()).collect());
     serde_json::to_value(Configuration { services, ..settings.clone() })
 }
 
@@ -283,10 +300,10 @@ pub fn text<'a>(
         }
     }
     text.push_str("  \"services\": [");
-    for (i, service) in services.enumerate() {
+    for (i, entry) in entries(services).enumerate() {
         text.push_str(if i > 0 { ",\n    " } else { "\n    " });
-        text.push_str(&serde_json::to_string(&Entry::from(service))?);
+        text.push_str(&serde_json::to_string(&entry)?);
     }
     text.push_str("\n  ]\n}\n");
-    Ok(text)
+    Ok(escape_json(&text))
 }

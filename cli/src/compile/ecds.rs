@@ -4,11 +4,13 @@ use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::path::Path;
 
+use ingress_waypoint::file;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::envoy::fragments::{FILTER, Wasm, type_url, wasm};
 use crate::envoy::yaml;
+use crate::input::open::{self, is_descriptor};
 
 /// The file's content, as YAML; `config` is the filter's configuration, JSON. Its version is a hash of
 /// the rest, so that the same configuration is the same file.
@@ -27,9 +29,16 @@ pub fn resource(config: &str, load: &Wasm) -> String {
 /// Where the file is as it should be, nothing is done. Returns whether anything was.
 ///
 /// # Errors
-/// Where the folder cannot be written.
+/// Where the folder cannot be written, and where something else than a regular file has the name, which it would lose:
+/// a device, or standard output.
 pub fn write_atomically(path: &Path, content: &str) -> io::Result<bool> {
-    if fs::read(path).is_ok_and(|old| old == content.as_bytes()) {
+    let found = fs::metadata(path).ok().and_then(|found| file::irregular(found.file_type()));
+    let found = found.or(is_descriptor(path).then_some("an open file of this process"));
+    if let Some(what) = found {
+        let reason = format!("is {what}, and a regular file would be moved into its place");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+    }
+    if open::read(path).is_ok_and(|old| old == content.as_bytes()) {
         return Ok(false);
     }
     // A move is atomic only within one file system, so the new file is made in the same folder.

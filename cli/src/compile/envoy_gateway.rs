@@ -10,7 +10,8 @@ use super::listeners::Listeners;
 use super::objects::{Objects, object};
 use super::target::{Gateway, Options, Refusal, Target, filter_state};
 use crate::envoy::fragments::{
-    FILTER, Switch, clusters, fresh_route, general_twins, has_switch, mark, type_url,
+    FILTER, Switch, VIP_ROUTE_NAMES, clusters, fresh_route, general_twins, has_switch, mark,
+    type_url,
 };
 use crate::envoy::native::Module;
 
@@ -162,10 +163,9 @@ fn vip_patches(
         }
         // Each patch is applied or not for itself: what marks looks for what had to be there. No VIP route
         // matches what a connect_matcher does.
-        let [first, second] = vip_routes.map(|route| route["name"].to_string());
+        let [first, second] = VIP_ROUTE_NAMES;
         let beside = format!(
-            "$.virtual_hosts[?(@.routes[0].name=={first} && @.routes[1].name=={second})]\
-             .routes[?(!@.match.connect_matcher)]"
+            r#"$.virtual_hosts[?(@.routes[0].name=="{first}" && @.routes[1].name=="{second}")].routes[?(!@.match.connect_matcher)]"#
         );
         add(&beside, &format!("/metadata/filter_metadata/{FILTER}"), &mark());
     }

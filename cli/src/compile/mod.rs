@@ -9,6 +9,7 @@ pub mod envoy_gateway;
 pub mod istio;
 pub mod listeners;
 pub mod objects;
+pub mod routed;
 pub mod said;
 pub mod table;
 pub mod target;

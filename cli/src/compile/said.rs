@@ -1,13 +1,16 @@
 //! What `compile` tells beside its output: services that ask for their waypoint and won't reach it,
 //! and values that did not make it into the configuration.
 
+use std::collections::BTreeSet;
+
 use ingress_waypoint::{Outcome, Question};
 
 use super::config::Compiled;
 use super::listeners::Listeners;
+use super::routed::Routed;
 use crate::mesh::route::Target;
 use crate::mesh::waypoint::USE_WAYPOINT;
-use crate::mesh::{Note, Resolved, Severity, Step, World};
+use crate::mesh::{Note, Outside, Resolved, Severity, Step, World};
 
 /// The notes of the rules, and those on services that are not sent to their waypoint.
 pub fn said(world: &World, compiled: &Compiled) -> Vec<Note> {
@@ -15,6 +18,7 @@ pub fn said(world: &World, compiled: &Compiled) -> Vec<Note> {
     for resolved in &compiled.resolution.services {
         about(world, compiled, resolved, &mut notes);
     }
+    notes.extend(compiled.routed.iter().map(Routed::note));
     notes.sort();
     notes.dedup();
     notes
@@ -42,12 +46,21 @@ pub fn of_envoy_gateway(world: &World, compiled: &Compiled, listeners: &Listener
             "--listener leaves out {names}: there {then}; name all HTTP listeners, or none"
         ));
     }
-    let sets = world.routes.values().any(|route| route.parents.contains(&Target::ListenerSet));
-    if sets && !listeners.routes.iter().any(|name| name.contains('/')) {
-        said.push(format!(
-            "a route is attached to a ListenerSet: if that is one of the gateway, {then}; give its listeners too \
-             (--listener NAMESPACE/LISTENERSET/LISTENER)"
-        ));
+    let parents = world.routes.values().flat_map(|route| &route.parents);
+    let sets: BTreeSet<_> = parents
+        .filter_map(|parent| match &parent.target {
+            Target::ListenerSet(set) => Some(set),
+            _ => None,
+        })
+        .collect();
+    for set in sets {
+        let prefix = format!("{set}/");
+        if !listeners.routes.iter().any(|name| name.starts_with(&prefix)) {
+            said.push(format!(
+                "routes are attached to ListenerSet {set}: if that is one of the gateway, {then}; give its \
+                 listeners too (--listener {set}/LISTENER)"
+            ));
+        }
     }
     said
 }
@@ -74,7 +87,10 @@ fn about(world: &World, compiled: &Compiled, resolved: &Resolved, notes: &mut Ve
         let says = |step: &Step| format!("{}{then}", step.says);
         let broken = compiled.steps(world, resolved).into_iter().find(|step| !step.holds);
         // Required and not labelled is an error that the rules have noted already.
-        let noted = resolved.required.is_some() && (outside || !label.on) && !misspelt;
+        let lost = resolved.is_ambiguous || resolved.outside == Some(Outside::HostTaken);
+        let noted = lost
+            || resolved.outside.is_some()
+            || resolved.required.is_some() && (outside || !label.on) && !misspelt;
         let usable = broken.filter(|step| step.rule != "port" || resolved.ports.kept.is_empty());
         notes.extend(usable.filter(|_| !noted).map(|step| {
             let severity = if outside { Severity::Info } else { Severity::Warning };
@@ -86,8 +102,9 @@ fn about(world: &World, compiled: &Compiled, resolved: &Resolved, notes: &mut Ve
                     value: Some(waypoint.gateway.name.clone()),
                     says: {
                         let (gateway, says) = (&waypoint.gateway, says(&step));
-                        let field = step.field.strip_prefix("metadata.name");
-                        let field = field.map_or(format!("{} ", step.field), str::to_owned);
+                        let is_name = step.field == "metadata.name";
+                        let field =
+                            if is_name { String::new() } else { format!("{} ", step.field) };
                         format!("names {gateway}, which cannot be used: {field}{says}")
                     },
                     severity,
@@ -109,15 +126,19 @@ fn about(world: &World, compiled: &Compiled, resolved: &Resolved, notes: &mut Ve
         let (object, field) = (resolved.object.clone(), field.to_owned());
         Note { severity, rule, object, field, value, says }
     };
-    // Where none is left, that has been said with all of them.
+    // Where none is left, that has been said with all of them. What would lead to the ingress itself is
+    // told of every object.
     let dropped = resolved.vips.dropped.iter();
-    let dropped = dropped.filter(|_| !asks || !resolved.vips.addresses.is_empty());
+    let dropped =
+        dropped.filter(|it| it.is_uncaptured() || !asks || !resolved.vips.addresses.is_empty());
     notes.extend(dropped.map(|dropped| {
-        let severity = if asks { Severity::Warning } else { Severity::Info };
+        let told = asks || dropped.is_uncaptured();
+        let severity = if told { Severity::Warning } else { Severity::Info };
         let value = Some(dropped.value.clone());
-        note(severity, "vip-dropped", &dropped.field, value, dropped.why.to_owned())
+        let rule = if dropped.is_uncaptured() { "vip-not-captured" } else { "vip-dropped" };
+        note(severity, rule, &dropped.field, value, dropped.why.to_owned())
     }));
-    if asks && !outside && !resolved.ports.kept.is_empty() {
+    if asks && !outside && resolved.outside.is_none() && !resolved.ports.kept.is_empty() {
         // A route may send HTTP there all the same.
         let then = match resolved.required {
             Some(_) => ", and requests to it are refused",

@@ -1,17 +1,14 @@
 //! What a person reads: a row for each service and port, where everything came from, and the
 //! filter's decision.
 
-use std::io::Write;
-
-use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
 use ingress_waypoint::{Outcome, Question};
 use serde::Serialize;
 
 use super::config::Compiled;
 use crate::mesh::label::{Label, Place};
 use crate::mesh::waypoint::Unusable;
-use crate::mesh::{Binding, Resolved};
-use crate::report::{self, Format};
+use crate::mesh::{Binding, Outside, Resolved};
+use crate::report::{self, Format, Table, Tone};
 
 /// One row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -39,6 +36,9 @@ pub struct Row {
     pub waypoint: Option<String>,
     /// `ready`, or why it cannot be used.
     pub waypoint_state: &'static str,
+    /// Istio's condition `istio.io/WaypointBound`, where it is there: a hint, not a verdict.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waypoint_bound: Option<String>,
     /// Whether it fails closed.
     pub required: bool,
     /// The filter's decision.
@@ -58,6 +58,8 @@ pub fn waypoint_state(binding: &Binding) -> &'static str {
         Binding::Managed(_) => "is one itself",
         Binding::Ready(_) => "ready",
         Binding::Unusable(_, Unusable::Missing) => "missing",
+        Binding::Unusable(_, Unusable::NotSelected) => "not in the mesh",
+        Binding::Unusable(_, Unusable::OtherNamespace) => "in another namespace",
         Binding::Unusable(_, Unusable::NotReady) => "not ready",
         Binding::Unusable(_, Unusable::NotAllowed(_)) => "namespace not allowed",
         Binding::Unusable(_, Unusable::NotForServices(_)) => "not for services",
@@ -84,15 +86,11 @@ fn of<'a>(compiled: &'a Compiled, resolved: &'a Resolved) -> impl Iterator<Item 
     }
     ports.into_iter().map(move |(port, protocol, port_note)| {
         let asked = port.and_then(|port| u16::try_from(port).ok()).unwrap_or(1);
-        // Where all hosts are another's, so is the cluster that Istio's routes lead to.
-        let cluster = match resolved.shadowed.first() {
-            Some((host, _)) if resolved.hosts.is_empty() => format!("outbound|{asked}||{host}"),
-            _ => resolved.cluster(asked),
-        };
+        let cluster = resolved.cluster(asked);
         let outcome = compiled.policy.decide(Question::Cluster(cluster.as_bytes())).outcome;
         let (decision, reason) = outcome.label();
-        let outside = resolved.external_name.as_ref().map(|name| format!("ExternalName {name:?}"));
-        let shadowed = resolved.hosts.is_empty().then(|| "all hosts are another's".to_owned());
+        let routed = routed(compiled, resolved, port);
+        let alias = resolved.external_name.as_ref().map(|name| format!("ExternalName {name:?}"));
         Row {
             kind: resolved.object.kind,
             service: name(resolved),
@@ -108,9 +106,39 @@ fn of<'a>(compiled: &'a Compiled, resolved: &'a Resolved) -> impl Iterator<Item 
             required: resolved.required.is_some(),
             decision,
             reason,
-            note: outside.or(shadowed).or(port_note),
+            waypoint_bound: resolved.waypoint_bound.as_ref().map(|it| it.status.clone()),
+            note: alias.or_else(|| standing(resolved)).or(port_note).or(routed),
         }
     })
+}
+
+/// The rules that Envoy Gateway sends to the ClusterIP itself: one, and how many more there are.
+fn routed(compiled: &Compiled, resolved: &Resolved, port: Option<i64>) -> Option<String> {
+    let mut routed = compiled
+        .routed
+        .iter()
+        .filter(|routed| routed.service == resolved.object && routed.port == port);
+    let first = routed.next()?;
+    Some(match routed.count() {
+        0 => first.short(),
+        more => format!("{} (and {more} more like this)", first.short()),
+    })
+}
+
+/// What is odd about where it stands in the mesh.
+fn standing(resolved: &Resolved) -> Option<String> {
+    let others = resolved.shadowed.first();
+    let is = if resolved.is_ambiguous { "conflicts with" } else { "is a host of" };
+    let others = others.map(|(host, other)| match resolved.shadowed.len() {
+        1 => format!("{host} {is} {other}"),
+        several => format!("{host} {is} {other}, +{}", several - 1),
+    });
+    match resolved.outside {
+        Some(Outside::HostTaken) | None => others,
+        Some(Outside::NotSelected) => Some("its namespace is not selected".to_owned()),
+        Some(Outside::NotVisible) => Some("its visibility is NONE".to_owned()),
+        Some(Outside::OtherNamespace) => Some("visible in its namespace alone".to_owned()),
+    }
 }
 
 fn name(resolved: &Resolved) -> String {
@@ -127,23 +155,12 @@ pub fn print(compiled: &Compiled, format: Format) -> anyhow::Result<()> {
     if format == Format::Json {
         return report::json(&rows);
     }
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    // What standard output is, is judged where it is written to.
-    table.enforce_styling().style_text_only();
-    table.set_header(["SERVICE", "VIP", "PORT", "LABEL", "WAYPOINT", "RESULT", "REASON"]);
+    let titles = ["SERVICE", "VIP", "PORT", "LABEL", "WAYPOINT", "RESULT", "REASON"];
+    let mut table = Table::new(titles);
     for (row, resolved) in rows.iter().zip(resolved_rows(compiled)) {
-        table.add_row(cells(row, resolved));
+        table.row(cells(row, resolved));
     }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
-    let mut out = report::out();
-    for line in table.lines() {
-        writeln!(out, "{}", line.trim_end())?;
-    }
-    out.flush()?;
-    Ok(())
+    report::text(&table.page())
 }
 
 /// The service of each row.
@@ -154,7 +171,7 @@ fn resolved_rows(compiled: &Compiled) -> impl Iterator<Item = &Resolved> {
     })
 }
 
-fn cells(row: &Row, resolved: &Resolved) -> [Cell; 7] {
+fn cells(row: &Row, resolved: &Resolved) -> [(String, Option<Tone>); 7] {
     let service = match (row.kind, row.hosts.first()) {
         ("ServiceEntry", Some(host)) if row.hosts.len() > 1 => {
             format!("{} ({host} +{})", row.service, row.hosts.len() - 1)
@@ -168,7 +185,11 @@ fn cells(row: &Row, resolved: &Resolved) -> [Cell; 7] {
         (None, _) => "-".to_owned(),
     };
     let waypoint = match &row.waypoint {
-        Some(waypoint) => format!("{waypoint} ({})", row.waypoint_state),
+        Some(waypoint) => {
+            let bound = row.waypoint_bound.as_ref();
+            let hint = bound.map(|status| format!(", WaypointBound {status}"));
+            format!("{waypoint} ({}{})", row.waypoint_state, hint.unwrap_or_default())
+        }
         None => row.waypoint_state.replace("unbound", "-"),
     };
     let required = if row.required { ", required" } else { "" };
@@ -176,22 +197,12 @@ fn cells(row: &Row, resolved: &Resolved) -> [Cell; 7] {
         Some(note) => format!("{}: {note}{required}", row.reason),
         None => format!("{}{required}", row.reason),
     };
-    let colour = match row.decision {
-        "waypoint" => Color::Green,
-        "reject" => Color::Red,
-        _ => Color::Yellow,
-    };
     let vips = if row.vips.is_empty() { "-".to_owned() } else { row.vips.join(",") };
-    let cell = |text: &str| Cell::new(report::plain(text));
-    [
-        cell(&service),
-        cell(&vips),
-        cell(&port),
-        cell(&label(&resolved.label)),
-        cell(&waypoint),
-        Cell::new(row.decision).fg(colour),
-        cell(&reason),
-    ]
+    let decision = (row.decision.to_owned(), Some(Tone::of_decision(row.decision)));
+    let label = label(&resolved.label);
+    let [service, vips, port, label, waypoint, reason] =
+        [service, vips, port, label, waypoint, reason].map(|text| (text, None));
+    [service, vips, port, label, waypoint, decision, reason]
 }
 
 fn label(label: &Label) -> String {

@@ -1,6 +1,5 @@
 //! The command `diff`.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +9,8 @@ use clap::Args;
 use super::{Side, exit, is_configuration, run};
 use crate::args::{Input, RuleArgs, Settings};
 use crate::compile::config::Compiled;
+use crate::input::open;
+use crate::mesh::MeshConfigChoice;
 use crate::report::{self, Exit, Format};
 
 /// `diff`.
@@ -39,6 +40,10 @@ pub struct Arguments {
     /// The kubeconfig's context, if not its current one
     #[arg(long, requires = "cluster")]
     pub context: Option<String>,
+    /// The mesh's own configuration (MeshConfig), for objects: a file or a ConfigMap; without it that of
+    /// the ConfigMap istio in istio-system
+    #[arg(long, value_name = "FILE|NAMESPACE/NAME")]
+    pub mesh_config: Option<MeshConfigChoice>,
     /// What the mesh's rules leave open, for objects.
     #[command(flatten)]
     pub rules: RuleArgs,
@@ -60,7 +65,7 @@ pub fn command(arguments: &Arguments, format: Format) -> anyhow::Result<Exit> {
         Some(new) => path(arguments, new)?,
         None => {
             let (cluster, context) = (true, arguments.context.clone());
-            objects(arguments, &Input { filename: Vec::new(), cluster, context })?
+            objects(arguments, Input { cluster, context, ..Input::default() })?
         }
     };
     all = all.max(rest);
@@ -78,36 +83,32 @@ fn path(arguments: &Arguments, given: &Path) -> anyhow::Result<(Side, Exit)> {
     let mut kept = None;
     let cannot = || format!("cannot read {}", given.display());
     let is_stdin = given == Path::new("-");
-    if is_stdin || is_pipe(given) {
+    if is_stdin || open::is_stream(given) {
         // Looked at twice, and it may be large.
         let mut copy = tempfile::Builder::new().prefix("stdin-").suffix(".yaml").tempfile()?;
         let mut input: Box<dyn Read> = match is_stdin {
             true => Box::new(std::io::stdin().lock()),
-            false => Box::new(File::open(given).with_context(cannot)?),
+            false => Box::new(open::open(given).with_context(cannot)?),
         };
         std::io::copy(&mut input, &mut copy).with_context(cannot)?;
         file = copy.path().to_owned();
         kept = Some(copy);
     }
     let side = if is_configuration(&file)? {
-        let text = std::fs::read(&file).with_context(cannot)?;
+        let text = open::read(&file).with_context(cannot)?;
         let side = Side::from_json(&text).with_context(|| given.display().to_string())?;
         (side, Exit::Done)
     } else {
         let filename = file.to_str().with_context(|| format!("{} is not UTF-8", file.display()))?;
-        objects(arguments, &Input { filename: vec![filename.to_owned()], ..Input::default() })?
+        objects(arguments, Input { filename: vec![filename.to_owned()], ..Input::default() })?
     };
     drop(kept);
     Ok(side)
 }
 
-/// What can be read only once: `diff <(ingress-waypoint compile …) new.json`.
-fn is_pipe(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
-}
-
-fn objects(arguments: &Arguments, input: &Input) -> anyhow::Result<(Side, Exit)> {
-    let (world, exit) = crate::run::world(input)?;
+fn objects(arguments: &Arguments, input: Input) -> anyhow::Result<(Side, Exit)> {
+    let input = Input { mesh_config: arguments.mesh_config.clone(), ..input };
+    let (world, exit) = crate::run::world(&input)?;
     let (rules, settings) = (arguments.rules.rules(None), arguments.settings.configuration());
     crate::run::warn_of_unmatched(&world, &rules);
     let compiled = Compiled::new(&world, &rules, &settings)?;

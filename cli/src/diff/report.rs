@@ -2,10 +2,8 @@
 
 use std::fmt::Write as _;
 
-use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
-
 use super::{Change, Diff, Verdict};
-use crate::report::Exit;
+use crate::report::{Exit, Page, Table, Tone, Words};
 
 /// What the differences mean for the command: 1 where anything goes another way.
 pub fn exit(diff: &Diff) -> Exit {
@@ -19,37 +17,26 @@ impl Diff {
     }
 
     /// A table of what goes another way, and what else changes in a line each.
-    pub fn text(&self) -> String {
-        let mut text = String::new();
+    pub fn text(&self) -> Page {
+        let mut page = Page::default();
         if !self.changes.is_empty() {
-            let mut table = Table::new();
-            table
-                .load_style(presets::NOTHING)
-                .set_content_arrangement(ContentArrangement::Disabled);
-            // What standard output is, is judged where it is written to.
-            table.enforce_styling();
-            let titles = ["SERVICE", "PORT", "OLD", "NEW", "WHY"];
-            table.set_header(titles.map(|title| Cell::new(title).add_attribute(Attribute::Bold)));
+            let mut table = Table::new(["SERVICE", "PORT", "OLD", "NEW", "WHY"]);
             for change in &self.changes {
-                table.add_row(row(change));
+                table.row(row(change));
             }
-            for column in table.column_iter_mut() {
-                column.set_padding((0, 2));
-            }
-            for line in table.lines() {
-                push(&mut text, line.trim_end());
-            }
-            push(&mut text, "");
+            page.page(&table.page());
+            page.blank();
         }
         for setting in &self.settings {
             let (field, old, new) = (setting.field, &setting.old, &setting.new);
-            push(&mut text, &format!("{field}: {old} → {new}: {}", setting.means));
+            let line = format!("{field}: {old} → {new}: {}", setting.means);
+            page.line(0, &Words::default().plain(line));
         }
         for note in &self.notes {
-            push(&mut text, &format!("note: {note}"));
+            page.line(0, &Words::default().plain(format_args!("note: {note}")));
         }
-        push(&mut text, &self.summary());
-        text
+        page.line(0, &Words::default().plain(self.summary()));
+        page
     }
 
     fn summary(&self) -> String {
@@ -80,28 +67,17 @@ impl Diff {
     }
 }
 
-fn row(change: &Change) -> [Cell; 5] {
+fn row(change: &Change) -> [(String, Option<Tone>); 5] {
     let service = match &change.cluster {
-        Some(cluster) => format!("{} as {}", change.service, plain(cluster)),
+        Some(cluster) => format!("{} as {cluster}", change.service),
         None => change.service.to_string(),
     };
     let port = change.port.map(|port| port.to_string()).unwrap_or_default();
-    let why = change.why.iter().map(|why| plain(why)).collect::<Vec<_>>().join("; ");
-    [
-        Cell::new(service),
-        Cell::new(port),
-        verdict(&change.old),
-        verdict(&change.new),
-        Cell::new(why),
-    ]
+    let why = change.why.join("; ");
+    [(service, None), (port, None), verdict(&change.old), verdict(&change.new), (why, None)]
 }
 
-fn verdict(verdict: &Verdict) -> Cell {
-    let colour = match verdict.decision {
-        "waypoint" => Color::Green,
-        "reject" => Color::Red,
-        _ => Color::Yellow,
-    };
+fn verdict(verdict: &Verdict) -> (String, Option<Tone>) {
     let required = if verdict.required { ", required" } else { "" };
     let mut text = format!("{} ({}{required})", verdict.decision, verdict.reason);
     if let (Some(destination), Some(protocol)) = (&verdict.destination, verdict.protocol) {
@@ -109,19 +85,7 @@ fn verdict(verdict: &Verdict) -> Cell {
         let _ = write!(text, " {destination} {protocol}");
     }
     if let Some(endpoints) = &verdict.endpoints {
-        let _ = write!(text, " {}", plain(endpoints));
+        let _ = write!(text, " {endpoints}");
     }
-    Cell::new(text).fg(colour)
-}
-
-fn push(text: &mut String, line: &str) {
-    text.push_str(line);
-    text.push('\n');
-}
-
-/// A cluster's name may hold anything, also what moves a terminal's cursor.
-fn plain(text: &str) -> String {
-    let escape =
-        |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-    text.chars().map(escape).collect()
+    (text, Some(Tone::of_decision(verdict.decision)))
 }

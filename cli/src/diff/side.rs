@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
@@ -10,6 +9,8 @@ use anyhow::Context as _;
 use ingress_waypoint::{Decision, Kind, Policy, Question, Service, ServiceRef};
 use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
+
+use crate::input::open::open;
 
 /// A service by namespace, name and kind.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -25,10 +26,21 @@ pub struct Id {
 #[derive(Debug)]
 pub struct Side {
     policy: Policy,
-    /// Each with a host, for those that a name alone does not lead to.
-    ids: BTreeMap<Id, Option<String>>,
+    /// Each with its hosts: a ServiceEntry may have several items.
+    ids: BTreeMap<Id, Hosts>,
     pub(super) cluster_domain: String,
     pub(super) ip_family: String,
+    pub(super) required_namespaces: String,
+    pub(super) reject_clusters: String,
+    pub(super) reject_hosts: String,
+    pub(super) allow_loopback: bool,
+}
+
+/// The hosts of a service, in the order given.
+#[derive(Debug, Default)]
+struct Hosts {
+    own: Vec<String>,
+    shadowed: Vec<String>,
 }
 
 /// What the core does not give out again: who is in it, and two settings. Read only once the core
@@ -38,15 +50,21 @@ pub struct Side {
 struct Listing {
     cluster_domain: Option<String>,
     ip_family: Option<String>,
+    required_namespaces: Option<Vec<String>>,
+    reject_clusters: Option<Vec<String>>,
+    reject_hosts: Option<Vec<String>>,
+    allow_loopback: Option<bool>,
     services: Option<Vec<Listed>>,
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Listed {
     kind: Option<String>,
     namespace: String,
     name: String,
     hosts: Option<Vec<String>>,
+    shadowed_hosts: Option<Vec<String>>,
 }
 
 impl Side {
@@ -58,16 +76,28 @@ impl Side {
     pub fn from_json(text: &[u8]) -> anyhow::Result<Self> {
         let policy = Policy::from_json(text, Some("true")).context("configuration refused")?;
         let listing: Listing = serde_json::from_slice(text)?;
-        let ids = listing.services.into_iter().flatten().map(|listed| {
+        let mut ids: BTreeMap<Id, Hosts> = BTreeMap::new();
+        for listed in listing.services.into_iter().flatten() {
             let kind = match listed.kind.as_deref() {
                 Some("ServiceEntry") => "ServiceEntry",
                 _ => "Service",
             };
-            let host = listed.hosts.and_then(|hosts| hosts.into_iter().next());
-            (Id { namespace: listed.namespace, name: listed.name, kind }, host)
-        });
+            let id = Id { namespace: listed.namespace, name: listed.name, kind };
+            let hosts = ids.entry(id).or_default();
+            hosts.own.extend(listed.hosts.into_iter().flatten());
+            hosts.shadowed.extend(listed.shadowed_hosts.into_iter().flatten());
+        }
+        let list = |list: Option<Vec<String>>| {
+            let mut list = list.unwrap_or_default();
+            list.sort();
+            if list.is_empty() { "none".to_owned() } else { list.join(", ") }
+        };
         Ok(Self {
-            ids: ids.collect(),
+            ids,
+            required_namespaces: list(listing.required_namespaces),
+            reject_clusters: list(listing.reject_clusters),
+            reject_hosts: list(listing.reject_hosts),
+            allow_loopback: listing.allow_loopback.unwrap_or(false),
             cluster_domain: listing.cluster_domain.unwrap_or_else(|| "cluster.local".to_owned()),
             ip_family: listing.ip_family.unwrap_or_else(|| "v4-preferred".to_owned()),
             policy,
@@ -91,7 +121,7 @@ impl Side {
 
     /// The core's decision for a service; that for an unknown one, where the service is not in it.
     pub fn decide(&self, id: &Id, port: Option<u16>) -> Decision<'_> {
-        let Some(host) = self.ids.get(id) else { return self.unknown() };
+        let Some(hosts) = self.ids.get(id) else { return self.unknown() };
         let name = format!("{}/{}", id.namespace, id.name);
         let decision = self.policy.decide(Question::Route { service: name.as_bytes(), port });
         let kind = match decision.service.map(|service| service.kind()) {
@@ -102,16 +132,28 @@ impl Side {
             return decision;
         }
         // A Service of the same name goes before it there, but not by kgateway's names.
-        let host = host.as_deref().unwrap_or_default();
-        let number = port.unwrap_or(u16::MAX);
-        let cluster = format!("istio-se_{}_{}_{host}_{number}", id.namespace, id.name);
+        let first = hosts.own.iter().chain(&hosts.shadowed).next();
+        let cluster = own_cluster(id, first.map_or("", String::as_str), port.unwrap_or(u16::MAX));
         self.policy.decide(Question::Cluster(cluster.as_bytes()))
+    }
+
+    /// The upstream clusters of a port by its hosts: Istio's, and for a ServiceEntry kgateway's, which hold
+    /// its own name.
+    pub fn clusters(&self, id: &Id, port: u16) -> Vec<String> {
+        let Some(Hosts { own, shadowed }) = self.ids.get(id) else { return Vec::new() };
+        let istio = own.iter().map(|host| format!("outbound|{port}||{host}"));
+        let entry = own.iter().chain(shadowed).filter(|_| id.kind == "ServiceEntry");
+        istio.chain(entry.map(|host| own_cluster(id, host, port))).collect()
     }
 
     /// The decision for a service that is not in it: no cluster has the empty name.
     pub fn unknown(&self) -> Decision<'_> {
         self.policy.decide(Question::Cluster(b""))
     }
+}
+
+fn own_cluster(id: &Id, host: &str, port: u16) -> String {
+    format!("istio-se_{}_{}_{host}_{port}", id.namespace, id.name)
 }
 
 impl fmt::Display for Id {
@@ -132,7 +174,7 @@ pub fn is_configuration(path: &Path) -> anyhow::Result<bool> {
     if std::fs::metadata(path).with_context(cannot)?.is_dir() {
         return Ok(false);
     }
-    let mut file = BufReader::new(File::open(path).with_context(cannot)?);
+    let mut file = BufReader::new(open(path).with_context(cannot)?);
     let mut first = [0];
     while file.read(&mut first).with_context(cannot)? == 1 {
         match first {

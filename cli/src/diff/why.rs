@@ -27,6 +27,14 @@ pub(super) fn settings(old: &Side, new: &Side) -> Vec<Setting> {
     let unknown = |side: &Side| side.unknown().outcome.label().0.to_owned();
     let means = "requests whose service is not in the configuration go another way";
     compare("unknownService", sides.map(unknown), true, means);
+    let means = "services there that the configuration does not know are refused, or no longer";
+    let namespaces = |side: &Side| side.required_namespaces.clone();
+    compare("requiredNamespaces", sides.map(namespaces), true, means);
+    let means = "requests that cannot be attributed to one service are refused, or no longer";
+    compare("rejectClusters", sides.map(|side| side.reject_clusters.clone()), true, means);
+    compare("rejectHosts", sides.map(|side| side.reject_hosts.clone()), true, means);
+    let loopback = |side: &Side| side.allow_loopback.to_string();
+    compare("allowLoopback", sides.map(loopback), false, "whether loopback addresses are VIPs");
     let [old_forward, new_forward] = sides.map(|side| side.policy().forward());
     let means =
         "the proxy's routes and clusters have to be those of the new mechanism before it is loaded";
@@ -146,8 +154,11 @@ fn fields(old: &Service, new: &Service, port: Option<u16>, why: &mut Vec<String>
         };
         compare(&format!("port {number}"), spoken(old).to_owned(), spoken(new).to_owned());
     }
+    compare("outsideMesh", flag(old.outside_mesh), flag(new.outside_mesh));
     compare("required", flag(old.required), flag(new.required));
     compare("hosts", old.hosts.join(", "), new.hosts.join(", "));
+    let (was, is) = (old.shadowed_hosts.join(", "), new.shadowed_hosts.join(", "));
+    compare("shadowedHosts", was, is);
     let clusters = |service: &Service| {
         let names: Vec<_> = service.clusters.iter().map(|cluster| &*cluster.name).collect();
         if names.is_empty() { "none".to_owned() } else { names.join(", ") }

@@ -258,10 +258,14 @@ pub fn chosen_http2() -> Value {
     json!({"name": PROTOCOL_HEADER, "string_match": {"exact": "http2"}})
 }
 
+/// The names of [`general_twins`], in that order.
+pub const VIP_ROUTE_NAMES: [&str; 2] = ["to-vip-http2", "to-vip"];
+
 /// The two twins for all paths of a virtual host, for where its own routes are not known: first the
 /// narrower one, for HTTP/2.
 pub fn general_twins(forward: &Forward) -> Option<[Value; 2]> {
     let (field, item) = chosen(forward)?;
+    let [name_http2, name] = VIP_ROUTE_NAMES;
     let mut wide = json!({"prefix": "/"});
     if let Some(wide) = wide.as_object_mut() {
         wide.insert(field.into(), json!([item]));
@@ -275,13 +279,13 @@ pub fn general_twins(forward: &Forward) -> Option<[Value; 2]> {
     }
     Some([
         json!({
-            "name": "to-vip-http2",
+            "name": name_http2,
             "match": narrow,
             "route": {"cluster": forward.cluster_http2, "timeout": "0s"},
             "request_headers_to_remove": [PROTOCOL_HEADER],
         }),
         json!({
-            "name": "to-vip",
+            "name": name,
             "match": wide,
             "route": {"cluster": forward.cluster, "timeout": "0s"},
         }),

@@ -7,6 +7,7 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 use super::tree::{Entry, Map, Node};
+use crate::report::escape_json;
 
 /// Writes a document, with a line break at its end.
 pub fn write(node: &Node) -> String {
@@ -53,7 +54,7 @@ fn next(out: &mut String, index: usize, indent: usize) {
 }
 
 fn string(text: &str) -> String {
-    Value::from(text).to_string()
+    escape_json(&Value::from(text).to_string())
 }
 
 impl<'de> Deserialize<'de> for Node {

@@ -4,7 +4,7 @@
 pub mod fragments;
 pub mod json;
 pub mod native;
-mod scalar;
+pub(crate) mod scalar;
 pub mod tree;
 pub mod yaml;
 

@@ -1,17 +1,53 @@
 //! What a YAML scalar without quotes may mean to one reader or another, and how text is written so
 //! that it means nothing but itself. Envoy's own reader (yaml-cpp) takes `yes`, `on` and `n` for
 //! booleans and `010` for eight, YAML 1.2 takes none of them so: what is text to the one and not to
-//! the other is quoted when it is text, and left as it was where it had no quotes.
+//! the other is quoted when it is text, and left as it was where it had no quotes. (Kubernetes objects are
+//! read by Go's rules instead: `input::scalar`.)
+
+use ingress_waypoint::escape::is_hidden;
 
 /// Whether nothing stands there.
 pub fn is_null(plain: &str) -> bool {
     matches!(plain, "" | "~" | "null" | "Null" | "NULL")
 }
 
+/// The words for a boolean.
+const WORDS: &[&str] = &["true", "false", "yes", "no", "on", "off", "y", "n"];
+
 /// Whether some reader takes it for a boolean, a number or a date.
 pub fn is_typed(plain: &str) -> bool {
-    const WORDS: &[&str] = &["true", "false", "yes", "no", "on", "off", "y", "n"];
     WORDS.iter().any(|word| word.eq_ignore_ascii_case(plain)) || is_number(plain) || is_date(plain)
+}
+
+/// Whether Envoy itself takes it for text: a boolean has to be in one of three cases, a number is a whole one, and one of
+/// more than 32 bits is text again.
+pub fn is_text_to_envoy(plain: &str) -> bool {
+    !is_null(plain)
+        && !is_bool_to_envoy(plain)
+        && integer_to_envoy(plain).is_none_or(|value| i32::try_from(value).is_err())
+}
+
+fn is_bool_to_envoy(plain: &str) -> bool {
+    let (first, rest) = plain.split_at_checked(1).unwrap_or((plain, ""));
+    let is_lower = |text: &str| text.bytes().all(|byte| byte.is_ascii_lowercase());
+    let is_upper = |text: &str| text.bytes().all(|byte| byte.is_ascii_uppercase());
+    let known = WORDS.iter().any(|word| word.eq_ignore_ascii_case(plain));
+    known && (is_lower(rest) || is_upper(first) && is_upper(rest))
+}
+
+/// Hexadecimal behind `0x`, octal behind `0`.
+pub fn integer_to_envoy(plain: &str) -> Option<i64> {
+    let (sign, digits) = match plain.strip_prefix('-') {
+        Some(digits) => ("-", digits),
+        None => ("", plain.strip_prefix('+').unwrap_or(plain)),
+    };
+    let (radix, digits) = match digits.as_bytes() {
+        [b'0', b'x' | b'X', ..] => (16, digits.get(2..)?),
+        [b'0', _, ..] => (8, digits.get(1..)?),
+        _ => (10, digits),
+    };
+    let is_number = digits.starts_with(|c: char| c.is_digit(radix));
+    is_number.then(|| i64::from_str_radix(&format!("{sign}{digits}"), radix).ok())?
 }
 
 fn is_number(plain: &str) -> bool {
@@ -60,13 +96,14 @@ fn is_date(plain: &str) -> bool {
         && parts.next().is_some_and(|day| day.starts_with(|c: char| c.is_ascii_digit()))
 }
 
-/// Text as it is written on one line: without quotes where every reader agrees that it is text.
+/// Text as it is written on one line: without quotes where every reader agrees that it is text, and with escapes for what
+/// cannot be seen.
 pub fn quoted(text: &str) -> String {
     if is_safe(text) {
         return text.to_owned();
     }
     // A regular expression reads better where its backslashes are no escapes.
-    if text.contains('\\') && text.chars().all(is_printable) {
+    if text.contains('\\') && !text.contains(is_hidden) {
         return format!("'{}'", text.replace('\'', "''"));
     }
     let mut quoted = String::with_capacity(text.len() + 2);
@@ -78,7 +115,7 @@ pub fn quoted(text: &str) -> String {
             '\n' => quoted.push_str("\\n"),
             '\r' => quoted.push_str("\\r"),
             '\t' => quoted.push_str("\\t"),
-            c if is_printable(c) => quoted.push(c),
+            c if !is_hidden(c) => quoted.push(c),
             c if u32::from(c) <= 0xffff => quoted.push_str(&format!("\\u{:04x}", u32::from(c))),
             c => quoted.push_str(&format!("\\U{:08x}", u32::from(c))),
         }
@@ -101,7 +138,7 @@ fn is_safe(text: &str) -> bool {
         && !text.ends_with([' ', ':'])
         && !text.contains(": ")
         && !text.contains(" #")
-        && text.chars().all(is_printable)
+        && !text.contains(is_hidden)
 }
 
 /// Whether text of several lines can be written as a block (`|`), and with which indicator.
@@ -111,7 +148,7 @@ pub fn block(text: &str) -> Option<&'static str> {
     if !fits
         || body.ends_with('\n')
         || text.starts_with([' ', '\n', '\t'])
-        || !text.chars().all(|c| c == '\n' || c == '\t' || is_printable(c))
+        || !text.chars().all(|c| c == '\n' || c == '\t' || is_writable(c))
     {
         return None;
     }
@@ -122,7 +159,8 @@ pub fn block(text: &str) -> Option<&'static str> {
     Some(if text.ends_with('\n') { "|" } else { "|-" })
 }
 
-fn is_printable(c: char) -> bool {
+/// Whether a line of a block may hold it: there are no escapes.
+fn is_writable(c: char) -> bool {
     let line_break = matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}');
     !c.is_control() && !line_break && !matches!(c, '\u{feff}' | '\u{fffe}' | '\u{ffff}')
 }
@@ -181,6 +219,59 @@ mod tests {
         ] {
             assert!(!is_typed(plain), "{plain}");
         }
+    }
+
+    /// Tried on Envoy 1.40: a cluster of that name.
+    #[test]
+    fn what_envoy_takes_for_text() {
+        for plain in [
+            "nO",
+            "oN",
+            "yEs",
+            "tRUE",
+            "1.5",
+            "1e3",
+            "08",
+            "1_000",
+            "2001-12-14",
+            "99999999999",
+            "0x1FFFFFFFFFF",
+            "0b1",
+            "0o17",
+            ".inf",
+            "1:30",
+            "2147483648",
+            "nULL",
+            "1e400",
+            "+99999999999",
+            "1.",
+            "_1",
+            "9223372036854775808",
+        ] {
+            assert!(is_text_to_envoy(plain), "{plain}");
+        }
+        for plain in [
+            "on",
+            "ON",
+            "On",
+            "y",
+            "Y",
+            "n",
+            "yes",
+            "true",
+            "010",
+            "123",
+            "-5",
+            "+5",
+            "0x1F",
+            "2147483647",
+            "null",
+            "~",
+        ] {
+            assert!(!is_text_to_envoy(plain), "{plain}");
+        }
+        assert_eq!(integer_to_envoy("0x1FFFFFFFFFF"), Some(2_199_023_255_551));
+        assert_eq!(integer_to_envoy("-0777"), Some(-511));
     }
 
     #[test]

@@ -4,6 +4,8 @@
 
 use serde_json::Value;
 
+use super::scalar::is_text_to_envoy;
+
 /// A value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Node {
@@ -35,10 +37,11 @@ pub struct Entry {
 }
 
 impl Node {
-    /// The text, if it is one.
+    /// The text, if it is one to Envoy.
     pub fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
+            Self::Plain(text) if is_text_to_envoy(text) => Some(text),
             _ => None,
         }
     }

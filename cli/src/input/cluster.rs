@@ -21,6 +21,7 @@ const RESTARTS: usize = 3;
 pub fn read(
     context: Option<&str>,
     pods: Option<&Selector>,
+    mesh_config: Option<&str>,
     wanted: Wanted,
     sink: &mut dyn FnMut(Read),
 ) -> anyhow::Result<()> {
@@ -32,7 +33,9 @@ pub fn read(
         for resource in wanted.resources() {
             progress.kind(resource.full_name());
             let selectors = selectors(resource, pods);
-            let mut list = List { resource, selectors, wanted, sink, progress: &progress };
+            let namespace = resource.namespace.map(|namespace| mesh_config.unwrap_or(namespace));
+            let mut list =
+                List { resource, namespace, selectors, wanted, sink, progress: &progress };
             if let Some(message) = list.read(&api).await? {
                 forbidden.push((resource, message));
             }
@@ -65,6 +68,7 @@ fn refuse(forbidden: &[(&Resource, String)], api: &Api) -> anyhow::Result<()> {
 
 struct List<'a> {
     resource: &'static Resource,
+    namespace: Option<&'a str>,
     selectors: Vec<Option<String>>,
     wanted: Wanted,
     sink: &'a mut dyn FnMut(Read),
@@ -81,6 +85,14 @@ impl List<'_> {
             match self.read_version(api, version).await {
                 Ok(()) => return Ok(None),
                 Err(Failure::NotServed) => {}
+                Err(Failure::Forbidden(message)) if resource.is_optional() => {
+                    (self.sink)(Read::Warning(format!(
+                        "{}: this account may not list {name} (403: {message}): read as if there were none; \
+                         `ingress-waypoint rbac` prints what allows it",
+                        api.url
+                    )));
+                    return Ok(None);
+                }
                 Err(Failure::Forbidden(message)) => return Ok(Some(message)),
                 Err(Failure::Unauthorized(message)) => bail!(
                     "{}: list {name}: the credentials are not accepted (401: {message}): they \
@@ -101,6 +113,9 @@ impl List<'_> {
         if resource.group.is_empty() {
             bail!("{}: list {name}: not found (404): is this a Kubernetes API server?", api.url);
         }
+        if resource.is_optional() {
+            return Ok(None);
+        }
         (self.sink)(Read::Warning(format!(
             "the cluster does not serve {} (no CRD {name}): read as if there were none",
             resource.name
@@ -110,8 +125,9 @@ impl List<'_> {
 
     async fn read_version(&mut self, api: &Api, version: &str) -> Result<(), Failure> {
         let prefix = if self.resource.group.is_empty() { "/api" } else { "/apis" };
-        let path =
-            format!("{prefix}/{}/{}", self.resource.api_version(version), self.resource.plural);
+        let namespace = self.namespace.map(|it| format!("namespaces/{it}/")).unwrap_or_default();
+        let (version_of, plural) = (self.resource.api_version(version), self.resource.plural);
+        let path = format!("{prefix}/{version_of}/{namespace}{plural}");
         // A list that is begun anew holds again what was handed over already, and one object may be
         // in the lists of two selectors.
         let mut seen = HashSet::new();

@@ -8,14 +8,11 @@
 //! | any other larger YAML | parsed as a stream, a list's items one at a time |
 
 use std::io::{self, BufRead as _, Read};
-use std::path::PathBuf;
-use std::rc::Rc;
 
 use serde::de::DeserializeSeed as _;
 
-use super::kinds::Wanted;
 use super::lines::{Documents, Text};
-use super::out::Out;
+use super::out::{Out, Stream};
 use super::tree::{Root, RootSeed};
 use super::{items, yaml};
 use crate::object;
@@ -26,8 +23,7 @@ const WHOLE: usize = 4 << 20;
 /// Reads all documents of `input`. Errors are those of the input itself.
 pub fn read(
     input: impl Read,
-    path: &Rc<PathBuf>,
-    wanted: Wanted,
+    stream: Stream<'_>,
     sink: &mut dyn FnMut(object::Read),
 ) -> io::Result<()> {
     let mut documents = Documents::new(input);
@@ -39,11 +35,11 @@ pub fn read(
             Some(offset) => {
                 let whole = is_whole.then(|| text.seen().to_vec());
                 text.consume(offset);
-                json(&mut text, start.line, whole.as_deref(), &mut number, path, wanted, sink)?;
+                json(&mut text, start.line, whole.as_deref(), &mut number, stream, sink)?;
             }
             None => {
                 number += 1;
-                let mut out = Out::new(path, number, wanted, sink);
+                let mut out = Out::new(stream, number, sink);
                 yaml(&mut text, is_whole, start.line, &mut out)?;
             }
         }
@@ -62,9 +58,9 @@ fn yaml<R: Read>(
         return items::read(text, line, out);
     }
     let root = if is_whole {
-        yaml::from_slice(text.seen(), line, RootSeed(out))
+        yaml::from_slice(text.seen(), line, out.stream.budget, RootSeed(out))
     } else {
-        yaml::from_reader(&mut *text, line, RootSeed(out))
+        yaml::from_reader(&mut *text, line, out.stream.budget, RootSeed(out))
     };
     match root {
         Ok(root) => out.end(root),
@@ -95,8 +91,7 @@ fn json<R: Read>(
     line: usize,
     whole: Option<&[u8]>,
     number: &mut usize,
-    path: &Rc<PathBuf>,
-    wanted: Wanted,
+    stream: Stream<'_>,
     sink: &mut dyn FnMut(object::Read),
 ) -> io::Result<()> {
     let mut is_first = true;
@@ -114,7 +109,7 @@ fn json<R: Read>(
         }
         *number += 1;
         let first_line = line + text.lines_taken();
-        let mut out = Out::new(path, *number, wanted, sink);
+        let mut out = Out::new(stream, *number, sink);
         let mut value = serde_json::Deserializer::from_reader(&mut *text);
         match RootSeed(&mut out).deserialize(&mut value) {
             Ok(root) => out.end(root)?,
@@ -123,8 +118,9 @@ fn json<R: Read>(
                 // YAML with keys in quotes; but not if any of it was used.
                 if is_first
                     && out.items == 0
-                    && let Some(Ok(root @ (Root::Object(_) | Root::List(_)))) =
-                        whole.map(|whole| yaml::from_slice(whole, line, RootSeed(&mut out)))
+                    && let Some(Ok(root @ (Root::Object(_) | Root::List(_)))) = whole.map(|whole| {
+                        yaml::from_slice(whole, line, stream.budget, RootSeed(&mut out))
+                    })
                 {
                     return out.end(root);
                 }

@@ -1,17 +1,21 @@
 //! The files behind `-f`: a file as it is named, a folder's manifests in sorted order.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{Read, stdin};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use encoding_rs_io::DecodeReaderBytesBuilder;
+use ingress_waypoint::file::irregular;
 
 use super::documents;
+use super::open::{is_descriptor, open};
+use super::out::Stream;
 use super::progress::Progress;
 use super::{Source, Wanted};
 use crate::object;
+use crate::yaml::Budget;
 
 /// One file to read.
 pub struct Input {
@@ -59,6 +63,9 @@ fn add(
             ["yaml", "yml", "json"].iter().any(|known| extension.eq_ignore_ascii_case(known))
         });
         if named || is_manifest {
+            if let Some(what) = irregular(metadata.file_type()).filter(|_| !is_descriptor(path)) {
+                bail!("cannot read {}: is {what}, not a regular file", path.display());
+            }
             // A pipe (`-f <(helm template …)`) has no length.
             let size = metadata.is_file().then_some(metadata.len());
             files.push(Input { path: Rc::new(path.to_owned()), is_stdin: false, size });
@@ -93,12 +100,13 @@ impl Input {
         &self,
         progress: &Progress,
         wanted: Wanted,
+        budget: &Budget,
         sink: &mut dyn FnMut(object::Read),
     ) -> anyhow::Result<()> {
         let raw: Box<dyn Read> = if self.is_stdin {
             Box::new(stdin().lock())
         } else {
-            let file = File::open(self.path.as_ref());
+            let file = open(&self.path);
             Box::new(file.with_context(|| format!("cannot read {}", self.path.display()))?)
         };
         // What PowerShell redirects into a file is UTF-16.
@@ -107,7 +115,8 @@ impl Input {
             .strip_bom(true)
             .utf8_passthru(true)
             .build(progress.count(raw));
-        documents::read(reader, &self.path, wanted, sink)
+        let stream = Stream { path: &self.path, wanted, budget };
+        documents::read(reader, stream, sink)
             .with_context(|| format!("cannot read {}", self.path.display()))
     }
 }

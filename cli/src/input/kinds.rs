@@ -1,6 +1,8 @@
 //! The kinds of object that are read: one list for the files, for the cluster and for the
 //! permissions that the cluster must grant.
 
+use crate::mesh::mesh_config::ISTIO_SYSTEM;
+
 /// A kind that is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
@@ -12,7 +14,13 @@ pub enum Kind {
     GatewayClass,
     HttpRoute,
     GrpcRoute,
+    BackendTrafficPolicy,
+    EnvoyProxy,
     Pod,
+    /// What makes pods: a Deployment, DaemonSet, StatefulSet or ReplicaSet.
+    Workload,
+    /// Of all ConfigMaps, those with a mesh configuration of Istio's.
+    MeshConfig,
 }
 
 /// What a reader is for: the checks look at more kinds than the mesh's rules do.
@@ -41,6 +49,8 @@ pub struct Resource {
     pub wanted: Wanted,
     /// The label selectors of those that are needed, where not all are: a cluster has many pods.
     pub selectors: &'static [&'static str],
+    /// The only namespace that a cluster is asked for, where not all are.
+    pub namespace: Option<&'static str>,
 }
 
 /// Names the Gateway of a pod.
@@ -48,10 +58,12 @@ pub const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
 /// The same, of Envoy Gateway.
 pub const OWNING_NAME: &str = "gateway.envoyproxy.io/owning-gateway-name";
 
+const APPS: &str = "apps";
+const ENVOY_GATEWAY: &str = "gateway.envoyproxy.io";
 const ISTIO: &str = "networking.istio.io";
 const GATEWAY_API: &str = "gateway.networking.k8s.io";
 
-/// Every kind that is read.
+/// Every kind that a cluster is asked for.
 pub const RESOURCES: &[Resource] = &[
     resource(Kind::Namespace, "", &["v1"], "Namespace", "namespaces", Wanted::Mesh),
     resource(Kind::Service, "", &["v1"], "Service", "services", Wanted::Mesh),
@@ -88,10 +100,38 @@ pub const RESOURCES: &[Resource] = &[
         "grpcroutes",
         Wanted::Mesh,
     ),
+    resource(
+        Kind::BackendTrafficPolicy,
+        ENVOY_GATEWAY,
+        &["v1alpha1"],
+        "BackendTrafficPolicy",
+        "backendtrafficpolicies",
+        Wanted::Mesh,
+    ),
+    resource(
+        Kind::EnvoyProxy,
+        ENVOY_GATEWAY,
+        &["v1alpha1"],
+        "EnvoyProxy",
+        "envoyproxies",
+        Wanted::Mesh,
+    ),
     Resource {
         selectors: &[GATEWAY_NAME, OWNING_NAME],
         ..resource(Kind::Pod, "", &["v1"], "Pod", "pods", Wanted::Checks)
     },
+    Resource {
+        namespace: Some(ISTIO_SYSTEM),
+        ..resource(Kind::MeshConfig, "", &["v1"], "ConfigMap", "configmaps", Wanted::Mesh)
+    },
+];
+
+/// Kinds that are read from files alone: a cluster has the pods themselves.
+const FROM_FILES: &[Resource] = &[
+    resource(Kind::Workload, APPS, &["v1"], "Deployment", "deployments", Wanted::Checks),
+    resource(Kind::Workload, APPS, &["v1"], "DaemonSet", "daemonsets", Wanted::Checks),
+    resource(Kind::Workload, APPS, &["v1"], "StatefulSet", "statefulsets", Wanted::Checks),
+    resource(Kind::Workload, APPS, &["v1"], "ReplicaSet", "replicasets", Wanted::Checks),
 ];
 
 const fn resource(
@@ -102,11 +142,11 @@ const fn resource(
     plural: &'static str,
     wanted: Wanted,
 ) -> Resource {
-    Resource { kind, group, versions, name, plural, wanted, selectors: &[] }
+    Resource { kind, group, versions, name, plural, wanted, selectors: &[], namespace: None }
 }
 
 impl Wanted {
-    /// The kinds that it takes.
+    /// The kinds that it takes from a cluster.
     pub fn resources(self) -> impl Iterator<Item = &'static Resource> {
         RESOURCES.iter().filter(move |resource| self.takes(resource))
     }
@@ -122,12 +162,17 @@ impl Resource {
     /// `Service` and Istio a `Gateway` of its own.
     pub fn of(api_version: &str, kind: &str) -> Option<&'static Self> {
         let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
-        RESOURCES.iter().find(|r| r.name == kind && r.group == group)
+        RESOURCES.iter().chain(FROM_FILES).find(|r| r.name == kind && r.group == group)
     }
 
     /// Whether another group's object could bear the name, so that only the group can tell.
     pub fn is_named(kind: &str) -> bool {
         RESOURCES.iter().any(|r| r.name == kind)
+    }
+
+    /// Whether a cluster can well be without it: what it decides is told, and no more.
+    pub fn is_optional(&self) -> bool {
+        self.group == ENVOY_GATEWAY
     }
 
     /// `services`, `gateways.gateway.networking.k8s.io`: as `kubectl` names it, and its CRD.

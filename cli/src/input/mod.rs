@@ -10,8 +10,10 @@ mod files;
 mod items;
 mod kinds;
 mod lines;
+pub mod open;
 mod out;
 mod progress;
+mod scalar;
 mod tree;
 mod typed;
 mod value;
@@ -21,6 +23,7 @@ use std::path::PathBuf;
 
 use crate::mesh::Selector;
 use crate::object::Read;
+use crate::yaml::Budget;
 
 pub use kinds::{GATEWAY_NAME, Kind, OWNING_NAME, RESOURCES, Resource, Wanted};
 
@@ -37,6 +40,8 @@ pub enum Source {
         context: Option<String>,
         /// The ingress's pods, where no label of theirs names a Gateway: no others are listed.
         pods: Option<Selector>,
+        /// The namespace of the mesh configuration, where it is not Istio's own.
+        mesh_config: Option<String>,
     },
 }
 
@@ -45,6 +50,16 @@ impl Source {
     pub fn from_argument(argument: &str) -> Self {
         if argument == "-" { Self::Stdin } else { Self::Path(PathBuf::from(argument)) }
     }
+}
+
+/// A YAML or JSON text that is no list of objects, as a value.
+///
+/// # Errors
+/// What is wrong with its notation.
+pub fn value(text: &[u8]) -> Result<serde_json::Value, String> {
+    let mut tree = value::Tree::default();
+    let value = yaml::from_slice(text, 1, &Budget::default(), &mut tree)?;
+    if tree.problems.is_empty() { Ok(value) } else { Err(tree.problems.join("; ")) }
 }
 
 /// Reads every kind of object, as [`read_wanted`] does.
@@ -67,13 +82,15 @@ pub fn read_wanted(
 ) -> anyhow::Result<()> {
     let files = files::find(sources, sink)?;
     let progress = progress::Progress::of_bytes(files.iter().map(|f| f.size).sum::<Option<u64>>());
+    let budget = Budget::default();
     for file in &files {
-        file.read(&progress, wanted, sink)?;
+        file.read(&progress, wanted, &budget, sink)?;
     }
     progress.finish();
     for source in sources {
-        if let Source::Cluster { context, pods } = source {
-            cluster::read(context.as_deref(), pods.as_ref(), wanted, sink)?;
+        if let Source::Cluster { context, pods, mesh_config } = source {
+            let of_mesh = mesh_config.as_deref();
+            cluster::read(context.as_deref(), pods.as_ref(), of_mesh, wanted, sink)?;
         }
     }
     Ok(())

@@ -11,12 +11,21 @@ use super::kinds::Wanted;
 use super::tree::{Items, Node, Root};
 use super::typed::{self, ListKind};
 use crate::object::{Broken, Origin, Read};
+use crate::yaml::Budget;
+
+/// One file or stream, and what is wanted of it.
+#[derive(Clone, Copy)]
+pub struct Stream<'a> {
+    pub path: &'a Rc<PathBuf>,
+    pub wanted: Wanted,
+    /// What its aliases may stand for.
+    pub budget: &'a Budget,
+}
 
 /// One document's way out.
 pub struct Out<'a> {
-    pub path: &'a Rc<PathBuf>,
+    pub stream: Stream<'a>,
     pub document: usize,
-    pub wanted: Wanted,
     pub sink: &'a mut dyn FnMut(Read),
     list: Option<ListKind>,
     waiting: Option<BufWriter<File>>,
@@ -28,27 +37,12 @@ pub struct Out<'a> {
 }
 
 impl<'a> Out<'a> {
-    pub fn new(
-        path: &'a Rc<PathBuf>,
-        document: usize,
-        wanted: Wanted,
-        sink: &'a mut dyn FnMut(Read),
-    ) -> Self {
-        Self {
-            path,
-            document,
-            wanted,
-            sink,
-            list: None,
-            waiting: None,
-            failed: None,
-            items: 0,
-            skip: 0,
-        }
+    pub fn new(stream: Stream<'a>, document: usize, sink: &'a mut dyn FnMut(Read)) -> Self {
+        Self { stream, document, sink, list: None, waiting: None, failed: None, items: 0, skip: 0 }
     }
 
     fn origin(&self, item: Option<usize>) -> Origin {
-        Origin::File { path: Rc::clone(self.path), document: self.document, item }
+        Origin::File { path: Rc::clone(self.stream.path), document: self.document, item }
     }
 
     /// Names something that cannot be used.
@@ -66,7 +60,7 @@ impl<'a> Out<'a> {
             }
             Root::Object(node) => {
                 let origin = self.origin(None);
-                typed::read(node, None, self.wanted, &origin, self.sink);
+                typed::read(node, None, self.stream.wanted, &origin, self.sink);
             }
             Root::List(node) => {
                 if let Value::Object(outer) = &node.value {
@@ -110,7 +104,7 @@ impl<'a> Out<'a> {
 
     fn hand_over(&mut self, index: usize, node: Node) {
         let origin = self.origin(Some(index));
-        typed::read(node, self.list.as_ref(), self.wanted, &origin, self.sink);
+        typed::read(node, self.list.as_ref(), self.stream.wanted, &origin, self.sink);
     }
 }
 

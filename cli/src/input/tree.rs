@@ -7,7 +7,7 @@ use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::value::Tree;
+use super::value::{Fields, Key, Tree};
 
 /// A value and what is wrong with its notation.
 #[derive(Debug, Default)]
@@ -56,20 +56,26 @@ impl<'de> Visitor<'de> for RootSeed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Root, A::Error> {
         let mut tree = Tree::default();
-        let mut outer = Map::new();
-        let mut is_list = false;
-        while let Some(key) = map.next_key::<String>()? {
-            let may_be_list = outer
-                .get("kind")
-                .is_none_or(|kind| kind.as_str().is_some_and(|kind| kind.ends_with("List")));
-            if key == "items" && may_be_list {
-                self.0.begin(&outer);
-                is_list |= map.next_value_seed(ItemsSeed { items: &mut *self.0, first: 0 })?;
+        let mut outer = Fields::default();
+        let (mut is_list, mut is_no_list) = (false, false);
+        while let Some(key) = map.next_key()? {
+            let kind = outer.map.get("kind");
+            let may_be_list =
+                kind.is_none_or(|kind| kind.as_str().is_some_and(|kind| kind.ends_with("List")));
+            if matches!(&key, Key::Name(name) if name == "items") && may_be_list {
+                self.0.begin(&outer.map);
+                let seed = ItemsSeed { items: &mut *self.0, first: 0 };
+                if map.next_value_seed(seed)? { is_list = true } else { is_no_list = true }
             } else {
                 tree.entry(key, &mut outer, &mut map)?;
             }
         }
-        let node = Node { value: Value::Object(outer), problems: tree.problems };
+        let kind = outer.map.get("kind").and_then(Value::as_str);
+        if is_no_list && kind.is_some_and(|kind| kind.ends_with("List")) {
+            tree.problems.push("items: expected a list".to_owned());
+            is_list = true;
+        }
+        let node = Node { value: Value::Object(outer.map), problems: tree.problems };
         Ok(if is_list { Root::List(node) } else { Root::Object(node) })
     }
 

@@ -1,12 +1,14 @@
 //! A tree → a typed object, or what is wrong with it and in which field.
 
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use serde_path_to_error::{Path, Segment};
 
 use super::kinds::{Kind, Resource, Wanted};
 use super::tree::Node;
-use crate::object::{Broken, Object, Origin, Read};
+use crate::mesh::facts::WAYPOINT_BOUND;
+use crate::mesh::mesh_config::text_of;
+use crate::object::{Broken, MeshConfigMap, Object, Origin, Read, Workload};
 
 /// `apiVersion` and `kind` of the list that an object is an item of: a `ServiceList`'s items do
 /// not say what they are.
@@ -81,16 +83,19 @@ pub fn read(
     let Some(resource) = Resource::of(&api_version, &kind).filter(|r| wanted.takes(r)) else {
         return;
     };
+    let value = Value::Object(object);
+    // Of the many ConfigMaps only these matter; the others may be as they like.
+    if resource.kind == Kind::MeshConfig && text_of(&value).is_none() {
+        return;
+    }
+    let Value::Object(mut object) = value else { return };
     if !node.problems.is_empty() {
         return broken(format!("{named}: {}", node.problems.join("; ")));
     }
     if object.get("metadata").and_then(|m| m.get("name")).is_none() {
         return broken(format!("{named}: metadata.name: missing"));
     }
-    // The rules do not read it, and an incomplete condition is no reason to do without the object.
-    if let Some(Value::Object(status)) = object.get_mut("status") {
-        status.shift_remove("conditions");
-    }
+    keep_condition(resource.kind, &mut object);
     let value = Value::Object(object);
     let typed = match resource.kind {
         Kind::Service => convert(&value).map(|o| Object::Service(Box::new(o))),
@@ -99,6 +104,13 @@ pub fn read(
         Kind::Gateway => convert(&value).map(|o| Object::Gateway(Box::new(o))),
         Kind::GatewayClass => convert(&value).map(|o| Object::GatewayClass(Box::new(o))),
         Kind::Pod => convert(&value).map(|o| Object::Pod(Box::new(o))),
+        Kind::BackendTrafficPolicy => {
+            convert(&value).map(|o| Object::BackendTrafficPolicy(Box::new(o)))
+        }
+        Kind::EnvoyProxy => convert(&value).map(|o| Object::EnvoyProxy(Box::new(o))),
+        Kind::Workload => convert(&value)
+            .map(|template: Workload| Object::Workload(resource.name, Box::new(template))),
+        Kind::MeshConfig => mesh_config(&value).map(|o| Object::MeshConfig(Box::new(o))),
         Kind::HttpRoute => route(value, &named, sink).map(|o| Object::HttpRoute(Box::new(o))),
         Kind::GrpcRoute => route(value, &named, sink).map(|o| Object::GrpcRoute(Box::new(o))),
     };
@@ -109,6 +121,35 @@ pub fn read(
             Read::Broken(Broken { origin: origin.clone(), reason })
         }
     });
+}
+
+/// Of the conditions the rules read one, of Services and ServiceEntries. An incomplete one is no reason to
+/// do without the object.
+fn keep_condition(kind: Kind, object: &mut Map<String, Value>) {
+    let Some(Value::Object(status)) = object.get_mut("status") else { return };
+    let Some(conditions) = status.shift_remove("conditions") else { return };
+    if !matches!(kind, Kind::Service | Kind::ServiceEntry) {
+        return;
+    }
+    let text = |condition: &Value, key: &str| {
+        condition.get(key).and_then(Value::as_str).map(str::to_owned)
+    };
+    let bound = conditions.as_array().into_iter().flatten().find_map(|condition| {
+        let (kind, state) = (text(condition, "type")?, text(condition, "status")?);
+        (kind == WAYPOINT_BOUND).then(|| {
+            json!({
+                "type": kind, "status": state, "message": text(condition, "message").unwrap_or_default(),
+                "reason": "", "lastTransitionTime": "1970-01-01T00:00:00Z",
+            })
+        })
+    });
+    status.extend(bound.map(|condition| ("conditions".to_owned(), json!([condition]))));
+}
+
+/// A ConfigMap that is known to hold a mesh configuration.
+fn mesh_config(value: &Value) -> Result<MeshConfigMap, Error> {
+    let metadata = convert(value.get("metadata").unwrap_or(&Value::Null))?;
+    Ok(MeshConfigMap { metadata, mesh: text_of(value).unwrap_or_default().to_owned() })
 }
 
 type Error = serde_path_to_error::Error<serde_json::Error>;

@@ -1,10 +1,15 @@
 //! One value of any serde format → `serde_json::Value`, with what that alone would hide.
 
-use std::fmt;
+use std::collections::BTreeSet;
+use std::fmt::{self, Display};
 
-use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Number, Value};
+
+/// So many problems of one object are noted, and cut to so many bytes: each holds a path, which may be long.
+const MAX_PROBLEMS: usize = 10;
+const MAX_PATH: usize = 200;
 
 /// Reads one value.
 #[derive(Default)]
@@ -14,37 +19,112 @@ pub struct Tree {
     pub problems: Vec<String>,
 }
 
+/// An object in the making.
+#[derive(Default)]
+pub struct Fields {
+    /// Its fields.
+    pub map: Map<String, Value>,
+    /// Those that `<<` put there, which others may take the place of.
+    merged: BTreeSet<String>,
+}
+
+/// A field's name.
+pub enum Key {
+    Name(String),
+    /// YAML's `<<`: the value's fields are the object's.
+    Merge,
+}
+
 impl Tree {
-    /// Reads the value of a key into a map.
+    /// Notes what is wrong at the path.
+    fn problem(&mut self, reason: impl Display) {
+        if self.problems.len() < MAX_PROBLEMS {
+            let end = self.path.floor_char_boundary(MAX_PATH);
+            let (path, more) = (
+                self.path.get(..end).unwrap_or_default(),
+                if end < self.path.len() { "…" } else { "" },
+            );
+            self.problems.push(format!("{path}{more}: {reason}"));
+        }
+    }
+
+    /// Reads the value of a key into an object.
     pub fn entry<'de, A: MapAccess<'de>>(
         &mut self,
-        key: String,
-        into: &mut Map<String, Value>,
-        map: &mut A,
+        key: Key,
+        into: &mut Fields,
+        access: &mut A,
     ) -> Result<(), A::Error> {
+        let Key::Name(key) = key else {
+            let value = access.next_value_seed(&mut *self)?;
+            return self.merge(value, into);
+        };
         // Bulky, and of no use here.
         if key == "managedFields" && self.path == "metadata" {
-            return map.next_value::<IgnoredAny>().map(drop);
+            return access.next_value::<IgnoredAny>().map(drop);
         }
         let length = self.path.len();
         if length > 0 {
             self.path.push('.');
         }
         self.path.push_str(&key);
-        if into.contains_key(&key) {
-            self.problems.push(format!("{}: duplicate key", self.path));
+        let was_merged = into.merged.remove(&key);
+        if into.map.contains_key(&key) && !was_merged {
+            self.problem("duplicate key");
         }
-        let value = map.next_value_seed(&mut *self)?;
+        let value = access.next_value_seed(&mut *self)?;
         self.path.truncate(length);
         // Kubernetes reads null as absent, but as "" in a map of strings: a label without a value
         // is a label.
         if !value.is_null() {
-            into.insert(key, value);
+            into.map.insert(key, value);
         } else if ["metadata.labels", "metadata.annotations"].iter().any(|m| self.path.ends_with(m))
         {
-            into.insert(key, Value::String(String::new()));
+            into.map.insert(key, Value::String(String::new()));
+        } else if was_merged {
+            into.map.shift_remove(&key);
         }
         Ok(())
+    }
+
+    /// As Go's YAML merges: over what stands before it, and of several objects the first wins.
+    fn merge<E: Error>(&mut self, value: Value, into: &mut Fields) -> Result<(), E> {
+        let values = match value {
+            Value::Array(values) => values,
+            value => vec![value],
+        };
+        for value in values.into_iter().rev() {
+            let Value::Object(fields) = value else {
+                return Err(E::custom("<<: expected an object, or a list of objects"));
+            };
+            into.merged.extend(fields.keys().cloned());
+            into.map.extend(fields);
+        }
+        Ok(())
+    }
+}
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct KeyVisitor;
+
+        impl Visitor<'_> for KeyVisitor {
+            type Value = Key;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+
+            fn visit_str<E: Error>(self, name: &str) -> Result<Key, E> {
+                Ok(Key::Name(name.to_owned()))
+            }
+
+            fn visit_unit<E: Error>(self) -> Result<Key, E> {
+                Ok(Key::Merge)
+            }
+        }
+
+        deserializer.deserialize_any(KeyVisitor)
     }
 }
 
@@ -64,11 +144,11 @@ impl<'de> Visitor<'de> for &mut Tree {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        let mut object = Map::new();
-        while let Some(key) = map.next_key::<String>()? {
-            self.entry(key, &mut object, &mut map)?;
+        let mut fields = Fields::default();
+        while let Some(key) = map.next_key()? {
+            self.entry(key, &mut fields, &mut map)?;
         }
-        Ok(Value::Object(object))
+        Ok(Value::Object(fields.map))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
@@ -105,19 +185,18 @@ impl<'de> Visitor<'de> for &mut Tree {
         Ok(Value::from(value))
     }
 
-    fn visit_i128<E: Error>(self, value: i128) -> Result<Value, E> {
-        self.visit_f64(value as f64)
-    }
-
-    fn visit_u128<E: Error>(self, value: u128) -> Result<Value, E> {
-        self.visit_f64(value as f64)
-    }
-
     fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        // Go writes 80.0 as 80 into its JSON.
+        #[expect(clippy::cast_possible_truncation, reason = "compared")]
+        let whole = value as i64;
+        #[expect(clippy::cast_precision_loss, reason = "compared")]
+        if whole as f64 == value && whole != i64::MAX {
+            return Ok(Value::from(whole));
+        }
         // JSON has no such number, so no API server takes it.
         Ok(Number::from_f64(value).map_or_else(
             || {
-                self.problems.push(format!("{}: {value} is no number that JSON knows", self.path));
+                self.problem(format_args!("{value} is not a number that JSON knows"));
                 Value::Null
             },
             Value::Number,

@@ -1,186 +1,120 @@
 //! ServiceEntries: which of their hosts are theirs, and which share an address.
 //!
-//! The filter's configuration has one list of VIPs for all hosts of an entry. Allocated addresses
-//! belong to one host each, so such a ServiceEntry becomes several entries: the first under its own
-//! name, each further one with its host behind that. kgateway's cluster names lead to a ServiceEntry
-//! by its own name; the further entries list theirs.
+//! The filter's configuration has one list of VIPs, and one answer to "is it in the mesh?", for all
+//! hosts of an item. So a ServiceEntry becomes an item for each set of addresses, and for hosts that
+//! another object has; the filter tells them apart by the host.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
-use ingress_waypoint::{Cluster, Kind, host};
+use ingress_waypoint::{Kind, host};
 
+use super::hosts::{Hosts, Standing};
 use super::note::{Note, ObjectRef, Severity};
-use super::noted::{check_name, is_name};
-use super::resolve::{Resolution, Resolved, Rules};
-use super::{EntryFacts, Key, Meta, Ports, Vips, World};
+use super::resolve::{Common, Resolved, Rules};
+use super::{EntryFacts, Key, Outside, Ports, Vips};
 
-/// Who has which host; the configuration takes each only once.
-#[derive(Debug, Default)]
-pub(super) struct Claims(BTreeMap<String, ObjectRef>);
-
-impl Claims {
-    /// Claims hosts that nobody else can have.
-    pub fn take(&mut self, hosts: &[String], object: &ObjectRef) {
-        self.0.extend(hosts.iter().map(|host| (host.clone(), object.clone())));
-    }
-
-    /// A host for a ServiceEntry whose hosts are all another's: the filter takes none without one. No
-    /// request can come for it, as its domain is reserved (RFC 2606).
-    fn reserved(&mut self, name: &str, namespace: &str, object: &ObjectRef) -> Option<String> {
-        let numbered = (2..).map(|n| n.to_string());
-        let hosts = std::iter::once(name.to_owned())
-            .chain(numbered)
-            .map(|label| format!("{label}.{namespace}.serviceentry.invalid"));
-        let mut free =
-            hosts.filter(|host| host::normalise(host).is_some() && !self.0.contains_key(host));
-        let host = free.next();
-        drop(free);
-        self.0.extend(host.iter().map(|host| (host.clone(), object.clone())));
-        host
-    }
-
-    /// Claims a host, or tells who has it.
-    fn claim(&mut self, host: &str, object: &ObjectRef) -> Option<ObjectRef> {
-        let owner = self.0.entry(host.to_owned()).or_insert_with(|| object.clone());
-        (owner != object).then(|| owner.clone())
-    }
+/// A ServiceEntry with its hosts in normal form, each once and with its spelling.
+#[derive(Debug)]
+pub(super) struct Entry<'a> {
+    pub key: &'a Key,
+    pub facts: &'a EntryFacts,
+    pub common: Common,
+    pub hosts: Vec<(String, &'a str)>,
 }
 
-/// Hosts of one ServiceEntry that have the same addresses.
+/// What the hosts of one item have in common beside their addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Class {
+    Owned,
+    Shadowed,
+    Ambiguous,
+    /// Behind the others: by the ServiceEntry's name alone the first item is meant.
+    Lost,
+}
+
+/// Hosts of one item.
 struct Group {
+    class: Class,
     vips: Vips,
     hosts: Vec<String>,
     shadowed: Vec<(String, ObjectRef)>,
 }
 
-impl World {
-    /// Kubernetes Services have claimed their hosts; of ServiceEntries the oldest goes first, as in
-    /// Istio, and one that is not in the cluster yet behind it. Behind all comes one that the
-    /// ingress does not know: it may not take a host from one that it does.
-    pub(super) fn resolve_entries(
-        &self,
-        rules: &Rules,
-        claims: &mut Claims,
-        resolution: &mut Resolution,
-    ) {
-        let mut entries: Vec<_> = self.entries.iter().collect();
-        entries.sort_by_key(|(key, facts)| {
-            let Meta { created, .. } = &facts.meta;
-            let hidden = facts.is_hidden(&key.namespace, rules.ingress.as_deref());
-            (hidden, created.is_none(), created, &key.name, &key.namespace)
-        });
-        let mut names: BTreeSet<Key> = self.entries.keys().cloned().collect();
-        for (key, facts) in entries {
-            let object = ObjectRef::namespaced("ServiceEntry", key);
-            if !check_name(&object, key, &mut resolution.notes) {
-                continue;
-            }
-            let groups =
-                groups(facts, &object, rules.allow_loopback, claims, &mut resolution.notes);
-            for (i, group) in groups.into_iter().enumerate() {
-                let ports = Ports::of_entry(&facts.ports);
-                let (object, notes) = (object.clone(), &mut resolution.notes);
-                let mut resolved =
-                    self.common(rules, object, key, &facts.meta, group.vips, ports, notes);
-                let name =
-                    if i == 0 { key.clone() } else { further(key, &group.hosts, &mut names) };
-                resolved.hosts = group.hosts;
-                resolved.shadowed = group.shadowed;
-                resolved.conclude(Kind::ServiceEntry, &name);
-                resolved.list(key, i > 0);
-                if let Some(service) = &mut resolved.service
-                    && service.hosts.is_empty()
-                {
-                    let object = &resolved.object;
-                    let reserved = claims.reserved(&service.name, &key.namespace, object);
-                    service.hosts.extend(reserved.map(Into::into));
-                }
-                resolution.services.push(resolved);
-            }
-        }
-    }
-}
-
-impl Resolved {
-    /// Adds what the filter cannot conclude from the entry's name and hosts.
-    fn list(&mut self, key: &Key, further: bool) {
-        let own = self.hosts.iter().filter(|_| further);
-        let hosts: Vec<_> = own.chain(self.shadowed.iter().map(|(host, _)| host)).collect();
-        let ports: Vec<_> = self.ports.kept.iter().map(|kept| kept.port.number).collect();
-        let Some(service) = &mut self.service else { return };
-        for host in hosts {
-            let name = |port| format!("istio-se_{}_{}_{host}_{port}", key.namespace, key.name);
-            let clusters =
-                ports.iter().map(|port| Cluster { name: name(*port).into(), port: Some(*port) });
-            service.clusters.extend(clusters);
-        }
-    }
-}
-
-fn groups(
-    facts: &EntryFacts,
+/// The hosts of a ServiceEntry in normal form, each once.
+pub(super) fn hosts<'a>(
+    facts: &'a EntryFacts,
     object: &ObjectRef,
-    allow_loopback: bool,
-    claims: &mut Claims,
     notes: &mut Vec<Note>,
-) -> Vec<Group> {
-    if facts.hosts.is_empty() {
+) -> Vec<(String, &'a str)> {
+    let mut note = |field: String, value: Option<&String>, says: &str| {
         notes.push(Note {
             severity: Severity::Error,
             rule: "host",
             object: object.clone(),
-            field: "spec.hosts".to_owned(),
-            value: None,
-            says: "is empty: the ServiceEntry is left out".to_owned(),
+            field,
+            value: value.cloned(),
+            says: says.to_owned(),
         });
+    };
+    if facts.hosts.is_empty() {
+        note("spec.hosts".to_owned(), None, "is empty: the ServiceEntry is left out");
     }
-    let mut groups: Vec<Group> = Vec::new();
     let mut seen = BTreeSet::new();
+    let mut hosts = Vec::new();
     for (i, given) in facts.hosts.iter().enumerate() {
         let pattern = |host: &str| !host.strip_prefix("*.").unwrap_or(host).contains('*');
-        let Some(host) = host::normalise(given).filter(|host| pattern(host)) else {
-            notes.push(Note {
-                severity: Severity::Error,
-                rule: "host",
-                object: object.clone(),
-                field: format!("spec.hosts[{i}]"),
-                value: Some(given.clone()),
-                says: "is not a host name: it is left out".to_owned(),
-            });
-            continue;
-        };
-        let host = host.into_owned();
-        if !seen.insert(host.clone()) {
-            continue;
-        }
-        let vips = Vips::of_host(facts, given, allow_loopback);
-        let owner = claims.claim(&host, object);
-        let same = groups.iter().position(|group| group.vips.addresses == vips.addresses);
-        let at = same.unwrap_or_else(|| {
-            groups.push(Group { vips, hosts: Vec::new(), shadowed: Vec::new() });
-            groups.len() - 1
-        });
-        let Some(group) = groups.get_mut(at) else { continue };
-        match owner {
-            None => group.hosts.push(host),
-            Some(owner) => group.shadowed.push((host, owner)),
+        match host::normalise(given).filter(|host| pattern(host)) {
+            Some(host) if seen.insert(host.clone().into_owned()) => {
+                hosts.push((host.into_owned(), given.as_str()));
+            }
+            Some(_) => {}
+            None => {
+                let says = "is not a host name: it is left out";
+                note(format!("spec.hosts[{i}]"), Some(given), says);
+            }
         }
     }
-    groups
+    hosts
 }
 
-/// A name for an entry that is not its ServiceEntry's first: `NAME.HOST`, or with a number where
-/// that is no name or taken.
-fn further(key: &Key, hosts: &[String], names: &mut BTreeSet<Key>) -> Key {
-    let host =
-        hosts.first().map_or("", String::as_str).replace("*.", "wildcard.").replace('_', "-");
-    let named = |name: String| Key { namespace: key.namespace.clone(), name };
-    let candidates = std::iter::once(format!("{}.{host}", key.name))
-        .chain((2..).map(|n| format!("{}.{n}", key.name)))
-        .map(named);
-    let mut free = candidates.filter(|key| is_name(&key.name) && !names.contains(key));
-    let name = free.next().unwrap_or_else(|| key.clone());
-    drop(free);
-    names.insert(name.clone());
-    name
+impl Entry<'_> {
+    /// Its items, `claimant` among those that have hosts.
+    pub fn resolve(&self, claimant: usize, decided: &Hosts<'_>, rules: &Rules) -> Vec<Resolved> {
+        let mut groups: Vec<Group> = Vec::new();
+        let mut by_addresses: BTreeMap<(Class, Vec<IpAddr>), usize> = BTreeMap::new();
+        for (host, given) in &self.hosts {
+            let vips = Vips::of_host(self.facts, given, rules.allow_loopback);
+            let (class, other) = match decided.standing(claimant, host) {
+                Standing::Owner => (Class::Owned, None),
+                Standing::Shadowed(other) => (Class::Shadowed, Some(other)),
+                Standing::Ambiguous(other) => (Class::Ambiguous, Some(other)),
+                Standing::Lost(other) => (Class::Lost, Some(other)),
+            };
+            let at = *by_addresses.entry((class, vips.addresses.clone())).or_insert(groups.len());
+            if at == groups.len() {
+                groups.push(Group { class, vips, hosts: Vec::new(), shadowed: Vec::new() });
+            }
+            let Some(group) = groups.get_mut(at) else { continue };
+            match other {
+                None => group.hosts.push(host.clone()),
+                Some(other) => group.shadowed.push((host.clone(), other)),
+            }
+        }
+        groups.sort_by_key(|group| group.class == Class::Lost);
+        groups.into_iter().map(|group| self.item(group)).collect()
+    }
+
+    fn item(&self, group: Group) -> Resolved {
+        let Group { class, vips, hosts, shadowed } = group;
+        let mut resolved = self.common.resolved(vips, Ports::of_entry(&self.facts.ports));
+        resolved.hosts = hosts;
+        resolved.shadowed = shadowed;
+        resolved.is_ambiguous = class == Class::Ambiguous;
+        if class == Class::Lost && resolved.outside.is_none() {
+            resolved.outside = Some(Outside::HostTaken);
+        }
+        resolved.conclude(Kind::ServiceEntry, self.key);
+        resolved
+    }
 }

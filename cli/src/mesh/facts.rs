@@ -8,7 +8,9 @@ use gateway_api::apis::standard::gateways::{Gateway, GatewayListeners, GatewaySt
 use k8s_openapi::api::core::v1::{Service, ServicePort};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
+use serde::Deserialize;
 
+use crate::envoy_gateway::{PolicySpec, ProxySpec};
 use crate::object::Origin;
 use crate::service_entry::{Address, Port, ServiceEntry};
 
@@ -51,7 +53,23 @@ pub struct ServiceFacts {
     pub external_name: Option<String>,
     pub session_affinity: Option<String>,
     pub ports: Vec<PortFacts>,
+    pub waypoint_bound: Option<Condition>,
 }
+
+/// A condition in an object's status.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[allow(missing_docs)]
+pub struct Condition {
+    #[serde(rename = "type")]
+    pub type_: String,
+    /// `True` or `False`.
+    pub status: String,
+    #[serde(default)]
+    pub message: String,
+}
+
+/// The condition in which Istio says whether an object is bound to its waypoint.
+pub const WAYPOINT_BOUND: &str = "istio.io/WaypointBound";
 
 /// A declared port of a Service or ServiceEntry, before anything is concluded from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +93,7 @@ pub struct EntryFacts {
     pub resolution: Option<String>,
     pub ports: Vec<PortFacts>,
     pub status_addresses: Vec<Address>,
+    pub waypoint_bound: Option<Condition>,
     /// The namespaces that know it: all where it is empty.
     pub export_to: Vec<String>,
 }
@@ -87,6 +106,8 @@ pub struct GatewayFacts {
     pub class: String,
     pub listeners: Vec<GatewayListeners>,
     pub status_addresses: Vec<GatewayStatusAddresses>,
+    /// The EnvoyProxy that `spec.infrastructure.parametersRef` names.
+    pub proxy: Option<Key>,
 }
 
 /// A Gateway API `GatewayClass`.
@@ -96,6 +117,24 @@ pub struct ClassFacts {
     pub meta: Meta,
     /// `spec.controllerName`: who serves its Gateways.
     pub controller: String,
+    /// The EnvoyProxy that `spec.parametersRef` names.
+    pub proxy: Option<Key>,
+}
+
+/// Envoy Gateway's `BackendTrafficPolicy`.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub struct PolicyFacts {
+    pub meta: Meta,
+    pub spec: PolicySpec,
+}
+
+/// Envoy Gateway's `EnvoyProxy`.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub struct ProxyFacts {
+    pub meta: Meta,
+    pub spec: ProxySpec,
 }
 
 impl Key {
@@ -138,7 +177,14 @@ impl ServiceFacts {
     /// Reduces a Service.
     pub fn new(origin: Origin, service: Service) -> Self {
         let spec = service.spec.unwrap_or_default();
+        let conditions = service.status.and_then(|status| status.conditions).unwrap_or_default();
+        let bound = conditions.into_iter().find(|condition| condition.type_ == WAYPOINT_BOUND);
         Self {
+            waypoint_bound: bound.map(|it| Condition {
+                type_: it.type_,
+                status: it.status,
+                message: it.message,
+            }),
             meta: Meta::new(origin, service.metadata),
             type_: spec.type_,
             cluster_ips: spec.cluster_ips.unwrap_or_default(),
@@ -154,29 +200,18 @@ impl EntryFacts {
     /// Reduces a ServiceEntry.
     pub fn new(origin: Origin, entry: ServiceEntry) -> Self {
         let spec = entry.spec;
+        let status = entry.status.unwrap_or_default();
+        let mut conditions = status.conditions.into_iter();
         Self {
+            waypoint_bound: conditions.find(|condition| condition.type_ == WAYPOINT_BOUND),
             export_to: spec.export_to,
             meta: Meta::new(origin, entry.metadata),
             hosts: spec.hosts,
             addresses: spec.addresses,
             resolution: spec.resolution,
             ports: spec.ports.into_iter().map(PortFacts::from).collect(),
-            status_addresses: entry.status.map(|status| status.addresses).unwrap_or_default(),
+            status_addresses: status.addresses,
         }
-    }
-
-    /// Whether an ingress does not know it: one in that namespace or, where that is not said, one in
-    /// any but the entry's own.
-    pub fn is_hidden(&self, own: &str, ingress: Option<&str>) -> bool {
-        let knows = |name: &String| match (name.as_str(), ingress) {
-            ("*", _) => true,
-            ("~", _) => false,
-            (".", Some(ingress)) => ingress == own,
-            (".", None) => false,
-            (name, Some(ingress)) => ingress == name,
-            (name, None) => name != own,
-        };
-        !self.export_to.is_empty() && !self.export_to.iter().any(knows)
     }
 }
 
@@ -184,7 +219,10 @@ impl GatewayFacts {
     /// Reduces a Gateway.
     pub fn new(origin: Origin, gateway: Gateway) -> Self {
         let status = gateway.status.unwrap_or_default();
+        let own = Key::of(&gateway.metadata).namespace;
+        let parameters = gateway.spec.infrastructure.and_then(|it| it.parameters_ref);
         Self {
+            proxy: parameters.and_then(|it| proxy(&it.group, &it.kind, Some(own), it.name)),
             meta: Meta::new(origin, gateway.metadata),
             class: gateway.spec.gateway_class_name,
             listeners: gateway.spec.listeners,
@@ -197,8 +235,17 @@ impl ClassFacts {
     /// Reduces a GatewayClass.
     pub fn new(origin: Origin, class: GatewayClass) -> Self {
         let controller = class.spec.controller_name;
-        Self { meta: Meta::new(origin, class.metadata), controller }
+        let parameters = class.spec.parameters_ref;
+        let proxy = parameters.and_then(|it| proxy(&it.group, &it.kind, it.namespace, it.name));
+        Self { meta: Meta::new(origin, class.metadata), controller, proxy }
     }
+}
+
+/// The EnvoyProxy that a reference names, where it is one.
+fn proxy(group: &str, kind: &str, namespace: Option<String>, name: String) -> Option<Key> {
+    let is_proxy = (group, kind) == ("gateway.envoyproxy.io", "EnvoyProxy");
+    let namespace = namespace.unwrap_or_else(|| "default".to_owned());
+    is_proxy.then_some(Key { namespace, name })
 }
 
 impl From<ServicePort> for PortFacts {

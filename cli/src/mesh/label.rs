@@ -12,9 +12,14 @@ pub const INGRESS_USE_WAYPOINT: &str = "istio.io/ingress-use-waypoint";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Compat {
-    /// Go's booleans, and a service's label wins over its namespace's, also one that is no boolean
+    /// Istio 1.30 and later: Go's booleans, and a service's label wins over its namespace's, also one
+    /// that is not a boolean
     #[default]
     Istio,
+    /// Istio up to 1.29: "true" in any letter case and nothing else; a service's label wins
+    #[value(name = "istio-1.29")]
+    #[serde(rename = "istio-1.29")]
+    Istio129,
     /// Exactly "true", on the service or on its namespace: a service's "false" is ignored
     Kgateway,
 }
@@ -56,6 +61,12 @@ impl Compat {
         let text = labels?.get(INGRESS_USE_WAYPOINT)?;
         let parsed = match self {
             Self::Istio => parse_bool(text),
+            Self::Istio129 => match text.eq_ignore_ascii_case("true") {
+                true => Some(true),
+                // Of what counts as false, what is a boolean elsewhere is not a slip.
+                false if text.eq_ignore_ascii_case("false") => Some(false),
+                false => parse_bool(text).map(|_| false),
+            },
             Self::Kgateway => Some(text == "true"),
         };
         Some(Value { text: text.clone(), parsed })
@@ -127,6 +138,30 @@ mod tests {
         for (own, namespace, on, from) in cases {
             let found = read(own, namespace, Compat::Istio);
             assert_eq!(found, (on, from), "{own:?} under {namespace:?}");
+        }
+    }
+
+    #[test]
+    fn istio_up_to_1_29_takes_true_in_any_case() {
+        for (text, on, is_boolean) in [
+            ("true", true, true),
+            ("TrUe", true, true),
+            ("1", false, true),
+            ("t", false, true),
+            ("FALSE", false, true),
+            ("waypoint", false, false),
+            ("", false, false),
+        ] {
+            let value = Value {
+                text: text.to_owned(),
+                parsed: match (is_boolean, on) {
+                    (true, on) => Some(on),
+                    (false, _) => None,
+                },
+            };
+            let labels = [(INGRESS_USE_WAYPOINT.to_owned(), text.to_owned())].into();
+            assert_eq!(Compat::Istio129.value(Some(&labels)), Some(value), "{text:?}");
+            assert_eq!(read(Some(text), Some("true"), Compat::Istio129).0, on, "{text:?}");
         }
     }
 

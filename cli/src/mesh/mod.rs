@@ -3,17 +3,24 @@
 //! [`World`] takes objects in any order; [`World::resolve`] applies the rules and gives the same
 //! answer whatever that order was.
 
-pub mod entries;
+mod allowed;
+pub mod canary;
+mod entries;
 pub mod facts;
+pub mod hosts;
 pub mod label;
+pub mod mesh_config;
 pub mod note;
 mod noted;
+pub mod outside;
 pub mod ports;
 pub mod required;
 pub mod resolve;
 pub(crate) mod route;
+pub(crate) mod routing_type;
 pub mod selector;
 pub(crate) mod setting;
+pub mod sight;
 pub mod steps;
 pub mod vips;
 pub mod waypoint;
@@ -23,12 +30,21 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::object::{Object, Origin};
-pub use facts::{ClassFacts, EntryFacts, GatewayFacts, Key, Labels, Meta, PortFacts, ServiceFacts};
+pub use canary::Canary;
+pub use facts::{
+    ClassFacts, Condition, EntryFacts, GatewayFacts, Key, Labels, Meta, PolicyFacts, PortFacts,
+    ProxyFacts, ServiceFacts,
+};
+pub use hosts::Rejected;
 pub use label::{Compat, Label};
+pub use mesh_config::{ConfigMapFacts, MeshConfig, MeshConfigChoice};
 pub use note::{Note, ObjectRef, Severity};
+pub(crate) use noted::{is_label, is_name};
+pub use outside::Outside;
 pub use ports::Ports;
 pub use resolve::{Resolution, Resolved, Rules};
 pub use selector::Selector;
+pub use sight::Sight;
 pub use steps::Step;
 pub use vips::Vips;
 pub use waypoint::Binding;
@@ -44,6 +60,12 @@ pub struct World {
     pub namespaces: BTreeMap<String, Meta>,
     pub gateways: BTreeMap<Key, GatewayFacts>,
     pub classes: BTreeMap<String, ClassFacts>,
+    pub policies: BTreeMap<Key, PolicyFacts>,
+    pub proxies: BTreeMap<Key, ProxyFacts>,
+    /// ConfigMaps that hold a mesh configuration.
+    pub mesh_configs: BTreeMap<Key, ConfigMapFacts>,
+    /// Which mesh configuration counts.
+    pub mesh_config: MeshConfigChoice,
     /// By kind, `HTTPRoute` or `GRPCRoute`, and name.
     pub(crate) routes: BTreeMap<(&'static str, Key), Route>,
     /// Objects that came more than once.
@@ -88,6 +110,24 @@ impl World {
                 let name = ObjectRef::global("GatewayClass", &key);
                 put(&mut self.classes, key, ClassFacts::new(origin, *class), name, copies);
             }
+            Object::BackendTrafficPolicy(policy) => {
+                let key = Key::of(&policy.metadata);
+                let name = ObjectRef::namespaced("BackendTrafficPolicy", &key);
+                let meta = Meta::new(origin, policy.metadata);
+                put(&mut self.policies, key, PolicyFacts { meta, spec: policy.spec }, name, copies);
+            }
+            Object::EnvoyProxy(proxy) => {
+                let key = Key::of(&proxy.metadata);
+                let name = ObjectRef::namespaced("EnvoyProxy", &key);
+                let meta = Meta::new(origin, proxy.metadata);
+                put(&mut self.proxies, key, ProxyFacts { meta, spec: proxy.spec }, name, copies);
+            }
+            Object::MeshConfig(map) => {
+                let key = Key::of(&map.metadata);
+                let name = ObjectRef::namespaced("ConfigMap", &key);
+                let facts = ConfigMapFacts::new(origin, *map);
+                put(&mut self.mesh_configs, key, facts, name, copies);
+            }
             Object::HttpRoute(route) => {
                 self.route("HTTPRoute", &route.metadata, serde_json::to_value(&route.spec));
             }
@@ -108,7 +148,7 @@ impl World {
         // A typed object that was read can also be written.
         let Ok(spec) = spec else { return };
         let key = Key::of(meta);
-        let route = Route::new(version(meta), &key.namespace, &spec);
+        let route = Route::new(meta, &key.namespace, &spec);
         newer(&mut self.routes, (kind, key), route);
     }
 
@@ -120,6 +160,19 @@ impl World {
             places.sort();
             (object, places)
         })
+    }
+
+    /// The labels and annotations of a Service, a ServiceEntry or a Namespace, where it was read.
+    pub fn meta(&self, object: &ObjectRef) -> Option<&Meta> {
+        let Some(namespace) = object.namespace.clone() else {
+            return self.namespaces.get(&object.name).filter(|_| object.kind == "Namespace");
+        };
+        let key = Key { namespace, name: object.name.clone() };
+        match object.kind {
+            "Service" => self.services.get(&key).map(|service| &service.meta),
+            "ServiceEntry" => self.entries.get(&key).map(|entry| &entry.meta),
+            _ => None,
+        }
     }
 
     /// The labels and annotations of a namespace, where it was read.
@@ -158,6 +211,9 @@ facts! {
     EntryFacts => |this| &mut this.meta,
     GatewayFacts => |this| &mut this.meta,
     ClassFacts => |this| &mut this.meta,
+    PolicyFacts => |this| &mut this.meta,
+    ProxyFacts => |this| &mut this.meta,
+    ConfigMapFacts => |this| &mut this.meta,
     Meta => |this| this,
 }
 

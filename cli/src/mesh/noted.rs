@@ -6,14 +6,16 @@ use std::collections::BTreeMap;
 use ingress_waypoint::host;
 use ingress_waypoint::switch::parse_bool;
 
-use super::label::INGRESS_USE_WAYPOINT;
+use super::facts::WAYPOINT_BOUND;
+use super::hosts::Rejected;
+use super::label::{INGRESS_USE_WAYPOINT, Place};
 use super::note::{Note, ObjectRef, Severity};
 use super::required::{REQUIRED, RequiredBy};
-use super::{Key, Meta, Resolved, Rules, World};
+use super::{Key, Meta, Outside, Resolved, Rules, World};
 
 impl World {
     /// What is odd about the objects as a whole.
-    pub(super) fn note_input(&self, rules: &Rules, notes: &mut Vec<Note>) {
+    pub(super) fn note_input(&self, rules: &Rules, rejected: &[Rejected], notes: &mut Vec<Note>) {
         for (object, places) in self.conflicts() {
             notes.push(Note {
                 severity: Severity::Warning,
@@ -28,6 +30,11 @@ impl World {
             });
         }
         notes.extend(self.other_domain(rules));
+        notes.extend(self.note_mesh_config());
+        notes.extend(rejected.iter().map(Rejected::note));
+        for (name, meta) in &self.namespaces {
+            notes.extend(not_boolean(ObjectRef::global("Namespace", name), meta));
+        }
         let services = self.services.iter().map(|(key, facts)| ("Service", key, &facts.meta));
         let entries = self.entries.iter().map(|(key, facts)| ("ServiceEntry", key, &facts.meta));
         // Something else may require what the label does not.
@@ -90,6 +97,37 @@ impl World {
     }
 }
 
+impl Rejected {
+    /// Said of who takes the host: the claim may not be the same host, but one above or beneath it.
+    fn note(&self) -> Note {
+        let Self { host, required, taker } = self;
+        let which = if required.kind == "Namespace" { "whose services are" } else { "which is" };
+        Note {
+            severity: Severity::Error,
+            rule: "host-of-required",
+            object: taker.clone(),
+            field: "spec.hosts".to_owned(),
+            value: Some(host.clone()),
+            says: format!(
+                "would take requests from {required}, {which} required: they are refused (ambiguous-service); take the host out of one of the two"
+            ),
+        }
+    }
+}
+
+/// An annotation that is neither true nor false.
+fn not_boolean(object: ObjectRef, meta: &Meta) -> Option<Note> {
+    let value = meta.annotations.get(REQUIRED).filter(|value| parse_bool(value).is_none())?;
+    Some(Note {
+        severity: Severity::Error,
+        rule: "required-value",
+        object,
+        field: format!("metadata.annotations[{REQUIRED}]"),
+        value: Some(value.clone()),
+        says: "is not a boolean and counts as \"true\"".to_owned(),
+    })
+}
+
 /// The annotation that makes a service fail closed, written as a label.
 fn as_label(object: ObjectRef, meta: &Meta) -> Option<Note> {
     let value = meta.labels.get(REQUIRED).filter(|value| parse_bool(value) != Some(false))?;
@@ -128,13 +166,67 @@ impl Resolved {
             let says = "does not ask for the waypoint that the service requires: it is refused until the label is \"true\"";
             note(Severity::Error, "required-not-labelled", &field, value, says.into());
         }
-        for (host, owner) in &self.shadowed {
-            let (severity, but) = match self.required {
-                Some(_) => (Severity::Error, ", whether that is required or not"),
-                None => (Severity::Warning, ""),
+        let severity = match self.required {
+            Some(_) => Severity::Error,
+            None => Severity::Warning,
+        };
+        let asks = self.label.on || self.required.is_some();
+        if let Some(outside) = self.outside.filter(|it| asks && *it != Outside::HostTaken) {
+            let then = match self.required {
+                Some(_) => "it is required, and requests are refused",
+                None => "requests go to the endpoints",
             };
-            let says = format!("is a host of {owner} already, which gets its requests{but}");
+            let says =
+                format!("is not in the mesh: {}: {then}; {}", outside.why(), outside.change());
+            note(severity, "not-in-mesh", "metadata.namespace", None, says);
+        } else if self.is_a_guess && self.label.on {
+            let says = "is captured in its own namespace alone (serviceEntryVisibility): an ingress elsewhere does not reach the waypoint by its address; give the ingress (--gateway)";
+            note(
+                Severity::Warning,
+                "visible-in-namespace",
+                "metadata.namespace",
+                None,
+                says.into(),
+            );
+        }
+        let fix = "take the host out of one of the two";
+        for (host, owner) in &self.shadowed {
+            let says = match (self.is_ambiguous, self.outside, &self.required) {
+                // Said of who would get the requests.
+                (true, _, None) => continue,
+                (true, ..) => format!(
+                    "is claimed by {owner} too, and this one is required: requests for it are refused (ambiguous-service); {fix}"
+                ),
+                (_, Some(Outside::HostTaken), required) => {
+                    let then = if required.is_some() { " and refused" } else { "" };
+                    format!(
+                        "is a host of {owner} already, the one that the mesh knows in this namespace: this one is not in the mesh{then}; {fix}"
+                    )
+                }
+                (_, _, Some(_)) => format!(
+                    "is a host of {owner} already, which gets its requests, whether that is required or not; {fix}"
+                ),
+                _ => format!("is a host of {owner} already, which gets its requests"),
+            };
             note(severity, "host-taken", "spec.hosts", Some(host.clone()), says);
+        }
+        if let Some(condition) = self.waypoint_bound.as_ref().filter(|_| asks) {
+            let says = format!(
+                "is a hint from Istio, not a verdict: {}",
+                condition.message.trim_end_matches('.')
+            );
+            let field = format!("status.conditions[{WAYPOINT_BOUND}]");
+            note(Severity::Info, "waypoint-bound", &field, Some(condition.status.clone()), says);
+        }
+        if let Some(canary) = &self.canary {
+            let object = match canary.field().0 {
+                Place::Object => self.object.clone(),
+                Place::Namespace => ObjectRef::global(
+                    "Namespace",
+                    self.object.namespace.as_deref().unwrap_or_default(),
+                ),
+            };
+            notes.push(canary.note(object, self.binding.ready()));
         }
     }
 }
@@ -163,12 +255,12 @@ pub(super) fn check_name(object: &ObjectRef, key: &Key, notes: &mut Vec<Note>) -
 }
 
 /// RFC 1123 label, as Kubernetes takes the names of Namespaces and Services.
-pub(super) fn is_label(name: &str) -> bool {
+pub(crate) fn is_label(name: &str) -> bool {
     name.len() <= 63 && !name.contains('.') && is_name(name)
 }
 
 /// RFC 1123 subdomain, as Kubernetes takes names.
-pub(super) fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     let label = |label: &str| {
         let ends = label.starts_with('-') || label.ends_with('-');

@@ -40,6 +40,25 @@ pub struct LeftOut {
 
 const UDP: &str = "is UDP";
 const NOT_TCP: &str = "is not TCP";
+const NO_PORT: &str = "is not a port from 1 to 65535";
+const TWICE: &str = "is declared twice";
+
+impl LeftOut {
+    /// What to change so that HTTP is sent to it.
+    pub fn fix(&self, kind: &str) -> &'static str {
+        match (self.why, kind) {
+            (UDP | NOT_TCP, _) => "send HTTP to a port of protocol TCP",
+            (NO_PORT, _) => "give the port a number from 1 to 65535",
+            (TWICE, _) => "declare each number once",
+            (_, "ServiceEntry") => {
+                "where the port does speak HTTP, say so: protocol: HTTP, or protocol: GRPC"
+            }
+            _ => {
+                "where the port does speak HTTP, say so: appProtocol: http, or kubernetes.io/h2c for gRPC"
+            }
+        }
+    }
+}
 
 /// The field that a protocol was read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +72,7 @@ pub struct From {
 impl Ports {
     /// Of a Kubernetes Service: the transport, then `appProtocol`, else the name's prefix.
     pub fn of_service(ports: &[PortFacts]) -> Self {
-        Self::read(ports, |i, port| {
+        Self::read(ports, "port", |i, port| {
             let field = |name: &str, value: &Option<String>| From {
                 field: format!("spec.ports[{i}].{name}"),
                 value: value.clone(),
@@ -78,41 +97,38 @@ impl Ports {
         })
     }
 
-    /// Of a ServiceEntry: `protocol`, else the name's prefix.
+    /// Of a ServiceEntry: `protocol` alone. Without one the mesh looks at the bytes, whatever the
+    /// port's name or number says.
     pub fn of_entry(ports: &[PortFacts]) -> Self {
-        Self::read(ports, |i, port| {
-            let given = port.protocol.as_deref().filter(|protocol| !protocol.is_empty());
-            let (name, value) = match given {
-                Some(protocol) => ("protocol", Some(protocol.to_owned())),
-                None => ("name", port.name.clone()),
-            };
-            let spoken = match (given, &value) {
-                (Some(protocol), _) => by_name(protocol),
-                (None, Some(name)) => by_prefix(name, port.number),
-                (None, None) => by_prefix("", port.number),
-            };
-            (From { field: format!("spec.ports[{i}].{name}"), value }, spoken)
+        Self::read(ports, "number", |i, port| {
+            let value = port.protocol.clone().filter(|protocol| !protocol.is_empty());
+            let spoken = by_name(value.as_deref().unwrap_or_default());
+            (From { field: format!("spec.ports[{i}].protocol"), value }, spoken)
         })
     }
 
-    fn read(ports: &[PortFacts], judge: impl Fn(usize, &PortFacts) -> (From, Spoken)) -> Self {
+    fn read(
+        ports: &[PortFacts],
+        numbered: &str,
+        judge: impl Fn(usize, &PortFacts) -> (From, Spoken),
+    ) -> Self {
         let mut read = Self::default();
         for (i, port) in ports.iter().enumerate() {
             let number = u16::try_from(port.number).ok().filter(|number| *number != 0);
             let number_field = || From {
-                field: format!("spec.ports[{i}].number"),
+                field: format!("spec.ports[{i}].{numbered}"),
                 value: Some(port.number.to_string()),
             };
             let left_out = |from, why| LeftOut { number: port.number, from, why };
             let (from, spoken) = judge(i, port);
             match (spoken, number) {
                 (_, None) => {
-                    let why = "is not a port from 1 to 65535";
+                    let why = NO_PORT;
                     read.left_out.push(left_out(number_field(), why));
                 }
                 (Spoken::Other(why), _) => read.left_out.push(left_out(from, why)),
                 (_, Some(number)) if read.number(number).is_some() => {
-                    read.left_out.push(left_out(number_field(), "is declared twice"));
+                    read.left_out.push(left_out(number_field(), TWICE));
                 }
                 (Spoken::Http(protocol), Some(number)) => {
                     read.kept.push(Kept { port: Port { number, protocol }, from });

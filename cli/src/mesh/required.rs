@@ -1,10 +1,13 @@
 //! Which services fail closed: by annotation on the service or its namespace, or by selector.
 
+use std::collections::BTreeSet;
+
 use ingress_waypoint::switch::parse_bool;
 
 use super::label::Place;
 use super::note::{Note, ObjectRef, Severity};
-use super::{Meta, Rules};
+use super::noted::is_name;
+use super::{Meta, Rules, World};
 
 /// Makes a service, or all of a namespace, fail closed.
 pub const REQUIRED: &str = "ingress-waypoint/required";
@@ -18,9 +21,22 @@ pub enum RequiredBy {
     Annotation(Place, String),
 }
 
+impl World {
+    /// The namespaces that require it of all their services.
+    pub(super) fn required_namespaces(&self) -> BTreeSet<String> {
+        let named = self.namespaces.iter().filter(|(name, _)| is_name(name));
+        let requires = |meta: &Meta| meta.annotations.get(REQUIRED).is_some_and(|it| requires(it));
+        named.filter(|(_, meta)| requires(meta)).map(|(name, _)| name.clone()).collect()
+    }
+}
+
+/// What is no boolean requires it too: what must be protected is not let through by a typo.
+fn requires(value: &str) -> bool {
+    parse_bool(value).unwrap_or(true)
+}
+
 impl RequiredBy {
-    /// Either the object or its namespace can require it, and neither can take that back. A value
-    /// that is no boolean requires it too: what must be protected is not let through by a typo.
+    /// Either the object or its namespace can require it, and neither can take that back.
     pub fn read(
         rules: &Rules,
         object: &ObjectRef,
@@ -30,7 +46,6 @@ impl RequiredBy {
     ) -> Option<Self> {
         let own_value = own.annotations.get(REQUIRED);
         let namespace_value = namespace.and_then(|meta| meta.annotations.get(REQUIRED));
-        let requires = |value: &&String| parse_bool(value).unwrap_or(true);
         let mut note = |severity, value: &String, says: &str| {
             let field = format!("metadata.annotations[{REQUIRED}]");
             let (rule, object, value) = ("required-value", object.clone(), Some(value.clone()));
@@ -39,10 +54,10 @@ impl RequiredBy {
         if let Some(value) = own_value.filter(|value| parse_bool(value).is_none()) {
             note(Severity::Error, value, "is no boolean and counts as \"true\"");
         }
-        if let Some(value) = own_value.filter(requires) {
+        if let Some(value) = own_value.filter(|value| requires(value)) {
             return Some(Self::Annotation(Place::Object, value.clone()));
         }
-        if let Some(required) = namespace_value.filter(requires) {
+        if let Some(required) = namespace_value.filter(|value| requires(value)) {
             if let Some(value) = own_value {
                 let says = "has no effect: the namespace requires it of all its services";
                 note(Severity::Warning, value, says);

@@ -1,23 +1,34 @@
 //! What is kept of an HTTPRoute or GRPCRoute. Both have the same shape, so both are read from the
 //! tree of their `spec`.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
 use super::setting::{self, Setting};
-use crate::mesh::Key;
+use crate::mesh::{Key, Labels, version};
 
 /// A route.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Route {
     /// `metadata.resourceVersion`: first, so that the newer of two copies is the greater one.
     version: Option<u64>,
-    pub parents: Vec<Target>,
+    pub labels: Labels,
+    pub parents: Vec<Parent>,
     pub rules: Vec<Rule>,
+}
+
+/// What a route is attached to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Parent {
+    pub target: Target,
+    /// The listener, where one is named.
+    pub section: Option<String>,
 }
 
 /// A rule of a route.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Rule {
+    pub name: Option<String>,
     /// Where it applies, by path; empty where that is everywhere.
     pub paths: Vec<Path>,
     pub backends: Vec<Backend>,
@@ -43,7 +54,7 @@ pub(crate) struct Backend {
 pub(crate) enum Target {
     Gateway(Key),
     /// It adds listeners to a Gateway that it alone knows, and waypoints have none.
-    ListenerSet,
+    ListenerSet(Key),
     Service(Key),
     ServiceEntry(Key),
     /// Istio's backend by host name.
@@ -61,12 +72,15 @@ pub(crate) enum Path {
 }
 
 impl Route {
-    pub fn new(version: Option<u64>, namespace: &str, spec: &Value) -> Self {
-        let parents = list(spec, "parentRefs")
-            .map(|parent| Target::read(parent, namespace, "gateway.networking.k8s.io", "Gateway"));
+    pub fn new(meta: &ObjectMeta, namespace: &str, spec: &Value) -> Self {
+        let parents = list(spec, "parentRefs").map(|parent| Parent {
+            target: Target::read(parent, namespace, "gateway.networking.k8s.io", "Gateway"),
+            section: text(parent, "sectionName").map(str::to_owned),
+        });
         let rules = list(spec, "rules").enumerate();
         Self {
-            version,
+            version: version(meta),
+            labels: meta.labels.clone().unwrap_or_default(),
             parents: parents.collect(),
             rules: rules.map(|(i, rule)| Rule::new(i, rule, namespace)).collect(),
         }
@@ -84,6 +98,7 @@ impl Rule {
             settings: setting::read(&format!("{field}.backendRefs[{j}]"), backend, namespace),
         });
         Self {
+            name: text(rule, "name").map(str::to_owned),
             paths: list(rule, "matches").map(Path::read).collect(),
             backends: backends.collect(),
             settings: setting::read(&field, rule, namespace),
@@ -114,7 +129,7 @@ impl Target {
         match (given("group").unwrap_or(group), given("kind").unwrap_or(kind)) {
             ("gateway.networking.k8s.io", "Gateway") => Self::Gateway(key),
             ("gateway.networking.k8s.io", "ListenerSet")
-            | ("gateway.networking.x-k8s.io", "XListenerSet") => Self::ListenerSet,
+            | ("gateway.networking.x-k8s.io", "XListenerSet") => Self::ListenerSet(key),
             ("" | "core", "Service") => Self::Service(key),
             ("networking.istio.io", "ServiceEntry") => Self::ServiceEntry(key),
             ("networking.istio.io", "Hostname") => Self::Host(key.name.to_ascii_lowercase()),

@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use gateway_api::apis::standard::gateways::GatewayListenersAllowedRoutesNamespacesSelector;
+use serde::Deserialize;
 
 use super::Labels;
 
@@ -27,6 +28,15 @@ enum Test {
     Absent,
 }
 
+/// One of `matchExpressions`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Expression {
+    key: String,
+    operator: String,
+    #[serde(default)]
+    values: Vec<String>,
+}
+
 impl Selector {
     /// Whether all requirements hold.
     pub fn matches(&self, labels: &Labels) -> bool {
@@ -45,30 +55,43 @@ impl Selector {
         (!self.0.is_empty()).then(|| self.to_string())
     }
 
-    /// `matchLabels` and `matchExpressions`.
+    /// `matchLabels` and `matchExpressions` of a Gateway.
     ///
     /// # Errors
-    /// The operator that is none.
+    /// The expression that is none.
     pub fn from_gateway(
         selector: &GatewayListenersAllowedRoutesNamespacesSelector,
     ) -> Result<Self, String> {
+        let expressions = selector.match_expressions.iter().flatten().map(|it| Expression {
+            key: it.key.clone(),
+            operator: it.operator.clone(),
+            values: it.values.clone().unwrap_or_default(),
+        });
         let labels = selector.match_labels.iter().flatten();
+        Self::new(labels.map(|(key, value)| (key.clone(), value.clone())), expressions)
+    }
+
+    /// `matchLabels` and `matchExpressions`.
+    ///
+    /// # Errors
+    /// The expression that is none.
+    pub fn new(
+        labels: impl Iterator<Item = (String, String)>,
+        expressions: impl Iterator<Item = Expression>,
+    ) -> Result<Self, String> {
         let mut requirements: Vec<_> = labels
-            .map(|(key, value)| Requirement {
-                key: key.clone(),
-                test: Test::In([value.clone()].into()),
-            })
+            .map(|(key, value)| Requirement { key, test: Test::In([value].into()) })
             .collect();
-        for expression in selector.match_expressions.iter().flatten() {
-            let values: BTreeSet<_> = expression.values.iter().flatten().cloned().collect();
-            let test = match (expression.operator.as_str(), values.is_empty()) {
+        for Expression { key, operator, values } in expressions {
+            let values: BTreeSet<_> = values.into_iter().collect();
+            let test = match (operator.as_str(), values.is_empty()) {
                 ("In", false) => Test::In(values),
                 ("NotIn", false) => Test::NotIn(values),
                 ("Exists", true) => Test::Exists,
                 ("DoesNotExist", true) => Test::Absent,
-                (operator, _) => return Err(format!("{:?} {operator}", expression.key)),
+                (operator, _) => return Err(format!("{key:?} {operator}")),
             };
-            requirements.push(Requirement { key: expression.key.clone(), test });
+            requirements.push(Requirement { key, test });
         }
         Ok(Self(requirements))
     }

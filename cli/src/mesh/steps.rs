@@ -3,12 +3,15 @@
 
 mod waypoint;
 
+use ingress_waypoint::switch::parse_bool;
 use serde::Serialize;
 
+use super::facts::WAYPOINT_BOUND;
 use super::label::{INGRESS_USE_WAYPOINT, Place};
 use super::note::ObjectRef;
 use super::required::{REQUIRED, RequiredBy};
-use super::{Resolved, World};
+use super::{Condition, Outside, Resolved, Sight, World};
+use crate::fix;
 
 /// One rule, applied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -36,15 +39,6 @@ fn label(name: &str) -> String {
     format!("metadata.labels[{name}]")
 }
 
-/// The ways of kubectl to set a label, for a person to copy.
-fn kubectl(object: &ObjectRef, label: &str) -> String {
-    let kind = object.kind.to_lowercase();
-    match &object.namespace {
-        Some(namespace) => format!("kubectl label -n {namespace} {kind} {} {label}", object.name),
-        None => format!("kubectl label {kind} {} {label}", object.name),
-    }
-}
-
 impl Resolved {
     /// The chain, in the order in which the rules apply. Where one does not hold, those that
     /// depend on it are left out.
@@ -52,11 +46,14 @@ impl Resolved {
         let mut steps = vec![self.mesh_step()];
         if self.external_name.is_none() {
             steps.push(self.label_step());
+        }
+        if self.external_name.is_none() && self.outside.is_none() {
             self.binding_steps(world, &mut steps);
             steps.push(self.vip_step());
             steps.extend(self.port_steps());
         }
         steps.extend(self.required_step());
+        steps.extend(self.hint_step());
         steps
     }
 
@@ -78,29 +75,92 @@ impl Resolved {
     }
 
     fn mesh_step(&self) -> Step {
-        let step = self.own("in-the-mesh", self.external_name.is_none(), "spec.type");
-        match (&self.external_name, self.object.kind) {
+        let (hosts, others) = (self.hosts.join(", "), self.others());
+        let is_entry = self.object.kind == "ServiceEntry";
+        let step = self.own("in-the-mesh", true, if is_entry { "spec.hosts" } else { "spec.type" });
+        let of_hosts = |hosts: String| is_entry.then_some(hosts);
+        let lost = |says: String| Step {
+            holds: false,
+            value: of_hosts(others.clone()),
+            says,
+            change: Some(Outside::HostTaken.change().to_owned()),
+            ..step.clone()
+        };
+        let owners = self.owners();
+        match (&self.external_name, self.outside) {
             (Some(name), _) => Step {
+                holds: false,
                 field: "spec.externalName".into(),
                 value: Some(name.clone()),
                 says: "an ExternalName service is not part of the mesh: it has no VIP, and no waypoint sees it".into(),
                 change: Some("give it a selector or a ServiceEntry instead".into()),
                 ..step
             },
-            (None, "ServiceEntry") => Step {
-                field: "spec.hosts".into(),
-                value: Some(self.hosts.join(", ")),
-                says: "these hosts are known to the mesh and share their addresses".into(),
+            (None, Some(Outside::HostTaken)) => lost(format!(
+                "not in the mesh for these hosts: the mesh knows one object for a host in a namespace, a Service or else the oldest, and that is {owners}"
+            )),
+            (None, Some(outside)) => Step {
+                holds: false,
+                object: self.namespace(),
+                field: "metadata.labels".into(),
+                says: format!("not in the mesh: {}", outside.why()),
+                change: Some(outside.change().to_owned()),
                 ..step
             },
-            (None, _) => Step { says: "the mesh knows the service".into(), ..step },
+            (None, None) if self.is_ambiguous => lost(format!(
+                "in conflict with {owners}: one of them is required, and requests for these hosts are refused; clusters with its own name (kgateway's) still lead to this one"
+            )),
+            (None, None) if self.hosts.is_empty() => Step {
+                value: of_hosts(others.clone()),
+                says: format!(
+                    "the mesh knows these hosts in this namespace, and requests for them are those of {owners}: only clusters with its own name (kgateway's) lead to this one"
+                ),
+                ..step
+            },
+            (None, None) => {
+                let known = if is_entry {
+                    "these hosts are known to the mesh and share their addresses"
+                } else {
+                    "the mesh knows the service"
+                };
+                let unseen = match self.sight {
+                    Sight::Seen => "",
+                    Sight::Unsure => "; it is exported to its own namespace alone: Istio's gateways elsewhere have no cluster for it",
+                    Sight::Hidden => "; it is not exported to the ingress: Istio's gateway has no cluster for it",
+                };
+                Step { value: of_hosts(hosts), says: format!("{known}{unseen}"), ..step }
+            }
         }
+    }
+
+    /// Hosts that other objects have.
+    fn others(&self) -> String {
+        let hosts: Vec<_> = self.shadowed.iter().map(|(host, _)| host.as_str()).collect();
+        hosts.join(", ")
+    }
+
+    /// Which objects have them.
+    fn owners(&self) -> String {
+        let mut owners: Vec<_> = self.shadowed.iter().map(|(_, it)| it.to_string()).collect();
+        owners.sort();
+        owners.dedup();
+        owners.join(" and ")
+    }
+
+    /// What Istio's own status says. It decides nothing.
+    fn hint_step(&self) -> Option<Step> {
+        let Condition { status, message, .. } = self.waypoint_bound.as_ref()?;
+        Some(Step {
+            value: Some(status.clone()),
+            says: format!("a hint from Istio, not a verdict: {message}"),
+            ..self.own("waypoint-bound", true, format!("status.conditions[{WAYPOINT_BOUND}]"))
+        })
     }
 
     fn label_step(&self) -> Step {
         let field = label(INGRESS_USE_WAYPOINT);
-        let enrol = kubectl(&self.object, &format!("{INGRESS_USE_WAYPOINT}=true --overwrite"));
-        let leave = kubectl(&self.object, &format!("{INGRESS_USE_WAYPOINT}=false --overwrite"));
+        let enrol = fix::label(&self.object, INGRESS_USE_WAYPOINT, "true");
+        let leave = fix::label(&self.object, INGRESS_USE_WAYPOINT, "false");
         let step = self.own("ingress-use-waypoint", self.label.on, field);
         let change = Some(if self.label.on { leave } else { enrol });
         let (Some(place), Some(value)) = (self.label.from, self.label.value()) else {
@@ -116,6 +176,9 @@ impl Resolved {
         let means = match value.parsed {
             Some(true) => "asks for the waypoint",
             Some(false) if self.label.on => "asks for the waypoint",
+            Some(false) if parse_bool(&value.text) == Some(true) => {
+                "is not \"true\", which alone counts there (--compat): does not ask for the waypoint"
+            }
             Some(false) => "does not ask for the waypoint",
             None => {
                 "is no boolean and counts as false: the waypoint's name belongs in istio.io/use-waypoint"
@@ -143,16 +206,8 @@ impl Resolved {
             None => format!("the address that the mesh captures{dropped}"),
             Some(why) => format!("{why}{dropped}"),
         };
-        let change = match (holds, self.object.kind) {
-            (true, _) => None,
-            (false, "ServiceEntry") => Some(
-                "give it spec.addresses, or a resolution other than NONE and wait for an address",
-            ),
-            (false, _) => {
-                Some("give it a ClusterIP: a headless service has to be made anew for that")
-            }
-        };
-        Step { value, says, change: change.map(str::to_owned), ..step }
+        let change = (!holds).then(|| vips.fix().to_owned());
+        Step { value, says, change, ..step }
     }
 
     fn port_steps(&self) -> Vec<Step> {

@@ -32,12 +32,60 @@ pub struct Dropped {
     pub why: &'static str,
 }
 
+impl Dropped {
+    /// Whether it is an address at which no mesh captures anything: dialled, it would lead to the
+    /// ingress itself or to its host, whoever asks for it.
+    pub fn is_uncaptured(&self) -> bool {
+        self.why != RANGE && self.why != NO_ADDRESS
+    }
+}
+
 const RANGE: &str = "is a range, not an address (only /32 and /128 are)";
 const NO_ADDRESS: &str = "is not an IP address";
 const LOOPBACK: &str =
     "is a loopback address, which no mesh captures (for a test on one machine: --allow-loopback)";
 
+impl Dropped {
+    /// Whether it is more than one address.
+    pub fn is_range(&self) -> bool {
+        self.why == RANGE
+    }
+
+    /// Whether it is not an address at all.
+    pub fn is_unreadable(&self) -> bool {
+        self.why == NO_ADDRESS
+    }
+}
+
 impl Vips {
+    /// Where there is no address: what to change so that there is one.
+    pub fn fix(&self) -> &'static str {
+        let all_dropped = !self.dropped.is_empty();
+        match self.field {
+            "spec.addresses" => "give it an address in spec.addresses that can be dialled",
+            "spec.resolution" if self.value == "NONE" => {
+                "give it spec.addresses, or a resolution other than NONE and wait for an address"
+            }
+            "spec.resolution" => "give it spec.addresses, or a host without a wildcard",
+            "status.addresses" if all_dropped => "give it spec.addresses",
+            "status.addresses" => {
+                "wait for the mesh to allocate an address, or give it spec.addresses"
+            }
+            field if field.starts_with("metadata.labels") => {
+                "take the label networking.istio.io/enable-autoallocate-ip off it, or give it spec.addresses"
+            }
+            _ if self.value == "None" => {
+                "give it a ClusterIP: a headless service has to be made anew for that"
+            }
+            _ if all_dropped => {
+                "give it a ClusterIP that the mesh captures: it has to be made anew for that"
+            }
+            _ => {
+                "read the Service from the cluster, which allocates its ClusterIP: a manifest does not have it"
+            }
+        }
+    }
+
     /// `spec.clusterIPs`, else `spec.clusterIP`; never `None`, a load balancer's or external IPs.
     pub fn of_service(service: &ServiceFacts, allow_loopback: bool) -> Self {
         let (field, values) = match (&service.cluster_ips, &service.cluster_ip) {

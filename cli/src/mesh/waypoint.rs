@@ -9,6 +9,7 @@ use gateway_api::apis::standard::gateways::{
 };
 
 use super::label::Place;
+use super::mesh_config::Visibility;
 use super::noted::{is_label, is_name};
 use super::{GatewayFacts, Key, Labels, Meta, Selector, World};
 
@@ -56,12 +57,16 @@ pub struct Reference {
 pub enum Unusable {
     /// No Gateway of that name was read.
     Missing,
-    /// It has no address.
+    /// The mesh's `discoverySelectors` do not select its namespace.
+    NotSelected,
+    /// It has no address that can be used.
     NotReady,
     /// It does not let the service's namespace in.
     NotAllowed(Allowed),
     /// It is not for services.
     NotForServices(For),
+    /// It is in another namespace than the ServiceEntry, which `serviceEntryVisibility` keeps in its own.
+    OtherNamespace,
 }
 
 /// Whom a waypoint lets in, and what said so.
@@ -69,6 +74,8 @@ pub enum Unusable {
 pub struct Allowed {
     /// The field of the Gateway.
     pub field: String,
+    /// The listener that is read; `None` where none is, which means `Same`.
+    pub listener: Option<usize>,
     /// `Same`, `All`, `Selector`; `None` where the field is absent, which means `Same`.
     pub from: Option<&'static str>,
     /// The selector, where that decides; `None` where it is absent or broken and selects nothing.
@@ -84,6 +91,13 @@ pub struct For {
     pub from: Option<Owner>,
 }
 
+impl For {
+    /// The value that makes it a waypoint for services too.
+    pub fn fix(&self) -> &'static str {
+        if self.value == "workload" { "all" } else { "service" }
+    }
+}
+
 /// Whose label on the waypoint's side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owner {
@@ -94,8 +108,8 @@ pub enum Owner {
 }
 
 impl Binding {
-    /// Binds an object with these labels in that namespace.
-    pub fn read(world: &World, namespace: &str, labels: &Labels) -> Self {
+    /// Binds an object with these labels and that visibility in that namespace.
+    pub fn read(world: &World, namespace: &str, labels: &Labels, visibility: Visibility) -> Self {
         let managed = labels.get(MANAGED);
         if let Some(by) = managed.filter(|by| CONTROLLERS.contains(&by.as_str())) {
             return Self::Managed(by.clone());
@@ -110,7 +124,11 @@ impl Binding {
             }
             let named = labels.get(USE_WAYPOINT_NAMESPACE).map_or(namespace, String::as_str);
             let gateway = Key { namespace: named.to_owned(), name: name.clone() };
-            let unusable = unusable(world, &gateway, namespace);
+            let unusable = unusable(world, &gateway, namespace).or_else(|| {
+                let confined =
+                    visibility == Visibility::Namespace && gateway.namespace != namespace;
+                confined.then_some(Unusable::OtherNamespace)
+            });
             let reference = Reference { gateway, place };
             return match unusable {
                 Some(why) => Self::Unusable(reference, why),
@@ -134,12 +152,16 @@ impl Binding {
     }
 }
 
-fn unusable(world: &World, gateway: &Key, namespace: &str) -> Option<Unusable> {
+/// Why the services of a namespace cannot be bound to a waypoint.
+pub(super) fn unusable(world: &World, gateway: &Key, namespace: &str) -> Option<Unusable> {
     // A name that no cluster takes is that of no Gateway, whatever a file says.
     let named = is_label(&gateway.namespace) && is_name(&gateway.name);
     let Some(found) = world.gateways.get(gateway).filter(|_| named) else {
         return Some(Unusable::Missing);
     };
+    if !world.knows_namespace(&gateway.namespace) {
+        return Some(Unusable::NotSelected);
+    }
     if !found.is_ready() {
         return Some(Unusable::NotReady);
     }
@@ -176,12 +198,13 @@ fn allows(
 }
 
 impl GatewayFacts {
-    /// Whether it has an address: Istio gives it one once a pod of it is ready.
+    /// Whether it has an address that can be used: Istio gives it one once a pod of it is ready. One
+    /// of another type or of none binds nothing.
     pub fn is_ready(&self) -> bool {
         self.status_addresses.iter().any(|address| match address.r#type.as_deref() {
-            Some("Hostname") => true,
-            Some("IPAddress") | None => address.value.parse::<std::net::IpAddr>().is_ok(),
-            Some(_) => false,
+            Some("Hostname") => !address.value.is_empty(),
+            Some("IPAddress") => address.value.parse::<std::net::IpAddr>().is_ok(),
+            _ => false,
         })
     }
 
@@ -200,11 +223,14 @@ impl GatewayFacts {
 
     /// Whom it lets in: `allowedRoutes` of the listener that the mesh reaches it at.
     pub fn allowed(&self, world: &World) -> (Allowed, Option<Selector>) {
-        let same = |field: String| (Allowed { field, from: None, selector: None }, None);
         let Some((i, listener)) = self.mesh_listener(world) else {
-            return same("spec.listeners".to_owned());
+            let field = "spec.listeners".to_owned();
+            return (Allowed { field, listener: None, from: None, selector: None }, None);
         };
+        let listener_index = Some(i);
         let field = format!("spec.listeners[{i}].allowedRoutes.namespaces.from");
+        let same =
+            |field| (Allowed { field, listener: listener_index, from: None, selector: None }, None);
         let routes = listener.allowed_routes.as_ref();
         let Some(namespaces) = routes.and_then(|routes| routes.namespaces.as_ref()) else {
             return same(field);
@@ -216,11 +242,12 @@ impl GatewayFacts {
             Some(From::All) => Some("All"),
             Some(From::Selector) => {
                 let shown = selector.as_ref().map(ToString::to_string);
-                let allowed = Allowed { field, from: Some("Selector"), selector: shown };
+                let from = Some("Selector");
+                let allowed = Allowed { field, listener: listener_index, from, selector: shown };
                 return (allowed, selector);
             }
         };
-        (Allowed { field, from, selector: None }, None)
+        (Allowed { field, listener: listener_index, from, selector: None }, None)
     }
 
     /// The listener of the inbound binding where there is one, else the first HBONE one at 15008.

@@ -68,7 +68,7 @@ pub fn command(arguments: &Arguments, format: Format) -> anyhow::Result<Exit> {
     }
     match format {
         Format::Text => say(&report, arguments.remove),
-        Format::Json => eprintln!("{}", serde_json::to_string_pretty(&report)?),
+        Format::Json => eprintln!("{}", report::to_json(&report)?),
     }
     let warned = report.notes.iter().any(|note| note.severity == Severity::Warning);
     Ok(if warned { Exit::LookAt } else { Exit::Done })

@@ -101,6 +101,24 @@ fn a_kind_that_is_not_served_is_a_warning() {
     );
 }
 
+/// Most clusters have no Envoy Gateway, and an account's role may be older than this program.
+#[test]
+fn envoy_gateways_kinds_may_be_missing_or_forbidden() {
+    let policies = "/apis/gateway.envoyproxy.io/v1alpha1/backendtrafficpolicies";
+    let proxies = "/apis/gateway.envoyproxy.io/v1alpha1/envoyproxies";
+    let server = with(&[
+        (proxies, vec![status(404, "404 page not found")]),
+        (policies, vec![status(403, "backendtrafficpolicies is forbidden")]),
+        (SERVICES, vec![page(&["a"], None)]),
+    ]);
+    let (result, reads) = server.read(Wanted::Mesh, TOKEN);
+    result.unwrap();
+    assert_eq!(services(&reads), ["a"]);
+    let [warning] = warnings(&reads)[..] else { panic!("{reads:?}") };
+    assert!(warning.contains("may not list backendtrafficpolicies.gateway.envoyproxy.io (403"));
+    assert!(warning.contains("`ingress-waypoint rbac`"), "{warning}");
+}
+
 #[test]
 fn an_older_version_is_asked_for() {
     let v1 = "/apis/gateway.networking.k8s.io/v1/gateways";
@@ -192,14 +210,23 @@ fn the_role_allows_what_the_client_asks_for_and_no_more() {
     asked.sort();
     asked.dedup();
 
-    let yaml = rbac::manifests("istio-ingress");
+    let yaml = rbac::manifests("istio-ingress", "istio-system");
     let objects: Vec<Value> = serde_saphyr::from_multiple(&yaml).unwrap();
     let kinds: Vec<_> = objects.iter().map(|o| o["kind"].as_str().unwrap()).collect();
-    assert_eq!(kinds, ["ServiceAccount", "ClusterRole", "ClusterRoleBinding"]);
+    assert_eq!(
+        kinds,
+        ["ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"]
+    );
+    // Of ConfigMaps, those beside Istio's alone.
+    assert_eq!(objects[3]["metadata"]["namespace"], "istio-system");
+    assert_eq!(objects[3]["rules"][0]["resources"], json!(["configmaps"]));
+    assert_eq!(objects[4]["metadata"]["namespace"], "istio-system");
+    assert_eq!(objects[4]["subjects"][0]["namespace"], "istio-ingress");
     assert_eq!(objects[0]["metadata"]["namespace"], "istio-ingress");
     assert_eq!(objects[2]["subjects"][0]["namespace"], "istio-ingress");
     let mut allowed = Vec::new();
-    for rule in objects[1]["rules"].as_array().unwrap() {
+    let rules = [&objects[1], &objects[3]].map(|role| role["rules"].as_array().unwrap());
+    for rule in rules.into_iter().flatten() {
         assert_eq!(rule["verbs"], json!(["list"]));
         for resource in rule["resources"].as_array().unwrap() {
             let group = rule["apiGroups"][0].as_str().unwrap().to_owned();

@@ -82,7 +82,7 @@ pub fn read(
         ],
     });
     std::fs::write(&path, config.to_string()).unwrap();
-    let sources = [Source::Cluster { context: Some("here".to_owned()), pods }];
+    let sources = [Source::Cluster { context: Some("here".to_owned()), pods, mesh_config: None }];
     let mut reads = Vec::new();
     // The kubeconfig's place is the process's own, so one test at a time reads it.
     static KUBECONFIG: Mutex<()> = Mutex::new(());
@@ -169,7 +169,9 @@ pub fn empty() -> Answers {
     for resource in RESOURCES {
         let root = if resource.group.is_empty() { "/api" } else { "/apis" };
         let version = resource.api_version(resource.versions[0]);
-        answers.insert(format!("{root}/{version}/{}", resource.plural), vec![page(&[], None)]);
+        let namespace = resource.namespace.map(|it| format!("namespaces/{it}/"));
+        let path = format!("{root}/{version}/{}{}", namespace.unwrap_or_default(), resource.plural);
+        answers.insert(path, vec![page(&[], None)]);
     }
     answers
 }

@@ -4,8 +4,8 @@
 
 mod mesh;
 
-use ingress_waypoint::{Policy, Question};
-use ingress_waypoint_cli::compile::config::{Compiled, Configuration};
+use ingress_waypoint::{Kind, Policy, Question};
+use ingress_waypoint_cli::compile::config::{Compiled, Configuration, Forward, Via};
 use ingress_waypoint_cli::compile::table;
 use ingress_waypoint_cli::explain::{Explanation, explain};
 use ingress_waypoint_cli::mesh::{Compat, Rules, World};
@@ -15,12 +15,20 @@ use proptest::prelude::*;
 use mesh::{Common, NAMESPACES, Waypoint, mesh};
 
 fn compile(objects: Vec<Object>, rules: &Rules) -> (World, Compiled) {
+    compile_with(objects, rules, &Configuration::default())
+}
+
+fn compile_with(
+    objects: Vec<Object>,
+    rules: &Rules,
+    settings: &Configuration,
+) -> (World, Compiled) {
     let mut world = World::default();
     for object in objects {
         assert!(world.add(Origin::Cluster, object).is_none());
     }
-    let compiled = Compiled::new(&world, rules, &Configuration::default())
-        .unwrap_or_else(|error| panic!("{error:#}"));
+    let compiled =
+        Compiled::new(&world, rules, settings).unwrap_or_else(|error| panic!("{error:#}"));
     (world, compiled)
 }
 
@@ -33,6 +41,10 @@ fn explain_all(world: &World, compiled: &Compiled) -> Vec<Explanation> {
     names.iter().flat_map(|name| explain(world, compiled, name)).collect()
 }
 
+fn compat() -> impl Strategy<Value = Compat> {
+    prop::sample::select(vec![Compat::Istio, Compat::Istio129, Compat::Kgateway])
+}
+
 /// The cluster that an answer is about.
 fn cluster(question: &str) -> &str {
     question.strip_prefix("cluster \"").and_then(|rest| rest.strip_suffix('"')).unwrap()
@@ -42,8 +54,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_filter_decides_what_explain_says(mesh in mesh(), kgateway in any::<bool>()) {
-        let compat = if kgateway { Compat::Kgateway } else { Compat::Istio };
+    fn the_filter_decides_what_explain_says(mesh in mesh(), compat in compat()) {
         let rules = Rules { compat, ..Rules::default() };
         let (world, compiled) = compile(mesh.objects(), &rules);
         // As the filter does: from the text.
@@ -52,10 +63,6 @@ proptest! {
             for answer in &explanation.decisions {
                 let decision = policy.decide(Question::Cluster(cluster(&answer.question).as_bytes()));
                 prop_assert_eq!(decision.outcome.label(), (answer.decision, answer.reason));
-                // Hosts that are another's are decided by that one.
-                if explanation.hosts.is_empty() {
-                    continue;
-                }
                 // So is the host of an ExternalName service that a ServiceEntry has too.
                 let outside = explanation.steps.iter().any(|s| s.rule == "in-the-mesh" && !s.holds);
                 let object = &explanation.object;
@@ -70,8 +77,7 @@ proptest! {
     }
 
     #[test]
-    fn it_is_what_the_rules_say(mesh in mesh(), kgateway in any::<bool>()) {
-        let compat = if kgateway { Compat::Kgateway } else { Compat::Istio };
+    fn it_is_what_the_rules_say(mesh in mesh(), compat in compat()) {
         let rules = Rules { compat, ..Rules::default() };
         let (world, compiled) = compile(mesh.objects(), &rules);
         for (i, service) in mesh.services.iter().enumerate() {
@@ -79,21 +85,72 @@ proptest! {
             let found = explain(&world, &compiled, &name);
             prop_assert_eq!(found.len(), 1);
             let answer = &found[0].decisions[0];
-            let taken = service.external && answer.service.as_ref().is_some_and(|by| *by != name);
-            if !taken {
+            // The host of an ExternalName service may be a ServiceEntry's, or nobody's.
+            let taken = answer.service.as_ref().is_some_and(|by| *by != name);
+            let contested = answer.reason == "ambiguous-service";
+            if !(service.external && (taken || contested)) {
                 let expected = mesh.expected(service, compat);
                 prop_assert_eq!((answer.decision, answer.reason), expected, "{}: {:#?}", name, found[0]);
             }
         }
-        // A required ServiceEntry is never reached past its waypoint, by none of its hosts.
-        for resolved in &compiled.resolution.services {
-            let required = resolved.required.is_some() && !resolved.hosts.is_empty();
-            for host in resolved.hosts.iter().filter(|_| required) {
+        // A required ServiceEntry is never reached past its waypoint, by none of its hosts, whoever else
+        // has them; but a Service's host is the Service's.
+        for resolved in compiled.resolution.services.iter().filter(|it| it.required.is_some()) {
+            let shadowed = resolved.shadowed.iter().map(|(host, _)| host);
+            for host in resolved.hosts.iter().chain(shadowed) {
                 let cluster = format!("outbound|80||{host}");
                 let decision = compiled.policy.decide(Question::Cluster(cluster.as_bytes()));
-                prop_assert_ne!(decision.outcome.label().0, "direct");
+                let is_services = decision.service.is_some_and(|it| it.kind() == Kind::Service);
+                let own = resolved.object.kind == "Service";
+                prop_assert!(decision.outcome.label().0 != "direct" || is_services && !own, "{}", cluster);
             }
         }
+    }
+
+    /// One object is in the mesh for a host and namespace; the others are not dialled.
+    #[test]
+    fn who_loses_a_host_in_its_namespace_is_not_dialled(mesh in mesh()) {
+        let (_, compiled) = compile(mesh.objects(), &Rules::default());
+        for (i, entry) in mesh.entries.iter().enumerate() {
+            for host in entry.hosts.iter().filter(|host| !["*", "a b", ""].contains(host)) {
+                let host = host.to_lowercase();
+                let name = format!("istio-se_{}_e{i}_{host}_80", NAMESPACES[entry.namespace]);
+                let decision = compiled.policy.decide(Question::Cluster(name.as_bytes()));
+                let service = decision.service.unwrap();
+                prop_assert_eq!(service.to_string(), format!("{}/e{i}", NAMESPACES[entry.namespace]));
+                prop_assert_eq!(service.outside_mesh(), mesh.is_lost(i, &host), "{}", name);
+            }
+        }
+    }
+
+    /// `table`, `explain` and the filter give one answer for a cluster.
+    #[test]
+    fn the_table_says_what_the_filter_and_explain_say(mesh in mesh(), by_authority in any::<bool>()) {
+        let forward = by_authority
+            .then(|| Forward { via: Some(Via::ClusterHeader), ..Forward::default() });
+        let settings = Configuration { forward, ..Configuration::default() };
+        let (world, compiled) = compile_with(mesh.objects(), &Rules::default(), &settings);
+        let policy = Policy::from_json(compiled.text.as_bytes(), Some("true")).unwrap();
+        let mut rows = table::rows(&compiled).into_iter();
+        for resolved in &compiled.resolution.services {
+            let kept = resolved.ports.kept.iter().map(|kept| i64::from(kept.port.number));
+            let left_out = resolved.ports.left_out.iter().map(|port| port.number);
+            for port in kept.chain(left_out) {
+                let row = rows.next().unwrap();
+                prop_assert_eq!(row.port, Some(port));
+                let cluster = resolved.cluster(u16::try_from(port).unwrap());
+                let answer = policy.decide(Question::Cluster(cluster.as_bytes())).outcome.label();
+                prop_assert_eq!((row.decision, row.reason), answer, "{}", cluster);
+                let explained = explain(&world, &compiled, &cluster);
+                // An ExternalName service that is not required is nothing to the filter.
+                for explanation in explained {
+                    let answers: Vec<_> =
+                        explanation.decisions.iter().map(|it| (it.decision, it.reason)).collect();
+                    prop_assert_eq!(answers, vec![answer], "{}", cluster);
+                }
+            }
+        }
+        prop_assert!(rows.next().is_none());
     }
 
     #[test]
@@ -144,6 +201,10 @@ proptest! {
                 // By kgateway's name, which holds the ServiceEntry's, there is no doubt whose it is.
                 let name = format!("istio-se_{}_e{i}_{lower}_80", NAMESPACES[entry.namespace]);
                 let decision = compiled.policy.decide(Question::Cluster(name.as_bytes()));
+                if mesh.is_lost(i, &lower) {
+                    prop_assert_eq!(decision.outcome.label(), ("direct", "not-in-mesh"));
+                    continue;
+                }
                 // Of a host that is given twice Istio has both addresses, by each spelling its own.
                 let first = format!("240.240.{i}.{}:80", n + 1);
                 let text = decision.to_string();

@@ -61,6 +61,7 @@ pub struct Entry {
     pub addresses: Vec<&'static str>,
     pub allocated: bool,
     pub resolution: &'static str,
+    pub created: Option<&'static str>,
 }
 
 fn common() -> impl Strategy<Value = Common> {
@@ -113,18 +114,24 @@ pub fn mesh() -> impl Strategy<Value = Mesh> {
     let vips =
         select(vec!["240.0.0.1", "240.0.0.2/32", "10.0.0.0/8", "nonsense", "0.0.0.0", "fd00::9"]);
     let resolution = select(vec!["NONE", "DNS", "DYNAMIC_DNS"]);
-    let entry =
-        (
-            0..NAMESPACES.len(),
-            common(),
-            prop::collection::vec(hosts, 0..4),
-            prop::collection::vec(vips, 0..3),
-            any::<bool>(),
+    let entry = (
+        0..NAMESPACES.len(),
+        common(),
+        prop::collection::vec(hosts, 0..4),
+        prop::collection::vec(vips, 0..3),
+        any::<bool>(),
+        resolution,
+        select(vec![None, Some("2024-01-01T00:00:00Z"), Some("2025-01-01T00:00:00Z")]),
+    )
+        .prop_map(|(namespace, common, hosts, addresses, allocated, resolution, created)| Entry {
+            namespace,
+            common,
+            hosts,
+            addresses,
+            allocated,
             resolution,
-        )
-            .prop_map(|(namespace, common, hosts, addresses, allocated, resolution)| {
-                Entry { namespace, common, hosts, addresses, allocated, resolution }
-            });
+            created,
+        });
     (
         prop::collection::vec(space, 3),
         prop::collection::vec(waypoint, 6),
@@ -200,12 +207,30 @@ impl Mesh {
                 .map(|(n, host)| json!({"host": host, "value": format!("240.240.{i}.{}", n + 1)}));
             let status = if entry.allocated { allocated.collect() } else { Vec::new() };
             objects.push(Object::ServiceEntry(typed(json!({
-                "metadata": {"namespace": NAMESPACES[entry.namespace], "name": format!("e{i}"), "labels": entry.common.labels(), "annotations": entry.common.annotations()},
+                "metadata": {"namespace": NAMESPACES[entry.namespace], "name": format!("e{i}"), "labels": entry.common.labels(), "annotations": entry.common.annotations(), "creationTimestamp": entry.created},
                 "spec": {"hosts": entry.hosts, "addresses": entry.addresses, "resolution": entry.resolution, "ports": [{"number": 80, "name": "http", "protocol": "HTTP"}]},
                 "status": {"addresses": status},
             }))));
         }
         objects
+    }
+
+    /// Whether the mesh knows another object for a ServiceEntry's host in its namespace: a Service, else
+    /// an older ServiceEntry.
+    pub fn is_lost(&self, i: usize, host: &str) -> bool {
+        let host = host.to_lowercase();
+        let own = &self.entries[i];
+        let of_service = |(n, service): (usize, &Service)| {
+            let default = format!("s{n}.{}.svc.cluster.local", NAMESPACES[service.namespace]);
+            service.namespace == own.namespace && !service.external && default == host
+        };
+        let older = |(n, other): (usize, &Entry)| {
+            let age = |n: usize, entry: &Entry| (entry.created.is_none(), entry.created, n);
+            let has = other.hosts.iter().any(|it| it.to_lowercase() == host);
+            other.namespace == own.namespace && has && age(n, other) < age(i, own)
+        };
+        self.services.iter().enumerate().any(of_service)
+            || self.entries.iter().enumerate().any(older)
     }
 
     /// The rules once more, as plainly as they can be put.
@@ -216,20 +241,20 @@ impl Mesh {
         let requires = |c: &Common| matches!(c.required, Some("true" | "maybe"));
         let required = requires(own) || space.is_some_and(requires);
         let refuse = if required { "reject" } else { "direct" };
-        if service.external {
-            return if required {
-                ("reject", "no-waypoint")
-            } else {
-                ("direct", "unknown-service")
-            };
+        if service.external && !required {
+            return ("direct", "unknown-service");
         }
         let labels = [own.label, space.and_then(|space| space.label)];
         let labelled = match compat {
+            Compat::Istio129 => labels[0].or(labels[1]) == Some("true"),
             Compat::Istio => matches!(labels[0].or(labels[1]), Some("true" | "T")),
             Compat::Kgateway => labels.contains(&Some("true")),
         };
         if !labelled {
-            return if required { ("reject", "no-waypoint") } else { ("direct", "not-labelled") };
+            return (refuse, "not-labelled");
+        }
+        if service.external {
+            return (refuse, "not-in-mesh");
         }
         let from =
             [Some(own), space].into_iter().flatten().find(|common| common.waypoint.is_some());

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use ingress_waypoint::escape::escaped;
+
 use super::buffer::Ours;
 use super::symbols::envoy;
 
@@ -18,13 +20,13 @@ pub enum Level {
     Error = 4,
 }
 
-/// Writes a line, from any thread. Outside Envoy, in tests, it goes nowhere.
+/// Writes a line, and no more than one, from any thread. Outside Envoy, in tests, it goes nowhere.
 pub fn log(level: Level, message: fmt::Arguments<'_>) {
     let Ok(common) = &envoy().common else { return };
     if !log_enabled(level) {
         return;
     }
-    let line = format!("ingress_waypoint: {message}");
+    let line = format!("ingress_waypoint: {}", escaped(message));
     // SAFETY: Envoy copies the line before it returns; its logger takes calls from any thread.
     unsafe { (common.log)(level as u32, Ours::new(&line)) };
 }

@@ -65,6 +65,59 @@ fn a_file_is_followed_and_a_bad_one_refused() {
     specifier.close();
 }
 
+/// Moves what is no regular file into the place of one.
+fn replace_by(path: &Path, make: impl FnOnce(&Path)) {
+    let new = path.with_extension("new");
+    make(&new);
+    fs::rename(new, path).unwrap();
+}
+
+fn fifo(path: &Path) {
+    assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+}
+
+/// Whoever opens a FIFO waits for a writer, and this one has none.
+#[test]
+fn a_fifo_device_or_socket_is_refused_and_holds_nothing_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("services.json");
+    let file = json!({"file": path});
+    fifo(&path);
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let text = file.to_string();
+    std::thread::spawn(move || {
+        let (counters, _) = metrics();
+        let is_none = Specifier::new(b"ingress_waypoint", text.as_bytes(), counters).is_none();
+        sender.send(is_none).unwrap();
+    });
+    assert!(receiver.recv_timeout(Duration::from_secs(5)).expect("a FIFO is refused at once"));
+
+    let mut services = config("original-dst-header");
+    replace(&path, &services);
+    let (specifier, values) = specifier(&file);
+    let result =
+        |which: &str| values.get(&format!("ingress_waypoint.result.{which}.reloads_total"));
+    let makers: [fn(&Path); 3] = [
+        fifo,
+        |path| drop(std::os::unix::net::UnixListener::bind(path).unwrap()),
+        |path| std::os::unix::fs::symlink("/dev/zero", path).unwrap(),
+    ];
+    for (i, make) in makers.into_iter().enumerate() {
+        let round = u64::try_from(i).unwrap() + 1;
+        replace_by(&path, make);
+        within_a_second("the refusal", || result("refused") == round);
+        assert_eq!(on_route(&specifier, REVIEWS).1.len(), 3, "the old table stays");
+
+        // A file comes back, and is followed as before.
+        services["services"][0]["vips"] = json!([format!("10.96.0.{}", 100 + i)]);
+        replace(&path, &services);
+        let wanted = format!("metadata destination 10.96.0.{}:9080", 100 + i);
+        within_a_second("the new address", || on_route(&specifier, REVIEWS).1[1] == wanted);
+        assert_eq!((result("refused"), result("accepted")), (round, round));
+    }
+    specifier.close();
+}
+
 /// As the kubelet does it: the file is a link into `..data`, which is a link that is swapped.
 #[test]
 fn a_config_map_is_followed() {

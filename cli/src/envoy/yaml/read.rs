@@ -1,151 +1,98 @@
 //! Reads a tree from YAML. Comments go, anchors are expanded.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
-use granit_parser::{Event, Parser, ScalarStyle, Tag};
+use granit_parser::{Event, ScalarStyle, StrInput, Tag};
+use ingress_waypoint::escape::quote;
 
-use crate::envoy::scalar::{is_null, is_typed};
+use crate::envoy::scalar::{integer_to_envoy, is_null, is_typed};
 use crate::envoy::tree::{Entry, Map, Node};
+use crate::yaml::{Budget, Error, Events, Place};
 
 /// Deeper than any configuration of Envoy can be, and no danger to the stack.
 const DEPTH: usize = 200;
-
-/// Values at most once anchors are expanded, so that aliases of aliases cannot fill the memory.
-const NODES: usize = 4_000_000;
 
 /// Reads one document.
 ///
 /// # Errors
 /// What is wrong with it, and where.
-pub fn read(text: &str) -> Result<Node, String> {
-    let mut reader =
-        Reader { parser: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0 };
+pub fn read(text: &str) -> Result<Node, Error> {
+    let mut reader = Reader(Events::of(text, Budget::default()));
     let mut document = None;
     loop {
-        match reader.next()? {
-            (Event::StreamEnd, _) => return document.ok_or_else(|| "is empty".to_owned()),
-            (Event::DocumentStart(..), line) => {
+        match reader.0.next_event()? {
+            (Event::StreamEnd, place) => {
+                return document.ok_or_else(|| Error::at(place, "is empty"));
+            }
+            (Event::DocumentStart(..), place) => {
                 if document.is_some() {
-                    return Err(format!(
-                        "line {line}: a second document begins; only one is expected"
-                    ));
+                    let reason = "a second document begins; only one is expected";
+                    return Err(Error::at(place, reason));
                 }
-                let (event, line) = reader.next()?;
-                document = Some(reader.node(event, line, 0)?);
+                let (event, place) = reader.0.next_event()?;
+                document = Some(reader.node(event, place, 0)?);
             }
             _ => {}
         }
     }
 }
 
-struct Reader<'a> {
-    parser: Parser<'a, granit_parser::StrInput<'a>>,
-    anchors: HashMap<usize, (Node, usize)>,
-    nodes: usize,
-}
+struct Reader<'a>(Events<'a, StrInput<'a>>);
 
 impl<'a> Reader<'a> {
-    /// The next event that is no comment, and its line.
-    fn next(&mut self) -> Result<(Event<'a>, usize), String> {
-        loop {
-            match self.parser.next_event() {
-                None => return Ok((Event::StreamEnd, 0)),
-                Some(Err(error)) => {
-                    let mark = error.marker();
-                    return Err(format!(
-                        "line {} column {}: {}",
-                        mark.line(),
-                        mark.col() + 1,
-                        error.info()
-                    ));
-                }
-                Some(Ok((Event::Comment(..), _))) => {}
-                Some(Ok((event, span))) => return Ok((event, span.start.line())),
-            }
-        }
-    }
-
-    fn node(&mut self, event: Event<'a>, line: usize, depth: usize) -> Result<Node, String> {
+    fn node(&mut self, event: Event<'a>, place: Place, depth: usize) -> Result<Node, Error> {
         if depth > DEPTH {
-            return Err(format!("line {line}: more than {DEPTH} levels deep"));
+            return Err(Error::at(place, format!("more than {DEPTH} levels deep")));
         }
-        let before = self.nodes;
-        self.count(1, line)?;
-        let (node, anchor) = match event {
-            Event::Scalar(text, style, anchor, tag) => {
-                let text_by_tag = refuse(tag.as_deref(), line)?;
+        match event {
+            Event::Scalar(text, style, _, tag) => {
+                let text_by_tag = refuse(tag.as_deref(), place)?;
                 let quoted = text_by_tag || style != ScalarStyle::Plain;
-                (scalar(text.into_owned(), quoted), anchor)
+                Ok(scalar(text.into_owned(), quoted))
             }
-            Event::SequenceStart(_, anchor, tag) => {
-                refuse(tag.as_deref(), line)?;
-                (self.list(depth)?, anchor)
+            Event::SequenceStart(_, _, tag) => {
+                refuse(tag.as_deref(), place)?;
+                self.list(depth)
             }
-            Event::MappingStart(_, anchor, tag) => {
-                refuse(tag.as_deref(), line)?;
-                (self.map(depth)?, anchor)
+            Event::MappingStart(_, _, tag) => {
+                refuse(tag.as_deref(), place)?;
+                self.map(depth)
             }
-            Event::Alias(anchor) => {
-                let Some((_, size)) = self.anchors.get(&anchor) else {
-                    return Err(format!("line {line}: an alias within its own anchor"));
-                };
-                self.count(*size, line)?;
-                return Ok(self.anchors.get(&anchor).map_or(Node::Null, |(node, _)| node.clone()));
-            }
-            _ => return Err(format!("line {line}: a value is expected")),
-        };
-        if anchor != 0 {
-            self.anchors.insert(anchor, (node.clone(), self.nodes - before));
+            _ => Err(Error::at(place, "a value is expected")),
         }
-        Ok(node)
     }
 
-    fn count(&mut self, more: usize, line: usize) -> Result<(), String> {
-        self.nodes = self.nodes.saturating_add(more);
-        if self.nodes > NODES {
-            return Err(format!("line {line}: more than {NODES} values once anchors are expanded"));
-        }
-        Ok(())
-    }
-
-    fn list(&mut self, depth: usize) -> Result<Node, String> {
+    fn list(&mut self, depth: usize) -> Result<Node, Error> {
         let mut items = Vec::new();
         loop {
-            match self.next()? {
+            match self.0.next_event()? {
                 (Event::SequenceEnd, _) => return Ok(Node::List(items)),
-                (event, line) => items.push(self.node(event, line, depth + 1)?),
+                (event, place) => items.push(self.node(event, place, depth + 1)?),
             }
         }
     }
 
-    fn map(&mut self, depth: usize) -> Result<Node, String> {
+    fn map(&mut self, depth: usize) -> Result<Node, Error> {
         let mut map = Map::default();
         let mut seen = HashSet::new();
         loop {
-            let (event, line) = self.next()?;
-            let (key, ignored, anchor) = match event {
+            let (event, place) = self.0.next_event()?;
+            let (key, ignored) = match event {
                 Event::MappingEnd => return Ok(Node::Map(map)),
-                Event::Scalar(text, _, anchor, tag) => {
+                Event::Scalar(text, _, _, tag) => {
                     let ignored = tag.as_ref().is_some_and(|tag| is_ignore(tag));
                     if !ignored {
-                        refuse(tag.as_deref(), line)?;
+                        refuse(tag.as_deref(), place)?;
                     }
-                    (text.into_owned(), ignored, anchor)
+                    (text.into_owned(), ignored)
                 }
-                Event::Alias(anchor) => match self.anchors.get(&anchor) {
-                    Some((Node::Text(text) | Node::Plain(text), _)) => (text.clone(), false, 0),
-                    _ => return Err(format!("line {line}: a key that is no text")),
-                },
-                _ => return Err(format!("line {line}: a key that is no text")),
+                _ => return Err(Error::at(place, "a key that is not a scalar")),
             };
-            if anchor != 0 {
-                self.anchors.insert(anchor, (Node::Text(key.clone()), 1));
-            }
             if !seen.insert(key.clone()) {
-                return Err(format!("line {line}: the key {key:?} is given twice"));
+                return Err(Error::at(place, format!("the key {} is given twice", quote(&key))));
             }
-            let (event, line) = self.next()?;
-            let value = self.node(event, line, depth + 1)?;
+            let (event, place) = self.0.next_event()?;
+            let value = self.node(event, place, depth + 1)?;
             map.entries_mut().push(Entry { key, ignored, value });
         }
     }
@@ -157,7 +104,9 @@ fn scalar(text: String, quoted: bool) -> Node {
     } else if is_null(&text) {
         Node::Null
     } else if is_typed(&text) {
-        Node::Plain(text)
+        // What has more than 32 bits may be text, and to Envoy that is the decimal number.
+        let large = integer_to_envoy(&text).filter(|value| i32::try_from(*value).is_err());
+        Node::Plain(large.map_or(text, |value| value.to_string()))
     } else {
         Node::Text(text)
     }
@@ -169,13 +118,13 @@ fn is_ignore(tag: &Tag) -> bool {
 
 /// Whether a tag makes a scalar text (`!` does). Of the others Envoy knows only `!ignore`, on keys;
 /// what is written without quotes behind one is something else to Envoy than to other readers.
-fn refuse(tag: Option<&Tag>, line: usize) -> Result<bool, String> {
+fn refuse(tag: Option<&Tag>, place: Place) -> Result<bool, Error> {
     match tag {
         None => Ok(false),
         Some(tag) if format!("{}{}", tag.handle(), tag.suffix()) == "!" => Ok(true),
         Some(tag) => {
             let (handle, suffix) = (tag.handle(), tag.suffix());
-            Err(format!("line {line}: the tag {handle}{suffix} is not supported"))
+            Err(Error::at(place, format!("the tag {handle}{suffix} is not supported")))
         }
     }
 }

@@ -77,13 +77,17 @@ fn of_service_entries() {
         ("x", "TLS", "is not HTTP"),
         ("x", "UDP", "is UDP"),
         ("x", "whatever", "http"),
-        ("https", "", "is not HTTP"),
-        ("http2-x", "", "http2"),
+        // Sniffed, whatever the name says.
+        ("https", "", "http"),
+        ("http2-x", "", "http"),
+        ("mongo", "", "http"),
         ("", "", "http"),
     ];
     for (name, protocol, expected) in cases {
-        let ports = Ports::of_entry(&[port(name, protocol, "", 80)]);
-        assert_eq!(said(&ports), expected, "{name:?} {protocol:?}");
+        for number in [80, 443, 3306] {
+            let ports = Ports::of_entry(&[port(name, protocol, "", number)]);
+            assert_eq!(said(&ports), expected, "{name:?} {protocol:?} {number}");
+        }
     }
 }
 

@@ -1,18 +1,17 @@
 //! The steps that lead to the waypoint.
 
-use super::{Step, kubectl, label};
+use super::{Step, label};
+use crate::fix;
 use crate::mesh::label::Place;
 use crate::mesh::note::ObjectRef;
-use crate::mesh::waypoint::{
-    For, INBOUND_BINDING, MANAGED, Owner, Reference, USE_WAYPOINT, Unusable, WAYPOINT_FOR,
-};
-use crate::mesh::{Binding, Key, Resolved, World};
+use crate::mesh::waypoint::{For, MANAGED, Owner, Reference, USE_WAYPOINT, Unusable, WAYPOINT_FOR};
+use crate::mesh::{Binding, Outside, Resolved, World};
 
 impl Resolved {
     pub(super) fn binding_steps(&self, world: &World, steps: &mut Vec<Step>) {
         let ready = self.binding.ready().is_some();
         let step = self.own("use-waypoint", ready, label(USE_WAYPOINT));
-        let bind = || Some(kubectl(&self.object, &format!("{USE_WAYPOINT}=NAME --overwrite")));
+        let bind = || Some(fix::label(&self.object, USE_WAYPOINT, fix::NAME));
         match &self.binding {
             Binding::Unlabelled => {
                 let says = "neither the service nor its namespace is bound to a waypoint".into();
@@ -36,7 +35,7 @@ impl Resolved {
                     Place::Namespace => "by the namespace's label, for the service has none",
                 };
                 let whose = self.at(reference.place);
-                let unbind = kubectl(&whose, &format!("{USE_WAYPOINT}=none --overwrite"));
+                let unbind = fix::label(&whose, USE_WAYPOINT, "none");
                 steps.push(Step {
                     holds: true,
                     object: whose,
@@ -52,6 +51,19 @@ impl Resolved {
                 self.waypoint_steps(world, reference, why, steps);
             }
         }
+        steps.extend(self.canary_step());
+    }
+
+    /// It never keeps a service from its primary waypoint.
+    fn canary_step(&self) -> Option<Step> {
+        let canary = self.canary.as_ref()?;
+        let (place, field, value) = canary.field();
+        Some(Step {
+            object: self.at(place),
+            value: Some(value.to_owned()),
+            says: canary.says(self.binding.ready()),
+            ..self.own("waypoint-canary", true, field)
+        })
     }
 
     /// Ready, lets the namespace in, is for services: up to the first that does not hold.
@@ -71,16 +83,41 @@ impl Resolved {
             steps.push(Step {
                 says: "no such Gateway was read; the namespace's waypoint is not tried instead"
                     .into(),
-                change: Some(deploy(&reference.gateway)),
+                change: Some(fix::deploy(&reference.gateway)),
                 ..step("waypoint-ready", false, "metadata.name")
             });
             return;
         };
+        if why == Some(&Unusable::NotSelected) {
+            steps.push(Step {
+                value: Some(reference.gateway.namespace.clone()),
+                says: "is not selected by discoverySelectors of the mesh configuration: the mesh does not know the waypoint".into(),
+                change: Some(Outside::NotSelected.change().to_owned()),
+                ..step("waypoint-ready", false, "metadata.namespace")
+            });
+            return;
+        }
         let ready = step("waypoint-ready", gateway.is_ready(), "status.addresses");
         if why == Some(&Unusable::NotReady) {
+            let values = gateway.status_addresses.iter().map(|address| {
+                format!("{} {}", address.r#type.as_deref().unwrap_or("without type"), address.value)
+            });
+            let values: Vec<_> = values.collect();
+            let (says, change) = if values.is_empty() {
+                (
+                    "has no host name and no IP address: no pod of the waypoint is ready",
+                    "see why the waypoint's pods do not start",
+                )
+            } else {
+                (
+                    "holds no address of type IPAddress or Hostname that can be used: the mesh binds nothing to the waypoint",
+                    "have the waypoint's controller write an address of type IPAddress or Hostname",
+                )
+            };
             steps.push(Step {
-                says: "has no host name and no IP address: no pod of the waypoint is ready; the namespace's waypoint is not tried instead".into(),
-                change: Some("see why the waypoint's pods do not start".into()),
+                value: (!values.is_empty()).then(|| values.join(", ")),
+                says: format!("{says}; the namespace's waypoint is not tried instead"),
+                change: Some(change.into()),
                 ..ready
             });
             return;
@@ -92,33 +129,19 @@ impl Resolved {
         let (allowed, _) = gateway.allowed(world);
         let let_in = !matches!(why, Some(Unusable::NotAllowed(_)));
         let namespace = self.namespace().name;
-        let whom = match (allowed.from, &allowed.selector) {
-            (Some("All"), _) => "every namespace".to_owned(),
-            (Some("Selector"), Some(selector)) => format!("namespaces with {selector}"),
-            (Some("Selector"), None) => {
-                "no namespace, for the selector is absent or broken".to_owned()
-            }
-            (Some(_), _) => format!("its own namespace {}", reference.gateway.namespace),
-            (None, _) => {
-                format!(
-                    "its own namespace {}, for the field is absent",
-                    reference.gateway.namespace
-                )
-            }
-        };
         let verdict = if let_in { "is let in" } else { "is not let in" };
         steps.push(Step {
             value: allowed.from.map(str::to_owned),
-            says: format!("lets in {whom}: {namespace} {verdict}"),
-            change: (!let_in).then(|| {
-                format!("set allowedRoutes.namespaces of the waypoint's HBONE listener (port 15008, or that of {INBOUND_BINDING}) so that it lets {namespace} in")
-            }),
+            says: format!("{}: {namespace} {verdict}", allowed.whom(&reference.gateway)),
+            change: (!let_in).then(|| allowed.fix(gateway, &namespace)),
             ..step("allowed-routes", let_in, &allowed.field)
         });
         if !let_in {
             return;
         }
-        let For { value, from } = gateway.is_for(world);
+        let is_for = gateway.is_for(world);
+        let serve = fix::label(&object, WAYPOINT_FOR, is_for.fix());
+        let For { value, from } = is_for;
         let holds = !matches!(why, Some(Unusable::NotForServices(_)));
         let owner = match from {
             Some(Owner::Class) => ObjectRef::global("GatewayClass", &gateway.class),
@@ -129,17 +152,19 @@ impl Resolved {
             (true, _) => "says that the waypoint is for services".to_owned(),
             (false, _) => "says that the waypoint is not for services".to_owned(),
         };
-        let serve = || kubectl(&object, &format!("{WAYPOINT_FOR}=service --overwrite"));
         steps.push(Step {
             object: owner,
             value: from.map(|_| value),
             says,
-            change: (!holds).then(serve),
+            change: (!holds).then_some(serve),
             ..step("waypoint-for", holds, &label(WAYPOINT_FOR))
         });
+        if why == Some(&Unusable::OtherNamespace) {
+            steps.push(Step {
+                says: "is in another namespace: serviceEntryVisibility of the mesh configuration keeps this ServiceEntry in its own".into(),
+                change: Some("bind it to a waypoint of its own namespace".into()),
+                ..step("visibility", false, "metadata.namespace")
+            });
+        }
     }
-}
-
-fn deploy(gateway: &Key) -> String {
-    format!("istioctl waypoint apply -n {} --name {}", gateway.namespace, gateway.name)
 }

@@ -1,0 +1,264 @@
+//! Inputs that were misread or misreported once, each with what is right, through the commands.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod command;
+
+use command::{run, text, value};
+use serde_json::Value;
+
+fn file(name: &str) -> String {
+    format!("testdata/cli/cases/{name}.yaml")
+}
+
+/// The findings of `check`.
+fn check(name: &str, more: &[&str]) -> Vec<Value> {
+    let file = file(name);
+    let done = run(&[&["check", "-f", &file, "--format", "json"][..], more].concat());
+    let report: Value = serde_json::from_slice(&done.stdout).unwrap();
+    report["findings"].as_array().unwrap().clone()
+}
+
+/// `code object field value`, and the fix.
+fn fixes(findings: &[Value], name: &str) -> Vec<(String, String)> {
+    let text = |finding: &Value, field: &str| finding[field].as_str().unwrap_or("-").to_owned();
+    let about = findings.iter().filter(|finding| finding["object"]["name"] == name);
+    about.map(|finding| (text(finding, "code"), text(finding, "mend"))).collect()
+}
+
+fn fix(findings: &[Value], name: &str) -> (String, String) {
+    let found = fixes(findings, name);
+    assert_eq!(found.len(), 1, "{name}: {found:#?}");
+    found.into_iter().next().unwrap()
+}
+
+#[test]
+fn allowed_routes_messages() {
+    let findings = check("allowed-routes-messages", &[]);
+    let of = |name: &str| {
+        let found: Vec<_> = findings.iter().filter(|f| f["object"]["name"] == name).collect();
+        assert_eq!(found.len(), 1, "{name}");
+        let part = |field: &str| found[0][field].as_str().unwrap_or("-").to_owned();
+        [part("field"), part("value"), part("says"), part("mend")]
+    };
+    let from = "spec.listeners[0].allowedRoutes.namespaces.from";
+    let [field, value, says, fix] = of("selects-none");
+    assert_eq!((field.as_str(), value.as_str()), (from, "Selector"));
+    assert_eq!(
+        says,
+        "lets in no namespace, for the selector is absent or broken: web is not let in"
+    );
+    assert_eq!(
+        fix,
+        "give spec.listeners[0].allowedRoutes.namespaces a selector that matches the labels of namespace web"
+    );
+    for name in ["not-hbone", "no-listener"] {
+        let [field, _, says, fix] = of(name);
+        assert_eq!(field, "spec.listeners");
+        assert_eq!(
+            says,
+            "lets in its own namespace infra, for no listener has the protocol HBONE and the port 15008: web is not let in"
+        );
+        let free = if name == "not-hbone" { "hbone" } else { "mesh" };
+        assert_eq!(
+            fix,
+            format!(
+                "add a listener: {{name: {free}, port: 15008, protocol: HBONE, allowedRoutes: {{namespaces: {{from: All}}}}}}"
+            )
+        );
+    }
+    let [field, value, says, fix] = of("absent");
+    assert_eq!((field.as_str(), value.as_str()), (from, "-"));
+    assert_eq!(says, "lets in its own namespace infra, for the field is absent: web is not let in");
+    assert!(fix.starts_with("set spec.listeners[0].allowedRoutes.namespaces.from to All"), "{fix}");
+
+    // compile and explain have the same words.
+    let said = run(&["compile", "-f", &file("allowed-routes-messages"), "-o", "table"]).stderr;
+    let said = String::from_utf8(said).unwrap();
+    for line in
+        said.lines().filter(|line| line.contains("not-hbone") || line.contains("no-listener"))
+    {
+        assert!(
+            line.contains("no listener has the protocol HBONE and the port 15008")
+                && !line.contains("field is absent"),
+            "{line}"
+        );
+    }
+    let explained = command::value(&["explain", "-f", &file("allowed-routes-messages"), "b"]);
+    let steps = explained[0]["steps"].as_array().unwrap();
+    let step = steps.iter().find(|step| step["rule"] == "allowed-routes").unwrap();
+    assert!(step["change"].as_str().unwrap().starts_with("add a listener: {name: hbone"), "{step}");
+}
+
+#[test]
+fn mends_that_mislead() {
+    let findings = check("mends-that-mislead", &[]);
+    let command = |name: &str, labels: &str| {
+        format!("kubectl label -n two service {name} {labels} --overwrite")
+    };
+    let found = fix(&findings, "annotated");
+    assert_eq!(
+        found,
+        ("label-as-annotation".into(), command("annotated", "istio.io/use-waypoint=second"))
+    );
+    let found = fix(&findings, "annotated-slash");
+    let both =
+        |name: &str| format!("istio.io/use-waypoint={name} istio.io/use-waypoint-namespace=two");
+    assert_eq!(found, ("label-as-annotation".into(), command("annotated-slash", &both("second"))));
+    let found = fix(&findings, "asks-by-annotation");
+    assert_eq!(found.1, command("asks-by-annotation", "istio.io/ingress-use-waypoint=true"));
+    let found = fix(&findings, "slash");
+    assert_eq!(found, ("waypoint-not-found".into(), command("slash", &both("first"))));
+    let found = fix(&findings, "capital");
+    assert_eq!(
+        found.1,
+        command("capital", "istio.io/use-waypoint=none istio.io/ingress-use-waypoint-")
+    );
+    for name in ["blank", "unnamed", "injects"] {
+        let found = fix(&findings, name);
+        let expected = format!(
+            "{}, with one of first, second as NAME",
+            command(name, "istio.io/use-waypoint=NAME")
+        );
+        assert_eq!(found.1, expected);
+    }
+    let found = fix(&findings, "elsewhere");
+    assert_eq!(
+        found.1,
+        command("elsewhere", "istio.io/use-waypoint=first istio.io/use-waypoint-namespace-")
+    );
+    let found = fix(&findings, "by-name");
+    assert_eq!(found.1, command("by-name", "istio.io/ingress-use-waypoint=true"));
+    // What no cluster takes gets into no command.
+    let found = fix(&findings, "x; reboot");
+    assert!(!found.1.contains("kubectl") && found.1.contains("metadata.name"), "{found:?}");
+    for finding in &findings {
+        let fix = finding["mend"].as_str().unwrap();
+        assert!(!fix.contains("reboot") && !fix.contains("$("), "{fix}");
+        assert!(!fix.contains("use-waypoint=two/") && !fix.contains("--name ;"), "{fix}");
+    }
+}
+
+#[test]
+fn shared_address_names_the_wrong_field() {
+    let findings = check("shared-address-names-the-wrong-field", &[]);
+    let shared = findings.iter().filter(|finding| finding["code"] == "vip-shared");
+    let shared: Vec<_> = shared
+        .map(|f| ["field", "value"].map(|field| f[field].as_str().unwrap().to_owned()))
+        .collect();
+    let expected = [
+        ["spec.clusterIP", "10.96.0.1"],
+        ["status.addresses", "240.240.0.1"],
+        ["spec.addresses", "10.1.0.3"],
+    ];
+    assert_eq!(shared, expected.map(|pair| pair.map(str::to_owned)));
+    let why = |name: &str| {
+        let name = format!("ServiceEntry ext/{name}");
+        let found = findings.iter().find(|f| {
+            f["affects"].as_array().is_some_and(|all| all.iter().any(|one| *one == name))
+                && f["code"] != "vip-shared"
+        });
+        let found = found.unwrap_or_else(|| panic!("{name}"));
+        (found["says"].as_str().unwrap().to_owned(), found["mend"].as_str().unwrap().to_owned())
+    };
+    let (says, fix) = why("opted-out");
+    assert!(
+        says.contains("metadata.labels[networking.istio.io/enable-autoallocate-ip] forbids"),
+        "{says}"
+    );
+    assert!(fix.contains("enable-autoallocate-ip") && !fix.contains("resolution"), "{fix}");
+    let (says, fix) = why("wildcard");
+    assert!(says.contains("spec.resolution allows"), "{says}");
+    assert!(fix.contains("spec.addresses") && !fix.contains("NONE"), "{fix}");
+    let (_, fix) = why("waits");
+    assert!(fix.contains("wait") && !fix.contains("NONE"), "{fix}");
+}
+
+#[test]
+fn gateway_pods_as_a_deployment() {
+    for more in [&[][..], &["--gateway", "app/public"]] {
+        let findings = check("gateway-pods-as-a-deployment", more);
+        let found: Vec<_> =
+            findings.iter().map(|f| (&f["code"], &f["field"], &f["affects"][0])).collect();
+        let field = "spec.template.metadata.labels[istio.io/dataplane-mode]";
+        let deployment = "Deployment envoy-gateway-system/envoy-public";
+        assert_eq!(found, [(&"gateway-not-captured".into(), &field.into(), &deployment.into())]);
+        let findings = check("gateway-pods-as-a-daemonset", more);
+        let found: Vec<_> =
+            findings.iter().map(|f| (&f["code"], &f["field"], &f["affects"][0])).collect();
+        let daemon_set = "DaemonSet envoy-gateway-system/envoy-public";
+        let field = "spec.template.spec.hostNetwork";
+        // Both have to be changed.
+        assert_eq!(found[0], (&"gateway-host-network".into(), &field.into(), &daemon_set.into()));
+        assert_eq!((found.len(), found[1].0), (2, &"gateway-not-captured".into()));
+    }
+}
+
+#[test]
+fn routing_type_service() {
+    let name = "routing-type-service";
+    let findings = check(name, &[]);
+    let found: Vec<_> = findings.iter().filter(|f| f["code"] == name).collect();
+    assert_eq!(found.len(), 1, "{findings:#?}");
+    assert_eq!(
+        (&found[0]["severity"], &found[0]["object"]["name"]),
+        (&"info".into(), &"route".into())
+    );
+    let pay = "HTTPRoute shop/shop rule/1 (pay) leads to the ClusterIP of Service shop/pay, whatever its label says, \
+               and so through its waypoint shop/waypoint: routingType: Service of BackendTrafficPolicy shop/route";
+    let headless = "HTTPRoute shop/shop rule/2 leads to the endpoints of Service shop/headless, which is headless: \
+                    there is no ClusterIP: routingType: Service of BackendTrafficPolicy shop/route";
+    assert_eq!(found[0]["affects"], serde_json::json!([pay, headless]));
+    let table = text(&["compile", "-f", &file(name), "-o", "table"]);
+    let row =
+        |service: &str| table.lines().find(|line| line.starts_with(service)).unwrap().to_owned();
+    let by = "routingType: Service of BackendTrafficPolicy shop/route";
+    let short = format!("HTTPRoute shop/shop rule/1 (pay) leads to the ClusterIP: {by}");
+    assert!(row("shop/pay").ends_with(&format!("direct  not-labelled: {short}")), "{table}");
+    assert!(row("shop/headless").contains("leads to the endpoints, as it is headless"), "{table}");
+    assert!(!row("shop/cart").contains("ClusterIP"), "{table}");
+    assert!(text(&["explain", "-f", &file(name), "pay"]).contains(pay));
+    assert_eq!(
+        value(&["explain", "-f", &file(name), "pay"])[0]["routed"],
+        serde_json::json!([pay])
+    );
+    assert_eq!(value(&["explain", "-f", &file(name), "cart"])[0]["routed"], Value::Null);
+}
+
+#[test]
+fn mirrors_to_cluster_ips() {
+    let findings = check("mirrors-to-cluster-ips", &[]);
+    let mirrors = findings.iter().filter(|f| f["code"] == "route-mirror");
+    assert_eq!(Vec::from_iter(mirrors.map(|f| &f["object"]["name"])), ["by-rule"]);
+}
+
+/// What the reported messages have in common with others: the field is the object's own, and the fix
+/// one for its kind.
+#[test]
+fn fields_and_fixes() {
+    let findings = check("fields-and-fixes", &[]);
+    let found: Vec<_> = findings
+        .iter()
+        .filter(|f| f["code"] != "label-without-waypoint")
+        .map(|f| ["code", "field", "mend"].map(|part| f[part].as_str().unwrap_or("-")))
+        .collect();
+    let nothing_or = "nothing, where no HTTP is sent there; else";
+    let entry = format!("{nothing_or} say so: protocol: HTTP, or protocol: GRPC");
+    let twice = format!("{nothing_or} declare each number once");
+    let udp = format!("{nothing_or} send HTTP to a port of protocol TCP");
+    let expected = [
+        [
+            "waypoint-not-ready",
+            "status.addresses[0].type",
+            "see what wrote the status: Istio itself writes addresses of both types for its waypoints",
+        ],
+        [
+            "waypoint-not-for-services",
+            "metadata.labels[istio.io/waypoint-for]",
+            "kubectl label -n shop gateways.gateway.networking.k8s.io workloads istio.io/waypoint-for=all --overwrite",
+        ],
+        ["port-left-out", "spec.ports[0].protocol", &entry],
+        ["port-left-out", "spec.ports[1].port", &twice],
+        ["port-left-out", "spec.ports[2].protocol", &udp],
+    ];
+    assert_eq!(found, expected);
+}

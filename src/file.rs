@@ -1,0 +1,81 @@
+//! Reads files that a configuration or a person names, without ever waiting for one.
+
+use std::fs::{self, File, FileType, Metadata};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+/// Opens a regular file for reading.
+///
+/// # Errors
+/// Where it cannot be opened, and for all that is not a regular file: a FIFO keeps its reader until somebody writes,
+/// and a device may give bytes without end.
+pub fn open(path: &Path) -> io::Result<File> {
+    // Before it is opened, which does something to some devices.
+    check(&fs::metadata(path)?)?;
+    // It may have been replaced since; this way the opening does not wait for a writer.
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    check(&file.metadata()?)?;
+    Ok(file)
+}
+
+/// Reads all of a regular file.
+///
+/// # Errors
+/// As [`open`], and where it cannot be read.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    open(path)?.read_to_end(&mut content)?;
+    Ok(content)
+}
+
+fn check(metadata: &Metadata) -> io::Result<()> {
+    let Some(what) = irregular(metadata.file_type()) else { return Ok(()) };
+    Err(io::Error::new(io::ErrorKind::InvalidInput, format!("is {what}, not a regular file")))
+}
+
+/// What it is, where it is not a regular file.
+pub fn irregular(kind: FileType) -> Option<&'static str> {
+    if kind.is_file() {
+        return None;
+    }
+    Some(match kind {
+        kind if kind.is_dir() => "a directory",
+        kind if kind.is_fifo() => "a FIFO",
+        kind if kind.is_socket() => "a socket",
+        kind if kind.is_char_device() || kind.is_block_device() => "a device",
+        _ => "something else",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn only_regular_files_are_read_and_nothing_is_waited_for() {
+        let folder = std::env::temp_dir().join(format!("ingress-waypoint-{}", std::process::id()));
+        fs::create_dir(&folder).unwrap();
+        let at = |name: &str| folder.join(name);
+        fs::write(at("file"), "content").unwrap();
+        std::os::unix::fs::symlink("file", at("link")).unwrap();
+        assert!(Command::new("mkfifo").arg(at("fifo")).status().unwrap().success());
+        std::os::unix::fs::symlink("fifo", at("link-to-fifo")).unwrap();
+        let socket = UnixListener::bind(at("socket")).unwrap();
+
+        assert_eq!(read(&at("file")).unwrap(), b"content");
+        assert_eq!(read(&at("link")).unwrap(), b"content");
+        let refused = |path: &Path| read(path).unwrap_err().to_string();
+        assert_eq!(refused(&at("fifo")), "is a FIFO, not a regular file");
+        assert_eq!(refused(&at("link-to-fifo")), "is a FIFO, not a regular file");
+        assert_eq!(refused(&at("socket")), "is a socket, not a regular file");
+        assert_eq!(refused(&folder), "is a directory, not a regular file");
+        assert_eq!(refused(Path::new("/dev/zero")), "is a device, not a regular file");
+        assert_eq!(read(&at("missing")).unwrap_err().kind(), io::ErrorKind::NotFound);
+        drop(socket);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}
