@@ -42,6 +42,7 @@ fn what_is_not_a_regular_file_is_refused_and_not_waited_for() {
             "patch FILE --config config.json",
             "patch FILE --remove",
             "patch envoy.yaml --config FILE",
+            "compile -f objects.yaml --mesh-config FILE",
             "compile -f objects.yaml --out FILE",
         ] {
             let command = format!("BIN {}", command.replace("FILE", file));
