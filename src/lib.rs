@@ -27,8 +27,6 @@ pub mod cluster;
 pub mod config;
 mod decision;
 pub mod escape;
-#[cfg(unix)]
-pub mod file;
 pub mod host;
 mod memo;
 mod policy;

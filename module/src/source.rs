@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::{ArcSwap, Guard};
+use ingress_waypoint::Policy;
 use ingress_waypoint::config::Via;
 use ingress_waypoint::switch::VARIABLE;
-use ingress_waypoint::{Policy, file};
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
@@ -169,7 +169,7 @@ fn place(text: &[u8]) -> Result<Place, String> {
 fn read(place: &Place, current: Option<Arc<Policy>>) -> Result<Arc<Policy>, Vec<String>> {
     let text = match place {
         Place::Text(text) => text.to_vec(),
-        Place::File(path) => file::read(path)
+        Place::File(path) => ingress_waypoint_file::read(path)
             .map_err(|error| vec![format!("cannot read {}: {error}", path.display())])?,
     };
     if let Some(current) = current.filter(|current| current.is_from(&text)) {

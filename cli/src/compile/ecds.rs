@@ -4,7 +4,6 @@ use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::path::Path;
 
-use ingress_waypoint::file;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -32,7 +31,9 @@ pub fn resource(config: &str, load: &Wasm) -> String {
 /// Where the folder cannot be written, and where something else than a regular file has the name, which it would lose:
 /// a device, or standard output.
 pub fn write_atomically(path: &Path, content: &str) -> io::Result<bool> {
-    let found = fs::metadata(path).ok().and_then(|found| file::irregular(found.file_type()));
+    let found = fs::metadata(path)
+        .ok()
+        .and_then(|found| ingress_waypoint_file::irregular(found.file_type()));
     let found = found.or(is_descriptor(path).then_some("an open file of this process"));
     if let Some(what) = found {
         let reason = format!("is {what}, and a regular file would be moved into its place");

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use anyhow::{Context as _, bail};
 use encoding_rs_io::DecodeReaderBytesBuilder;
-use ingress_waypoint::file::irregular;
+use ingress_waypoint_file::irregular;
 
 use super::documents;
 use super::open::{is_descriptor, open};

@@ -4,14 +4,12 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
-use ingress_waypoint::file;
-
 /// Opens a regular file, or what the shell has opened for this process.
 ///
 /// # Errors
 /// Where it cannot be opened, and for a FIFO, a device, a socket or a folder.
 pub fn open(path: &Path) -> io::Result<File> {
-    if is_descriptor(path) { File::open(path) } else { file::open(path) }
+    if is_descriptor(path) { File::open(path) } else { ingress_waypoint_file::open(path) }
 }
 
 /// Reads all of what [`open`] opens.

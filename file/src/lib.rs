@@ -1,4 +1,6 @@
-//! Reads files that a configuration or a person names, without ever waiting for one.
+//! Reads files that a configuration or a person names, without ever waiting for one. The command line and
+//! the native module share it.
+#![forbid(unsafe_code)]
 
 use std::fs::{self, File, FileType, Metadata};
 use std::io::{self, Read as _};
@@ -57,8 +59,8 @@ mod tests {
 
     #[test]
     fn only_regular_files_are_read_and_nothing_is_waited_for() {
-        let folder = std::env::temp_dir().join(format!("ingress-waypoint-{}", std::process::id()));
-        fs::create_dir(&folder).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
         let at = |name: &str| folder.join(name);
         fs::write(at("file"), "content").unwrap();
         std::os::unix::fs::symlink("file", at("link")).unwrap();
@@ -72,10 +74,9 @@ mod tests {
         assert_eq!(refused(&at("fifo")), "is a FIFO, not a regular file");
         assert_eq!(refused(&at("link-to-fifo")), "is a FIFO, not a regular file");
         assert_eq!(refused(&at("socket")), "is a socket, not a regular file");
-        assert_eq!(refused(&folder), "is a directory, not a regular file");
+        assert_eq!(refused(folder), "is a directory, not a regular file");
         assert_eq!(refused(Path::new("/dev/zero")), "is a device, not a regular file");
         assert_eq!(read(&at("missing")).unwrap_err().kind(), io::ErrorKind::NotFound);
         drop(socket);
-        fs::remove_dir_all(&folder).unwrap();
     }
 }
