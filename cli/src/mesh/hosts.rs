@@ -263,8 +263,8 @@ impl<'a> Hosts<'a> {
             let owner_of = |host: &str| self.by_host.get(host)?.owner;
             let owner = owner_of(&host).or_else(|| above(&host).find_map(|host| owner_of(&host)));
             let Some(owner) = owner.and_then(|owner| self.claimants.get(owner)) else { continue };
-            if !owner.is_service() && owner.namespace() != namespace && owner.sight != Sight::Hidden
-            {
+            // Also where the ingress does not see it: its host is in the configuration all the same.
+            if !owner.is_service() && owner.namespace() != namespace {
                 self.reject(host, victim, owner.object.clone());
             }
         }

@@ -182,13 +182,16 @@ fn by_authority_nothing_closer_takes_from_a_required_wildcard() {
 
 #[test]
 fn by_authority_nothing_takes_the_other_names_of_a_required_service() {
-    let lines = [
-        "!Service a/s 2024 s.a.svc.cluster.local",
-        "Service a/open 2024 open.a.svc.cluster.local",
-        "Entry b/taker 2020 s.a,*.svc,open.a",
-        "Entry b/wide 2020 *.cluster.local",
-    ];
-    let (found, rejected) = decide(&lines, &["c"], true);
-    assert_eq!(found, ["owner", "owner", "ambiguous with s", "owner", "owner", "owner"]);
-    assert_eq!(rejected, ["*.c.svc.cluster.local", "s.a", "s.a.svc"]);
+    // Whether the ingress sees the taker or not.
+    for mark in ["", "~"] {
+        let lines = [
+            "!Service a/s 2024 s.a.svc.cluster.local".to_owned(),
+            "Service a/open 2024 open.a.svc.cluster.local".to_owned(),
+            format!("{mark}Entry b/taker 2020 s.a,*.svc,open.a"),
+            format!("{mark}Entry b/wide 2020 *.cluster.local"),
+        ];
+        let (found, rejected) = decide(&lines.each_ref().map(String::as_str), &["c"], true);
+        assert_eq!(found, ["owner", "owner", "ambiguous with s", "owner", "owner", "owner"]);
+        assert_eq!(rejected, ["*.c.svc.cluster.local", "s.a", "s.a.svc"]);
+    }
 }
