@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Args;
 
-use super::{Patched, Report, Severity, apply, remove};
+use super::{Patched, Report, Severity, apply, policy, remove};
 use crate::args::FormArgs;
 use crate::compile::ecds::write_atomically;
 use crate::report::{self, Exit, Format};
@@ -54,11 +54,17 @@ pub fn command(arguments: &Arguments, format: Format) -> anyhow::Result<Exit> {
         anyhow::bail!("{} cannot be both configurations", arguments.envoy.display());
     }
     let envoy = read(&arguments.envoy)?;
-    let Patched { text, report } = match &arguments.config {
-        Some(config) => apply(&envoy, &read(config)?, &arguments.form.form()?),
+    let left = format!("{} is left as it is", shown(&arguments.envoy));
+    let patched = match &arguments.config {
+        Some(config) => {
+            let (text, form) = (read(config)?, arguments.form.form()?);
+            // What is wrong there is not wrong in Envoy's configuration.
+            policy(&text, &form).with_context(|| format!("{left}: {}", shown(config)))?;
+            apply(&envoy, &text, &form)
+        }
         None => remove(&envoy),
-    }
-    .with_context(|| format!("{} is left as it is", shown(&arguments.envoy)))?;
+    };
+    let Patched { text, report } = patched.context(left)?;
     match &arguments.out {
         Some(path) => {
             write_atomically(path, &text)

@@ -51,7 +51,7 @@ pub struct Patched {
 /// # Errors
 /// All that stands in the way; nothing is done then.
 pub fn apply(envoy: &str, config: &str, form: &Form) -> Result<Patched, Problems> {
-    let policy = read(config, form)?;
+    let policy = policy(config, form)?;
     let (mut root, format) = parse(envoy)?;
     ours::take_out(&mut root);
     let mut report = add::put_in(&mut root, &switched_on(policy, config), config, form)?;
@@ -70,7 +70,10 @@ fn switched_on(policy: Policy, config: &str) -> Policy {
 }
 
 /// The policy, where the form can carry it out in a configuration that is patched.
-fn read(config: &str, form: &Form) -> Result<Policy, Problems> {
+///
+/// # Errors
+/// All that is wrong with the filter's configuration.
+pub fn policy(config: &str, form: &Form) -> Result<Policy, Problems> {
     let policy = Policy::from_json(config.as_bytes(), Some("true"));
     let policy = policy.and_then(|policy| match form {
         Form::Wasm(_) => policy.for_twin_routes(),

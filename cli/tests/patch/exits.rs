@@ -45,6 +45,21 @@ fn a_refusal_writes_nothing_and_a_warning_is_an_exit_code() {
 }
 
 #[test]
+fn what_is_wrong_in_the_filters_configuration_is_said_of_that_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let envoy = bootstrap(&[manager(&[to("reviews")])]).to_string();
+    fs::write(folder.join("envoy.json"), envoy).unwrap();
+    fs::write(folder.join("config.json"), r#"{"forward": {"via": "magic"}}"#).unwrap();
+    let output = patch(folder, &[]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("envoy.json is left as it is: "), "{stderr}");
+    assert!(stderr.contains("config.json: forward.via: \"magic\" is none of"), "{stderr}");
+    assert!(!folder.join("out.json").exists());
+}
+
+#[test]
 fn the_connections_to_a_vip_are_set_by_an_option() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
