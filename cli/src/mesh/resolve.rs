@@ -14,6 +14,7 @@ use super::note::{Note, ObjectRef};
 use super::noted::check_name;
 use super::outside::Scope;
 use super::required::RequiredBy;
+use super::shared;
 use super::{
     Binding, Compat, Condition, Key, Meta, Outside, Ports, Selector, ServiceFacts, Sight, Vips,
     World,
@@ -163,6 +164,7 @@ impl World {
         for resolved in &resolution.services {
             resolved.note(&mut resolution.notes);
         }
+        resolution.notes.extend(shared::notes(&resolution.services));
         self.note_input(rules, &resolution.rejected, &mut resolution.notes);
         let place = |resolved: &Resolved| {
             let ObjectRef { kind, namespace, name } = resolved.object.clone();

@@ -84,7 +84,7 @@ fn note_chosen(action: &Map, path: &str, report: &mut Report) {
             let message = format!(
                 "whoever sends {header} names the cluster here, a client too unless that is taken out in \
                  front: any service, each of which is decided by itself, and the clusters that lead to \
-                 the VIPs, whose requests are refused (forged-destination)"
+                 the VIPs, whose requests are refused (forged-destination) while the filter is switched on"
             );
             report.note(Severity::Info, &format!("{path}.cluster_header"), message);
         }
