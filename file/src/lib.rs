@@ -26,10 +26,12 @@ pub fn open(path: &Path) -> io::Result<File> {
 /// # Errors
 /// As [`open`], where it cannot be read, and where it is larger.
 pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let file = open(path)?;
     let mut content = Vec::new();
-    // One byte more tells that there is more; the size beforehand could be another's, or grow.
-    open(path)?.take(limit.saturating_add(1)).read_to_end(&mut content)?;
-    if content.len() as u64 > limit {
+    // Its length may be another's by the time that it is read: one byte more tells.
+    let within = file.metadata()?.len() <= limit
+        && file.take(limit.saturating_add(1)).read_to_end(&mut content)? as u64 <= limit;
+    if !within {
         let reason = format!("is larger than {limit} bytes");
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, reason));
     }
