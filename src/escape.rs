@@ -76,7 +76,7 @@ impl Write for Escaping<'_, '_> {
 /// Values longer than this, in characters, are cut when they are shown.
 const SHOWN: usize = 80;
 
-/// A text in quotes: escaped, quotes and backslashes too, and cut to [`SHOWN`] characters.
+/// A text in quotes: escaped, quotes and backslashes too, and cut to 80 characters.
 pub fn quote(text: &str) -> String {
     let mut quoted = String::from("\"");
     let mut chars = text.chars();
