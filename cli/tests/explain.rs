@@ -27,7 +27,7 @@ fn every_step_says_where_it_was_read_and_what_to_change() {
   yes waypoint-ready: the waypoint is ready
       Gateway shop/waypoint  status.addresses: "waypoint.shop.svc.cluster.local"
 
-  yes allowed-routes: lets in its own namespace shop, for the field is absent: shop is let in
+  yes allowed-routes: allows routes from its own namespace shop, for the field is absent: shop is allowed
       Gateway shop/waypoint  spec.listeners[0].allowedRoutes.namespaces.from: -
 
   yes waypoint-for: absent on Gateway and GatewayClass, which means service

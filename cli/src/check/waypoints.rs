@@ -137,7 +137,7 @@ fn unusable(
                 .mend(fix::label(&gateway, WAYPOINT_FOR, is_for.fix()))
         }
         Unusable::NotAllowed(allowed) => {
-            let says = format!("{}: {namespace} is not let in", allowed.whom(&reference.gateway));
+            let says = format!("{}: {namespace} is not allowed", allowed.whom(&reference.gateway));
             let facts = world.gateways.get(&reference.gateway);
             let fix = facts.map(|facts| allowed.fix(facts, namespace)).unwrap_or_default();
             Cause::new(Code::WaypointNotAllowed, gateway, says)

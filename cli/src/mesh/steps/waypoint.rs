@@ -127,16 +127,16 @@ impl Resolved {
         steps.push(Step { value, says: "the waypoint is ready".into(), ..ready });
 
         let (allowed, _) = gateway.allowed(world);
-        let let_in = !matches!(why, Some(Unusable::NotAllowed(_)));
+        let allows = !matches!(why, Some(Unusable::NotAllowed(_)));
         let namespace = self.namespace().name;
-        let verdict = if let_in { "is let in" } else { "is not let in" };
+        let verdict = if allows { "is allowed" } else { "is not allowed" };
         steps.push(Step {
             value: allowed.from.map(str::to_owned),
             says: format!("{}: {namespace} {verdict}", allowed.whom(&reference.gateway)),
-            change: (!let_in).then(|| allowed.fix(gateway, &namespace)),
-            ..step("allowed-routes", let_in, &allowed.field)
+            change: (!allows).then(|| allowed.fix(gateway, &namespace)),
+            ..step("allowed-routes", allows, &allowed.field)
         });
-        if !let_in {
+        if !allows {
             return;
         }
         let is_for = gateway.is_for(world);
