@@ -4,6 +4,7 @@ use super::{Step, label};
 use crate::fix;
 use crate::mesh::label::Place;
 use crate::mesh::note::ObjectRef;
+use crate::mesh::outside::Said;
 use crate::mesh::waypoint::{For, MANAGED, Owner, Reference, USE_WAYPOINT, Unusable, WAYPOINT_FOR};
 use crate::mesh::{Binding, Outside, Resolved, World};
 
@@ -89,10 +90,12 @@ impl Resolved {
             return;
         };
         if why == Some(&Unusable::NotSelected) {
+            let namespace = &reference.gateway.namespace;
+            let Said { why, change } = world.outside(Outside::NotSelected, namespace);
             steps.push(Step {
-                value: Some(reference.gateway.namespace.clone()),
-                says: "is not selected by discoverySelectors of the mesh configuration: the mesh does not know the waypoint".into(),
-                change: Some(Outside::NotSelected.change().to_owned()),
+                value: Some(namespace.clone()),
+                says: format!("is not in the mesh: {why}: the mesh does not know the waypoint"),
+                change: Some(change),
                 ..step("waypoint-ready", false, "metadata.namespace")
             });
             return;
@@ -161,8 +164,15 @@ impl Resolved {
         });
         if why == Some(&Unusable::OtherNamespace) {
             steps.push(Step {
-                says: "is in another namespace: serviceEntryVisibility of the mesh configuration keeps this ServiceEntry in its own".into(),
-                change: Some("bind it to a waypoint of its own namespace".into()),
+                value: Some(reference.gateway.namespace.clone()),
+                says: format!(
+                    "is another namespace than that of this ServiceEntry, for which {}",
+                    world.visible_as(&namespace)
+                ),
+                change: Some(format!(
+                    "bind it to a waypoint of its own namespace; or {}",
+                    world.make_public(&namespace)
+                )),
                 ..step("visibility", false, "metadata.namespace")
             });
         }
