@@ -237,3 +237,17 @@ fn the_meshs_hint_and_its_canary_decide_nothing() {
         "{says}"
     );
 }
+
+#[test]
+fn a_rule_that_is_refused_in_its_common_cluster_is_said_to_be() {
+    let found = value(&["explain", "shop/pay", "-f", &rule("route-clusters-by-cluster-ip")]);
+    assert_eq!(
+        found[0]["routed"],
+        json!([
+            "HTTPRoute shop/shop rule/1 (required) is refused in the cluster that its services share \
+             (ambiguous-service); where Envoy Gateway merges backends, it leads to the ClusterIP of Service \
+             shop/pay, whatever its label says, and so through its waypoint shop/waypoint: routingType: Service \
+             of BackendTrafficPolicy shop/gateway"
+        ])
+    );
+}
