@@ -21,13 +21,20 @@ pub fn open(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Reads all of a regular file.
+/// Reads all of a regular file of at most `limit` bytes.
 ///
 /// # Errors
-/// As [`open`], and where it cannot be read.
-pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+/// As [`open`], where it cannot be read, and where it is larger.
+pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let file = open(path)?;
     let mut content = Vec::new();
-    open(path)?.read_to_end(&mut content)?;
+    // Its length may be another's by the time that it is read: one byte more tells.
+    let within = file.metadata()?.len() <= limit
+        && file.take(limit.saturating_add(1)).read_to_end(&mut content)? as u64 <= limit;
+    if !within {
+        let reason = format!("is larger than {limit} bytes");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, reason));
+    }
     Ok(content)
 }
 
@@ -68,15 +75,16 @@ mod tests {
         std::os::unix::fs::symlink("fifo", at("link-to-fifo")).unwrap();
         let socket = UnixListener::bind(at("socket")).unwrap();
 
-        assert_eq!(read(&at("file")).unwrap(), b"content");
-        assert_eq!(read(&at("link")).unwrap(), b"content");
-        let refused = |path: &Path| read(path).unwrap_err().to_string();
+        assert_eq!(read(&at("file"), 7).unwrap(), b"content");
+        assert_eq!(read(&at("link"), 100).unwrap(), b"content");
+        assert_eq!(read(&at("file"), 6).unwrap_err().to_string(), "is larger than 6 bytes");
+        let refused = |path: &Path| read(path, 100).unwrap_err().to_string();
         assert_eq!(refused(&at("fifo")), "is a FIFO, not a regular file");
         assert_eq!(refused(&at("link-to-fifo")), "is a FIFO, not a regular file");
         assert_eq!(refused(&at("socket")), "is a socket, not a regular file");
         assert_eq!(refused(folder), "is a directory, not a regular file");
         assert_eq!(refused(Path::new("/dev/zero")), "is a device, not a regular file");
-        assert_eq!(read(&at("missing")).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(read(&at("missing"), 100).unwrap_err().kind(), io::ErrorKind::NotFound);
         drop(socket);
     }
 }

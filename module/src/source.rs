@@ -18,6 +18,10 @@ use crate::watch;
 /// Problems and warnings written to the log at most; the rest is counted.
 const SHOWN: usize = 50;
 
+/// What a followed file may have at most, in bytes: more than a million services, and no more memory than
+/// Envoy can spare.
+const FILE_LIMIT: u64 = 256 << 20;
+
 /// Where services come from: what tables are shared by.
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Place {
@@ -169,7 +173,7 @@ fn place(text: &[u8]) -> Result<Place, String> {
 fn read(place: &Place, current: Option<Arc<Policy>>) -> Result<Arc<Policy>, Vec<String>> {
     let text = match place {
         Place::Text(text) => text.to_vec(),
-        Place::File(path) => ingress_waypoint_file::read(path)
+        Place::File(path) => ingress_waypoint_file::read(path, FILE_LIMIT)
             .map_err(|error| vec![format!("cannot read {}: {error}", path.display())])?,
     };
     if let Some(current) = current.filter(|current| current.is_from(&text)) {

@@ -266,6 +266,12 @@ fn the_filter_alone_counts_what_the_route_leads_to() {
     assert_eq!(count("reject.reason.no-vip-route"), 3);
     assert_eq!(ask(REVIEWS, true, Some(RATINGS)).0, Flow::Continue);
     assert_eq!(count("direct.reason.not-labelled"), 1);
+
+    // A required service is sent nowhere but to its VIP, also where nobody is known to be harmed.
+    for (i, other) in [RATINGS, "elsewhere", "waypoint_vip_h2"].into_iter().enumerate() {
+        assert_eq!(ask(GREETER, true, Some(other)).0 == Flow::Stop, other != "waypoint_vip_h2");
+        assert_eq!(count("reject.reason.no-vip-route"), 4 + i.min(1) as u64, "{other}");
+    }
 }
 
 /// Only a specifier's own choice leads to the VIPs' cluster, with the switch off too.

@@ -210,8 +210,9 @@ fn namespace<'de>(
 
 fn refuse_loopback(services: &Table, problems: &mut Problems) {
     for service in services.iter() {
-        for vip in service.vips().iter().filter(|vip| is_loopback(**vip)) {
-            let path = format!("services[{}].vips", service.position());
+        let vips = service.vips().iter().enumerate();
+        for (i, vip) in vips.filter(|(_, vip)| is_loopback(**vip)) {
+            let path = format!("services[{}].vips[{i}]", service.position());
             let reason = "is a loopback address, which no mesh captures (allowLoopback: true takes \
                           it, for a test on one machine)";
             problems.add_value(path, quote(&vip.to_string()), reason);

@@ -131,8 +131,8 @@ impl Filter {
 }
 
 /// A question as the memo's key: with one mechanism all clusters are asked for in the same way. A cluster,
-/// which most are, is its own name; a route begins with a NUL, which no cluster's name holds. An authority is not remembered: a client could fill the memo, with
-/// names that collide.
+/// which most are, is its own name; a route begins with a NUL, which no cluster's name holds. An authority
+/// is not remembered: a client could fill the memo, with names that collide.
 fn key(question: Question<'_>) -> Option<Cow<'_, [u8]>> {
     Some(match question {
         Question::Cluster(name) => Cow::Borrowed(name),

@@ -51,6 +51,7 @@ fn meaning(note: &Note) -> Option<(Code, &'static str)> {
         | "required-not-labelled"
         | "host-of-required"
         | "host-taken"
+        | "vip-of-required"
         | "given-twice"
         | "not-in-mesh"
         | "visible-in-namespace" => return None,

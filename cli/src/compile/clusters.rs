@@ -158,9 +158,15 @@ impl<'a> Listing<'a> {
                     }
                 }
             }
-            // With filters at a backend each has a cluster of its own.
             (Some(_), _) if !shared.iter().any(|backend| backend.has_filters) => {
                 self.note_shared(route, cluster, i, rule, &shared);
+            }
+            // With filters at a backend each has a cluster of its own, unless that backend is left out.
+            (Some(_), _) => {
+                let mut found = shared.iter().filter_map(|backend| self.resolved(backend));
+                if !refused && found.any(|resolved| resolved.required.is_some()) {
+                    self.refuse.insert(cluster.to_owned());
+                }
             }
             _ => {}
         }

@@ -12,11 +12,17 @@ pub fn open(path: &Path) -> io::Result<File> {
     if is_descriptor(path) { File::open(path) } else { ingress_waypoint_file::open(path) }
 }
 
-/// Reads all of what [`open`] opens.
+/// What a configuration may have at most, in bytes: as much as the filter takes.
+const LIMIT: u64 = 1 << 30;
+
+/// Reads all of what [`open`] opens, which is a configuration.
 ///
 /// # Errors
-/// As [`open`], and where it cannot be read.
+/// As [`open`], where it cannot be read, and where it is larger than 1 GiB.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    if !is_descriptor(path) {
+        return ingress_waypoint_file::read(path, LIMIT);
+    }
     let mut content = Vec::new();
     io::Read::read_to_end(&mut open(path)?, &mut content)?;
     Ok(content)

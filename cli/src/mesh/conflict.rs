@@ -116,7 +116,7 @@ impl HostConflict {
             Outcome::Lost { required } => {
                 let then = if required { ", and refused" } else { "" };
                 format!(
-                    "{host} of {other} already, the one that the mesh knows in this namespace: this one is not in the mesh{then}"
+                    "{host} of {other} already, the one that the mesh knows in this namespace: this one is not in the mesh for {it}{then}"
                 )
             }
             Outcome::Shadowed { required } => {

@@ -15,6 +15,7 @@ use super::note::{Note, ObjectRef};
 use super::noted::check_name;
 use super::outside::Scope;
 use super::required::RequiredBy;
+use super::shared;
 use super::{
     Binding, Compat, Condition, Key, Meta, Outside, Ports, Selector, ServiceFacts, Sight, Vips,
     World,
@@ -166,6 +167,7 @@ impl World {
         }
         let conflicts = resolution.host_conflicts();
         resolution.notes.extend(conflicts.iter().map(HostConflict::note));
+        resolution.notes.extend(shared::notes(&resolution.services));
         self.note_input(rules, &mut resolution.notes);
         let place = |resolved: &Resolved| {
             let ObjectRef { kind, namespace, name } = resolved.object.clone();

@@ -2,7 +2,7 @@
 //! there is a way to the VIP.
 
 use crate::envoy::fragments::{FILTER, VIP_ROUTE};
-use crate::envoy::tree::{Map, Node};
+use crate::envoy::tree::{Entry, Map, Node};
 
 /// Where the mark stands.
 const LEVELS: [&str; 3] = ["metadata", "filter_metadata", FILTER];
@@ -20,17 +20,17 @@ pub fn put(route: &mut Map) {
     let mut beside = None;
     let mut map = route;
     for level in LEVELS {
-        match map.get(level) {
+        match value_at(map, level) {
             Some(Node::Null) => beside = beside.or(Some((IN_NULL, level))),
             Some(Node::Map(inner)) if inner.is_empty() => {
                 beside = beside.or(Some((IN_EMPTY, level)));
             }
             _ => {}
         }
-        if map.get(level).and_then(Node::map).is_none() {
-            map.set(level, Node::Map(Map::default()));
+        if value_at(map, level).and_then(Node::map).is_none() {
+            set_at(map, level, Node::Map(Map::default()));
         }
-        let Some(inner) = map.get_mut(level).and_then(Node::map_mut) else { return };
+        let Some(inner) = value_at_mut(map, level).and_then(Node::map_mut) else { return };
         map = inner;
     }
     map.set(VIP_ROUTE, Node::Plain("true".to_owned()));
@@ -39,9 +39,33 @@ pub fn put(route: &mut Map) {
     }
 }
 
+/// Where a level is. The last is no field of Envoy's but a name, and so has one spelling.
+fn position(map: &Map, level: &str) -> Option<usize> {
+    if level != FILTER {
+        return map.position(level);
+    }
+    map.entries().iter().position(|entry| !entry.ignored && entry.key == level)
+}
+
+fn value_at<'m>(map: &'m Map, level: &str) -> Option<&'m Node> {
+    map.entries().get(position(map, level)?).map(|entry| &entry.value)
+}
+
+fn value_at_mut<'m>(map: &'m mut Map, level: &str) -> Option<&'m mut Node> {
+    let position = position(map, level)?;
+    map.entries_mut().get_mut(position).map(|entry| &mut entry.value)
+}
+
+fn set_at(map: &mut Map, level: &str, value: Node) {
+    match value_at_mut(map, level) {
+        Some(place) => *place = value,
+        None => map.entries_mut().push(Entry { key: level.to_owned(), ignored: false, value }),
+    }
+}
+
 fn is_blocked(map: &Map, levels: &[&str]) -> bool {
     let Some((level, levels)) = levels.split_first() else { return false };
-    match map.get(level) {
+    match value_at(map, level) {
         None | Some(Node::Null) => false,
         Some(Node::Map(inner)) => is_blocked(inner, levels),
         Some(_) => true,
@@ -80,15 +104,19 @@ fn take_from(map: &mut Map, levels: &[&'static str], before: &mut Option<(String
         }
         return;
     };
-    let Some(inner) = map.get_mut(level).and_then(Node::map_mut) else { return };
+    let Some(inner) = value_at_mut(map, level).and_then(Node::map_mut) else { return };
     if !is_marked(inner, inner_levels) {
         return;
     }
     take_from(inner, inner_levels, before);
     if inner.is_empty() {
         match before.take_if(|(at, _)| at == level) {
-            Some((_, node)) => map.set(level, node),
-            None => drop(map.remove(level)),
+            Some((_, node)) => set_at(map, level, node),
+            None => {
+                if let Some(position) = position(map, level) {
+                    map.entries_mut().remove(position);
+                }
+            }
         }
     }
 }
@@ -96,7 +124,7 @@ fn take_from(map: &mut Map, levels: &[&'static str], before: &mut Option<(String
 fn is_marked(map: &Map, levels: &[&str]) -> bool {
     match levels.split_first() {
         Some((level, levels)) => {
-            map.get(level).and_then(Node::map).is_some_and(|inner| is_marked(inner, levels))
+            value_at(map, level).and_then(Node::map).is_some_and(|inner| is_marked(inner, levels))
         }
         None => map.get(VIP_ROUTE).is_some(),
     }
@@ -120,13 +148,15 @@ mod tests {
             "metadata: {filter_metadata: {ingress_waypoint: {service: a/b, port: 80}}}\n",
             "metadata: {filter_metadata: {other: {a: 1}}, typed_filter_metadata: {}}\n",
             "metadata: {typed_filter_metadata: {}}\n",
+            // Another name.
+            "metadata: {filter_metadata: {ingressWaypoint: {a: 1}}}\n",
         ] {
             let before = yaml::read(route).unwrap();
             let Node::Map(mut map) = before.clone() else { panic!("{route}") };
             put(&mut map);
             let marked = Node::Map(map.clone());
-            let mark = LEVELS.iter().try_fold(&marked, |node, level| node.get(level));
-            let mark = mark.and_then(|mark| mark.get(VIP_ROUTE));
+            let metadata = marked.get("metadata").and_then(|node| node.get("filter_metadata"));
+            let mark = metadata.and_then(|node| node.map()?.get_exactly(FILTER)?.get(VIP_ROUTE));
             assert_eq!(mark, Some(&Node::Plain("true".to_owned())), "{route}");
             let mut again = map.clone();
             take(&mut again);

@@ -38,7 +38,8 @@ impl Ways<'_> {
     pub fn examine(&mut self, root: &Node) -> BTreeSet<String> {
         let mut clusters = BTreeSet::new();
         outside_managers(root, &mut |place, map| {
-            let extension = map.get("typed_config").is_some();
+            let fields = ["typed_config", "config_discovery"];
+            let extension = fields.iter().any(|field| map.get(field).is_some());
             if extension {
                 clusters.extend(self.examine_filter(map, place));
             }

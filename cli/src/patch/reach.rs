@@ -29,6 +29,8 @@ pub struct Reach {
     /// The level.
     pub level: Level,
     who: BTreeSet<String>,
+    /// Why it can be any service, where it can.
+    any: Option<String>,
 }
 
 impl Reach {
@@ -56,8 +58,19 @@ impl Reach {
         Self::one(Level::Unknown, why.into())
     }
 
+    /// Any service, for what is said: a client or a plugin names the cluster.
+    pub fn any(policy: &Policy, why: impl Into<String>) -> Self {
+        let services = policy.summary();
+        let level = match (services.required, services.enrolled) {
+            (0, 0) => Level::Unknown,
+            (0, _) => Level::OptedIn,
+            _ => Level::Required,
+        };
+        Self { level, who: BTreeSet::new(), any: Some(why.into()) }
+    }
+
     fn one(level: Level, who: String) -> Self {
-        Self { level, who: BTreeSet::from([who]) }
+        Self { level, who: BTreeSet::from([who]), any: None }
     }
 
     /// The gravest of both.
@@ -66,6 +79,7 @@ impl Reach {
             *self = other.clone();
         } else if other.level == self.level {
             self.who.extend(other.who.iter().cloned());
+            self.any = self.any.take().or_else(|| other.any.clone());
         }
     }
 }
@@ -73,6 +87,9 @@ impl Reach {
 impl fmt::Display for Reach {
     /// `shop/cart, which is required`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(why) = &self.any {
+            return write!(f, "any service ({why})");
+        }
         let many = self.who.len() > 1;
         let suffix = match (self.level, many) {
             (Level::Others, _) => return f.write_str("no service that opted in"),
@@ -120,7 +137,7 @@ fn reach(fields: &Map, name: &str, policy: &Policy) -> Reach {
     let text = |field| fields.get(field).and_then(Node::text);
     match (text(name), text("cluster_header")) {
         (Some(name), _) if !name.is_empty() => Reach::of_cluster(policy, name),
-        (_, Some(header)) => Reach::unknown(format!("the cluster that the header {header} names")),
-        _ => Reach::unknown("the cluster that a plugin picks"),
+        (_, Some(header)) => Reach::any(policy, format!("the header {header} names the cluster")),
+        _ => Reach::any(policy, "a plugin picks the cluster"),
     }
 }

@@ -7,6 +7,7 @@ use super::mark;
 use super::places::{Place, route_configurations, route_lists};
 use super::report::{Report, Severity, Touched};
 use super::settings::{self, Endpoints};
+use super::specifiers;
 use super::twin::{Twins, is_cluster_action};
 use crate::envoy::Form;
 use crate::envoy::tree::{Map, Node};
@@ -48,6 +49,9 @@ impl Routes<'_> {
         route_configurations(manager, place, &mut |path, config| {
             settings::note_shared(config, path, self.endpoints, report);
             settings::note_matchers(config, path, self.is_module(), report);
+            if !self.is_module() {
+                specifiers::note_others(config, path, false, report);
+            }
             route_lists(config, path, &mut |path, routes| {
                 let mut all = Vec::with_capacity(routes.len() * 3);
                 for (i, mut route) in routes.drain(..).enumerate() {

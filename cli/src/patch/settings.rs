@@ -17,6 +17,8 @@ pub struct Endpoints<'a> {
     policy: &'a Policy,
     /// By name: whether the cluster speaks TLS to its endpoints.
     tls: BTreeMap<String, bool>,
+    /// By name: the clusters that one is made of.
+    aggregates: BTreeMap<String, Vec<String>>,
 }
 
 impl<'a> Endpoints<'a> {
@@ -24,10 +26,28 @@ impl<'a> Endpoints<'a> {
     pub fn new(root: &Node, policy: &'a Policy) -> Self {
         let clusters = root.get("static_resources").and_then(|resources| resources.get("clusters"));
         let clusters = clusters.and_then(Node::list).unwrap_or_default().iter();
-        let tls =
-            clusters.filter_map(|cluster| Some((cluster.name()?.to_owned(), is_tls(cluster))));
-        Self { policy, tls: tls.collect() }
+        let named = clusters.filter_map(|cluster| Some((cluster.name()?.to_owned(), cluster)));
+        let tls = named.clone().map(|(name, cluster)| (name, is_tls(cluster))).collect();
+        let aggregates = named.filter_map(|(name, cluster)| Some((name, members(cluster)?)));
+        Self { policy, tls, aggregates: aggregates.collect() }
     }
+
+    /// Whom a cluster of no service's name reaches by what it is made of.
+    fn reach_of_members(&self, name: &str) -> Reach {
+        let mut reach = Reach::default();
+        for member in self.aggregates.get(name).into_iter().flatten() {
+            reach.join(&Reach::of_cluster(self.policy, member));
+        }
+        reach
+    }
+}
+
+/// The clusters of an aggregate one.
+fn members(cluster: &Node) -> Option<Vec<String>> {
+    let config = cluster.get("cluster_type")?.get("typed_config")?;
+    let aggregate = config.get("@type")?.text()?.ends_with("clusters.aggregate.v3.ClusterConfig");
+    let members = config.get("clusters").filter(|_| aggregate)?.list()?;
+    Some(members.iter().filter_map(|member| member.text().map(str::to_owned)).collect())
 }
 
 fn is_tls(cluster: &Node) -> bool {
@@ -84,7 +104,7 @@ fn note_chosen(action: &Map, path: &str, report: &mut Report) {
             let message = format!(
                 "whoever sends {header} names the cluster here, a client too unless that is taken out in \
                  front: any service, each of which is decided by itself, and the clusters that lead to \
-                 the VIPs, whose requests are refused (forged-destination)"
+                 the VIPs, whose requests are refused (forged-destination) while the filter is switched on"
             );
             report.note(Severity::Info, &format!("{path}.cluster_header"), message);
         }
@@ -101,6 +121,14 @@ fn note_cluster(name: &str, path: &str, endpoints: &Endpoints<'_>, report: &mut 
         decision.service.is_some_and(|service| service.waypoint_cluster(Protocol::Http).is_some());
     match decision.outcome {
         Outcome::Direct(Direct::UnknownService) => {
+            let reach = endpoints.reach_of_members(name);
+            if reach.level >= Level::OptedIn {
+                let message = format!(
+                    "the cluster {name:?} is made of clusters of {reach}: the filter knows no service by \
+                     its name, and its requests bypass the waypoint. List it in the service's `clusters`"
+                );
+                return report.note(Severity::Warning, path, message);
+            }
             let message = format!(
                 "the cluster {name:?} is of no service in the configuration: its requests go to \
                  the endpoints (a service can list it in its `clusters`)"

@@ -27,7 +27,7 @@ pub fn put_in(manager: &mut Map, place: &Place, specifier: &Value, report: &mut 
         // The last, so that it is handed what the others have made of the route.
         config.push(FIELD, Node::from(specifier));
         specifiers += 1;
-        note_later_specifiers(config, path, report);
+        note_others(config, path, true, report);
     });
     specifiers
 }
@@ -48,23 +48,33 @@ pub fn take_out(config: &mut Map) -> bool {
     take_out_item(config, FIELD, |item| is_extension(item, MODULE_SPECIFIER))
 }
 
-/// Those of virtual hosts and routes run behind those of the configuration, and change what was chosen.
-fn note_later_specifiers(config: &Map, path: &str, report: &mut Report) {
-    let mut note = |owner: &Node, path: &str| {
-        let specifiers = owner.get(FIELD).and_then(Node::list).unwrap_or_default();
-        if !specifiers.is_empty() {
-            let message = "run behind the one that chooses the VIP: where one of them changes the \
-                           cluster, requests go past the waypoint";
+/// Notes specifiers that may change what was chosen: with a specifier of ours those of virtual hosts and
+/// routes; with VIP routes, to which they apply too, all.
+pub fn note_others(config: &Map, path: &str, module: bool, report: &mut Report) {
+    let mut note = |specifiers: Option<&Node>, path: &str| {
+        if specifiers.and_then(Node::list).is_some_and(|list| !list.is_empty()) {
+            let when = if module {
+                "stand beside the one that chooses the VIP"
+            } else {
+                "run on VIP routes too"
+            };
+            let message = format!(
+                "{when}: where one of them changes the cluster, requests bypass the waypoint, those for a \
+                 required service too. Take them out, or have them leave the cluster as it is"
+            );
             report.note(Severity::Warning, &format!("{path}.{FIELD}"), message);
         }
     };
+    if !module {
+        note(config.get(FIELD), path);
+    }
     let hosts = config.get("virtual_hosts").and_then(Node::list).unwrap_or_default();
     for (i, host) in hosts.iter().enumerate() {
         let path = format!("{path}.virtual_hosts[{i}]");
-        note(host, &path);
+        note(host.get(FIELD), &path);
         let routes = host.get("routes").and_then(Node::list).unwrap_or_default();
         for (j, route) in routes.iter().enumerate() {
-            note(route, &format!("{path}.routes[{j}]"));
+            note(route.get(FIELD), &format!("{path}.routes[{j}]"));
         }
     }
 }

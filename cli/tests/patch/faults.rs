@@ -185,8 +185,9 @@ fn a_filter_that_is_disabled_in_a_matcher_or_where_a_client_chooses_is_found() {
     let envoy = bootstrap(&[manager(&[route])]).to_string();
     let path = format!("{HERE}.{HOST}.routes[0].typed_per_filter_config.ingress_waypoint");
     let (found, said) = at(&envoy, &config("filter-state"), &Form::default(), &path);
-    assert_eq!(found, "warning");
-    assert!(said.contains("the cluster that the header x-tenant names"), "{said}");
+    // Any cluster: a required service's, or the VIPs'.
+    assert_eq!(found, "refused");
+    assert!(said.contains("any service (the header x-tenant names the cluster)"), "{said}");
 }
 
 #[test]
@@ -375,9 +376,13 @@ fn specifiers_that_run_behind_the_filters_are_said() {
         let envoy = edited(&[to("reviews")], |manager| {
             manager.pointer_mut(pointer).unwrap()["route_specifiers"] = json!([{"name": "mine"}]);
         });
-        let said = notes(&apply_as(&module(), &envoy, &config("filter-state")).report);
-        let warning =
-            format!("Warning {HERE}.{place}.route_specifiers: run behind the one that chooses");
-        assert!(said.contains(&warning), "{said}");
+        for (form, when) in [
+            (module(), "stand beside the one that chooses the VIP"),
+            (Form::default(), "run on VIP routes too"),
+        ] {
+            let said = notes(&apply_as(&form, &envoy, &config("filter-state")).report);
+            let warning = format!("Warning {HERE}.{place}.route_specifiers: {when}");
+            assert!(said.contains(&warning), "{said}");
+        }
     }
 }

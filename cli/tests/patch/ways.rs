@@ -122,6 +122,29 @@ fn a_service_that_only_tcp_reaches_is_not_missed() {
 }
 
 #[test]
+fn a_cluster_made_of_a_required_services_is_said() {
+    let mut envoy = bootstrap(&[manager(&[to("all"), to("reviews"), to("cart")])]);
+    let all = json!({"name": "all", "connect_timeout": "1s", "lb_policy": "CLUSTER_PROVIDED",
+        "cluster_type": {"name": "envoy.clusters.aggregate", "typed_config": {
+            "@type": kind("extensions.clusters.aggregate.v3.ClusterConfig"),
+            "clusters": ["ratings", "reviews"]}}});
+    envoy["static_resources"]["clusters"].as_array_mut().unwrap().push(all);
+    let said = notes(&apply(&envoy.to_string(), &config("filter-state")).report);
+    assert!(
+        said.contains("the cluster \"all\" is made of clusters of shop/reviews, which is required"),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_a_discovered_filter_has_by_default_is_seen() {
+    let config = json!({"@type": kind("extensions.filters.network.tcp_proxy.v3.TcpProxy"), "cluster": "reviews"});
+    let filter = json!({"name": "later", "config_discovery": {"default_config": config}});
+    let said = notes(&apply(&with(&filter), &crate::build::config("filter-state")).report);
+    assert!(said.contains("the filter \"later\" leads to the cluster \"reviews\""), "{said}");
+}
+
+#[test]
 fn a_cluster_that_a_connection_chooses_is_said() {
     let sni = proxy("network.sni_cluster.v3.SniCluster", json!({}));
     let state = proxy(

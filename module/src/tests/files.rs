@@ -97,7 +97,9 @@ fn a_fifo_device_or_socket_is_refused_and_holds_nothing_up() {
     let (specifier, values) = specifier(&file);
     let result =
         |which: &str| values.get(&format!("ingress_waypoint.result.{which}.reloads_total"));
-    let makers: [fn(&Path); 3] = [
+    let makers: [fn(&Path); 4] = [
+        // Sparse: it has no blocks.
+        |path| std::fs::File::create(path).unwrap().set_len((256 << 20) + 1).unwrap(),
         fifo,
         |path| drop(std::os::unix::net::UnixListener::bind(path).unwrap()),
         |path| std::os::unix::fs::symlink("/dev/zero", path).unwrap(),
