@@ -68,8 +68,14 @@ fn misnamed(object: &ObjectRef) -> Option<&'static str> {
     }
 }
 
+/// Whether a label can have the key: a name, after a subdomain and a slash or not.
+pub fn is_key(key: &str) -> bool {
+    let (domain, name) = key.split_once('/').map_or((None, key), |(a, b)| (Some(a), b));
+    domain.is_none_or(is_name) && !name.is_empty() && is_value(name)
+}
+
 /// Whether a label can have the value.
-fn is_value(value: &str) -> bool {
+pub fn is_value(value: &str) -> bool {
     let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let end = |c: Option<char>| c.is_none_or(|c| c.is_ascii_alphanumeric());
     let (first, last) = (value.chars().next(), value.chars().next_back());
@@ -82,6 +88,16 @@ mod tests {
 
     fn service(namespace: &str, name: &str) -> ObjectRef {
         ObjectRef::namespaced("Service", &Key { namespace: namespace.into(), name: name.into() })
+    }
+
+    #[test]
+    fn keys_of_labels() {
+        for key in ["mesh", "istio.io/mesh", "a_B.c"] {
+            assert!(is_key(key), "{key}");
+        }
+        for key in ["", "a/", "/a", "a/b/c", "$(id)", "a b", "-a", "A/b", "a;/b"] {
+            assert!(!is_key(key), "{key}");
+        }
     }
 
     #[test]

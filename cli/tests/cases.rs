@@ -45,7 +45,7 @@ fn allowed_routes_messages() {
     assert_eq!((field.as_str(), value.as_str()), (from, "Selector"));
     assert_eq!(
         says,
-        "lets in no namespace, for the selector is absent or broken: web is not let in"
+        "allows routes from no namespace, for the selector is absent or broken: web is not allowed"
     );
     assert_eq!(
         fix,
@@ -56,7 +56,7 @@ fn allowed_routes_messages() {
         assert_eq!(field, "spec.listeners");
         assert_eq!(
             says,
-            "lets in its own namespace infra, for no listener has the protocol HBONE and the port 15008: web is not let in"
+            "allows routes from its own namespace infra, for no listener has the protocol HBONE and the port 15008: web is not allowed"
         );
         let free = if name == "not-hbone" { "hbone" } else { "mesh" };
         assert_eq!(
@@ -68,7 +68,10 @@ fn allowed_routes_messages() {
     }
     let [field, value, says, fix] = of("absent");
     assert_eq!((field.as_str(), value.as_str()), (from, "-"));
-    assert_eq!(says, "lets in its own namespace infra, for the field is absent: web is not let in");
+    assert_eq!(
+        says,
+        "allows routes from its own namespace infra, for the field is absent: web is not allowed"
+    );
     assert!(fix.starts_with("set spec.listeners[0].allowedRoutes.namespaces.from to All"), "{fix}");
 
     // compile and explain have the same words.

@@ -35,6 +35,18 @@ fn every_command_has_an_example() {
     }
 }
 
+/// What stands behind the options is written in lines of its own: none is broken anew.
+#[test]
+fn no_line_of_the_help_is_broken_twice() {
+    use clap::CommandFactory;
+    for command in ingress_waypoint_cli::args::Cli::command().get_subcommands() {
+        let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        for line in after.lines() {
+            assert!(line.chars().count() <= 100, "{}: {line}", command.get_name());
+        }
+    }
+}
+
 /// As a person pastes them, with the files that they name: none is of another version of the arguments.
 #[test]
 fn every_example_runs_as_it_stands() {

@@ -27,7 +27,7 @@ fn every_step_says_where_it_was_read_and_what_to_change() {
   yes waypoint-ready: the waypoint is ready
       Gateway shop/waypoint  status.addresses: "waypoint.shop.svc.cluster.local"
 
-  yes allowed-routes: lets in its own namespace shop, for the field is absent: shop is let in
+  yes allowed-routes: allows routes from its own namespace shop, for the field is absent: shop is allowed
       Gateway shop/waypoint  spec.listeners[0].allowedRoutes.namespaces.from: -
 
   yes waypoint-for: absent on Gateway and GatewayClass, which means service
@@ -235,5 +235,19 @@ fn the_meshs_hint_and_its_canary_decide_nothing() {
     assert!(
         says.contains("splits connections to the VIP, not requests: 20 % go to shop/canary"),
         "{says}"
+    );
+}
+
+#[test]
+fn a_rule_that_is_refused_in_its_common_cluster_is_said_to_be() {
+    let found = value(&["explain", "shop/pay", "-f", &rule("route-clusters-by-cluster-ip")]);
+    assert_eq!(
+        found[0]["routed"],
+        json!([
+            "HTTPRoute shop/shop rule/1 (required) is refused in the cluster that its services share \
+             (ambiguous-service); where Envoy Gateway merges backends, it leads to the ClusterIP of Service \
+             shop/pay, whatever its label says, and so through its waypoint shop/waypoint: routingType: Service \
+             of BackendTrafficPolicy shop/gateway"
+        ])
     );
 }

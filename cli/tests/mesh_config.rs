@@ -99,8 +99,9 @@ fn what_cannot_be_read_is_an_error() {
     let (code, message) = error(&["compile", "-f", &broken]);
     assert_eq!(code, Some(2));
     assert!(
-        message
-            .contains("ConfigMap istio-system/istio: data.mesh: discoverySelectors: invalid type"),
+        message.contains(
+            "ConfigMap istio-system/istio: data.mesh: discoverySelectors: 1 is not a list"
+        ),
         "{message}"
     );
     // A broken one of somebody else's is nothing to the mesh.
@@ -115,5 +116,10 @@ fn what_cannot_be_read_is_an_error() {
     let wrong = write(folder, "mesh.yaml", "serviceEntryVisibility: {defaultVisibility: SOME}");
     let (code, message) = error(&["compile", "-f", &bare, "--mesh-config", &wrong]);
     assert_eq!(code, Some(2));
-    assert!(message.contains("serviceEntryVisibility.defaultVisibility"), "{message}");
+    assert!(
+        message.contains(&format!(
+            "'{wrong}' for '--mesh-config <FILE|NAMESPACE/NAME>': serviceEntryVisibility.defaultVisibility: \"SOME\" is not NONE, NAMESPACE or PUBLIC"
+        )),
+        "{message}"
+    );
 }

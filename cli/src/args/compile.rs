@@ -47,8 +47,8 @@ services they lead to, except for wasmplugin and envoy-filter. Its BackendTraffi
 EnvoyProxies say which rules it sends to the ClusterIP itself (routingType: Service).
 
 `kubectl apply` without --server-side keeps a copy of each object in an annotation and takes at most
-256 KiB; a cluster stores at most 1.5 MiB of an object. compile warns of the one and refuses the other;
-config and ecds have no such limit.")]
+256 KiB: compile warns of a larger one. A cluster stores at most 1.5 MiB of an object: compile
+refuses a larger one. config and ecds have no such limit.")]
 pub struct Compile {
     /// Where objects come from.
     #[command(flatten)]

@@ -2,16 +2,17 @@
 
 use super::scope::{Scope, asks};
 use super::{Cause, Code, Findings};
+use crate::mesh::conflict::{HostConflict, Outcome};
 use crate::mesh::route::Target;
-use crate::mesh::{Key, ObjectRef, Outside, Resolved, Severity};
+use crate::mesh::{Key, ObjectRef, Resolved, Severity};
 
 pub(super) fn check(scope: &Scope<'_>, out: &mut Findings) {
     let entries = scope.services().filter(|resolved| resolved.object.kind == "ServiceEntry");
     for resolved in entries {
         named_as_service(scope, out, resolved);
-        for (host, owner) in &resolved.shadowed {
-            taken(scope, out, resolved, host, owner);
-        }
+    }
+    for conflict in scope.compiled.resolution.host_conflicts() {
+        hosts(scope, out, &conflict);
     }
 }
 
@@ -35,37 +36,19 @@ fn named_as_service(scope: &Scope<'_>, out: &mut Findings, resolved: &Resolved) 
     out.add_for(severity, cause, other.object.to_string());
 }
 
-fn taken(
-    scope: &Scope<'_>,
-    out: &mut Findings,
-    resolved: &Resolved,
-    host: &str,
-    owner: &ObjectRef,
-) {
-    let owner_asks = || scope.object(owner).iter().any(|owner| asks(owner));
-    let severity = match (asks(resolved), &resolved.required) {
-        (_, Some(_)) => Severity::Error,
-        (true, None) => Severity::Warning,
-        (false, None) if owner_asks() => Severity::Info,
-        (false, None) => return,
+fn hosts(scope: &Scope<'_>, out: &mut Findings, conflict: &HostConflict) {
+    let asks = |object: &ObjectRef| scope.object(object).iter().any(|it| asks(it));
+    let severity = match conflict.outcome {
+        Outcome::Takes { .. }
+        | Outcome::Refused
+        | Outcome::Lost { required: true }
+        | Outcome::Shadowed { required: true } => Severity::Error,
+        _ if asks(&conflict.object) => Severity::Warning,
+        _ if asks(&conflict.other) => Severity::Info,
+        _ => return,
     };
-    let says = match resolved.outside {
-        _ if resolved.is_ambiguous => {
-            // Said of who would get the requests, by the rules themselves.
-            if resolved.required.is_none() {
-                return;
-            }
-            format!(
-                "is claimed by {owner} too, and this one is required: requests for it are refused (ambiguous-service)"
-            )
-        }
-        Some(Outside::HostTaken) => format!(
-            "is a host of {owner} already, the one that the mesh knows in this namespace: this one is not in the mesh"
-        ),
-        _ => format!("is a host of {owner} already, which gets its requests"),
-    };
-    let cause = Cause::new(Code::HostClaimedTwice, resolved.object.clone(), says)
-        .field("spec.hosts", Some(host.to_owned()))
-        .mend("take the host out of one of the two");
+    let cause = Cause::new(Code::HostClaimedTwice, conflict.object.clone(), conflict.says())
+        .field("spec.hosts", Some(conflict.value()))
+        .mend(conflict.fix());
     out.add(severity, cause);
 }

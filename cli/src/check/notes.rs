@@ -47,9 +47,9 @@ fn meaning(note: &Note) -> Option<(Code, &'static str)> {
             Code::WaypointBound,
             "nothing: ingress-waypoint explain says what decides, and what the filter does",
         ),
-        "host-of-required" => (Code::HostClaimedTwice, "take the host out of one of the two"),
         "required-external-name"
         | "required-not-labelled"
+        | "host-of-required"
         | "host-taken"
         | "vip-of-required"
         | "given-twice"

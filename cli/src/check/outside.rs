@@ -2,21 +2,30 @@
 
 use super::scope::{Scope, listed};
 use super::{Cause, Code, Findings};
+use crate::mesh::outside::Said;
 use crate::mesh::{ObjectRef, Outside, Resolved, Severity};
 
 pub(super) fn check(scope: &Scope<'_>, out: &mut Findings) {
+    let world = &scope.objects.world;
     for resolved in scope.asking() {
+        let namespace = resolved.object.namespace.as_deref().unwrap_or_default();
         match resolved.outside {
             // Found with the object that has the hosts.
             Some(Outside::HostTaken) => {}
             Some(outside) => {
-                let says = format!("keep services out of the mesh: {}", outside.why());
-                add(out, Severity::Error, resolved, says, outside.change());
+                let Said { why, change } = world.outside(outside, namespace);
+                add(out, Severity::Error, resolved, format!("is not in the mesh: {why}"), &change);
             }
             None if resolved.is_a_guess && resolved.label.on => {
-                let says = "keep ServiceEntries in their namespace (serviceEntryVisibility): an ingress elsewhere does not reach the waypoint by their addresses";
-                let fix = "give the ingress (--gateway); where it is elsewhere, give the namespace the visibility PUBLIC";
-                add(out, Severity::Warning, resolved, says.to_owned(), fix);
+                let says = format!(
+                    "is the only namespace where the addresses of its ServiceEntries are captured, for {}: an ingress elsewhere does not reach the waypoint by them",
+                    world.visible_as(namespace)
+                );
+                let fix = format!(
+                    "give the ingress (--gateway); where it is elsewhere, {}",
+                    world.make_public(namespace)
+                );
+                add(out, Severity::Warning, resolved, says, &fix);
             }
             None => {}
         }
@@ -26,7 +35,7 @@ pub(super) fn check(scope: &Scope<'_>, out: &mut Findings) {
 fn add(out: &mut Findings, severity: Severity, resolved: &Resolved, says: String, fix: &str) {
     let namespace = resolved.object.namespace.as_deref().unwrap_or_default();
     let cause = Cause::new(Code::NotInMesh, ObjectRef::global("Namespace", namespace), says)
-        .field("metadata.labels", None)
+        .field("metadata.name", Some(namespace.to_owned()))
         .mend(fix);
     out.add_for(severity, cause, listed(resolved));
 }

@@ -6,11 +6,12 @@ use super::{Cause, Code, Findings, labels};
 use crate::fix;
 use crate::input::GATEWAY_NAME;
 use crate::mesh::label::{INGRESS_USE_WAYPOINT, Place};
+use crate::mesh::outside::Said;
 use crate::mesh::waypoint::{
     Binding, MANAGED, Owner, Reference, USE_WAYPOINT, USE_WAYPOINT_NAMESPACE, Unusable,
     WAYPOINT_FOR,
 };
-use crate::mesh::{Key, ObjectRef, Resolved, Severity, is_label, is_name};
+use crate::mesh::{Key, ObjectRef, Outside, Resolved, Severity, is_label, is_name};
 
 pub(super) fn check(scope: &Scope<'_>, out: &mut Findings) {
     for resolved in scope.services().filter(|it| it.external_name.is_none() && it.outside.is_none())
@@ -102,24 +103,30 @@ fn unusable(
     let cause = match why {
         Unusable::Missing => missing(scope, resolved, reference),
         Unusable::NotSelected => {
-            let namespace = ObjectRef::global("Namespace", &reference.gateway.namespace);
+            let name = &reference.gateway.namespace;
+            let namespace = ObjectRef::global("Namespace", name);
+            let Said { why, change } = world.outside(Outside::NotSelected, name);
             let says = format!(
-                "are not selected by discoverySelectors of the mesh configuration: the mesh does not know Gateway {}",
+                "is not in the mesh: {why}: the mesh does not know Gateway {}",
                 reference.gateway
             );
             Cause::new(Code::WaypointNotFound, namespace, says)
-                .field("metadata.labels", None)
-                .mend("label the namespace so that discoverySelectors select it")
+                .field("metadata.name", Some(name.clone()))
+                .mend(change)
         }
         Unusable::OtherNamespace => {
             let object = culprit(resolved, reference.place).object;
             let says = format!(
-                "names Gateway {}, and serviceEntryVisibility of the mesh configuration keeps ServiceEntries of {namespace} in their namespace",
-                reference.gateway
+                "names Gateway {} of another namespace, and for ServiceEntries of {namespace} {}",
+                reference.gateway,
+                world.visible_as(namespace)
             );
             Cause::new(Code::WaypointNotAllowed, object, says)
                 .label(USE_WAYPOINT, Some(reference.gateway.name.clone()))
-                .mend("bind it to a waypoint of its own namespace, or give the namespace the visibility PUBLIC")
+                .mend(format!(
+                    "bind it to a waypoint of its own namespace; or {}",
+                    world.make_public(namespace)
+                ))
         }
         Unusable::NotReady => not_ready(scope, gateway, &reference.gateway),
         Unusable::NotForServices(is_for) => {
@@ -137,7 +144,7 @@ fn unusable(
                 .mend(fix::label(&gateway, WAYPOINT_FOR, is_for.fix()))
         }
         Unusable::NotAllowed(allowed) => {
-            let says = format!("{}: {namespace} is not let in", allowed.whom(&reference.gateway));
+            let says = format!("{}: {namespace} is not allowed", allowed.whom(&reference.gateway));
             let facts = world.gateways.get(&reference.gateway);
             let fix = facts.map(|facts| allowed.fix(facts, namespace)).unwrap_or_default();
             Cause::new(Code::WaypointNotAllowed, gateway, says)

@@ -13,7 +13,7 @@ use super::routed::Routed;
 use crate::mesh::route::{Backend, Rule, Target};
 use crate::mesh::{Key, Note, ObjectRef, Resolution, Resolved, Severity, World};
 
-/// The rule of the notes on clusters whose service cannot be told.
+/// The rule of the notes on clusters that cannot be attributed to one service.
 pub const ROUTE_CLUSTER: &str = "route-cluster";
 
 /// Envoy Gateway's controllers have names that begin so.
@@ -50,14 +50,14 @@ pub(super) struct Listed {
     pub refused: Vec<String>,
 }
 
-/// Lists the clusters, and notes those whose service cannot be told. `refused` says whether requests
-/// of unknown services are.
+/// Lists the clusters, and notes those that cannot be attributed to one service. `refused` says whether
+/// requests of unknown services are. Rules whose common cluster is refused are marked in `routed`.
 pub(super) fn list(
     world: &World,
     resolution: &mut Resolution,
     routes: Routes<'_>,
     refused: bool,
-    routed: &[Routed],
+    routed: &mut [Routed],
 ) -> Listed {
     if matches!(routes, Routes::Nobody) {
         return Listed::default();
@@ -115,14 +115,14 @@ struct Listing<'a> {
     services: &'a mut [Resolved],
     by_name: BTreeMap<Key, usize>,
     refused: bool,
-    routed: &'a [Routed],
+    routed: &'a mut [Routed],
     notes: Vec<Note>,
     /// Clusters that are to be refused, as in [`Listed`]; none where all that is unknown is.
     refuse: BTreeSet<String>,
 }
 
 impl<'a> Listing<'a> {
-    fn new(services: &'a mut [Resolved], refused: bool, routed: &'a [Routed]) -> Self {
+    fn new(services: &'a mut [Resolved], refused: bool, routed: &'a mut [Routed]) -> Self {
         let named = services.iter().enumerate().filter_map(|(i, resolved)| {
             let ObjectRef { kind, namespace, name } = &resolved.object;
             let key = Key { namespace: namespace.clone()?, name: name.clone() };
@@ -208,63 +208,86 @@ impl<'a> Listing<'a> {
         rule: &Rule,
         backends: &[&Backend],
     ) {
-        let asking = |required: bool| {
-            let mut found: Vec<_> = backends.iter().filter_map(|b| self.resolved(b)).collect();
-            found.retain(|r| r.required.is_some() == required && (required || r.label.on));
-            let mut names: Vec<_> = found.iter().map(|r| r.object.to_string()).collect();
+        let field = format!("spec.rules[{i}].backendRefs");
+        let names = |keeps: &dyn Fn(&Backend, &Resolved) -> bool| {
+            let found = backends.iter().filter_map(|b| Some((*b, self.resolved(b)?)));
+            let kept = found.filter(|(backend, resolved)| keeps(backend, resolved));
+            let mut names: Vec<_> = kept.map(|(_, it)| it.object.to_string()).collect();
             names.dedup();
             names.join(" and ")
         };
-        let (required, labelled) = (asking(true), asking(false));
+        let required = names(&|_, it| it.required.is_some());
+        let asks = |it: &Resolved| it.required.is_none() && it.label.on;
+        let labelled = names(&|_, it| asks(it));
+        let at_endpoints =
+            names(&|backend, it| asks(it) && !self.at_cluster_ip(route, &field, backend));
         // What has a session is never merged.
         let always = rule.session_persistence && route.kind == "HTTPRoute";
-        let (severity, past) = match (required.as_str(), labelled.as_str(), self.refused) {
+        let refuses = self.refused || !required.is_empty();
+        let (severity, then) = match (required.as_str(), at_endpoints.as_str()) {
             // No one asks, but all are refused.
-            ("", "", refused) if !(refused && always) => return,
-            (_, _, true) => (Severity::Warning, "requests are refused".to_owned()),
-            ("", labelled, _) if self.at_cluster_ips(route, i, backends) => {
-                let past = format!(
-                    "requests go to the ClusterIPs (routingType: Service), and so through the waypoint of {labelled}"
-                );
-                (Severity::Info, past)
-            }
-            ("", labelled, _) => {
-                let past = format!("requests go to the endpoints, past the waypoint of {labelled}");
-                (Severity::Warning, past)
-            }
-            (required, ..) => {
-                self.refuse.insert(cluster.to_owned());
-                let past = format!("requests are refused, for the sake of {required}");
-                (if always { Severity::Error } else { Severity::Warning }, past)
+            ("", _) if labelled.is_empty() && !(self.refused && always) => return,
+            _ if self.refused => (Severity::Warning, "requests are refused".to_owned()),
+            ("", "") => (
+                Severity::Info,
+                format!("requests for {labelled} go to the ClusterIP (routingType: Service)"),
+            ),
+            ("", services) => (
+                Severity::Warning,
+                format!("requests for {services} go to the endpoints and bypass the waypoint"),
+            ),
+            (required, _) => {
+                let then =
+                    format!("requests are refused, for the waypoint of {required} is required");
+                (if always { Severity::Error } else { Severity::Warning }, then)
             }
         };
         let mut leads: Vec<_> = backends.iter().map(|backend| shown(backend)).collect();
         leads.sort();
         leads.dedup();
         let when = if always { "as they have a session" } else { "where it does not merge them" };
-        let says = format!(
-            "lead to {}: Envoy Gateway gives them one cluster {when}, {cluster}, whose service nobody \
-             can tell: {past}",
+        let mut says = format!(
+            "lead to {}: Envoy Gateway gives them one cluster {when}, {cluster}, which cannot be \
+             attributed to one service: {then}",
             leads.join(" and ")
         );
+        if refuses {
+            if !required.is_empty() && !self.refused {
+                self.refuse.insert(cluster.to_owned());
+            }
+            let merged = self.refuse_routed(route, &field);
+            if !always {
+                says.extend(merged.iter().map(|it| format!("; where it merges them, {it}")));
+            }
+        }
         let (rule, object) = (ROUTE_CLUSTER, route.clone());
-        let field = format!("spec.rules[{i}].backendRefs");
         self.notes.push(Note { severity, rule, object, field, value: None, says });
     }
 
-    /// Whether Envoy Gateway sends all of a rule's requests to ClusterIPs itself.
-    fn at_cluster_ips(&self, route: &ObjectRef, i: usize, backends: &[&Backend]) -> bool {
-        let field = format!("spec.rules[{i}].backendRefs");
-        let of_rule = |routed: &&Routed| routed.route == *route && routed.field == field;
-        let routed: Vec<_> = self.routed.iter().filter(of_rule).collect();
-        backends.iter().all(|backend| {
-            let Target::Service(Key { namespace, name }) = &backend.target else { return false };
-            let is_it = |service: &ObjectRef| {
-                service.namespace.as_ref() == Some(namespace) && service.name == *name
-            };
-            let mut found = routed.iter().filter(|it| is_it(&it.service)).peekable();
-            found.peek().is_some() && found.all(|it| it.always())
-        })
+    /// Marks what Envoy Gateway sends to ClusterIPs itself as refused in the rule's common cluster, and
+    /// says what becomes of it elsewhere.
+    fn refuse_routed(&mut self, route: &ObjectRef, field: &str) -> Vec<String> {
+        let mut services: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for routed in self.routed.iter_mut().filter(|it| it.is_of(route, field)) {
+            routed.refused = true;
+            services.entry(routed.sent()).or_default().insert(routed.service.to_string());
+        }
+        let said = services.into_iter().map(|(sent, services)| {
+            let services: Vec<_> = services.into_iter().collect();
+            format!("those for {} go {sent}", services.join(" and "))
+        });
+        said.collect()
+    }
+
+    /// Whether Envoy Gateway itself sends all of a rule's requests for a backend to its ClusterIP.
+    fn at_cluster_ip(&self, route: &ObjectRef, field: &str, backend: &Backend) -> bool {
+        let Target::Service(Key { namespace, name }) = &backend.target else { return false };
+        let is_it = |service: &ObjectRef| {
+            service.namespace.as_ref() == Some(namespace) && service.name == *name
+        };
+        let of_rule = self.routed.iter().filter(|it| it.is_of(route, field));
+        let mut found = of_rule.filter(|it| is_it(&it.service)).peekable();
+        found.peek().is_some() && found.all(Routed::always)
     }
 
     fn resolved(&self, backend: &Backend) -> Option<&Resolved> {

@@ -51,11 +51,11 @@ impl Compiled {
         // There the configuration's clusters are those that requests are sent to, not known by.
         let routes = if via == Some(Via::ClusterHeader) { Routes::Nobody } else { routes };
         let refused = settings.unknown_service == Some(UnknownService::Reject);
-        let routed = match routes {
+        let mut routed = match routes {
             Routes::Nobody => Vec::new(),
             routes => routed::routed(world, &resolution, routes),
         };
-        let listed = clusters::list(world, &mut resolution, routes, refused, &routed);
+        let listed = clusters::list(world, &mut resolution, routes, refused, &mut routed);
         let mut settings = settings.clone();
         let domain = &rules.cluster_domain;
         let list = |list: Vec<String>| (!list.is_empty()).then_some(list);

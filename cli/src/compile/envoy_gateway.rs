@@ -35,6 +35,11 @@ const NEEDED: &str = "\
 # where clusters are named after routes.
 ";
 
+/// The same of the wasm filter.
+const WASM_NEEDED: &str = "\
+# For Envoy Gateway 1.6 and later, whose proxies are Envoy 1.36 or later; with mergeBackends from 1.9 on.
+";
+
 /// The same of the native module.
 const MODULE_NEEDED: &str = "\
 # For Envoy Gateway 1.8 and later, whose proxies have to be Envoy 1.39 or later with the module in them (an
@@ -95,7 +100,7 @@ pub fn policies(
     patches.extend(names.map(|name| patch(LISTENER, Some(&name), operation.clone())));
     let proxy = json!({"mergeBackends": {}, "filterOrder": order("wasm")});
     let extension = json!({"targetRefs": [gateway.reference()], "wasm": [wasm(config, options)]});
-    let comment = format!("{NEEDED}{UNSEEN}");
+    let comment = format!("{WASM_NEEDED}{NEEDED}{UNSEEN}");
     Ok(Objects::new(comment, objects(gateway, proxy, &patches, extension)))
 }
 

@@ -46,6 +46,12 @@ pub fn wasm_plugin(config: &Value, target: &Target, options: &Options) -> Result
     Ok(Objects::new(PLUGIN_NEEDED, [plugin]))
 }
 
+/// What the `EnvoyFilter` beside the plugin rests on.
+const FILTER_NEEDED: &str = "\
+# For Istio 1.28 and later, whose proxies are Envoy 1.36 or later. The WasmPlugin (compile -o wasmplugin) loads the
+# filter: apply it after this.
+";
+
 /// What the `EnvoyFilter` cannot see to.
 const UNSEEN: &str = "\
 # The plain routes of istiod are marked, as VIP routes stand beside them. A route or virtual host that another
@@ -67,7 +73,8 @@ pub fn envoy_filter(
     let forward = filter_state(config)?;
     let mut patches = fresh_route_patches(target).to_vec();
     patches.extend(vip_patches(&forward, max_connections_per_vip));
-    Ok(Objects::new(UNSEEN, [envoy_filter_object(target, patches)]))
+    let comment = format!("{FILTER_NEEDED}{UNSEEN}");
+    Ok(Objects::new(comment, [envoy_filter_object(target, patches)]))
 }
 
 /// What the native module rests on at an Istio gateway.

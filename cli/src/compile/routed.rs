@@ -23,6 +23,8 @@ pub struct Routed {
     pub port: Option<i64>,
     /// The policy or the EnvoyProxy with the routing type.
     pub by: ObjectRef,
+    /// Whether requests are refused in the cluster that the rule's services share.
+    pub(super) refused: bool,
     /// Whether it has a ClusterIP.
     reached: bool,
     /// What comes of it.
@@ -55,6 +57,7 @@ pub(super) fn routed(world: &World, resolution: &Resolution, routes: Routes<'_>)
                         service: resolved.object.clone(),
                         port: backend.port,
                         by: by.object.clone(),
+                        refused: false,
                         reached: !is_headless(resolved),
                         says: says(resolved),
                         only: only.clone(),
@@ -117,22 +120,43 @@ fn says(resolved: &Resolved) -> String {
 }
 
 impl Routed {
-    /// As a note on the route.
-    pub fn note(&self) -> Note {
-        Note {
+    /// As a note on the route; none where that the rule is refused has been noted.
+    pub fn note(&self) -> Option<Note> {
+        (!self.refused).then(|| Note {
             severity: Severity::Info,
             rule: "routing-type-service",
             object: self.route.clone(),
             field: self.field.clone(),
             value: None,
             says: format!("({}) lead {}: {}", self.rule, self.says, self.why()),
+        })
+    }
+
+    /// Whether it is of this rule, by the field of its backends.
+    pub(super) fn is_of(&self, route: &ObjectRef, field: &str) -> bool {
+        self.route == *route && self.field == field
+    }
+
+    /// Where requests go, and what has it so.
+    pub(super) fn sent(&self) -> String {
+        let what = if self.reached { "the ClusterIP" } else { "the endpoints (headless)" };
+        format!("to {what} ({})", self.why())
+    }
+
+    /// What is put in front where the rule's own cluster is refused.
+    fn condition(&self) -> &'static str {
+        if self.refused {
+            "is refused in the cluster that its services share (ambiguous-service); where Envoy Gateway merges backends, it "
+        } else {
+            ""
         }
     }
 
     /// The same in a table, beside the service.
     pub(super) fn short(&self) -> String {
         let what = if self.reached { "the ClusterIP" } else { "the endpoints, as it is headless" };
-        format!("{} {} leads to {what}: {}", self.route, self.rule, self.why())
+        let condition = self.condition();
+        format!("{} {} {condition}leads to {what}: {}", self.route, self.rule, self.why())
     }
 
     /// Whether all requests of the rule for this backend go to its ClusterIP.
@@ -149,6 +173,7 @@ impl Routed {
 impl fmt::Display for Routed {
     /// `HTTPRoute shop/shop rule/1 (pay) leads to the ClusterIP of …: routingType: Service of …`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} leads {}: {}", self.route, self.rule, self.says, self.why())
+        let Self { route, rule, says, .. } = self;
+        write!(f, "{route} {rule} {}leads {says}: {}", self.condition(), self.why())
     }
 }

@@ -18,7 +18,7 @@ pub fn said(world: &World, compiled: &Compiled) -> Vec<Note> {
     for resolved in &compiled.resolution.services {
         about(world, compiled, resolved, &mut notes);
     }
-    notes.extend(compiled.routed.iter().map(Routed::note));
+    notes.extend(compiled.routed.iter().filter_map(Routed::note));
     notes.sort();
     notes.dedup();
     notes

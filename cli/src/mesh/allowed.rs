@@ -1,4 +1,4 @@
-//! Whom a waypoint lets in, in words, and what to change so that it lets in a namespace.
+//! Which namespaces a waypoint allows routes from, in words, and what to change so that it allows one.
 
 use super::waypoint::Allowed;
 use super::{GatewayFacts, Key};
@@ -6,22 +6,24 @@ use super::{GatewayFacts, Key};
 impl Allowed {
     /// To be read after the field.
     pub fn whom(&self, gateway: &Key) -> String {
-        let own = format!("lets in its own namespace {}", gateway.namespace);
+        let own = format!("allows routes from its own namespace {}", gateway.namespace);
         match (self.from, &self.selector) {
             _ if self.listener.is_none() => {
                 format!("{own}, for no listener has the protocol HBONE and the port 15008")
             }
-            (Some("All"), _) => "lets in every namespace".to_owned(),
-            (Some("Selector"), Some(selector)) => format!("lets in namespaces with {selector}"),
+            (Some("All"), _) => "allows routes from every namespace".to_owned(),
+            (Some("Selector"), Some(selector)) => {
+                format!("allows routes from namespaces with {selector}")
+            }
             (Some("Selector"), None) => {
-                "lets in no namespace, for the selector is absent or broken".to_owned()
+                "allows routes from no namespace, for the selector is absent or broken".to_owned()
             }
             (Some(_), _) => own,
             (None, _) => format!("{own}, for the field is absent"),
         }
     }
 
-    /// What to change so that the waypoint lets the namespace in.
+    /// What to change so that the waypoint allows routes from the namespace.
     pub fn fix(&self, gateway: &GatewayFacts, namespace: &str) -> String {
         let Some(i) = self.listener else {
             let free = ["mesh", "hbone", "waypoint"]

@@ -12,11 +12,11 @@
 //! ```
 
 mod choice;
+mod written;
 
-use serde::Deserialize;
 use serde_json::Value;
 
-use super::selector::{Expression, Selector};
+use super::selector::Selector;
 use super::{Labels, Meta};
 use crate::input;
 use crate::object::{MeshConfigMap, Origin};
@@ -26,7 +26,7 @@ pub use choice::{ISTIO_SYSTEM, MeshConfigChoice};
 /// The key of the ConfigMap.
 const KEY: &str = "mesh";
 /// The label with a Namespace's own name: the API server puts it on every Namespace.
-const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
+pub(super) const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 
 /// The fields that the rules read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -59,62 +59,22 @@ pub enum Visibility {
     None,
 }
 
+impl Visibility {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Public => "PUBLIC",
+            Self::Namespace => "NAMESPACE",
+            Self::None => "NONE",
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Policies {
     default: Visibility,
     /// The first that matches decides.
     policies: Vec<(Visibility, Vec<Option<Selector>>)>,
-}
-
-/// As it is written. Istio takes the names of protobuf's fields too.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Written {
-    #[serde(alias = "discovery_selectors")]
-    discovery_selectors: Option<Vec<Option<WrittenSelector>>>,
-    #[serde(alias = "service_entry_visibility")]
-    service_entry_visibility: Option<WrittenVisibility>,
-    #[serde(alias = "default_service_export_to")]
-    default_service_export_to: Option<Vec<String>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct WrittenSelector {
-    match_labels: Option<Labels>,
-    match_expressions: Option<Vec<Expression>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct WrittenVisibility {
-    #[serde(alias = "default_visibility")]
-    default_visibility: Option<Name>,
-    policies: Option<Vec<WrittenPolicy>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct WrittenPolicy {
-    visibility: Option<Name>,
-    #[serde(alias = "matching_rules")]
-    matching_rules: Option<Vec<WrittenRule>>,
-}
-
-/// A rule of a kind that is not known here matches nothing, as in Istio.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct WrittenRule {
-    #[serde(alias = "namespace_selector")]
-    namespace_selector: Option<WrittenSelector>,
-}
-
-/// A value of an enumeration, by name or number.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Name {
-    Text(String),
-    Number(i64),
 }
 
 impl MeshConfig {
@@ -145,36 +105,39 @@ impl MeshConfig {
         }
     }
 
-    fn from_value(value: &Value) -> Result<Self, String> {
-        let written: Written = serde_path_to_error::deserialize(value).map_err(|error| {
-            let (path, inner) = (error.path().to_string(), error.inner().to_string());
-            if path == "." { inner } else { format!("{path}: {inner}") }
-        })?;
-        let mut config = Self {
-            export_to: written.default_service_export_to.unwrap_or_default(),
-            ..Self::default()
-        };
-        for (i, selector) in written.discovery_selectors.into_iter().flatten().enumerate() {
-            config.discovery.push(selector_of(selector, &format!("discoverySelectors[{i}]"))?);
-        }
-        config.visibility = written.service_entry_visibility.map(policies).transpose()?;
-        Ok(config)
-    }
-
     /// Whether the mesh knows a namespace.
     pub fn selects(&self, namespace: &str, labels: Option<&Labels>) -> bool {
         self.discovery.is_empty() || any(&self.discovery, &named(namespace, labels))
     }
 
+    /// The selectors of `discoverySelectors` that can select anything.
+    pub fn discovery_selectors(&self) -> impl Iterator<Item = &Selector> {
+        self.discovery.iter().flatten()
+    }
+
     /// How widely the ServiceEntries of a namespace are visible.
     pub fn visibility(&self, namespace: &str, labels: Option<&Labels>) -> Visibility {
-        let Some(Policies { default, policies }) = &self.visibility else {
-            return Visibility::default();
-        };
+        let policy = self.policy(namespace, labels).map(|(_, visibility)| visibility);
+        let default = || self.visibility.as_ref().map(|policies| policies.default);
+        policy.or_else(default).unwrap_or_default()
+    }
+
+    /// The field that says so.
+    pub fn visibility_field(&self, namespace: &str, labels: Option<&Labels>) -> String {
+        match self.policy(namespace, labels) {
+            Some((i, _)) => format!("serviceEntryVisibility.policies[{i}].visibility"),
+            None => "serviceEntryVisibility.defaultVisibility".to_owned(),
+        }
+    }
+
+    /// The policy that decides on the visibility in a namespace.
+    fn policy(&self, namespace: &str, labels: Option<&Labels>) -> Option<(usize, Visibility)> {
+        let Policies { policies, .. } = self.visibility.as_ref()?;
         let labels = named(namespace, labels);
         let holds = |rule: &Option<Selector>| rule.as_ref().is_some_and(|it| it.matches(&labels));
-        let first = policies.iter().find(|(_, rules)| rules.iter().all(holds));
-        first.map_or(*default, |(visibility, _)| *visibility)
+        let mut policies = policies.iter().enumerate();
+        let (i, (visibility, _)) = policies.find(|(_, (_, rules))| rules.iter().all(holds))?;
+        Some((i, *visibility))
     }
 
     /// Whether it says anything that the rules read.
@@ -204,49 +167,6 @@ fn named(namespace: &str, labels: Option<&Labels>) -> Labels {
 
 fn any(selectors: &[Option<Selector>], labels: &Labels) -> bool {
     selectors.iter().flatten().any(|selector| selector.matches(labels))
-}
-
-/// An absent selector matches nothing, an empty one everything.
-fn selector_of(selector: Option<WrittenSelector>, field: &str) -> Result<Option<Selector>, String> {
-    let Some(WrittenSelector { match_labels, match_expressions }) = selector else {
-        return Ok(None);
-    };
-    Selector::new(match_labels.into_iter().flatten(), match_expressions.into_iter().flatten())
-        .map(Some)
-        .map_err(|wrong| format!("{field}: {wrong}: no such requirement"))
-}
-
-fn policies(written: WrittenVisibility) -> Result<Policies, String> {
-    let field = "serviceEntryVisibility";
-    let mut policies = Vec::new();
-    for (i, policy) in written.policies.into_iter().flatten().enumerate() {
-        let mut rules = Vec::new();
-        for (j, rule) in policy.matching_rules.into_iter().flatten().enumerate() {
-            let field = format!("{field}.policies[{i}].matchingRules[{j}].namespaceSelector");
-            rules.push(selector_of(rule.namespace_selector, &field)?);
-        }
-        let field = format!("{field}.policies[{i}].visibility");
-        policies.push((visibility(policy.visibility, &field)?, rules));
-    }
-    let field = format!("{field}.defaultVisibility");
-    Ok(Policies { default: visibility(written.default_visibility, &field)?, policies })
-}
-
-fn visibility(name: Option<Name>, field: &str) -> Result<Visibility, String> {
-    Ok(match name {
-        None | Some(Name::Number(0 | 3)) => Visibility::Public,
-        Some(Name::Number(1)) => Visibility::None,
-        Some(Name::Number(2)) => Visibility::Namespace,
-        Some(Name::Text(name)) => match name.as_str() {
-            "VISIBILITY_UNSPECIFIED" | "PUBLIC" => Visibility::Public,
-            "NONE" => Visibility::None,
-            "NAMESPACE" => Visibility::Namespace,
-            _ => return Err(format!("{field}: {name:?} is not NONE, NAMESPACE or PUBLIC")),
-        },
-        Some(Name::Number(number)) => {
-            return Err(format!("{field}: {number} is not NONE, NAMESPACE or PUBLIC"));
-        }
-    })
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 mod allowed;
 pub mod canary;
+pub mod conflict;
 mod entries;
 pub mod facts;
 pub mod hosts;

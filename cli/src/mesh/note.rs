@@ -48,6 +48,16 @@ pub struct Note {
     pub says: String,
 }
 
+/// The first five, and how many more there are.
+pub(crate) fn first_five(all: &[String]) -> String {
+    const FIRST: usize = 5;
+    let shown = all.get(..FIRST).unwrap_or(all).join(", ");
+    match all.len().saturating_sub(FIRST) {
+        0 => shown,
+        more => format!("{shown}, and {more} more"),
+    }
+}
+
 impl ObjectRef {
     /// An object in a namespace.
     pub fn namespaced(kind: &'static str, key: &Key) -> Self {

@@ -7,15 +7,15 @@ use ingress_waypoint::host;
 use ingress_waypoint::switch::parse_bool;
 
 use super::facts::WAYPOINT_BOUND;
-use super::hosts::Rejected;
 use super::label::{INGRESS_USE_WAYPOINT, Place};
 use super::note::{Note, ObjectRef, Severity};
+use super::outside::Said;
 use super::required::{REQUIRED, RequiredBy};
 use super::{Key, Meta, Outside, Resolved, Rules, World};
 
 impl World {
     /// What is odd about the objects as a whole.
-    pub(super) fn note_input(&self, rules: &Rules, rejected: &[Rejected], notes: &mut Vec<Note>) {
+    pub(super) fn note_input(&self, rules: &Rules, notes: &mut Vec<Note>) {
         for (object, places) in self.conflicts() {
             notes.push(Note {
                 severity: Severity::Warning,
@@ -31,7 +31,6 @@ impl World {
         }
         notes.extend(self.other_domain(rules));
         notes.extend(self.note_mesh_config());
-        notes.extend(rejected.iter().map(Rejected::note));
         for (name, meta) in &self.namespaces {
             notes.extend(not_boolean(ObjectRef::global("Namespace", name), meta));
         }
@@ -97,24 +96,6 @@ impl World {
     }
 }
 
-impl Rejected {
-    /// Said of who takes the host: the claim may not be the same host, but one above or beneath it.
-    fn note(&self) -> Note {
-        let Self { host, required, taker } = self;
-        let which = if required.kind == "Namespace" { "whose services are" } else { "which is" };
-        Note {
-            severity: Severity::Error,
-            rule: "host-of-required",
-            object: taker.clone(),
-            field: "spec.hosts".to_owned(),
-            value: Some(host.clone()),
-            says: format!(
-                "would take requests from {required}, {which} required: they are refused (ambiguous-service); take the host out of one of the two"
-            ),
-        }
-    }
-}
-
 /// An annotation that is neither true nor false.
 fn not_boolean(object: ObjectRef, meta: &Meta) -> Option<Note> {
     let value = meta.annotations.get(REQUIRED).filter(|value| parse_bool(value).is_none())?;
@@ -146,7 +127,7 @@ fn as_label(object: ObjectRef, meta: &Meta) -> Option<Note> {
 
 impl Resolved {
     /// What is odd about the service.
-    pub(super) fn note(&self, notes: &mut Vec<Note>) {
+    pub(super) fn note(&self, world: &World, notes: &mut Vec<Note>) {
         let mut note = |severity, rule, field: &str, value: Option<String>, says: String| {
             let (object, field) = (self.object.clone(), field.to_owned());
             notes.push(Note { severity, rule, object, field, value, says });
@@ -171,44 +152,27 @@ impl Resolved {
             None => Severity::Warning,
         };
         let asks = self.label.on || self.required.is_some();
+        let namespace = self.object.namespace.clone().unwrap_or_default();
         if let Some(outside) = self.outside.filter(|it| asks && *it != Outside::HostTaken) {
             let then = match self.required {
                 Some(_) => "it is required, and requests are refused",
                 None => "requests go to the endpoints",
             };
-            let says =
-                format!("is not in the mesh: {}: {then}; {}", outside.why(), outside.change());
-            note(severity, "not-in-mesh", "metadata.namespace", None, says);
+            let Said { why, change } = world.outside(outside, &namespace);
+            let says = format!("is not in the mesh: {why}: {then}; {change}");
+            note(severity, "not-in-mesh", "metadata.namespace", Some(namespace), says);
         } else if self.is_a_guess && self.label.on {
-            let says = "is captured in its own namespace alone (serviceEntryVisibility): an ingress elsewhere does not reach the waypoint by its address; give the ingress (--gateway)";
+            let says = format!(
+                "is the only namespace where its addresses are captured, for {}: an ingress elsewhere does not reach the waypoint by them; give the ingress (--gateway)",
+                world.visible_as(&namespace)
+            );
             note(
                 Severity::Warning,
                 "visible-in-namespace",
                 "metadata.namespace",
-                None,
-                says.into(),
+                Some(namespace),
+                says,
             );
-        }
-        let fix = "take the host out of one of the two";
-        for (host, owner) in &self.shadowed {
-            let says = match (self.is_ambiguous, self.outside, &self.required) {
-                // Said of who would get the requests.
-                (true, _, None) => continue,
-                (true, ..) => format!(
-                    "is claimed by {owner} too, and this one is required: requests for it are refused (ambiguous-service); {fix}"
-                ),
-                (_, Some(Outside::HostTaken), required) => {
-                    let then = if required.is_some() { " and refused" } else { "" };
-                    format!(
-                        "is a host of {owner} already, the one that the mesh knows in this namespace: this one is not in the mesh{then}; {fix}"
-                    )
-                }
-                (_, _, Some(_)) => format!(
-                    "is a host of {owner} already, which gets its requests, whether that is required or not; {fix}"
-                ),
-                _ => format!("is a host of {owner} already, which gets its requests"),
-            };
-            note(severity, "host-taken", "spec.hosts", Some(host.clone()), says);
         }
         if let Some(condition) = self.waypoint_bound.as_ref().filter(|_| asks) {
             let says = format!(

@@ -1,8 +1,10 @@
 //! Why the mesh captures none of an object's addresses, though it has some.
 
-use super::mesh_config::Visibility;
+use super::mesh_config::{NAMESPACE_NAME, Visibility};
+use super::note::first_five;
 use super::sight::Sight;
-use super::{EntryFacts, Key, Meta, Rules, ServiceFacts, World};
+use super::{EntryFacts, Key, Meta, ObjectRef, Rules, ServiceFacts, World};
+use crate::fix;
 
 /// Why the VIPs of an object are not dialled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,31 +32,84 @@ impl Outside {
     pub fn is_known(self) -> bool {
         self == Self::OtherNamespace
     }
+}
 
+/// Why an object is outside the mesh, and what to change.
+#[derive(Debug, Clone)]
+pub struct Said {
     /// To be read after `is not in the mesh: `.
-    pub fn why(self) -> &'static str {
-        match self {
-            Self::NotSelected => {
-                "discoverySelectors of the mesh configuration do not select its namespace"
+    pub why: String,
+    /// What to change.
+    pub change: String,
+}
+
+impl World {
+    /// Why an object of the namespace is outside the mesh.
+    pub fn outside(&self, outside: Outside, namespace: &str) -> Said {
+        match outside {
+            Outside::NotSelected => self.not_selected(namespace),
+            Outside::NotVisible => {
+                Said { why: self.visible_as(namespace), change: self.make_public(namespace) }
             }
-            Self::NotVisible => "serviceEntryVisibility of the mesh configuration is NONE for it",
-            Self::OtherNamespace => {
-                "serviceEntryVisibility of the mesh configuration is NAMESPACE for it, and its addresses are captured in its own namespace alone"
-            }
-            Self::HostTaken => "another object of its namespace has its hosts",
+            Outside::OtherNamespace => Said {
+                why: format!(
+                    "{}, and its addresses are captured in its own namespace alone",
+                    self.visible_as(namespace)
+                ),
+                change: format!(
+                    "{}; or, where the ingress is in that namespace, give it (--gateway {namespace}/NAME)",
+                    self.make_public(namespace)
+                ),
+            },
+            Outside::HostTaken => Said {
+                why: "another object of its namespace has its hosts".to_owned(),
+                change: "remove the hosts from one of the two".to_owned(),
+            },
         }
     }
 
-    /// What to change.
-    pub fn change(self) -> &'static str {
-        match self {
-            Self::NotSelected => "label the namespace so that discoverySelectors select it",
-            Self::NotVisible => "give its namespace the visibility PUBLIC",
-            Self::OtherNamespace => {
-                "give its namespace the visibility PUBLIC, or give the ingress (--gateway) where it is in that namespace"
+    fn not_selected(&self, namespace: &str) -> Said {
+        let (mesh, source) = (self.mesh(), self.mesh_source());
+        let selectors: Vec<_> = mesh.discovery_selectors().map(ToString::to_string).collect();
+        let shown = match selectors.as_slice() {
+            [] => "all empty".to_owned(),
+            some => first_five(&some.iter().map(|it| format!("{it:?}")).collect::<Vec<_>>()),
+        };
+        let can_set = |(key, value): &(&str, &str)| {
+            *key != NAMESPACE_NAME && fix::is_key(key) && fix::is_value(value)
+        };
+        let mut by_labels = mesh.discovery_selectors().filter_map(|selector| selector.labels());
+        let change = match by_labels.find(|labels| labels.iter().all(can_set)) {
+            Some(labels) => {
+                let labels: Vec<_> = labels.iter().map(|(k, v)| (*k, Some(*v))).collect();
+                fix::labels(&ObjectRef::global("Namespace", namespace), &labels)
             }
-            Self::HostTaken => "take the hosts out of one of the two",
-        }
+            None => format!(
+                "add {{matchLabels: {{{NAMESPACE_NAME}: {namespace}}}}} to discoverySelectors in {source}, or label \
+                 the namespace so that one of them selects it"
+            ),
+        };
+        let why = format!("discoverySelectors ({shown}) in {source} do not select the namespace");
+        Said { why, change }
+    }
+
+    /// The visibility of the namespace's ServiceEntries, and what says so.
+    pub fn visible_as(&self, namespace: &str) -> String {
+        let (mesh, labels) = (self.mesh(), self.namespace(namespace).map(|meta| &meta.labels));
+        let field = mesh.visibility_field(namespace, labels);
+        let visibility = mesh.visibility(namespace, labels).as_str();
+        format!("{field} is {visibility} in {}", self.mesh_source())
+    }
+
+    /// What makes the namespace's ServiceEntries visible everywhere.
+    pub fn make_public(&self, namespace: &str) -> String {
+        let labels = self.namespace(namespace).map(|meta| &meta.labels);
+        let field = self.mesh().visibility_field(namespace, labels);
+        format!(
+            "in {} set {field} to PUBLIC, or put a policy with visibility PUBLIC for namespace {namespace} first in \
+             serviceEntryVisibility.policies",
+            self.mesh_source()
+        )
     }
 }
 

@@ -7,6 +7,7 @@ use ingress_waypoint::{Kind, Service};
 use k8s_openapi::jiff::Timestamp;
 
 use super::canary::Canary;
+use super::conflict::HostConflict;
 use super::entries::{self, Entry};
 use super::hosts::{Claimant, Hosts, Rejected};
 use super::label::Label;
@@ -162,10 +163,12 @@ impl World {
         }
         resolution.rejected = hosts.into_rejected();
         for resolved in &resolution.services {
-            resolved.note(&mut resolution.notes);
+            resolved.note(self, &mut resolution.notes);
         }
+        let conflicts = resolution.host_conflicts();
+        resolution.notes.extend(conflicts.iter().map(HostConflict::note));
         resolution.notes.extend(shared::notes(&resolution.services));
-        self.note_input(rules, &resolution.rejected, &mut resolution.notes);
+        self.note_input(rules, &mut resolution.notes);
         let place = |resolved: &Resolved| {
             let ObjectRef { kind, namespace, name } = resolved.object.clone();
             (namespace, name, kind)

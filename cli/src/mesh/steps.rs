@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::facts::WAYPOINT_BOUND;
 use super::label::{INGRESS_USE_WAYPOINT, Place};
 use super::note::ObjectRef;
+use super::outside::Said;
 use super::required::{REQUIRED, RequiredBy};
 use super::{Condition, Outside, Resolved, Sight, World};
 use crate::fix;
@@ -43,7 +44,7 @@ impl Resolved {
     /// The chain, in the order in which the rules apply. Where one does not hold, those that
     /// depend on it are left out.
     pub fn steps(&self, world: &World) -> Vec<Step> {
-        let mut steps = vec![self.mesh_step()];
+        let mut steps = vec![self.mesh_step(world)];
         if self.external_name.is_none() {
             steps.push(self.label_step());
         }
@@ -74,7 +75,7 @@ impl Resolved {
         Step { rule, holds, object, field, value: None, says, change: None }
     }
 
-    fn mesh_step(&self) -> Step {
+    fn mesh_step(&self, world: &World) -> Step {
         let (hosts, others) = (self.hosts.join(", "), self.others());
         let is_entry = self.object.kind == "ServiceEntry";
         let step = self.own("in-the-mesh", true, if is_entry { "spec.hosts" } else { "spec.type" });
@@ -83,7 +84,7 @@ impl Resolved {
             holds: false,
             value: of_hosts(others.clone()),
             says,
-            change: Some(Outside::HostTaken.change().to_owned()),
+            change: Some("remove the hosts from one of the two".to_owned()),
             ..step.clone()
         };
         let owners = self.owners();
@@ -99,14 +100,19 @@ impl Resolved {
             (None, Some(Outside::HostTaken)) => lost(format!(
                 "not in the mesh for these hosts: the mesh knows one object for a host in a namespace, a Service or else the oldest, and that is {owners}"
             )),
-            (None, Some(outside)) => Step {
-                holds: false,
-                object: self.namespace(),
-                field: "metadata.labels".into(),
-                says: format!("not in the mesh: {}", outside.why()),
-                change: Some(outside.change().to_owned()),
-                ..step
-            },
+            (None, Some(outside)) => {
+                let object = self.namespace();
+                let Said { why, change } = world.outside(outside, &object.name);
+                Step {
+                    holds: false,
+                    field: "metadata.name".into(),
+                    value: Some(object.name.clone()),
+                    object,
+                    says: format!("not in the mesh: {why}"),
+                    change: Some(change),
+                    ..step
+                }
+            }
             (None, None) if self.is_ambiguous => lost(format!(
                 "in conflict with {owners}: one of them is required, and requests for these hosts are refused; clusters with its own name (kgateway's) still lead to this one"
             )),

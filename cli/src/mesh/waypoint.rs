@@ -69,7 +69,7 @@ pub enum Unusable {
     OtherNamespace,
 }
 
-/// Whom a waypoint lets in, and what said so.
+/// Which namespaces a waypoint allows routes from, and what said so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Allowed {
     /// The field of the Gateway.
@@ -221,7 +221,7 @@ impl GatewayFacts {
         }
     }
 
-    /// Whom it lets in: `allowedRoutes` of the listener that the mesh reaches it at.
+    /// Which namespaces it allows routes from: `allowedRoutes` of the listener that the mesh reaches it at.
     pub fn allowed(&self, world: &World) -> (Allowed, Option<Selector>) {
         let Some((i, listener)) = self.mesh_listener(world) else {
             let field = "spec.listeners".to_owned();

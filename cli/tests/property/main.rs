@@ -93,7 +93,7 @@ proptest! {
                 prop_assert_eq!((answer.decision, answer.reason), expected, "{}: {:#?}", name, found[0]);
             }
         }
-        // A required ServiceEntry is never reached past its waypoint, by none of its hosts, whoever else
+        // Requests of a required ServiceEntry never bypass its waypoint, by any of its hosts, whoever else
         // has them; but a Service's host is the Service's.
         for resolved in compiled.resolution.services.iter().filter(|it| it.required.is_some()) {
             let shadowed = resolved.shadowed.iter().map(|(host, _)| host);

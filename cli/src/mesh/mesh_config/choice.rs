@@ -16,8 +16,8 @@ pub enum MeshConfigChoice {
     Found,
     /// That of this ConfigMap.
     Named(Key),
-    /// This one.
-    Given(Box<MeshConfig>),
+    /// This one, of this file.
+    Given(String, Box<MeshConfig>),
 }
 
 impl FromStr for MeshConfigChoice {
@@ -35,7 +35,7 @@ impl FromStr for MeshConfigChoice {
         let content = input::open::read(path).map_err(|error| {
             format!("neither a file nor NAMESPACE/NAME of a ConfigMap: {error}")
         })?;
-        Ok(Self::Given(Box::new(MeshConfig::from_file(&content)?)))
+        Ok(Self::Given(text.to_owned(), Box::new(MeshConfig::from_file(&content)?)))
     }
 }
 
@@ -48,7 +48,7 @@ impl World {
         match &self.mesh_config {
             MeshConfigChoice::Found => self.istios().next(),
             MeshConfigChoice::Named(key) => self.mesh_configs.get_key_value(key),
-            MeshConfigChoice::Given(_) => None,
+            MeshConfigChoice::Given(..) => None,
         }
     }
 
@@ -65,8 +65,17 @@ impl World {
         const DEFAULT: &MeshConfig =
             &MeshConfig { discovery: Vec::new(), visibility: None, export_to: Vec::new() };
         match &self.mesh_config {
-            MeshConfigChoice::Given(config) => config,
+            MeshConfigChoice::Given(_, config) => config,
             _ => self.chosen().and_then(|(_, map)| map.config.as_ref().ok()).unwrap_or(DEFAULT),
+        }
+    }
+
+    /// What has the mesh configuration that counts.
+    pub fn mesh_source(&self) -> String {
+        match (&self.mesh_config, self.chosen()) {
+            (MeshConfigChoice::Given(file, _), _) => format!("the mesh configuration {file}"),
+            (_, Some((key, _))) => format!("ConfigMap {key}"),
+            (_, None) => "the mesh configuration".to_owned(),
         }
     }
 

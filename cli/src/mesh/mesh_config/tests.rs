@@ -46,19 +46,40 @@ fn the_first_policy_that_matches_decides_on_visibility() {
 
 #[test]
 fn what_cannot_be_read_is_refused_with_its_field() {
-    for (text, field) in [
+    for (text, expected) in [
         (
             "discoverySelectors: [{matchExpressions: [{key: a, operator: Near}]}]",
-            "discoverySelectors[0]",
+            "discoverySelectors[0]: \"a\" Near: no such requirement",
         ),
-        ("discoverySelectors: yes", "discoverySelectors"),
+        ("discoverySelectors: yes", "discoverySelectors: true is not a list"),
+        ("discoverySelectors: [5]", "discoverySelectors[0]: 5 is not an object"),
+        (
+            "discovery_selectors: [{matchLabels: {mesh: true}}]",
+            "discovery_selectors[0].matchLabels.mesh: true is not a string (put it in quotes)",
+        ),
+        (
+            "discoverySelectors: [{matchLabels: [mesh]}]",
+            "discoverySelectors[0].matchLabels: [\"mesh\"] is not an object",
+        ),
+        (
+            "discoverySelectors: [{matchExpressions: [{key: a}]}]",
+            "discoverySelectors[0].matchExpressions[0]: operator is missing",
+        ),
+        ("defaultServiceExportTo: .", "defaultServiceExportTo: \".\" is not a list"),
         (
             "serviceEntryVisibility: {defaultVisibility: ALL}",
-            "serviceEntryVisibility.defaultVisibility",
+            "serviceEntryVisibility.defaultVisibility: \"ALL\" is not NONE, NAMESPACE or PUBLIC",
         ),
-        ("[", "line 1"),
+        (
+            "serviceEntryVisibility: {defaultVisibility: [ALL]}",
+            "serviceEntryVisibility.defaultVisibility: [\"ALL\"] is not NONE, NAMESPACE or PUBLIC",
+        ),
+        ("5", "5 is not an object"),
     ] {
-        let error = MeshConfig::from_yaml(text).unwrap_err();
-        assert!(error.contains(field), "{text}: {error}");
+        assert_eq!(MeshConfig::from_yaml(text), Err(expected.to_owned()), "{text}");
     }
+    let long = format!("discoverySelectors: {}", "x".repeat(100));
+    let shown = format!("discoverySelectors: \"{}… is not a list", "x".repeat(59));
+    assert_eq!(MeshConfig::from_yaml(&long), Err(shown));
+    assert!(MeshConfig::from_yaml("[").unwrap_err().contains("line 1"));
 }

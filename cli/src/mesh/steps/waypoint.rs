@@ -4,6 +4,7 @@ use super::{Step, label};
 use crate::fix;
 use crate::mesh::label::Place;
 use crate::mesh::note::ObjectRef;
+use crate::mesh::outside::Said;
 use crate::mesh::waypoint::{For, MANAGED, Owner, Reference, USE_WAYPOINT, Unusable, WAYPOINT_FOR};
 use crate::mesh::{Binding, Outside, Resolved, World};
 
@@ -89,10 +90,12 @@ impl Resolved {
             return;
         };
         if why == Some(&Unusable::NotSelected) {
+            let namespace = &reference.gateway.namespace;
+            let Said { why, change } = world.outside(Outside::NotSelected, namespace);
             steps.push(Step {
-                value: Some(reference.gateway.namespace.clone()),
-                says: "is not selected by discoverySelectors of the mesh configuration: the mesh does not know the waypoint".into(),
-                change: Some(Outside::NotSelected.change().to_owned()),
+                value: Some(namespace.clone()),
+                says: format!("is not in the mesh: {why}: the mesh does not know the waypoint"),
+                change: Some(change),
                 ..step("waypoint-ready", false, "metadata.namespace")
             });
             return;
@@ -127,16 +130,16 @@ impl Resolved {
         steps.push(Step { value, says: "the waypoint is ready".into(), ..ready });
 
         let (allowed, _) = gateway.allowed(world);
-        let let_in = !matches!(why, Some(Unusable::NotAllowed(_)));
+        let allows = !matches!(why, Some(Unusable::NotAllowed(_)));
         let namespace = self.namespace().name;
-        let verdict = if let_in { "is let in" } else { "is not let in" };
+        let verdict = if allows { "is allowed" } else { "is not allowed" };
         steps.push(Step {
             value: allowed.from.map(str::to_owned),
             says: format!("{}: {namespace} {verdict}", allowed.whom(&reference.gateway)),
-            change: (!let_in).then(|| allowed.fix(gateway, &namespace)),
-            ..step("allowed-routes", let_in, &allowed.field)
+            change: (!allows).then(|| allowed.fix(gateway, &namespace)),
+            ..step("allowed-routes", allows, &allowed.field)
         });
-        if !let_in {
+        if !allows {
             return;
         }
         let is_for = gateway.is_for(world);
@@ -161,8 +164,15 @@ impl Resolved {
         });
         if why == Some(&Unusable::OtherNamespace) {
             steps.push(Step {
-                says: "is in another namespace: serviceEntryVisibility of the mesh configuration keeps this ServiceEntry in its own".into(),
-                change: Some("bind it to a waypoint of its own namespace".into()),
+                value: Some(reference.gateway.namespace.clone()),
+                says: format!(
+                    "is another namespace than that of this ServiceEntry, for which {}",
+                    world.visible_as(&namespace)
+                ),
+                change: Some(format!(
+                    "bind it to a waypoint of its own namespace; or {}",
+                    world.make_public(&namespace)
+                )),
                 ..step("visibility", false, "metadata.namespace")
             });
         }
