@@ -213,7 +213,7 @@ impl fmt::Display for Body<'_> {
 
 impl Decision<'_> {
     /// The request is refused, whatever its service.
-    pub(crate) fn refused(reason: Reject) -> Self {
+    pub fn refused(reason: Reject) -> Self {
         Self { service: None, port: None, outcome: Outcome::Reject(reason) }
     }
 

@@ -30,11 +30,11 @@ pub trait Request {
     /// The proxy's.
     fn route_service(&self) -> Result<Option<Self::Text>, Self::Error>;
 
-    /// `port` there; 0, no port, for a number that is none.
+    /// The number `port` there, whether it can be a port or not.
     ///
     /// # Errors
     /// The proxy's.
-    fn route_port(&self) -> Result<Option<u16>, Self::Error>;
+    fn route_port(&self) -> Result<Option<f64>, Self::Error>;
 
     /// Whether `vip_route` there is true: who added VIP routes beside this one marked it so.
     ///
@@ -131,12 +131,17 @@ impl Policy {
 /// Behind a route that follows a header no cluster is selected yet: the route's metadata names the
 /// service, else the authority does.
 fn ask_without_cluster<R: Request>(request: &R) -> Result<Asked<R::Text>, R::Error> {
-    let (service, port) = (request.route_service()?, request.route_port()?);
+    let (service, port) = (request.route_service()?, request.route_port()?.map(port));
     if service.is_some() || port.is_some() {
         // A port alone names no service, and the client is not asked instead.
         return Ok(Asked::Route { service: service.unwrap_or_default(), port });
     }
     Ok(Asked::Authority(request.header(":authority")?.unwrap_or_default()))
+}
+
+/// A port of the metadata; 0, no port, for a number that is none.
+fn port(number: f64) -> u16 {
+    if number.fract() == 0.0 && (1.0..=65_535.0).contains(&number) { number as u16 } else { 0 }
 }
 
 #[cfg(test)]
@@ -170,7 +175,7 @@ mod tests {
             Ok(self.service)
         }
 
-        fn route_port(&self) -> Result<Option<u16>, Infallible> {
+        fn route_port(&self) -> Result<Option<f64>, Infallible> {
             Ok(None)
         }
 

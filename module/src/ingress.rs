@@ -144,16 +144,11 @@ impl<'s> Request for Current<'s> {
         Ok(self.0.route_metadata(NAMESPACE, SERVICE))
     }
 
-    fn route_port(&self) -> Result<Option<u16>, Infallible> {
-        Ok(self.0.route_number(NAMESPACE, "port").map(port))
+    fn route_port(&self) -> Result<Option<f64>, Infallible> {
+        Ok(self.0.route_number(NAMESPACE, "port"))
     }
 
     fn has_vip_route(&self) -> Result<bool, Infallible> {
         Ok(self.0.route_flag(NAMESPACE, "vip_route"))
     }
-}
-
-/// A port of the metadata; 0, no port, for what is none.
-fn port(number: f64) -> u16 {
-    if number.fract() == 0.0 && (1.0..=65_535.0).contains(&number) { number as u16 } else { 0 }
 }

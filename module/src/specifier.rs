@@ -70,8 +70,7 @@ impl Specifier {
             }
             // With the switch off too: without an address of the specifier's, the cluster would take one
             // of the connection, which a client may choose where there is PROXY protocol.
-            let outcome = Outcome::Reject(Reject::ForgedDestination);
-            Decision { service: None, port: None, outcome }
+            Decision::refused(Reject::ForgedDestination)
         } else if !policy.switch().on && !policy.annotate() {
             return Status::Continue;
         } else {

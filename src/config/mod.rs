@@ -165,7 +165,12 @@ impl<'de> Root<'de> {
             unknown_service: fields
                 .choice("unknownService", &unknown, &mut problems)
                 .unwrap_or_default(),
-            required_namespaces: set(&mut fields, "requiredNamespaces", &mut problems, namespace),
+            required_namespaces: set(
+                &mut fields,
+                "requiredNamespaces",
+                &mut problems,
+                reader::kubernetes_name,
+            ),
             reject_clusters: set(&mut fields, "rejectClusters", &mut problems, reader::string),
             reject_hosts: set(&mut fields, "rejectHosts", &mut problems, service::read_host),
             allow_loopback: fields.bool("allowLoopback", &mut problems).unwrap_or(false),
@@ -193,19 +198,6 @@ fn set<'de>(
     read: impl Fn(&Path<'_>, Json<'de>, &mut Problems) -> Option<Cow<'de, str>>,
 ) -> BTreeSet<String> {
     fields.list(name, problems, read).into_iter().map(Cow::into_owned).collect()
-}
-
-fn namespace<'de>(
-    path: &Path<'_>,
-    value: Json<'de>,
-    problems: &mut Problems,
-) -> Option<Cow<'de, str>> {
-    let name = reader::string(path, value, problems)?;
-    if reader::is_kubernetes_name(&name) {
-        return Some(name);
-    }
-    problems.add_value(path, quote(&name), "is not a Kubernetes name");
-    None
 }
 
 fn refuse_loopback(services: &Table, problems: &mut Problems) {

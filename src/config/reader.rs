@@ -170,6 +170,19 @@ pub(super) fn vip(path: &Path<'_>, value: Json<'_>, problems: &mut Problems) -> 
     None
 }
 
+/// A name of Kubernetes; one that is none is noted, and given all the same.
+pub(super) fn kubernetes_name<'de>(
+    path: &Path<'_>,
+    value: Json<'de>,
+    problems: &mut Problems,
+) -> Option<Cow<'de, str>> {
+    let name = string(path, value, problems)?;
+    if !is_kubernetes_name(&name) {
+        problems.add_value(path, quote(&name), "is not a Kubernetes name");
+    }
+    Some(name)
+}
+
 /// A name as Kubernetes takes it for namespaces, Services and ServiceEntries (RFC 1123 subdomain).
 pub(super) fn is_kubernetes_name(name: &str) -> bool {
     let label = |label: &str| {

@@ -95,11 +95,7 @@ fn name<'de>(fields: &mut Fields<'_, 'de>, field: &str, problems: &mut Problems)
         problems.add(path.field(field), "is missing");
         return Cow::default();
     };
-    let name = reader::string(&path.field(field), value, problems).unwrap_or_default();
-    if !name.is_empty() && !is_kubernetes_name(&name) {
-        problems.add_value(path.field(field), quote(&name), "is not a Kubernetes name");
-    }
-    name
+    reader::kubernetes_name(&path.field(field), value, problems).unwrap_or_default()
 }
 
 fn waypoint<'de>(fields: &mut Fields<'_, 'de>, problems: &mut Problems) -> Option<Cow<'de, str>> {

@@ -227,6 +227,12 @@ impl Policy {
         if problems.is_empty() { Ok(self) } else { Err(problems) }
     }
 
+    /// The policy as it decides with the switch on, which may come at run time.
+    #[must_use]
+    pub fn switched_on(self) -> Self {
+        Self { switch: Switch { on: true, ..self.switch }, ..self }
+    }
+
     /// Whether it was compiled out of just this text, so that compiling it anew would give its equal.
     pub fn is_from(&self, text: &[u8]) -> bool {
         same(self.services.text().as_bytes(), text)

@@ -56,9 +56,11 @@ impl Request for Current {
         host::property(b"xds\0route_metadata\0filter_metadata\0ingress_waypoint\0service")
     }
 
-    fn route_port(&self) -> Result<Option<u16>, Status> {
+    fn route_port(&self) -> Result<Option<f64>, Status> {
         let port = host::property(b"xds\0route_metadata\0filter_metadata\0ingress_waypoint\0port")?;
-        Ok(port.map(|bytes| number(&bytes)))
+        // Envoy gives a number as eight bytes; anything else is no port.
+        let number = |bytes: Vec<u8>| <[u8; 8]>::try_from(bytes).map_or(0.0, f64::from_le_bytes);
+        Ok(port.map(number))
     }
 
     fn has_vip_route(&self) -> Result<bool, Status> {
@@ -135,10 +137,4 @@ fn set_header(name: &str, value: Option<&str>) -> Result<(), Status> {
         Some(value) => hostcalls::set_map_value(MapType::HttpRequestHeaders, name, Some(value)),
         None => hostcalls::remove_map_value(MapType::HttpRequestHeaders, name),
     }
-}
-
-/// A number of the metadata, which Envoy gives as eight bytes; 0, no port, for what is none.
-fn number(bytes: &[u8]) -> u16 {
-    let number = <[u8; 8]>::try_from(bytes).map_or(0.0, f64::from_le_bytes);
-    if number.fract() == 0.0 && (1.0..=65_535.0).contains(&number) { number as u16 } else { 0 }
 }
