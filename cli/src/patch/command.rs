@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Args;
 
-use super::{Patched, Report, Severity, apply, policy, remove};
+use super::{Patched, Report, Severity, policy, put_in, remove};
 use crate::args::FormArgs;
 use crate::compile::ecds::write_atomically;
 use crate::report::{self, Exit, Format};
@@ -59,8 +59,9 @@ pub fn command(arguments: &Arguments, format: Format) -> anyhow::Result<Exit> {
         Some(config) => {
             let (text, form) = (read(config)?, arguments.form.form()?);
             // What is wrong there is not wrong in Envoy's configuration.
-            policy(&text, &form).with_context(|| format!("{left}: {}", shown(config)))?;
-            apply(&envoy, &text, &form)
+            let policy =
+                policy(&text, &form).with_context(|| format!("{left}: {}", shown(config)))?;
+            put_in(&envoy, &text, &policy, &form)
         }
         None => remove(&envoy),
     };

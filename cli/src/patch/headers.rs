@@ -54,15 +54,18 @@ impl<'f> Headers<'f> {
 
     /// Looks at what a weighted cluster, a virtual host or a route configuration does to requests.
     pub fn examine(self, map: &Map, path: &str, reach: &Reach, faults: &mut Faults) {
-        for (field, read) in FIELDS {
-            let items = map.get(field).and_then(Node::list).unwrap_or_default();
-            for (i, item) in items.iter().enumerate() {
-                if let Some(own) = read(item).and_then(|name| self.own(name)) {
-                    let fault = self.fault(own, field == TO_ADD);
-                    faults.add(fault, &format!("{path}.{field}[{i}]"), reach);
-                }
-            }
+        for (field, i, own) in self.changed(map) {
+            let fault = self.fault(own, field == TO_ADD);
+            faults.add(fault, &format!("{path}.{field}[{i}]"), reach);
         }
+    }
+
+    /// Those that something changes: by which field and item.
+    fn changed(self, map: &Map) -> impl Iterator<Item = (&'static str, usize, &'f str)> {
+        FIELDS.into_iter().flat_map(move |(field, read)| {
+            let items = map.get(field).and_then(Node::list).unwrap_or_default().iter().enumerate();
+            items.filter_map(move |(i, item)| Some((field, i, self.own(read(item)?)?)))
+        })
     }
 
     /// Leaves them out of a VIP route, or of one of its weighted clusters.
@@ -79,17 +82,12 @@ impl<'f> Headers<'f> {
 
     /// Says what is left out of a route's VIP routes.
     pub fn note_left_out(self, route: &Map, path: &str, report: &mut Report) {
-        for (field, read) in FIELDS {
-            let items = route.get(field).and_then(Node::list).unwrap_or_default();
-            for (i, item) in items.iter().enumerate() {
-                if let Some(own) = read(item).and_then(|name| self.own(name)) {
-                    let message = format!(
-                        "changes {own}, which only the filter may do on the way to a VIP: the VIP routes \
-                         of this route go without that"
-                    );
-                    report.note(Severity::Info, &format!("{path}.{field}[{i}]"), message);
-                }
-            }
+        for (field, i, own) in self.changed(route) {
+            let message = format!(
+                "changes {own}, which only the filter may do on the way to a VIP: the VIP routes of this \
+                 route go without that"
+            );
+            report.note(Severity::Info, &format!("{path}.{field}[{i}]"), message);
         }
     }
 

@@ -51,30 +51,33 @@ pub struct Patched {
 /// # Errors
 /// All that stands in the way; nothing is done then.
 pub fn apply(envoy: &str, config: &str, form: &Form) -> Result<Patched, Problems> {
-    let policy = policy(config, form)?;
+    put_in(envoy, config, &policy(config, form)?, form)
+}
+
+/// The same with a policy that was made of `config` already.
+///
+/// # Errors
+/// What stands in the way in the Envoy configuration.
+pub fn put_in(
+    envoy: &str,
+    config: &str,
+    policy: &Policy,
+    form: &Form,
+) -> Result<Patched, Problems> {
     let (mut root, format) = parse(envoy)?;
     ours::take_out(&mut root);
-    let mut report = add::put_in(&mut root, &switched_on(policy, config), config, form)?;
+    let mut report = add::put_in(&mut root, policy, config, form)?;
     format.note_lost(envoy, &mut report);
     Ok(Patched { text: format.write(&root), report })
 }
 
-/// The policy as it decides with the switch on, which may come at run time: what the configuration says of
-/// the switch makes no route a good one.
-fn switched_on(policy: Policy, config: &str) -> Policy {
-    let on = serde_json::from_str(config).ok().and_then(|mut config: serde_json::Value| {
-        config.as_object_mut()?.remove("ingressUseWaypoints");
-        Policy::from_json(config.to_string(), Some("true")).ok()
-    });
-    on.unwrap_or(policy)
-}
-
-/// The policy, where the form can carry it out in a configuration that is patched.
+/// The policy, where the form can carry it out in a configuration that is patched. Its switch is on: what the
+/// configuration says of that makes no route a good one.
 ///
 /// # Errors
 /// All that is wrong with the filter's configuration.
 pub fn policy(config: &str, form: &Form) -> Result<Policy, Problems> {
-    let policy = Policy::from_json(config.as_bytes(), Some("true"));
+    let policy = Policy::from_json(config.as_bytes(), Some("true")).map(Policy::switched_on);
     let policy = policy.and_then(|policy| match form {
         Form::Wasm(_) => policy.for_twin_routes(),
         Form::Module(_) => Ok(policy),
