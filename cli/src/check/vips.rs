@@ -3,13 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::net::IpAddr;
 
 use ingress_waypoint::{Direct, Outcome, Question, Reject, is_loopback};
 
 use super::scope::{Scope, asks, asks_itself, culprit, is_in_mesh, listed};
 use super::{Cause, Code, Findings};
 use crate::mesh::label::Place;
+use crate::mesh::shared::by_vip;
 use crate::mesh::{Binding, ObjectRef, Resolved, Severity};
 
 pub(super) fn check(scope: &Scope<'_>, out: &mut Findings) {
@@ -182,22 +182,15 @@ fn wrong_family(scope: &Scope<'_>, out: &mut Findings, resolved: &Resolved) {
 }
 
 fn shared(scope: &Scope<'_>, out: &mut Findings) {
-    // By address, who has it, and in which field.
-    let mut owners: BTreeMap<IpAddr, BTreeMap<&ObjectRef, &str>> = BTreeMap::new();
-    let mut asking = BTreeSet::new();
-    for resolved in scope.services().filter(|resolved| resolved.external_name.is_none()) {
-        for vip in &resolved.vips.addresses {
-            owners.entry(*vip).or_default().insert(&resolved.object, resolved.vips.field);
-        }
-        if asks(resolved) {
-            asking.insert(&resolved.object);
-        }
-    }
+    let asking = scope.services().filter(|resolved| resolved.external_name.is_none());
+    let asking: BTreeSet<_> =
+        asking.filter(|resolved| asks(resolved)).map(|resolved| &resolved.object).collect();
     // A dual-stack pair shares two addresses, and is one finding.
     let mut groups: BTreeMap<BTreeMap<&ObjectRef, &str>, Vec<String>> = BTreeMap::new();
-    for (vip, owners) in owners {
+    for (vip, owners) in by_vip(scope.services()) {
         if owners.len() > 1 {
-            groups.entry(owners).or_default().push(vip.to_string());
+            let fields = owners.into_iter().map(|(owner, resolved)| (owner, resolved.vips.field));
+            groups.entry(fields.collect()).or_default().push(vip.to_string());
         }
     }
     for (owners, vips) in groups {

@@ -21,7 +21,7 @@ pub(crate) mod route;
 pub(crate) mod routing_type;
 pub mod selector;
 pub(crate) mod setting;
-mod shared;
+pub mod shared;
 pub mod sight;
 pub mod steps;
 pub mod vips;

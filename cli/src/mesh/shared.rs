@@ -1,5 +1,5 @@
-//! Addresses of a required service that an object of another namespace has too: the mesh delivers what is
-//! sent there to one of the two, and the ingress cannot know to which.
+//! Addresses that several services have. Where one of them is required and another is of another namespace, the
+//! mesh delivers what is sent there to one of the two, and the ingress cannot know to which.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -7,21 +7,26 @@ use std::net::IpAddr;
 use super::Resolved;
 use super::note::{Note, ObjectRef, Severity};
 
-/// An error for each such address, about the object that is not required.
-pub(super) fn notes(services: &[Resolved]) -> Vec<Note> {
-    let mut owners: BTreeMap<IpAddr, Vec<&Resolved>> = BTreeMap::new();
-    for resolved in services.iter().filter(|it| it.external_name.is_none()) {
+/// By address, who has it.
+pub fn by_vip<'r>(
+    services: impl Iterator<Item = &'r Resolved>,
+) -> BTreeMap<IpAddr, BTreeMap<&'r ObjectRef, &'r Resolved>> {
+    let mut owners: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
+    for resolved in services.filter(|it| it.external_name.is_none()) {
         for vip in &resolved.vips.addresses {
-            owners.entry(*vip).or_default().push(resolved);
+            owners.entry(*vip).or_default().insert(&resolved.object, resolved);
         }
     }
+    owners
+}
+
+/// An error for each address of a required service that an object of another namespace has too.
+pub(super) fn notes(services: &[Resolved]) -> Vec<Note> {
     let mut notes = Vec::new();
-    for (vip, owners) in owners {
-        let Some(required) = owners.iter().find(|it| it.required.is_some()) else { continue };
-        let namespace = |object: &ObjectRef| object.namespace.clone();
-        let others = owners.iter().filter(|it| {
-            it.object != required.object && namespace(&it.object) != namespace(&required.object)
-        });
+    for (vip, owners) in by_vip(services.iter()) {
+        let Some(required) = owners.values().find(|it| it.required.is_some()) else { continue };
+        let namespace = &required.object.namespace;
+        let others = owners.values().filter(|it| it.object.namespace != *namespace);
         notes.extend(others.map(|other| Note {
             severity: Severity::Error,
             rule: "vip-of-required",
