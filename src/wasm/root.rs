@@ -8,10 +8,12 @@ use std::time::Duration;
 use foldhash::fast::FixedState;
 use log::{error, info, warn};
 use proxy_wasm::hostcalls;
-use proxy_wasm::types::{BufferType, Status};
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::{BufferType, ContextType, Status};
 
 use super::filter::Filter;
 use super::metrics::Metrics;
+use super::stream::Stream;
 use crate::config::Problems;
 use crate::policy::Policy;
 use crate::switch::VARIABLE;
@@ -28,9 +30,11 @@ pub struct Root {
     filter: Option<Rc<Filter>>,
 }
 
-impl Root {
-    /// Takes the plugin's configuration, or leaves the one before; whether it was taken.
-    pub fn configure(&mut self) -> bool {
+impl Context for Root {}
+
+impl RootContext for Root {
+    /// Takes the plugin's configuration, or keeps the one before.
+    fn on_configure(&mut self, _size: usize) -> bool {
         follow_log_level();
         match self.load() {
             Ok(()) => true,
@@ -42,19 +46,23 @@ impl Root {
         }
     }
 
-    /// The filter, once there is a configuration.
-    pub fn filter(&self) -> Option<Rc<Filter>> {
-        self.filter.clone()
-    }
-
-    /// Reports, once in a while.
-    pub fn tick(&self) {
+    fn on_tick(&mut self) {
         follow_log_level();
         if let Some(filter) = &self.filter {
             filter.metrics.flush();
         }
     }
 
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+
+    fn create_http_context(&self, _id: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(Stream { filter: self.filter.clone() }))
+    }
+}
+
+impl Root {
     fn load(&mut self) -> Result<(), Status> {
         let text = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, usize::MAX)?;
         let text = text.unwrap_or_default();

@@ -1,7 +1,10 @@
 //! One request: asks the filter and carries the answer out.
 
+use std::rc::Rc;
+
 use log::{debug, error};
 use proxy_wasm::hostcalls;
+use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action as Flow, MapType, Status};
 
 use super::filter::{Action, Filter, Ready};
@@ -15,18 +18,26 @@ const DECISION: &str = "ingress_waypoint.decision";
 const REASON: &str = "ingress_waypoint.reason";
 const SERVICE: &str = "ingress_waypoint.service";
 
-/// Handles the headers of a request. Where there is no filter the plugin has no configuration; Envoy then sends
-/// it no requests.
-pub fn handle(filter: Option<&Filter>) -> Flow {
-    let Some(filter) = filter else {
-        error!("refusing a request: its plugin has no configuration");
-        return refuse("ingress_waypoint.failed", "failed\n");
-    };
-    decide_and_carry_out(filter).unwrap_or_else(|status| {
-        // Half carried out is not carried out: nothing may go on to the endpoints.
-        error!("refusing a request: Envoy answered a host call with {status:?}");
-        refuse("ingress_waypoint.host-call-failed", "host-call-failed\n")
-    })
+/// The context of one request.
+pub struct Stream {
+    /// `None` if the plugin has no configuration. Envoy then sends it no requests.
+    pub filter: Option<Rc<Filter>>,
+}
+
+impl Context for Stream {}
+
+impl HttpContext for Stream {
+    fn on_http_request_headers(&mut self, _count: usize, _end: bool) -> Flow {
+        let Some(filter) = &self.filter else {
+            error!("refusing a request: its plugin has no configuration");
+            return refuse("ingress_waypoint.failed", "failed\n");
+        };
+        decide_and_carry_out(filter).unwrap_or_else(|status| {
+            // Half carried out is not carried out: nothing may go on to the endpoints.
+            error!("refusing a request: Envoy answered a host call with {status:?}");
+            refuse("ingress_waypoint.host-call-failed", "host-call-failed\n")
+        })
+    }
 }
 
 fn refuse(details: &str, body: &str) -> Flow {
