@@ -29,8 +29,11 @@ mod decision;
 pub mod escape;
 pub mod host;
 mod memo;
+pub mod metrics;
+pub mod plan;
 mod policy;
 mod question;
+pub mod report;
 mod request;
 mod service;
 pub mod switch;
@@ -39,7 +42,7 @@ mod text;
 #[cfg(all(target_arch = "wasm32", target_os = "wasi"))]
 mod wasm;
 
-pub use decision::{Body, Decision, Direct, Outcome, Reject};
+pub use decision::{Decision, Direct, Outcome, Reject};
 pub use memo::Memo;
 pub use policy::{EndpointCluster, Policy, Summary};
 pub use question::Question;

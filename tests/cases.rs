@@ -59,16 +59,16 @@ fn every_invalid_configuration_is_refused_with_all_its_problems() {
     }
 }
 
-/// Twin routes name their cluster themselves.
+/// VIP routes name their cluster themselves.
 #[test]
-fn a_waypoint_cluster_of_a_services_own_is_not_for_twin_routes() {
+fn a_waypoint_cluster_of_a_services_own_is_not_for_vip_routes() {
     let config = |via: &str| {
         json!({"forward": {"via": via}, "services": [
             {"namespace": "default", "name": "payments", "waypointCluster": "payments_vip"}]})
     };
     for via in ["filter-state", "original-dst-header", "cluster-header"] {
         let policy = Policy::from_json(config(via).to_string().as_bytes(), None).unwrap();
-        let problems = policy.for_twin_routes().err().map(|problems| problems.to_string());
+        let problems = policy.for_vip_routes().err().map(|problems| problems.to_string());
         let expected = "services[0].waypointCluster: \"payments_vip\" needs the native module's route \
                         specifier, or forward.via: \"cluster-header\"";
         assert_eq!(problems.as_deref(), (via != "cluster-header").then_some(expected), "{via}");

@@ -16,7 +16,7 @@
 #![deny(unsafe_code)]
 
 mod abi;
-mod carry;
+mod apply;
 mod counters;
 mod filter;
 mod ingress;
@@ -24,41 +24,6 @@ mod source;
 mod specifier;
 #[cfg(test)]
 mod tests;
+mod text;
 mod vip;
 mod watch;
-
-use ingress_waypoint::Text;
-
-use abi::Refused;
-
-/// The namespace of what is written to route metadata and dynamic metadata.
-const NAMESPACE: &str = "ingress_waypoint";
-/// Its key for the address, `IP:port`: written by the specifier, read by the filter.
-const DESTINATION: &str = "destination";
-/// Its keys for the access log, as the wasm form has them in filter state.
-const DECISION: &str = "decision";
-const REASON: &str = "reason";
-const SERVICE: &str = "service";
-
-/// The filter state from which an ORIGINAL_DST cluster takes the address.
-const ORIGINAL_DST_ADDRESS: &str = "envoy.network.transport_socket.original_dst_address";
-
-/// `IP:port`; the longest is 47 bytes.
-type Address = Text<64>;
-/// `namespace/name`, of names of up to 253 bytes each.
-type Name = Text<512>;
-/// What a refused client is told.
-type Line = Text<1024>;
-
-/// A copy of text of Envoy's, which would be gone at the next change.
-fn copy<const N: usize>(bytes: &[u8]) -> Result<Text<N>, Refused> {
-    std::str::from_utf8(bytes)
-        .ok()
-        .and_then(|text| Text::of(text).ok())
-        .ok_or(Refused("its own text"))
-}
-
-/// Something short as text.
-fn show<const N: usize>(shown: impl std::fmt::Display) -> Result<Text<N>, Refused> {
-    Text::of(shown).map_err(|_| Refused("a text that long"))
-}

@@ -5,18 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::{ArcSwap, Guard};
-use ingress_waypoint::Policy;
 use ingress_waypoint::config::Via;
 use ingress_waypoint::switch::VARIABLE;
+use ingress_waypoint::{Policy, report};
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use crate::abi::{Level, log};
 use crate::counters::Counters;
 use crate::watch;
-
-/// Problems and warnings written to the log at most; the rest is counted.
-const SHOWN: usize = 50;
 
 /// What a followed file may have at most, in bytes: more than a million services, and no more memory than
 /// Envoy can spare.
@@ -145,12 +142,8 @@ impl Source {
 
 /// Writes what is wrong with a configuration to the log.
 pub fn refuse(problems: &[String]) {
-    for problem in problems.iter().take(SHOWN) {
-        log(Level::Error, format_args!("configuration refused: {problem}"));
-    }
-    let more = problems.len().saturating_sub(SHOWN);
-    if more > 0 {
-        log(Level::Error, format_args!("configuration refused: and {more} more problems"));
+    for line in report::problems(problems) {
+        log(Level::Error, format_args!("{line}"));
     }
 }
 
@@ -203,16 +196,8 @@ fn report(place: &Place, policy: &Policy) {
         Place::Text(_) => String::new(),
     };
     log(Level::Info, format_args!("{from}{}", policy.headline()));
-    let mut warnings = policy.warnings();
-    for warning in warnings.by_ref().take(SHOWN) {
-        log(Level::Warn, format_args!("{warning}"));
-    }
-    let more = warnings.count();
-    if more > 0 {
-        log(
-            Level::Warn,
-            format_args!("and {more} more services that ask for their waypoint in vain"),
-        );
+    for line in report::warnings(policy) {
+        log(Level::Warn, format_args!("{line}"));
     }
 }
 

@@ -17,9 +17,9 @@ const RATINGS: &str = "outbound|9080||ratings.default.svc.cluster.local";
 const BILLING: &str = "outbound|9080||billing.default.svc.cluster.local";
 
 fn config(via: &str) -> Value {
-    let service = |name: &str, port: u16, protocol: &str, vips: &[&str], enrolled: bool| {
+    let service = |name: &str, port: u16, protocol: &str, vips: &[&str], opted_in: bool| {
         json!({"namespace": "default", "name": name, "vips": vips, "waypoint": "default/waypoint",
-               "ports": [{"number": port, "protocol": protocol}], "ingressUseWaypoint": enrolled,
+               "ports": [{"number": port, "protocol": protocol}], "ingressUseWaypoint": opted_in,
                "required": name == "billing"})
     };
     json!({"ingressUseWaypoints": true, "forward": {"via": via}, "services": [
@@ -90,7 +90,7 @@ fn the_specifier_changes_nothing_but_the_way() {
     let count = |label: &str| values.get(&format!("ingress_waypoint.{label}.requests_total"));
     assert_eq!(count("decision.waypoint.reason.labelled"), 2);
     assert_eq!(count("decision.reject.reason.no-vip"), 1);
-    assert_eq!(values.get("ingress_waypoint.services.enrolled.true"), 3);
+    assert_eq!(values.get("ingress_waypoint.services.opted_in.true"), 3);
 }
 
 /// The filter hands the address over, and where it is not run the header does.

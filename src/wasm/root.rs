@@ -14,15 +14,12 @@ use proxy_wasm::types::{BufferType, ContextType, Status};
 use super::filter::Filter;
 use super::metrics::Metrics;
 use super::stream::Stream;
-use crate::config::Problems;
 use crate::policy::Policy;
+use crate::report;
 use crate::switch::VARIABLE;
 
 /// How often counters reach Envoy, and a changed log level reaches the filter.
 const TICK: Duration = Duration::from_secs(1);
-
-/// Problems and warnings written to the log at most; the rest is counted.
-const SHOWN: usize = 50;
 
 /// The root context. Without a filter it was never configured, and Envoy sends it no requests.
 #[derive(Default)]
@@ -94,18 +91,19 @@ fn in_use(text: &[u8]) -> Option<Rc<Policy>> {
 fn compile(text: Vec<u8>) -> Result<Rc<Policy>, Status> {
     let variable = std::env::var_os(VARIABLE).map(|value| value.to_string_lossy().into_owned());
     let fingerprint = FixedState::default().hash_one((&text, &variable));
-    let policy = Policy::from_json(text, variable.as_deref()).and_then(Policy::for_twin_routes);
+    let policy = Policy::from_json(text, variable.as_deref()).and_then(Policy::for_vip_routes);
     match policy {
         Ok(policy) => {
             if first_to_load(fingerprint) {
-                report(&policy);
+                info!("{}", policy.headline());
+                report::warnings(&policy).iter().for_each(|line| warn!("{line}"));
             }
             let policy = Rc::new(policy);
             LAST.set(Rc::downgrade(&policy));
             Ok(policy)
         }
         Err(problems) => {
-            report_problems(&problems);
+            report::problems(problems.iter()).iter().for_each(|line| error!("{line}"));
             Err(Status::BadArgument)
         }
     }
@@ -140,27 +138,5 @@ fn first_to_load(fingerprint: u64) -> bool {
             let _ = hostcalls::set_shared_data(&key, Some(&fingerprint), None);
             true
         }
-    }
-}
-
-fn report(policy: &Policy) {
-    info!("{}", policy.headline());
-    let mut warnings = policy.warnings();
-    for warning in warnings.by_ref().take(SHOWN) {
-        warn!("{warning}");
-    }
-    let more = warnings.count();
-    if more > 0 {
-        warn!("and {more} more services that ask for their waypoint in vain");
-    }
-}
-
-fn report_problems(problems: &Problems) {
-    for problem in problems.iter().take(SHOWN) {
-        error!("configuration refused: {problem}");
-    }
-    let more = problems.len().saturating_sub(SHOWN);
-    if more > 0 {
-        error!("configuration refused: and {more} more problems");
     }
 }

@@ -27,7 +27,7 @@ pub fn said(world: &World, compiled: &Compiled) -> Vec<Note> {
 /// What there is to say of objects for Envoy Gateway with these listeners.
 pub fn of_envoy_gateway(world: &World, compiled: &Compiled, listeners: &Listeners) -> Vec<String> {
     let mut said = Vec::new();
-    if compiled.policy.summary().enrolled == 0 {
+    if compiled.policy.summary().opted_in == 0 {
         return said;
     }
     if !compiled.has_routes && !rejects(compiled) {

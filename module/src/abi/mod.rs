@@ -23,7 +23,7 @@ mod symbols;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use http::{Flow, Stream};
-pub use log::{Level, log, log_enabled};
+pub use log::{Level, log};
 pub use metrics::{Counter, Gauge, Metrics};
 pub use route::{Route, Status};
 

@@ -61,7 +61,7 @@ fn a_file_is_followed_and_a_bad_one_refused() {
     changed["services"][0]["ingressUseWaypoint"] = json!(false);
     replace(&path, &changed);
     within_a_second("the way back", || on_route(&specifier, REVIEWS).1.is_empty());
-    assert_eq!(values.get("ingress_waypoint.services.enrolled.true"), 2);
+    assert_eq!(values.get("ingress_waypoint.services.opted_in.true"), 2);
     specifier.close();
 }
 

@@ -232,8 +232,8 @@ fn every_reason_has_a_counter_and_the_gauges_count_real_services() {
         let name = format!("ingress_waypoint.decision.{decision}.reason.{reason}.requests_total");
         assert_eq!(metrics.get(&name), Some(&0), "{name}");
     }
-    assert_eq!(metrics["ingress_waypoint.services.enrolled.true"], 2);
-    assert_eq!(metrics["ingress_waypoint.services.enrolled.false"], 2);
+    assert_eq!(metrics["ingress_waypoint.services.opted_in.true"], 2);
+    assert_eq!(metrics["ingress_waypoint.services.opted_in.false"], 2);
 }
 
 #[test]
@@ -303,8 +303,8 @@ fn the_timer_hands_the_counts_over() {
     assert_eq!(metrics[&name("waypoint.reason.labelled")], 2);
     assert_eq!(metrics[&name("direct.reason.not-labelled")], 1);
     assert_eq!(metrics[&name("reject.reason.no-vip")], 1);
-    assert_eq!(metrics["ingress_waypoint.services.enrolled.true"], 2);
-    assert_eq!(metrics["ingress_waypoint.services.enrolled.false"], 1);
+    assert_eq!(metrics["ingress_waypoint.services.opted_in.true"], 2);
+    assert_eq!(metrics["ingress_waypoint.services.opted_in.false"], 1);
 
     // What came after the last tick is counted when the configuration goes.
     vm.request(to("reviews", 9080)).unwrap();

@@ -41,7 +41,7 @@ fn a_route_specifier_from_its_beginning_to_its_end() {
     assert_eq!(unsafe { on_route(specifier, request.handle()) }, Status::Continue);
     assert_eq!(request.calls[0], "set_cluster_name waypoint_vip");
     unsafe { specifier_destroy(specifier) };
-    assert_eq!(values.get("ingress_waypoint.services.enrolled.true"), 1);
+    assert_eq!(values.get("ingress_waypoint.services.opted_in.true"), 1);
 }
 
 #[test]
