@@ -18,7 +18,7 @@ endif
 WASM := dist/ingress_waypoint.wasm
 # As cargo builds it, with every export; a copy, as the folder depends on the toolchain.
 WASM_UNSTRIPPED := target/ingress_waypoint.wasm
-WASM_MAX_KIB := 290
+WASM_MAX_KIB := 265
 # The module's name in Envoy's configurations is ingress_waypoint.
 MODULE_SO := dist/libingress_waypoint.so
 # What Envoy needs, and the callbacks in which the filter or the SDK does something. Envoy calls whatever else

@@ -4,8 +4,8 @@ use crate::decision::Outcome;
 use crate::policy::Summary;
 
 /// The counters of requests, in the order of [`Outcome::index`].
-pub fn requests() -> [String; Outcome::LABELS.len()] {
-    Outcome::LABELS.map(|(decision, reason)| {
+pub fn requests() -> impl Iterator<Item = String> {
+    Outcome::LABELS.into_iter().map(|(decision, reason)| {
         format!("ingress_waypoint.decision.{decision}.reason.{reason}.requests_total")
     })
 }

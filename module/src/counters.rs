@@ -48,7 +48,7 @@ impl Counters {
     pub fn define(metrics: Metrics) -> Result<Self, Refused> {
         let counter = |name: &str| metrics.define_counter(&format!("ingress_waypoint.{name}"));
         let requests: Result<Vec<_>, _> =
-            names::requests().iter().map(|name| metrics.define_counter(name)).collect();
+            names::requests().map(|name| metrics.define_counter(&name)).collect();
         let requests = requests?.try_into().map_err(|_| Refused("a counter a label"))?;
         let [(opted_in, _), (not_opted_in, _)] = names::services(Summary::default());
         let services = [metrics.define_gauge(opted_in)?, metrics.define_gauge(not_opted_in)?];

@@ -1,24 +1,23 @@
-//! The filter as a native Envoy dynamic module, for Envoy 1.40: it translates between Envoy and the core,
-//! and decides nothing.
+//! The filter as a native Envoy dynamic module, for Envoy 1.40. It translates between Envoy and the core:
+//! a line that decides belongs into the core.
 //!
-//! Two entry points share one table of services for the whole process (`source`):
+//! - The route specifier `specifier` is handed each resolved route. If its service opted in, it replaces the
+//!   upstream cluster by the one that leads to the VIP.
+//! - The HTTP filter `ingress` does what the wasm form does, and sets the filter state for what the specifier
+//!   chose. A second filter, `vip`, stands in the VIP's cluster if there is a specifier alone, and keeps the
+//!   address from going upstream.
+//! - `source` holds one table of services for the whole process. The configuration of either is that of the
+//!   wasm form, or the name of a file that holds it and is followed:
+//!   `{"file": "/etc/ingress-waypoint/services.json"}`.
 //!
-//! - the route specifier `specifier` is handed each resolved route, and for a service that asks for its
-//!   waypoint replaces the upstream cluster by the one that leads to the VIP;
-//! - the HTTP filter `ingress` does what the wasm form does, and hands over as filter state what the
-//!   specifier chose. A second filter, `vip`, stands in the VIP's cluster where there is a specifier
-//!   alone, and keeps the address from going upstream.
-//!
-//! The configuration of either is that of the wasm form, or the name of a file that holds it, which is
-//! then followed: `{"file": "/etc/ingress-waypoint/services.json"}`.
-//!
-//! Envoy is spoken to in `abi` alone.
+//! Unsafe code is in two modules alone: `hooks`, which Envoy calls, and `abi`, which calls Envoy.
 #![deny(unsafe_code)]
 
 mod abi;
 mod apply;
 mod counters;
 mod filter;
+mod hooks;
 mod ingress;
 mod source;
 mod specifier;

@@ -93,7 +93,7 @@ impl Source {
         let policy = ArcSwap::new(policy);
         let source = Arc::new(Self { place, policy, users: Mutex::default() });
         if let Place::File(path) = &source.place {
-            watch::start(path.clone(), stamp, Arc::downgrade(&source))
+            watch::start(path.clone(), stamp, Arc::downgrade(&source), Self::reload)
                 .map_err(|error| vec![format!("no thread to watch {}: {error}", path.display())])?;
         }
         Ok(source)
@@ -111,7 +111,7 @@ impl Source {
 
     /// Reads the place again. What is read is taken in whole or not at all; the table it takes the place
     /// of is given back, unless nothing changed.
-    pub fn reload(&self) -> Option<Arc<Policy>> {
+    fn reload(&self) -> Option<Arc<Policy>> {
         let read = read(&self.place, Some(self.policy.load_full()));
         let users = lock(&self.users);
         let checked = read.and_then(|policy| {

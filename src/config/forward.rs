@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::json::{Json, quote};
+use super::json::Json;
 use super::problem::{Path, Problems};
 use super::reader::Fields;
+use crate::escape::quote;
 
 /// The header by which the VIP route for HTTP/2 is chosen. The filter sets or removes it.
 pub const PROTOCOL_HEADER: &str = "x-ingress-waypoint-protocol";

@@ -16,12 +16,12 @@ use std::collections::BTreeSet;
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess};
 
 pub use forward::{DESTINATION_HEADER, Forward, PROTOCOL_HEADER, Via};
-pub(crate) use json::quote;
 use json::{As, Json, Shape};
 use problem::Path;
 pub use problem::{Problem, Problems};
 use reader::Fields;
 
+use crate::escape::quote;
 use crate::host;
 use crate::service::{Kind, Service, is_loopback};
 use crate::table::Table;

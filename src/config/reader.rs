@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use super::json::{Json, quote};
+use super::json::Json;
 use super::problem::{Path, Problems};
+use crate::escape::quote;
 use crate::service::uncaptured;
 
 /// An object's fields on their way out: those not taken are unknown.

@@ -5,8 +5,8 @@
 
 use std::ptr;
 
-use super::Refused;
 use super::buffer::Ours;
+use super::refused::Refused;
 use super::symbols::{Defining, Handle};
 
 /// A counter of one configuration.
@@ -38,7 +38,7 @@ const SUCCESS: u32 = 0;
 impl Metrics {
     /// # Safety
     /// `config` is the configuration that `functions` are for, and outlives the value.
-    pub(super) unsafe fn new(functions: &'static Defining, config: Handle) -> Self {
+    pub(crate) unsafe fn new(functions: &'static Defining, config: Handle) -> Self {
         Self { functions, config }
     }
 

@@ -7,11 +7,11 @@ use std::sync::OnceLock;
 use super::buffer::{Header, Ours, Theirs};
 
 /// What Envoy hands out for a configuration, a request's stream, or one resolution of a route.
-pub(super) type Handle = *mut c_void;
+pub(crate) type Handle = *mut c_void;
 
 /// Room for a struct of Envoy's that is not looked at: `…_route_specifier_input_route` has 136 bytes.
 #[repr(C, align(16))]
-pub(super) struct Unread(pub [u64; 64]);
+pub(crate) struct Unread(pub [u64; 64]);
 
 /// What all symbols below begin with.
 const PREFIX: &str = "envoy_dynamic_module_callback_";
@@ -23,7 +23,7 @@ macro_rules! functions {
     }) => {
         $(#[$about])*
         #[derive(Clone, Copy)]
-        pub(super) struct $table {
+        pub(crate) struct $table {
             $(pub $name: unsafe extern "C" fn($($argument),*) $(-> $result)?,)*
         }
 
@@ -115,14 +115,14 @@ functions! {
 type Found<T> = Result<T, Vec<String>>;
 
 /// All there is.
-pub(super) struct Envoy {
+pub(crate) struct Envoy {
     pub common: Found<Common>,
     pub http: Found<(Http, Defining)>,
     pub route: Found<(Route, Defining)>,
 }
 
 /// Envoy's functions; looked up once.
-pub(super) fn envoy() -> &'static Envoy {
+pub(crate) fn envoy() -> &'static Envoy {
     static ENVOY: OnceLock<Envoy> = OnceLock::new();
     #[cfg(not(test))]
     let find = Envoy::find;

@@ -1,4 +1,4 @@
-//! What stays closed where something is missing or somebody tries something: the way to the VIP, the filter, the
+//! What stays closed if something is missing or a client tries something: the way to the VIP, the filter, the
 //! VM, the mesh's own addresses.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -9,6 +9,7 @@ mod noise;
 mod proxy_protocol;
 mod recovery;
 mod skipped;
+mod unstripped;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};

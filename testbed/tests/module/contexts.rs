@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use testbed::wasm_host::Vm;
 
-use super::{ORIGINAL_DST, config, names, to, vm};
+use super::{ORIGINAL_DST, SWITCH, config, module, names, to, unstripped, vm};
 
 fn configure(vm: &mut Vm, config: &Value) -> u32 {
     assert!(vm.configure(config.to_string().as_bytes()).unwrap(), "{:?}", vm.logs());
@@ -74,11 +74,14 @@ fn streams_leave_nothing_behind() {
 
 #[test]
 fn a_plugin_without_a_configuration_lets_no_request_through() {
-    let mut vm = vm(&config());
-    assert!(!vm.configure(b"{").unwrap());
-    vm.select_root(vm.newest_root());
-    let exchange = vm.request(to("ratings", 9080)).unwrap();
-    assert!(!exchange.continues && !exchange.trapped());
-    assert_eq!(exchange.local_response.as_ref().unwrap().status, 503);
-    assert_eq!(names(&exchange).last(), Some(&"send_local_response"));
+    for module in [module(), unstripped()] {
+        let mut vm = Vm::new(module, &[(SWITCH, "true")]).unwrap();
+        configure(&mut vm, &config());
+        assert!(!vm.configure(b"{").unwrap());
+        vm.select_root(vm.newest_root());
+        let exchange = vm.request(to("ratings", 9080)).unwrap();
+        assert!(!exchange.continues && !exchange.trapped());
+        assert_eq!(exchange.local_response.as_ref().unwrap().status, 503);
+        assert_eq!(names(&exchange).last(), Some(&"send_local_response"));
+    }
 }

@@ -4,8 +4,8 @@ use std::ffi::c_void;
 use std::ptr;
 
 use super::{ROUTE_NEEDS, lacking};
-use crate::abi::buffer::Theirs;
-use crate::abi::symbols::{Handle, envoy};
+use crate::abi::Theirs;
+use crate::abi::{Handle, envoy};
 use crate::abi::{Level, Metrics, Route, Status, guard, log};
 use crate::specifier::Specifier;
 

@@ -15,7 +15,7 @@ use super::route::{
     envoy_dynamic_module_on_route_specifier_config_new as specifier_new,
     envoy_dynamic_module_on_route_specifier_on_route as on_route,
 };
-use crate::abi::buffer::Theirs;
+use crate::abi::Theirs;
 use crate::abi::fake::{Request, configuration, lines};
 use crate::abi::{Flow, Status};
 
