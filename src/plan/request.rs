@@ -107,23 +107,28 @@ impl Policy {
     /// The proxy does not answer.
     pub fn plan<R: Request>(&self, request: &R) -> Result<Plan<'_>, R::Error> {
         let asked = self.ask(request)?;
-        self.answer(&asked).choose(request).copied()
+        let mut decision = self.decide(asked.question(self));
+        if self.needs_vip_route(&decision) && !request.has_vip_route()? {
+            decision = decision.without_vip_route();
+        }
+        Ok(self.lead(&asked, &decision))
     }
 
-    /// The same for a question that was asked already.
+    /// The same for a question that was asked already, and any request that asks it.
     pub fn answer<T: AsRef<[u8]>>(&self, asked: &Asked<T>) -> Answer<Plan<'_>> {
         let decision = self.decide(asked.question(self));
-        if matches!(asked, Asked::FixedCluster(_)) {
-            // The route follows no header, so that there is none to set.
-            let plan = self.unchanged(&decision.without_vip_route());
-            return Answer { plan, without_vip_route: None };
-        }
-        let needs_vip_route = matches!(decision.outcome, Outcome::Waypoint { .. })
-            && !matches!(self.forward().via, Via::ClusterHeader { .. });
+        let without_vip_route = self.needs_vip_route(&decision);
         Answer {
-            plan: self.lead(&decision),
-            without_vip_route: needs_vip_route.then(|| self.lead(&decision.without_vip_route())),
+            plan: self.lead(asked, &decision),
+            without_vip_route: without_vip_route
+                .then(|| self.lead(asked, &decision.without_vip_route())),
         }
+    }
+
+    /// Whether a decision holds only if the route is marked to have a VIP route beside it.
+    fn needs_vip_route(&self, decision: &Decision<'_>) -> bool {
+        matches!(decision.outcome, Outcome::Waypoint { .. })
+            && !matches!(self.forward().via, Via::ClusterHeader { .. })
     }
 
     /// What is to be done instead, if `cluster` is where the route leads after `plan` was applied: a plan
@@ -155,7 +160,11 @@ impl Policy {
     }
 
     /// A plan that leads the request where it was decided that it goes.
-    fn lead<'p>(&'p self, decision: &Decision<'p>) -> Plan<'p> {
+    fn lead<'p, T>(&'p self, asked: &Asked<T>, decision: &Decision<'p>) -> Plan<'p> {
+        if matches!(asked, Asked::FixedCluster(_)) {
+            // The route follows no header, so that there is none to set.
+            return self.unchanged(&decision.without_vip_route());
+        }
         let choose = |protocol| match protocol {
             // A client's own header is removed.
             Protocol::Http => Edit::RemoveHeader(PROTOCOL_HEADER),
