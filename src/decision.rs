@@ -7,31 +7,31 @@ use std::net::SocketAddr;
 use crate::service::Protocol;
 use crate::table::ServiceRef;
 
-/// Why a request goes where the route says.
+/// Why a request follows its route, which leads to the endpoints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direct {
     /// The global switch is off.
     GloballyDisabled,
     /// The configuration does not know the service.
     UnknownService,
-    /// Neither the service nor its namespace asks for the waypoint.
+    /// Neither the service nor its namespace opted in.
     NotLabelled,
-    /// It asks, but the mesh does not know it, and captures none of its addresses.
+    /// It opted in, but the mesh does not know it, and captures none of its addresses.
     NotInMesh,
-    /// It asks, but no ready waypoint is bound to it.
+    /// It opted in, but no ready waypoint is bound to it.
     NoWaypoint,
-    /// It asks, but has no VIP in the address families wanted.
+    /// It opted in, but has no VIP in the address families wanted.
     NoVip,
-    /// It asks, but does not declare the port.
+    /// It opted in, but does not declare the port.
     UnknownPort,
-    /// It asks, but the route that was selected has no VIP route beside it.
+    /// It opted in, but the route that was selected has no VIP route beside it.
     NoVipRoute,
 }
 
 /// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reject {
-    /// A required service that does not ask for the waypoint, nor does its namespace.
+    /// A required service that did not opt in, nor did its namespace.
     NotLabelled,
     /// A required service that the mesh does not know.
     NotInMesh,
@@ -55,7 +55,7 @@ pub enum Reject {
 /// What becomes of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It goes where the route says, which is to the endpoints.
+    /// It follows its route, which leads to the endpoints.
     Direct(Direct),
     /// It goes to the service's VIP.
     Waypoint {

@@ -1,4 +1,4 @@
-//! The names of metrics. A name holds its labels, which Envoy's `stats_tags` take out of it.
+//! The names of metrics. A name holds its labels, which Envoy's `stats_tags` extract.
 
 use crate::decision::Outcome;
 use crate::policy::Summary;

@@ -11,7 +11,7 @@ use crate::text::{Address, Line, Name, show, with};
 /// Envoy refuses one, and the request may not go on.
 pub fn edit_request(plan: &Plan<'_>, stream: &mut Stream<'_>) -> Result<(), Refused> {
     for edit in plan.edits() {
-        match edit {
+        match *edit {
             Edit::Destination(address) => {
                 let address: Address = show(address)?;
                 stream.set_filter_state(ORIGINAL_DST_ADDRESS, address.as_str())?;

@@ -19,7 +19,7 @@ use crate::watch;
 /// Envoy can spare.
 const FILE_LIMIT: u64 = 256 << 20;
 
-/// Where services come from: what tables are shared by.
+/// Where services come from. Those with the same place share a table.
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Place {
     /// A file, which is followed.
@@ -28,7 +28,7 @@ enum Place {
     Text(Box<[u8]>),
 }
 
-/// Who uses a table.
+/// The entry point that uses a table.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     Specifier,
@@ -161,8 +161,8 @@ fn place(text: &[u8]) -> Result<Place, String> {
     }
 }
 
-/// Reads a place. Where its text is that of `current`, this is what comes of it: an update that changes
-/// nothing costs a comparison.
+/// Reads a place. If its text is that of `current`, the result is `current`: an update that changes nothing
+/// costs a comparison.
 fn read(place: &Place, current: Option<Arc<Policy>>) -> Result<Arc<Policy>, Vec<String>> {
     let text = match place {
         Place::Text(text) => text.to_vec(),
@@ -178,7 +178,7 @@ fn read(place: &Place, current: Option<Arc<Policy>>) -> Result<Arc<Policy>, Vec<
         .map_err(|problems| problems.iter().map(ToString::to_string).collect())
 }
 
-/// What a policy may not be for one of its users.
+/// Refuses a policy that one of its users cannot apply.
 fn check(policy: &Policy, role: Role) -> Result<(), String> {
     match (role, &policy.forward().via) {
         (Role::Specifier, Via::ClusterHeader { .. }) => {

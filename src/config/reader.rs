@@ -45,7 +45,7 @@ impl<'a, 'de> Fields<'a, 'de> {
         for (name, _) in self.fields {
             // Given twice, and reported as such.
             if !known.contains(&&*name) {
-                let reason = format!("is no known field (known: {})", known.join(", "));
+                let reason = format!("is not a known field (known: {})", known.join(", "));
                 problems.add(self.path.field(&name), reason);
             }
         }

@@ -48,8 +48,8 @@ pub struct Answer<P> {
 
 impl<'p> Plan<'p> {
     /// The changes to the request, in their order.
-    pub fn edits(&self) -> impl Iterator<Item = Edit<'p>> + use<'p> {
-        self.edits.into_iter().flatten()
+    pub fn edits(&self) -> impl Iterator<Item = &Edit<'p>> {
+        self.edits.iter().flatten()
     }
 
     /// The answer to a request that may not go on.

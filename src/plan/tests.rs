@@ -82,7 +82,7 @@ fn label(policy: &Policy, request: Fake) -> (&'static str, &'static str) {
 fn edits(plan: &Plan<'_>) -> String {
     let mut words: Vec<_> = plan
         .edits()
-        .map(|edit| match edit {
+        .map(|edit| match *edit {
             Edit::Destination(address) => format!("state={address}"),
             Edit::SetHeader(name, value) => format!("{name}={value}"),
             Edit::RemoveHeader(name) => format!("-{name}"),

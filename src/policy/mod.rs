@@ -1,7 +1,7 @@
 //! The policy: a configuration compiled once, asked for every request.
 //!
-//! Finding the service is in `index`, what looks wrong though it is valid in `warnings`; the rules
-//! themselves are [`Policy::judge`] and fit on a screen.
+//! `index` finds the service, `warnings` tells what looks wrong in a valid configuration. The rules are
+//! [`Policy::judge`].
 
 mod index;
 mod warnings;
@@ -38,9 +38,9 @@ pub struct Policy {
 /// How many services a policy holds. A ServiceEntry counts once, however many items describe it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Those that ask for their waypoint.
+    /// Those that opted in.
     pub opted_in: usize,
-    /// Those that don't.
+    /// Those that did not.
     pub not_opted_in: usize,
     /// Those that are refused rather than sent to their endpoints.
     pub required: usize,

@@ -88,8 +88,8 @@ impl Ready {
 }
 
 impl Call {
-    fn new(edit: Edit<'_>) -> Self {
-        match edit {
+    fn new(edit: &Edit<'_>) -> Self {
+        match *edit {
             Edit::Destination(address) => {
                 Self::SetDestination(host::destination_message(&address.to_string()))
             }

@@ -161,8 +161,8 @@ async fn lines_on(example: &str, logger: &str) {
         1,
         "{log}"
     );
-    assert_eq!(count("default/billing asks for its waypoint but has no VIP"), 1, "{log}");
-    let warned = log.lines().find(|line| line.contains("asks for its waypoint")).unwrap();
+    assert_eq!(count("default/billing opted in but has no VIP"), 1, "{log}");
+    let warned = log.lines().find(|line| line.contains("opted in but")).unwrap();
     assert!(warned.contains(&level("warning")), "{warned}");
     // Neither the configuration nor what a client sends is in the log.
     assert_eq!(count("payments.example.com"), 0, "{log}");

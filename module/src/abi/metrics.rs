@@ -1,7 +1,7 @@
 //! Counters and gauges in Envoy's own statistics.
 //!
-//! They have no labels of the ABI, whose values Envoy would look up for every increment: the names hold
-//! them, and Envoy's `stats_tags` take them out, as with the wasm form.
+//! They do not use the ABI's labels, whose values Envoy would look up for every increment. The names hold the
+//! labels, and Envoy's `stats_tags` extract them, as with the wasm form.
 
 use std::ptr;
 

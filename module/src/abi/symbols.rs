@@ -153,7 +153,7 @@ fn pair<A, B>(first: Found<A>, second: Found<B>) -> Found<(A, B)> {
 
 fn find(symbol: String, missing: &mut Vec<String>) -> *mut c_void {
     let found = CString::new(symbol.as_str()).map_or(std::ptr::null_mut(), |name| {
-        // SAFETY: a NUL-terminated name; RTLD_DEFAULT is no handle that could be closed.
+        // SAFETY: a NUL-terminated name; RTLD_DEFAULT is not a handle that could be closed.
         unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) }
     });
     if found.is_null() {
@@ -166,7 +166,7 @@ fn find(symbol: String, missing: &mut Vec<String>) -> *mut c_void {
 mod tests {
     use super::*;
 
-    /// This process is no Envoy.
+    /// This process is not an Envoy.
     #[test]
     fn every_symbol_that_is_missing_is_named() {
         let Envoy { common, http, route } = Envoy::find();

@@ -27,7 +27,7 @@ const REVIEWS: &str = "outbound|9080||reviews.default.svc.cluster.local";
 const REFUSED: &[u8] = br#"{"services": [{"name": "of the hooks"}]}"#;
 
 #[test]
-fn the_module_says_which_abi_it_speaks() {
+fn the_module_gives_the_version_of_its_abi() {
     // SAFETY: a text that lives for ever.
     assert_eq!(unsafe { CStr::from_ptr(program_init()) }, c"v0.2.0");
 }
@@ -58,7 +58,7 @@ fn an_http_filter_from_its_beginning_to_its_end() {
 }
 
 #[test]
-fn what_is_refused_is_null_and_said() {
+fn a_refused_configuration_is_null_and_logged() {
     type New = unsafe extern "C" fn(*mut c_void, Theirs, Theirs) -> *const c_void;
     for new in [specifier_new as New, filter_new as New] {
         let (config, _) = configuration();
