@@ -31,7 +31,7 @@ pub struct Plan<'p> {
 /// A change to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Edit<'p> {
-    /// Sets the filter state [`ORIGINAL_DST_ADDRESS`].
+    /// Sets the filter state [`super::ORIGINAL_DST_ADDRESS`].
     Destination(SocketAddr),
     /// Sets a request header, in place of every value that it has.
     SetHeader(&'p str, Value<'p>),

@@ -47,7 +47,7 @@ pub struct ToVip<'p> {
 }
 
 impl Choice {
-    /// Reads the route's metadata, by its keys under [`NAMESPACE`].
+    /// Reads the route's metadata, by its keys under [`super::NAMESPACE`].
     ///
     /// # Errors
     /// The address is not one.
