@@ -18,14 +18,13 @@ endif
 WASM := dist/ingress_waypoint.wasm
 # As cargo builds it, with every export; a copy, as the folder depends on the toolchain.
 WASM_UNSTRIPPED := target/ingress_waypoint.wasm
-WASM_MAX_KIB := 245
+WASM_MAX_KIB := 265
 # The module's name in Envoy's configurations is ingress_waypoint.
 MODULE_SO := dist/libingress_waypoint.so
-# What Envoy needs, and the callbacks the filter does something in: ours under the names of the SDK's.
-WASM_CALLBACKS := configure context_create request_headers tick delete
-WASM_EXPORTS := memory proxy_abi_version_0_2_1 proxy_on_memory_allocate \
-	_initialize=ingress_waypoint_initialize \
-	$(foreach callback,$(WASM_CALLBACKS),proxy_on_$(callback)=ingress_waypoint_on_$(callback))
+# What Envoy needs, and the callbacks in which the filter or the SDK does something. Envoy calls whatever else
+# is exported, for nothing.
+WASM_EXPORTS := memory _initialize proxy_abi_version_0_2_1 proxy_on_memory_allocate \
+	proxy_on_context_create proxy_on_configure proxy_on_tick proxy_on_request_headers proxy_on_delete
 
 heading = printf '\n=== %s\n' '$(1)'
 
@@ -164,8 +163,8 @@ clean: ## remove what was built; the downloads in .tools stay
 
 # cargo knows best whether there is anything to build; the copy only changes when the module does.
 $(WASM_UNSTRIPPED): FORCE
-	@scripts/wasm-cargo wasm32-wasip1 build -q --profile wasm --lib
-	@built="$$(scripts/wasm-cargo --target-dir wasm32-wasip1)/wasm32-wasip1/wasm/ingress_waypoint.wasm"; \
+	@scripts/wasm-cargo wasm32-wasip1 build -q --release --lib
+	@built="$$(scripts/wasm-cargo --target-dir wasm32-wasip1)/wasm32-wasip1/release/ingress_waypoint.wasm"; \
 		cmp -s "$$built" $@ || cp "$$built" $@
 
 $(WASM): $(WASM_UNSTRIPPED) tools/strip-exports/src/main.rs Makefile

@@ -47,7 +47,7 @@ fn size(entries: &[&Value]) -> usize {
     }
     let compiled = Compiled::new(&world, &Rules::default(), &Configuration::default()).unwrap();
     // The larger it is, the more is to be shown: to no avail if the filter does not take it.
-    assert_eq!(compiled.policy.summary().enrolled, entries.len());
+    assert_eq!(compiled.policy.summary().opted_in, entries.len());
     compiled.text.len()
 }
 

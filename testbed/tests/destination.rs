@@ -126,7 +126,7 @@ async fn an_internal_redirect_is_decided_anew_or_refused() {
             assert!(response.text().starts_with("forged-destination"), "{}", response.text());
             continue;
         }
-        // From an enrolled service to itself, and from another one to it.
+        // From a service that opted in to itself, and from another one to it.
         for host in ["reviews.example.com", "ratings.example.com"] {
             for (path, status) in [("/to-root", 200), ("/to-admin", 403)] {
                 let request = Request::get(host, path);

@@ -35,8 +35,8 @@ async fn labels_on(example: &str) {
         r#"ingress_waypoint_requests_total{decision="reject",reason="no-vip"} 1"#,
         // What has not happened yet is there too.
         r#"ingress_waypoint_requests_total{decision="reject",reason="forged-destination"} 0"#,
-        r#"ingress_waypoint_services{enrolled="true"} 4"#,
-        r#"ingress_waypoint_services{enrolled="false"} 1"#,
+        r#"ingress_waypoint_services{opted_in="true"} 4"#,
+        r#"ingress_waypoint_services{opted_in="false"} 1"#,
     ];
     testbed::wait::until(&format!("the counters on {example}"), async || {
         let text = scene.ingress.prometheus().await?;
@@ -157,12 +157,12 @@ async fn lines_on(example: &str, logger: &str) {
     let log = scene.ingress.log();
     let count = |part: &str| log.lines().filter(|line| line.contains(part)).count();
     assert_eq!(
-        count("on (from INGRESS_USE_WAYPOINTS), 5 services: 4 enrolled, 1 required"),
+        count("on (from INGRESS_USE_WAYPOINTS), 5 services: 4 opted in, 1 required"),
         1,
         "{log}"
     );
-    assert_eq!(count("default/billing asks for its waypoint but has no VIP"), 1, "{log}");
-    let warned = log.lines().find(|line| line.contains("asks for its waypoint")).unwrap();
+    assert_eq!(count("default/billing opted in but has no VIP"), 1, "{log}");
+    let warned = log.lines().find(|line| line.contains("opted in but")).unwrap();
     assert!(warned.contains(&level("warning")), "{warned}");
     // Neither the configuration nor what a client sends is in the log.
     assert_eq!(count("payments.example.com"), 0, "{log}");

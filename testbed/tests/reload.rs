@@ -119,7 +119,7 @@ async fn a_bad_update_is_refused_and_the_old_one_serves_on() {
     for problem in [
         "services[0].vips[0]: \"10.0.0.300\" is not an IP address",
         "services[1].ports[0].number: 0 is not a port from 1 to 65535",
-        "services[1].waypiont: is no known field",
+        "services[1].waypiont: is not a known field",
     ] {
         ingress.wait_for_log(problem).await.unwrap();
     }
@@ -167,7 +167,7 @@ async fn envoy_does_not_start_with_a_bad_configuration() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn envoy_does_not_start_with_a_switch_that_is_no_boolean() {
+async fn envoy_does_not_start_with_a_switch_that_is_not_a_boolean() {
     let mut example =
         Example::load("filter-state.yaml", &testbed::example::Ports::choose().unwrap()).unwrap();
     example.vm_env().unwrap().insert("INGRESS_USE_WAYPOINTS".into(), json!("yes"));

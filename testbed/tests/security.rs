@@ -86,7 +86,7 @@ async fn a_forged_header_changes_nothing() {
                     assert_at_waypoint(&scene, &outcome, path, &what);
                 }
             }
-            // What is not enrolled goes to its own endpoint and nowhere else.
+            // A service that did not opt in goes to its own endpoint and nowhere else.
             let request = request("ratings.example.com", "/", &headers);
             let outcome = scene.send(Version::Http1, request).await.unwrap();
             assert_eq!(outcome.logged("upstream"), Some(ratings.as_str()), "{what}");
@@ -223,7 +223,7 @@ async fn unusual_requests_do_no_harm() {
     }
 }
 
-/// A twin has to match what its route matches: `prefix` never matches CONNECT.
+/// A VIP route has to match what its route matches: `prefix` never matches CONNECT.
 #[tokio::test(flavor = "multi_thread")]
 async fn connect_goes_to_the_vip_where_its_route_has_a_twin() {
     let scene = scene("filter-state.yaml", |ingress| {
@@ -274,10 +274,10 @@ async fn authorization_at_the_gateway_still_holds() {
             }}}});
             let hosts = manager["route_config"]["virtual_hosts"].as_array_mut().unwrap();
             for route in hosts.iter_mut().flat_map(|host| host["routes"].as_array_mut().unwrap()) {
-                let vip_route = route["route"]["cluster"]
+                let is_vip_route = route["route"]["cluster"]
                     .as_str()
                     .is_some_and(|c| c.starts_with("waypoint_vip"));
-                if !vip_route {
+                if !is_vip_route {
                     route["typed_per_filter_config"] = deny.clone();
                 }
             }

@@ -170,7 +170,7 @@ pub enum Refusal {
 /// no services, so that none can have a cluster of its own.
 pub fn filter_state(config: &Value) -> Result<Forward, Refusal> {
     let policy =
-        Policy::from_json(config.to_string().as_bytes(), Some("true"))?.for_twin_routes()?;
+        Policy::from_json(config.to_string().as_bytes(), Some("true"))?.for_vip_routes()?;
     match policy.forward().via {
         Via::FilterState => Ok(policy.forward().clone()),
         Via::OriginalDstHeader { .. } => Err(Refusal::Via("original-dst-header")),

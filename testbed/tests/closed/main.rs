@@ -1,4 +1,4 @@
-//! What stays closed where something is missing or somebody tries something: the way to the VIP, the filter, the
+//! What stays closed if something is missing or a client tries something: the way to the VIP, the filter, the
 //! VM, the mesh's own addresses.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -9,6 +9,7 @@ mod noise;
 mod proxy_protocol;
 mod recovery;
 mod skipped;
+mod unstripped;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -81,7 +82,7 @@ fn assert_refused(outcome: &Outcome, reason: &str, what: &str) {
     assert!(text.starts_with(&format!("{reason}: ")), "{what}: {text}");
 }
 
-/// The request went to the endpoint of a service, and the access log says so and why.
+/// The request went to the endpoint of a service, and the access log has that and the reason.
 fn assert_direct(scene: &Scene, outcome: &Outcome, service: &str, reason: &str, what: &str) {
     let endpoint = scene.endpoint(service).unwrap().to_string();
     assert_eq!(outcome.served_by.as_deref(), Some(service), "{what}: {:?}", outcome.log);

@@ -143,9 +143,9 @@ async fn proxy_protocol_and_a_clients_choice_of_the_cluster_lead_to_no_address_o
     }
 }
 
-/// What the tests above would see: a route to such a cluster that nobody watches.
+/// What the tests above would see: a route to such a cluster without a filter.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_original_dst_cluster_that_nobody_guards_does_dial_the_address_of_the_connection() {
+async fn an_original_dst_cluster_without_a_filter_does_dial_the_address_of_the_connection() {
     let scene = Scene::start(edited("filter-state.yaml", |ingress| {
         accept_proxy_protocol(ingress)?;
         ingress.remove_filter()?;

@@ -1,32 +1,25 @@
 //! A trap in the VM is closed, and the VM comes back.
 
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use testbed::client::{Request, Version};
 use testbed::scene::{Scene, SceneOptions};
-use testbed::workspace;
+use testbed::wasm_host::Module;
+use walrus::{FunctionBuilder, ValType};
 
 use super::require_reviews;
 
-/// Our module with one export more: the SDK's callback for a request's body, which knows no request of ours and
-/// panics. So all that it does is what is shipped, and a request with a body traps.
+/// The module that is shipped, with one callback more: a request with a body traps.
 fn write_trapping_module(to: &Path) {
-    let callbacks = ["configure", "context_create", "request_headers", "tick", "delete"];
-    let ours = callbacks.map(|name| format!("proxy_on_{name}=ingress_waypoint_on_{name}"));
-    let strip = Command::new(env!("CARGO"))
-        .current_dir(workspace())
-        .args(["run", "-q", "-p", "strip-exports", "--", "target/ingress_waypoint.wasm"])
-        .arg(to)
-        .args(["memory", "proxy_abi_version_0_2_1", "proxy_on_memory_allocate"])
-        .arg("_initialize=ingress_waypoint_initialize")
-        .args(ours)
-        .arg("proxy_on_request_body")
-        .output()
-        .unwrap();
-    assert!(strip.status.success(), "{}", String::from_utf8_lossy(&strip.stderr));
+    let mut module = walrus::Module::from_file(Module::built()).unwrap();
+    let mut trap = FunctionBuilder::new(&mut module.types, &[ValType::I32; 3], &[ValType::I32]);
+    trap.func_body().unreachable();
+    let arguments = [0; 3].map(|_| module.locals.add(ValType::I32));
+    let trap = trap.finish(arguments.to_vec(), &mut module.funcs);
+    module.exports.add("proxy_on_request_body", trap);
+    module.emit_wasm_file(to).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use testbed::wasm_host::{Exchange, Request, Vm};
 use testbed::workspace;
 
-use super::{ORIGINAL_DST, module};
+use super::{ORIGINAL_DST, module, unstripped};
 
 fn testdata(folder: &str) -> Vec<(PathBuf, Value)> {
     let folder = workspace().join("testdata").join(folder);
@@ -76,34 +76,36 @@ fn every_case_comes_out_as_expected() {
     for (path, file) in testdata("cases") {
         let mut config = file["config"].clone();
         config["annotate"] = json!(true);
-        let mut vm = Vm::new(module(), &environment(&file)).unwrap();
-        assert!(
-            vm.configure(config.to_string().as_bytes()).unwrap(),
-            "{}: {:?}",
-            path.display(),
-            vm.logs()
-        );
-        for case in file["cases"].as_array().unwrap() {
-            let name = format!("{}: {}", path.display(), case["name"]);
-            let exchange = vm.request(request(&case["request"])).unwrap();
-            assert_eq!(exchange.trap, None, "{name}");
-            let mut found = observed(&exchange, &config["forward"]);
-            if case["expect"].get("cluster").is_some() {
-                found["cluster"] = exchange.header("x-ingress-waypoint-cluster").into();
-            }
-            assert_eq!(found, case["expect"], "{name}");
-
-            let rejected = case["expect"]["decision"] == "reject";
-            let details =
-                exchange.local_response.map(|response| (response.status, response.details));
-            let reason = case["expect"]["reason"].as_str().unwrap();
-            assert_eq!(
-                details,
-                rejected.then(|| (503, format!("ingress_waypoint.{reason}"))),
-                "{name}"
+        for module in [module(), unstripped()] {
+            let mut vm = Vm::new(module, &environment(&file)).unwrap();
+            assert!(
+                vm.configure(config.to_string().as_bytes()).unwrap(),
+                "{}: {:?}",
+                path.display(),
+                vm.logs()
             );
-            assert_eq!(exchange.continues, !rejected, "{name}");
-            count += 1;
+            for case in file["cases"].as_array().unwrap() {
+                let name = format!("{}: {}", path.display(), case["name"]);
+                let exchange = vm.request(request(&case["request"])).unwrap();
+                assert_eq!(exchange.trap, None, "{name}");
+                let mut found = observed(&exchange, &config["forward"]);
+                if case["expect"].get("cluster").is_some() {
+                    found["cluster"] = exchange.header("x-ingress-waypoint-cluster").into();
+                }
+                assert_eq!(found, case["expect"], "{name}");
+
+                let rejected = case["expect"]["decision"] == "reject";
+                let details =
+                    exchange.local_response.map(|response| (response.status, response.details));
+                let reason = case["expect"]["reason"].as_str().unwrap();
+                assert_eq!(
+                    details,
+                    rejected.then(|| (503, format!("ingress_waypoint.{reason}"))),
+                    "{name}"
+                );
+                assert_eq!(exchange.continues, !rejected, "{name}");
+                count += 1;
+            }
         }
     }
     println!("{count} cases");

@@ -1,4 +1,4 @@
-//! What a client may try where there are no twin routes: it can neither choose an address nor leave the
+//! What a client may try where there are no VIP routes: it can neither choose an address nor leave the
 //! waypoint, by no kind of request.
 
 use anyhow::{Context, Result};
@@ -143,16 +143,16 @@ async fn a_route_changed_behind_the_filter_leads_past_no_waypoint() {
             let to = format!("{to}.example.com");
             scene.get(&format!("{from}.example.com"), "/admin", &[("x-to", &to)]).await.unwrap()
         };
-        // To a service that is enrolled, from one that is not.
+        // To a service that opted in, from one that did not.
         let outcome = ask("ratings", "reviews").await;
         let vip = scene.vip("reviews").unwrap().to_string();
         assert_eq!((outcome.status, outcome.logged("upstream")), (403, Some(&*vip)), "{example}");
-        // To another that is enrolled: the filter has handed over the address of the first.
+        // To another that opted in: the filter has set the address of the first.
         let outcome = ask("payments", "reviews").await;
         let first = scene.vip("payments").unwrap().to_string();
         let expected = if alone { &vip } else { &first };
         assert_eq!((outcome.status, outcome.logged("upstream")), (403, Some(&**expected)));
-        // To one that is refused, and to one that is not enrolled.
+        // To one that is refused, and to one that did not opt in.
         let outcome = ask("reviews", "billing").await;
         assert_eq!((outcome.status, outcome.logged("upstream")), (503, None), "{example}");
         let outcome = ask("reviews", "ratings").await;

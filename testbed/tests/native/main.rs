@@ -64,7 +64,7 @@ async fn a_specifier_without_the_filter_still_leads_to_the_vip() {
     assert_eq!(plain.seen_header("x-ingress-waypoint-destination"), None);
 }
 
-/// A service with a cluster of its own goes there, by the specifier; the twin routes that name another
+/// A service with a cluster of its own goes there, by the specifier; the VIP routes that name another
 /// cluster may not take it there, and the wasm form does not take such a configuration.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_services_own_waypoint_cluster() {

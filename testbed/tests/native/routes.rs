@@ -1,5 +1,5 @@
-//! What a route says of a request holds on the way to the VIP as on the way to the endpoints, so that an
-//! enrolled service and a plain one behave the same, but for the destination.
+//! A setting of a route has the same effect on the way to the VIP as on the way to the endpoints: a service that
+//! opted in and another behave the same, but for the destination.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use testbed::scene::{Outcome, Scene};
 
 use super::{edited, routes, specifiers};
 
-/// The service that is enrolled, and the one that is not.
+/// The service that opted in, and the one that did not.
 const SERVICES: [&str; 2] = ["reviews", "ratings"];
 
 /// Gives both the same route, which says all that a route may say, to two subsets of each.
@@ -98,7 +98,7 @@ fn behaviour(outcome: &Outcome) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_enrolled_service_and_a_plain_one_behave_the_same_but_for_the_destination() {
+async fn a_service_that_opted_in_and_another_behave_the_same_but_for_the_destination() {
     for example in specifiers() {
         let scene = Scene::start(edited(example, same_routes)).await.unwrap();
         let mut found = Vec::new();

@@ -1,6 +1,5 @@
-//! What `patch` makes of an Envoy that knows nothing of the filter, on the real one: services that are
-//! enrolled are reached at their VIP, with all the settings of their routes; the others, and all of
-//! them once it is taken out again, as before.
+//! `patch` on a real Envoy that does not have the filter: services that opted in are reached at their VIP, with
+//! all the settings of their routes. The others are reached as before, and all of them once the filter is removed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod missed;

@@ -4,8 +4,8 @@ use std::ffi::c_void;
 use std::ptr;
 
 use super::{ROUTE_NEEDS, lacking};
-use crate::abi::buffer::Theirs;
-use crate::abi::symbols::{Handle, envoy};
+use crate::abi::Theirs;
+use crate::abi::{Handle, envoy};
 use crate::abi::{Level, Metrics, Route, Status, guard, log};
 use crate::specifier::Specifier;
 
@@ -71,6 +71,6 @@ pub(super) unsafe extern "C" fn envoy_dynamic_module_on_route_specifier_on_route
     })
 }
 
-/// `route_specifier_route_destroy`: for routes with user data, which there are none of.
+/// `route_specifier_route_destroy`: for routes with user data. This module sets none.
 #[unsafe(no_mangle)]
 extern "C" fn envoy_dynamic_module_on_route_specifier_route_destroy(_: *const c_void, _: u64) {}

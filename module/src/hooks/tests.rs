@@ -15,7 +15,7 @@ use super::route::{
     envoy_dynamic_module_on_route_specifier_config_new as specifier_new,
     envoy_dynamic_module_on_route_specifier_on_route as on_route,
 };
-use crate::abi::buffer::Theirs;
+use crate::abi::Theirs;
 use crate::abi::fake::{Request, configuration, lines};
 use crate::abi::{Flow, Status};
 
@@ -27,7 +27,7 @@ const REVIEWS: &str = "outbound|9080||reviews.default.svc.cluster.local";
 const REFUSED: &[u8] = br#"{"services": [{"name": "of the hooks"}]}"#;
 
 #[test]
-fn the_module_says_which_abi_it_speaks() {
+fn the_module_gives_the_version_of_its_abi() {
     // SAFETY: a text that lives for ever.
     assert_eq!(unsafe { CStr::from_ptr(program_init()) }, c"v0.2.0");
 }
@@ -41,7 +41,7 @@ fn a_route_specifier_from_its_beginning_to_its_end() {
     assert_eq!(unsafe { on_route(specifier, request.handle()) }, Status::Continue);
     assert_eq!(request.calls[0], "set_cluster_name waypoint_vip");
     unsafe { specifier_destroy(specifier) };
-    assert_eq!(values.get("ingress_waypoint.services.enrolled.true"), 1);
+    assert_eq!(values.get("ingress_waypoint.services.opted_in.true"), 1);
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn an_http_filter_from_its_beginning_to_its_end() {
 }
 
 #[test]
-fn what_is_refused_is_null_and_said() {
+fn a_refused_configuration_is_null_and_logged() {
     type New = unsafe extern "C" fn(*mut c_void, Theirs, Theirs) -> *const c_void;
     for new in [specifier_new as New, filter_new as New] {
         let (config, _) = configuration();

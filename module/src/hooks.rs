@@ -1,6 +1,8 @@
 //! The functions that Envoy calls. Each is `envoy_dynamic_module_on_…` of `abi.h`; what a parameter is
 //! called there stands beside it.
 
+#![allow(unsafe_code)]
+
 mod http;
 mod route;
 #[cfg(test)]
@@ -9,8 +11,7 @@ mod tests;
 use std::ffi::CStr;
 use std::ptr;
 
-use super::symbols::envoy;
-use super::{Level, guard, log};
+use crate::abi::{Level, envoy, guard, log};
 
 /// The ABI of Envoy 1.40, which has the route specifier, and the one of 1.39, which has not.
 /// The functions of the HTTP filter are the same in both.

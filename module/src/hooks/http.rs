@@ -4,9 +4,9 @@ use std::ffi::c_void;
 use std::ptr;
 
 use super::{HTTP_NEEDS, lacking};
-use crate::abi::buffer::Theirs;
-use crate::abi::symbols::{Handle, envoy};
+use crate::abi::Theirs;
 use crate::abi::{Flow, Level, Metrics, Stream, guard, log};
+use crate::abi::{Handle, envoy};
 use crate::filter::Filter;
 
 /// `http_filter_config_new`: on the main thread. Null refuses the configuration.
