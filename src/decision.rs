@@ -249,8 +249,6 @@ impl fmt::Display for Decision<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    #[cfg(target_os = "unknown")]
-    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn every_outcome_has_the_label_of_its_index() {

@@ -77,8 +77,6 @@ pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    #[cfg(target_os = "unknown")]
-    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn stays_within_its_bounds_and_keeps_the_newest() {

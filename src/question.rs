@@ -39,8 +39,6 @@ impl fmt::Display for Question<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    #[cfg(target_os = "unknown")]
-    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn bytes_of_a_client_are_escaped_and_cut() {

@@ -417,8 +417,6 @@ fn position(at: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    #[cfg(target_os = "unknown")]
-    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     fn service<'a>(name: &'a str, host: &str) -> Service<'a> {
         Service {

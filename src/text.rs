@@ -40,8 +40,6 @@ impl<const N: usize> Write for Text<N> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    #[cfg(target_os = "unknown")]
-    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn all_of_it_or_nothing() {

@@ -53,8 +53,6 @@ fn is_name(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    #[cfg(target_os = "unknown")]
-    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     fn service<'a>(namespace: &'a str, name: &'a str, port: u16) -> Option<Named<'a>> {
         Some(Named::Service { namespace, name, port })
