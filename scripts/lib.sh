@@ -46,32 +46,3 @@ apt_install() {
     quietly "${apt[@]}" update || note "apt-get update failed; going on with the lists that are here"
     quietly "${apt[@]}" install -y --no-install-recommends "$@"
 }
-
-# need COMMAND PACKAGE: a command that the Debian package has, or a message.
-need() {
-    command -v "$1" >/dev/null && return
-    apt_install "$2" || true
-    command -v "$1" >/dev/null || die "needs \`$1\`: please install it (on Debian: apt-get install $2)"
-}
-
-# cargo_tool CRATE VERSION BINARY: makes .tools/bin/BINARY that version's.
-cargo_tool() {
-    local crate=$1 version=$2 binary=$3
-    local folder=$tools/$crate-$version
-    if [ ! -x "$folder/bin/$binary" ]; then
-        note "installing $crate $version (takes some minutes)"
-        make_scratch
-        # Optimising would take longer than all the runs of the tool together save.
-        quietly env CARGO_TARGET_DIR="$scratch/target" CARGO_PROFILE_DEV_DEBUG=0 \
-            cargo install "$crate" --version "=$version" --locked --debug \
-            --bin "$binary" --root "$scratch/root" ||
-            die "cargo install $crate failed"
-        mkdir -p "$folder/bin"
-        mv "$scratch/root/bin/$binary" "$folder/bin/$binary"
-    fi
-    local link=$tools/bin/$binary target=../$crate-$version/bin/$binary
-    if [ "$(readlink "$link" || true)" != "$target" ]; then
-        mkdir -p "$tools/bin"
-        ln -sf "$target" "$link"
-    fi
-}

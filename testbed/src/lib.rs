@@ -12,6 +12,7 @@ pub mod ports;
 pub mod scene;
 pub mod servers;
 pub mod wait;
+#[cfg(feature = "wasm-host")]
 pub mod wasm_host;
 
 use std::path::{Path, PathBuf};

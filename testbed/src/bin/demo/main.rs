@@ -69,7 +69,6 @@ async fn main() -> ExitCode {
 async fn run(form: &Form, keep: bool) -> Result<()> {
     let built = workspace().join(form.file);
     ensure!(built.is_file(), "there is no {}: run `make {}`", built.display(), form.target);
-    ensure!(mesh::command().is_file(), "there is no {}: run `make cli`", mesh::command().display());
     let edit = |ingress: &mut Example| {
         let mut compiled = mesh::compile(&ingress.ports)?;
         compiled.insert("annotate".into(), true.into());

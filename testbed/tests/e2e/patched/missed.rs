@@ -8,7 +8,7 @@ use testbed::client::{self, Request};
 use testbed::example::Example;
 use testbed::scene::{Scene, SceneOptions};
 
-use crate::plain::{forms, patched, routes, without_the_filter};
+use super::plain::{forms, patched, routes, without_the_filter};
 
 const HEADER: &str = "x-envoy-original-dst-host";
 

@@ -1,7 +1,6 @@
 //! What `patch` makes of an Envoy that knows nothing of the filter, on the real one: services that are
 //! enrolled are reached at their VIP, with all the settings of their routes; the others, and all of
 //! them once it is taken out again, as before.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod missed;
 mod noise;

@@ -1,6 +1,5 @@
 //! Every file of `envoy/`: what is a bootstrap configuration loads as it is, and of what is a
 //! Kubernetes object the parts load that Envoy or the filter get to see.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::path::{Path, PathBuf};
 

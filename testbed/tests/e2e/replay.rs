@@ -1,5 +1,4 @@
 //! Replays `testdata/cases` on a real Envoy: the same decisions, with what Envoy then did.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
