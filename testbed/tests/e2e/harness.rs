@@ -1,5 +1,5 @@
-//! The harness itself, before the filter comes in: without it, an ingress gateway goes past the
-//! waypoint. That is the problem this project solves, and what the other tests compare with.
+//! The testbed itself, without the filter: an ingress gateway bypasses the waypoint. That is the problem that this
+//! project solves, and what the other tests compare with.
 
 use anyhow::Result;
 use serde_json::json;

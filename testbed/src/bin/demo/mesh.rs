@@ -25,8 +25,13 @@ pub fn compile(ports: &Ports) -> Result<Map<String, Value>> {
     // Closed at the end of the statement, so that the command reads to an end.
     child.stdin.take().context("no pipe")?.write_all(ports.replace(&objects).as_bytes())?;
     let output = child.wait_with_output()?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{} ended with {}: {said}", command.display(), output.status);
+    let messages = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success(),
+        "{} ended with {}: {messages}",
+        command.display(),
+        output.status
+    );
     serde_json::from_slice(&output.stdout).context("the configuration that it printed")
 }
 
