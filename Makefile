@@ -16,9 +16,10 @@ override ENVOY_PATH := $(abspath $(ENVOY_PATH))
 export ENVOY_PATH
 endif
 
+CARGO_DIR := $(or $(CARGO_TARGET_DIR),target)
 WASM := dist/ingress_waypoint.wasm
 # As cargo builds it, with every export; a copy, as the folder depends on the toolchain.
-WASM_UNSTRIPPED := target/ingress_waypoint.wasm
+WASM_UNSTRIPPED := $(CARGO_DIR)/ingress_waypoint.wasm
 WASM_MAX_KIB := 245
 # The module's name in Envoy's configurations is ingress_waypoint.
 MODULE_SO := dist/libingress_waypoint.so
@@ -31,7 +32,6 @@ WASM_EXPORTS := memory proxy_abi_version_0_2_1 proxy_on_memory_allocate \
 # One set of packages for all tests. Cargo unites the features of the packages that it is given, so that another
 # set would compile most dependencies again. The benchmark has no tests, and much to compile.
 CARGO_TEST := cargo test --workspace --exclude ingress-waypoint-bench
-CARGO_DIR := $(or $(CARGO_TARGET_DIR),target)
 
 heading = printf '\n=== %s\n' '$(1)'
 
