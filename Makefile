@@ -165,7 +165,8 @@ lint: ## formatting, clippy, rustdoc and shellcheck; warnings are errors
 	else \
 		echo 'lint: no clippy for wasm32-wasip1 here; skipped'; \
 	fi
-	@RUSTDOCFLAGS=-Dwarnings cargo doc -q --workspace --no-deps
+# With the examples, cargo unites the features of the dependencies as for clippy, and does not check them again.
+	@RUSTDOCFLAGS=-Dwarnings cargo doc -q --workspace --no-deps --lib --bins --examples
 	@if command -v shellcheck >/dev/null; then \
 		shellcheck -x -P SCRIPTDIR .ci/run scripts/lib.sh scripts/install-* scripts/need scripts/wasm-cargo; \
 	else \
