@@ -19,7 +19,7 @@ endif
 CARGO_DIR := $(or $(CARGO_TARGET_DIR),target)
 WASM := dist/ingress_waypoint.wasm
 # As cargo builds it, with every export; a copy, as the folder depends on the toolchain.
-WASM_UNSTRIPPED := $(CARGO_DIR)/ingress_waypoint.wasm
+WASM_UNSTRIPPED := target/ingress_waypoint.wasm
 WASM_MAX_KIB := 245
 # The module's name in Envoy's configurations is ingress_waypoint.
 MODULE_SO := dist/libingress_waypoint.so
@@ -182,6 +182,7 @@ clean: ## remove what was built; the downloads in .tools stay
 
 # cargo knows best whether there is anything to build; the copy only changes when the module does.
 $(WASM_UNSTRIPPED): FORCE
+	@mkdir -p target
 	@scripts/wasm-cargo wasm32-wasip1 build -q --profile wasm --lib
 	@built="$$(scripts/wasm-cargo --target-dir wasm32-wasip1)/wasm32-wasip1/wasm/ingress_waypoint.wasm"; \
 		cmp -s "$$built" $@ || cp "$$built" $@
