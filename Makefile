@@ -3,9 +3,9 @@
 # The Envoy versions that e2e runs on: the first with all tests, the others with those of E2E_OTHERS.
 ENVOY_VERSIONS := 1.40.0 1.39.3 1.36.2
 ENVOY_VERSION ?= $(firstword $(ENVOY_VERSIONS))
-# The files of testbed/tests/e2e that test what Envoy does for the filter. The others test what this project does
+# The modules of testbed/tests/e2e that test what Envoy does for the filter. The others test what this project does
 # around it, which is the same with every Envoy: the testbed itself, the mocked host, `patch`.
-E2E_OTHERS := closed destination examples native operator reload replay security
+E2E_OTHERS := cases closed destination examples native operator reload security
 FUZZ_SECONDS ?= 20
 FUZZ_TARGETS := config cluster_name
 
@@ -35,7 +35,7 @@ CARGO_TEST := cargo test --workspace --exclude ingress-waypoint-bench
 
 heading = printf '\n=== %s\n' '$(1)'
 
-.PHONY: help wasm module cli run demo install-envoy bench bench-compile test unit asan wasm-test e2e figures stress fuzz lint fmt clean FORCE
+.PHONY: help wasm module cli run demo bench bench-compile test unit asan wasm-test e2e figures stress fuzz lint fmt clean FORCE
 .DELETE_ON_ERROR:
 
 help: ## this list (default)
@@ -64,16 +64,14 @@ cli: FORCE ## build the command line: dist/ingress-waypoint
 	@cmp -s $(CARGO_DIR)/cli/ingress-waypoint dist/ingress-waypoint || cp $(CARGO_DIR)/cli/ingress-waypoint dist/
 
 run: ## show the filter in a real Envoy (MODULE=1: the native module)
-	@$(MAKE) --no-print-directory -j2 install-envoy demo
+	@scripts/install-envoy $(ENVOY_VERSION) & installing=$$!; \
+		$(MAKE) --no-print-directory demo && wait $$installing
 	@$(CARGO_DIR)/debug/demo $(if $(MODULE),--module) $(if $(KEEP),--keep)
 
 # Without optimization, and without what only tests need: most of the time of `make run` is the compiler's.
 demo: $(if $(MODULE),module,wasm)
 	@cargo build -q -p ingress-waypoint-cli --bin ingress-waypoint \
 		-p ingress-waypoint-testbed --bin demo --no-default-features
-
-install-envoy:
-	@scripts/install-envoy $(ENVOY_VERSION)
 
 bench: wasm module ## what the filter costs on a real Envoy, beside other ways (QUICK=1: in minutes)
 	@scripts/install-envoy $(ENVOY_VERSION)
@@ -150,9 +148,9 @@ fuzz: ## fuzz the config and the cluster names side by side, for FUZZ_SECONDS
 fuzz-%:
 	@mkdir -p fuzz/corpus/$* fuzz/artifacts/$*
 	@cd fuzz && cargo run -q --release --bin $* -- corpus/$* ../testdata/fuzz/$* -artifact_prefix=artifacts/$*/ \
-		-max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=1 >target/$*.log 2>&1 || \
-		{ cat fuzz/target/$*.log; exit 1; }
-	@sed -n 's/^stat::number_of_executed_units: */$*: inputs tried, none failed: /p' fuzz/target/$*.log
+		-max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=1 >artifacts/$*.log 2>&1 || \
+		{ cat fuzz/artifacts/$*.log; exit 1; }
+	@sed -n 's/^stat::number_of_executed_units: */$*: inputs tried, none failed: /p' fuzz/artifacts/$*.log
 
 lint: ## formatting, clippy, rustdoc and shellcheck; warnings are errors
 	@cargo fmt --all --check

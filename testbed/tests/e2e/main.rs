@@ -2,6 +2,7 @@
 //! `make e2e` runs them. They are one program, so that they are linked once.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod cases;
 mod closed;
 mod control_planes;
 mod destination;
@@ -12,6 +13,5 @@ mod native;
 mod operator;
 mod patched;
 mod reload;
-mod replay;
 mod security;
 mod stress;
