@@ -9,6 +9,11 @@ E2E_OTHERS := cases closed destination examples native operator reload security
 FUZZ_SECONDS ?= 20
 FUZZ_TARGETS := config cluster_name
 
+# One set of packages for all tests. Cargo unites the features of the packages that it is given, so that another
+# set would compile most dependencies again. The benchmark has no tests, and much to compile.
+CARGO_TEST := cargo test --workspace --exclude ingress-waypoint-bench
+CARGO_DIR := $(or $(CARGO_TARGET_DIR),target)
+
 export ENVOY_VERSION
 ifneq ($(ENVOY_PATH),)
 # Absolute, as tests run in the folder of their package.
@@ -16,7 +21,6 @@ override ENVOY_PATH := $(abspath $(ENVOY_PATH))
 export ENVOY_PATH
 endif
 
-CARGO_DIR := $(or $(CARGO_TARGET_DIR),target)
 WASM := dist/ingress_waypoint.wasm
 # As cargo builds it, with every export; a copy, as the folder depends on the toolchain.
 WASM_UNSTRIPPED := target/ingress_waypoint.wasm
@@ -28,10 +32,6 @@ WASM_CALLBACKS := configure context_create request_headers tick delete
 WASM_EXPORTS := memory proxy_abi_version_0_2_1 proxy_on_memory_allocate \
 	_initialize=ingress_waypoint_initialize \
 	$(foreach callback,$(WASM_CALLBACKS),proxy_on_$(callback)=ingress_waypoint_on_$(callback))
-
-# One set of packages for all tests. Cargo unites the features of the packages that it is given, so that another
-# set would compile most dependencies again. The benchmark has no tests, and much to compile.
-CARGO_TEST := cargo test --workspace --exclude ingress-waypoint-bench
 
 heading = printf '\n=== %s\n' '$(1)'
 
@@ -180,7 +180,6 @@ clean: ## remove what was built; the downloads in .tools stay
 
 # cargo knows best whether there is anything to build; the copy only changes when the module does.
 $(WASM_UNSTRIPPED): FORCE
-	@mkdir -p target
 	@scripts/wasm-cargo wasm32-wasip1 build -q --profile wasm --lib
 	@built="$$(scripts/wasm-cargo --target-dir wasm32-wasip1)/wasm32-wasip1/wasm/ingress_waypoint.wasm"; \
 		cmp -s "$$built" $@ || cp "$$built" $@

@@ -1,5 +1,5 @@
-//! Once chosen, the destination stays: through a retry, an internal redirect, and another filter that makes Envoy
-//! resolve the route again. The protocol behind the VIP is that of the port, not that of the client.
+//! Once chosen, the destination stays: through a retry, an internal redirect, and another filter
+//! that has the route resolved anew. And the protocol behind the VIP is the port's, not the client's.
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -68,7 +68,7 @@ const REDIRECTS: [(&str, &str, &str); 4] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_internal_redirect_is_decided_again_or_refused() {
+async fn an_internal_redirect_is_decided_anew_or_refused() {
     for mechanism in all() {
         let options = SceneOptions {
             example: mechanism.into(),
@@ -79,7 +79,7 @@ async fn an_internal_redirect_is_decided_again_or_refused() {
                         "redirect_response_codes": [302],
                     });
                 }
-                // Here the endpoint of ratings is a server that answers with redirects.
+                // ratings' endpoint is, for once, a server that answers with redirects.
                 let vip = json!({"socket_address":
                     {"address": "127.0.1.2", "port_value": ingress.ports.get(9080)}});
                 let name = format!(
@@ -118,14 +118,14 @@ async fn an_internal_redirect_is_decided_again_or_refused() {
         let scene = Scene::start(options).await.unwrap();
         let vip = scene.vip("reviews").unwrap().to_string();
         if mechanism.ends_with("original-dst-header.yaml") {
-            // The header of the first round is still there, and cannot be told from a client's.
+            // The header of the first round is still there, and nobody can tell it from a client's.
             let request = Request::get("reviews.example.com", "/to-root");
             let response = testbed::client::http1(scene.address(), &request).await.unwrap();
             assert_eq!(response.status, 503);
             assert!(response.text().starts_with("forged-destination"), "{}", response.text());
             continue;
         }
-        // From a service that opted in to itself, and from another service to it.
+        // From an enrolled service to itself, and from another one to it.
         for host in ["reviews.example.com", "ratings.example.com"] {
             for (path, status) in [("/to-root", 200), ("/to-admin", 403)] {
                 let request = Request::get(host, path);
@@ -164,7 +164,7 @@ async fn an_internal_redirect_is_decided_again_or_refused() {
     }
 }
 
-/// The destination of one request is not used for another, although they share connections on both sides.
+/// What a request chose is no other request's, though they share connections on both sides.
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_of_one_connection_each_go_their_own_way() {
     for mechanism in all() {

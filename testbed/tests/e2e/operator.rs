@@ -5,7 +5,7 @@ use testbed::client::{self, Request};
 use testbed::native;
 use testbed::scene::{Scene, SceneOptions};
 
-/// The wasm filter with its default mechanism, and the forms of the native module if the Envoy can run it.
+/// The wasm filter with its default mechanism, and the native module's forms where the Envoy has it.
 fn all() -> Vec<&'static str> {
     native::and_native(&["filter-state.yaml"]).unwrap()
 }
@@ -32,7 +32,7 @@ async fn labels_on(example: &str) {
         r#"ingress_waypoint_requests_total{decision="waypoint",reason="labelled"} 3"#,
         r#"ingress_waypoint_requests_total{decision="direct",reason="not-labelled"} 2"#,
         r#"ingress_waypoint_requests_total{decision="reject",reason="no-vip"} 1"#,
-        // Counters of what has not happened yet are there too.
+        // What has not happened yet is there too.
         r#"ingress_waypoint_requests_total{decision="reject",reason="forged-destination"} 0"#,
         r#"ingress_waypoint_services{enrolled="true"} 4"#,
         r#"ingress_waypoint_services{enrolled="false"} 1"#,
@@ -163,7 +163,7 @@ async fn lines_on(example: &str, logger: &str) {
     assert_eq!(count("default/billing asks for its waypoint but has no VIP"), 1, "{log}");
     let warned = log.lines().find(|line| line.contains("asks for its waypoint")).unwrap();
     assert!(warned.contains(&level("warning")), "{warned}");
-    // The log has neither the configuration nor what a client sends.
+    // Neither the configuration nor what a client sends is in the log.
     assert_eq!(count("payments.example.com"), 0, "{log}");
 
     // Off by default, and followed when Envoy's level changes.
@@ -193,7 +193,7 @@ async fn envoy_enters_the_vm_for_headers_only_and_is_called_four_times_at_most()
     };
     let scene = Scene::start(options).await.unwrap();
     let calls = async |host: &str, body: usize| -> (Vec<String>, Vec<String>) {
-        // Twice: the first request of a cluster may compute what the second one remembers.
+        // Twice: the first request of a cluster may still find out what the second remembers.
         let mut log = String::new();
         for _ in 0..2 {
             let before = scene.ingress.log().len();

@@ -125,7 +125,7 @@ async fn a_bad_update_is_refused_and_the_old_one_serves_on() {
     for _ in 0..20 {
         assert_eq!(here.decision().await.unwrap(), "waypoint");
     }
-    // And the next good one is accepted.
+    // And the next good one is taken.
     here.replace(|plugin| plugin["ingressUseWaypoints"] = json!(false)).unwrap();
     ingress.wait_for_stat(UPDATED, |count| count >= 2).await.unwrap();
     testbed::wait::until("the new decision", async || {
@@ -143,7 +143,7 @@ async fn counts_survive_an_update() {
         for _ in 0..5 {
             assert_eq!(here.decision().await.unwrap(), "waypoint");
         }
-        // Without waiting: some requests are not counted yet when the old configuration goes.
+        // At once, so that some requests are still to be counted when the old configuration goes.
         let family = if update == 1 { "v4-only" } else { "v6-preferred" };
         here.replace(|plugin| plugin["ipFamily"] = json!(family)).unwrap();
         here.replace(|_| {}).unwrap();

@@ -1,4 +1,5 @@
-//! What a client may try: it cannot bypass the waypoint or choose an address, with any mechanism.
+//! What a client may try: with every mechanism it can neither leave the waypoint nor choose an
+//! address.
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -10,7 +11,7 @@ use testbed::scene::{Outcome, Scene, SceneOptions};
 const MECHANISMS: [&str; 3] =
     ["filter-state.yaml", "original-dst-header.yaml", "cluster-header.yaml"];
 
-/// These, and those of the native module if the Envoy can run it.
+/// Those, and the native module's where the Envoy has it.
 fn all() -> Vec<&'static str> {
     native::and_native(&MECHANISMS).unwrap()
 }
@@ -84,7 +85,7 @@ async fn a_forged_header_changes_nothing() {
                     assert_at_waypoint(&scene, &outcome, path, &what);
                 }
             }
-            // A service that did not opt in is reached at its own endpoint and nowhere else.
+            // What is not enrolled goes to its own endpoint and nowhere else.
             let request = request("ratings.example.com", "/", &headers);
             let outcome = scene.send(Version::Http1, request).await.unwrap();
             assert_eq!(outcome.logged("upstream"), Some(ratings.as_str()), "{what}");
@@ -175,7 +176,7 @@ async fn raw(scene: &Scene, bytes: &[u8]) -> u16 {
     let text = String::from_utf8_lossy(&answer);
     assert!(
         !text.contains("\"server\":") || text.contains("x-waypoint"),
-        "bypassed the waypoint: {text}"
+        "went past the waypoint: {text}"
     );
     text.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default()
 }
@@ -186,7 +187,7 @@ async fn unusual_requests_do_no_harm() {
         let scene = scene(mechanism, |ingress| {
             let manager = ingress.connection_manager()?;
             manager.insert("http_protocol_options".into(), json!({"accept_http_10": true}));
-            // A request reaches the filter with any authority.
+            // So that a request gets to the filter whatever its authority is.
             let domains = &mut manager["route_config"]["virtual_hosts"][0]["domains"];
             domains.as_array_mut().unwrap().push(json!("*"));
             Ok(())
@@ -202,7 +203,7 @@ async fn unusual_requests_do_no_harm() {
             let header = [header.as_bytes(), b": \xff\xfe\x80\r\n"].concat();
             assert_eq!(raw(&scene, &get(reviews, &header)).await, 200, "{mechanism} {header:?}");
         }
-        // Authorities that Envoy itself refuses, and one that it accepts.
+        // What Envoy itself takes for no authority, and what it does not.
         for host in [b"\xff\xfe.example.com".as_slice(), b"", b"reviews.example.com\xff"] {
             let status = raw(&scene, &get(host, b"")).await;
             assert!(status == 400 || status == any_host, "{mechanism} {host:?}: {status}");
@@ -221,9 +222,9 @@ async fn unusual_requests_do_no_harm() {
     }
 }
 
-/// A VIP route has to match what the plain route matches: `prefix` never matches CONNECT.
+/// A twin has to match what its route matches: `prefix` never matches CONNECT.
 #[tokio::test(flavor = "multi_thread")]
-async fn connect_goes_to_the_vip_if_its_route_has_a_vip_route() {
+async fn connect_goes_to_the_vip_where_its_route_has_a_twin() {
     let scene = scene("filter-state.yaml", |ingress| {
         let manager = ingress.connection_manager()?;
         manager.insert("upgrade_configs".into(), json!([{"upgrade_type": "CONNECT"}]));

@@ -9,7 +9,7 @@ use super::{
     with_vip_routes,
 };
 
-/// As a control plane leaves it that has added the filter and nothing else.
+/// As a control plane leaves it that has put in the filter and nothing else.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_route_without_vip_routes_and_mark_is_refused_where_required_and_direct_else() {
     for example in with_vip_routes() {
@@ -40,7 +40,7 @@ async fn a_route_without_vip_routes_and_mark_is_refused_where_required_and_direc
     }
 }
 
-/// The native filter checks where the route leads to, with or without the mark. The wasm filter cannot.
+/// The native filter looks where the route leads to, whatever the mark says; the wasm filter cannot.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mark_without_a_vip_route_is_found_out_by_the_native_filter() {
     for example in with_vip_routes().into_iter().filter(|name| name.starts_with("native:")) {
@@ -115,7 +115,7 @@ async fn what_cannot_be_attributed_and_what_is_not_labelled_is_refused_where_req
             })?;
             let text = ingress.config["static_resources"].to_string();
             assert!(text.contains(&unknown));
-            // The routes and the cluster of reviews get a name without meaning.
+            // The routes and the cluster of reviews get a name that says nothing.
             let text = text.replace(&format!("\"{mixed}\""), "\"mixed\"");
             ingress.config["static_resources"] = serde_json::from_str(&text)?;
             Ok(())

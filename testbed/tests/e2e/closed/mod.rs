@@ -1,5 +1,5 @@
-//! What stays closed if something is missing or under attack: the way to the VIP, the filter, the VM, the mesh's own
-//! addresses.
+//! What stays closed where something is missing or somebody tries something: the way to the VIP, the filter, the
+//! VM, the mesh's own addresses.
 
 mod addresses;
 mod fixed_cluster;
@@ -80,7 +80,7 @@ fn assert_refused(outcome: &Outcome, reason: &str, what: &str) {
     assert!(text.starts_with(&format!("{reason}: ")), "{what}: {text}");
 }
 
-/// The request went to the endpoint of a service, and the access log has the decision and the reason.
+/// The request went to the endpoint of a service, and the access log says so and why.
 fn assert_direct(scene: &Scene, outcome: &Outcome, service: &str, reason: &str, what: &str) {
     let endpoint = scene.endpoint(service).unwrap().to_string();
     assert_eq!(outcome.served_by.as_deref(), Some(service), "{what}: {:?}", outcome.log);

@@ -50,7 +50,7 @@ impl Elsewhere {
         timeout(Duration::from_millis(100), self.0.accept()).await.is_ok()
     }
 
-    /// The bytes of a request with this destination in its PROXY header.
+    /// The bytes of a request that says in a PROXY header that it wanted to go there.
     fn request(&self, host: &str, headers: &str) -> Vec<u8> {
         let port = self.0.local_addr().unwrap().port();
         let proxy = format!("PROXY TCP4 192.0.2.1 127.0.0.1 1234 {port}\r\n");
@@ -90,7 +90,7 @@ async fn proxy_protocol_leads_to_no_address_of_the_connection_in_any_form() {
                 }
             }
             assert!(!elsewhere.was_dialled().await, "{example}, {name}");
-            // The listener accepted it.
+            // It was let in at all.
             let port = address.port();
             let stat = "http.ingress.downstream_rq_total";
             assert!(scene.ingress.stat(stat).await.unwrap().unwrap_or(0) >= 20, "{port}");
@@ -143,9 +143,9 @@ async fn proxy_protocol_and_a_clients_choice_of_the_cluster_lead_to_no_address_o
     }
 }
 
-/// What the tests above would see without the filter: a route to such a cluster.
+/// What the tests above would see: a route to such a cluster that nobody watches.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_original_dst_cluster_without_the_filter_dials_the_address_of_the_connection() {
+async fn an_original_dst_cluster_that_nobody_guards_does_dial_the_address_of_the_connection() {
     let scene = Scene::start(edited("filter-state.yaml", |ingress| {
         accept_proxy_protocol(ingress)?;
         ingress.remove_filter()?;

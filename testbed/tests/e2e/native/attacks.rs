@@ -1,5 +1,5 @@
-//! What a client may try if there are no VIP routes: it cannot choose an address or bypass the waypoint, with any
-//! kind of request.
+//! What a client may try where there are no twin routes: it can neither choose an address nor leave the
+//! waypoint, by no kind of request.
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ fn accept_connect(ingress: &mut Example, action: &Value) -> Result<()> {
     Ok(())
 }
 
-/// CONNECT is passed on to the waypoint, or it ends here and becomes a connection.
+/// Passed on as it is, which the waypoint answers as it likes, or ended here and made a connection.
 #[tokio::test(flavor = "multi_thread")]
 async fn connect_leads_to_the_vip_whatever_address_it_asks_for() {
     for example in specifiers() {
@@ -51,7 +51,7 @@ async fn connect_leads_to_the_vip_whatever_address_it_asks_for() {
             let answer = String::from_utf8_lossy(&answer[..length]).into_owned();
             if ends {
                 assert!(answer.starts_with("HTTP/1.1 200"), "{example}: {answer}");
-                // The other end denies this: it is the waypoint.
+                // What is at the other end denies this: the waypoint.
                 let admin = b"GET /admin HTTP/1.1\r\nhost: reviews.example.com\r\nconnection: close\r\n\r\n";
                 stream.write_all(admin).await.unwrap();
                 let mut answer = String::new();
@@ -66,7 +66,8 @@ async fn connect_leads_to_the_vip_whatever_address_it_asks_for() {
     }
 }
 
-/// `connection` names headers that a proxy is to remove. A client cannot name the one that carries the address.
+/// `connection` names headers that a proxy is to take out; the one that carries the address is not a
+/// client's to name.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_cannot_have_the_address_taken_out() {
     for example in specifiers() {
@@ -85,7 +86,7 @@ async fn a_client_cannot_have_the_address_taken_out() {
     }
 }
 
-/// Clients that may choose a cluster by a header choose services, not the cluster that leads to VIPs.
+/// Who may pick a cluster by a header picks services, and not the way to a VIP.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_picks_the_cluster_picks_no_address() {
     for example in specifiers() {
@@ -116,7 +117,7 @@ async fn a_client_that_picks_the_cluster_picks_no_address() {
     }
 }
 
-/// If another filter changes the route after ours has decided, the new route is decided again.
+/// A route that another filter changes after ours has decided is decided anew.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_route_changed_behind_the_filter_leads_past_no_waypoint() {
     for example in specifiers() {
@@ -142,16 +143,16 @@ async fn a_route_changed_behind_the_filter_leads_past_no_waypoint() {
             let to = format!("{to}.example.com");
             scene.get(&format!("{from}.example.com"), "/admin", &[("x-to", &to)]).await.unwrap()
         };
-        // To a service that opted in, from one that did not.
+        // To a service that is enrolled, from one that is not.
         let outcome = ask("ratings", "reviews").await;
         let vip = scene.vip("reviews").unwrap().to_string();
         assert_eq!((outcome.status, outcome.logged("upstream")), (403, Some(&*vip)), "{example}");
-        // To another that opted in: the filter has handed over the address of the first.
+        // To another that is enrolled: the filter has handed over the address of the first.
         let outcome = ask("payments", "reviews").await;
         let first = scene.vip("payments").unwrap().to_string();
         let expected = if alone { &vip } else { &first };
         assert_eq!((outcome.status, outcome.logged("upstream")), (403, Some(&**expected)));
-        // To one that is refused, and to one that did not opt in.
+        // To one that is refused, and to one that is not enrolled.
         let outcome = ask("reviews", "billing").await;
         assert_eq!((outcome.status, outcome.logged("upstream")), (503, None), "{example}");
         let outcome = ask("reviews", "ratings").await;
@@ -159,8 +160,8 @@ async fn a_route_changed_behind_the_filter_leads_past_no_waypoint() {
     }
 }
 
-/// A copy of a request goes where the route mirrors it. It carries the waypoint's address if the specifier runs alone,
-/// and never an address of the client's.
+/// A copy of a request goes where the route says, and with it what the specifier alone adds: the
+/// waypoint's address, and never one of the client's.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mirrored_request_carries_no_address_of_a_clients() {
     for example in specifiers() {

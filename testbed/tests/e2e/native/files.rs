@@ -55,10 +55,10 @@ impl Followed {
         replace(&path, text)
     }
 
-    /// The services, with reviews opted in or not.
-    pub fn text(&self, opted_in: bool) -> String {
+    /// The services, with reviews enrolled or not.
+    pub fn text(&self, enrolled: bool) -> String {
         let mut services = self.services.clone();
-        services["services"][0]["ingressUseWaypoint"] = json!(opted_in);
+        services["services"][0]["ingressUseWaypoint"] = json!(enrolled);
         json!(services).to_string()
     }
 
@@ -81,14 +81,14 @@ async fn a_changed_file_takes_effect_within_a_second_and_fails_no_request() {
         // One client connection all along: what was opened before a change serves the requests after it.
         let mut connection = Connection::open(here.scene.address(), Version::Http2).await.unwrap();
         for round in 0..4 {
-            let opted_in = round % 2 == 1;
-            here.replace(&here.text(opted_in)).unwrap();
+            let enrolled = round % 2 == 1;
+            here.replace(&here.text(enrolled)).unwrap();
             let changed = Instant::now();
             loop {
                 let request = Request::get("reviews.example.com", "/");
                 let response = connection.send(&request).await.unwrap();
                 assert_eq!(response.status, 200, "{example}: {}", response.text());
-                if response.text().contains("x-waypoint") == opted_in {
+                if response.text().contains("x-waypoint") == enrolled {
                     break;
                 }
                 assert!(changed.elapsed() < Duration::from_secs(1), "{example}: too late");
@@ -100,7 +100,7 @@ async fn a_changed_file_takes_effect_within_a_second_and_fails_no_request() {
     }
 }
 
-/// Kubernetes replaces the link to the folder of a ConfigMap's files, never a file.
+/// Kubernetes replaces the link that the folder of a ConfigMap's files hangs on, and never the file.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_config_map_is_followed() {
     for example in specifiers() {
@@ -129,12 +129,12 @@ async fn a_config_map_is_followed() {
         .await
         .unwrap();
         let mut services = receiver.recv().unwrap();
-        for (version, opted_in) in [(2, false), (3, true)] {
-            services["services"][0]["ingressUseWaypoint"] = json!(opted_in);
+        for (version, enrolled) in [(2, false), (3, true)] {
+            services["services"][0]["ingressUseWaypoint"] = json!(enrolled);
             publish(version, &services).unwrap();
-            // The kubelet removes the folder that has no link any more.
+            // The kubelet removes what nothing links to any more.
             fs::remove_dir_all(folder.path().join(format!("..2026_{}", version - 1))).unwrap();
-            let status = if opted_in { 403 } else { 200 };
+            let status = if enrolled { 403 } else { 200 };
             testbed::wait::until("the new services", async || {
                 let outcome = scene.get("reviews.example.com", "/admin", &[]).await?;
                 Ok((outcome.status == status).then_some(()))
@@ -162,14 +162,14 @@ async fn two_listeners_share_the_table_of_one_file() {
         .await
         .unwrap();
         let second = ([127, 0, 0, 1], other).into();
-        for opted_in in [false, true] {
-            here.replace(&here.text(opted_in)).unwrap();
+        for enrolled in [false, true] {
+            here.replace(&here.text(enrolled)).unwrap();
             for address in [here.scene.address(), second] {
                 testbed::wait::until("the new services", async || {
                     let mut connection = Connection::open(address, Version::Http1).await?;
                     let request = Request::get("reviews.example.com", "/");
                     let response = connection.send(&request).await?;
-                    Ok((response.text().contains("x-waypoint") == opted_in).then_some(()))
+                    Ok((response.text().contains("x-waypoint") == enrolled).then_some(()))
                 })
                 .await
                 .unwrap();
@@ -198,7 +198,7 @@ async fn a_bad_file_is_refused_counted_and_logged() {
             assert_eq!((outcome.status, outcome.logged("decision")), (403, Some("waypoint")));
         }
         here.scene.ingress.wait_for_log("services[0].namespace: is missing").await.unwrap();
-        // The services stay, too, if the file is removed.
+        // Nor does a file that is gone take the services with it.
         let before = here.counter("result.refused.reloads_total").await;
         fs::remove_file(Followed::path(&here.folder)).unwrap();
         testbed::wait::until("the refusal", async || {

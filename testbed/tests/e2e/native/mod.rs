@@ -1,5 +1,5 @@
-//! The native module in a real Envoy, where it differs from the wasm form: whole routes, one table for the process, and
-//! the file that is followed. Before Envoy 1.39 there is nothing to test.
+//! The native module on a real Envoy, where it differs from the wasm form: whole routes, one table for
+//! the process, and the file that is followed. On an Envoy before 1.39 there is nothing to test.
 
 mod attacks;
 mod discovery;
@@ -34,7 +34,7 @@ fn routes<'e>(ingress: &'e mut Example, host: &str) -> Result<&'e mut Vec<Value>
     host["routes"].as_array_mut().context("routes")
 }
 
-/// If the filter that hands the address over is missing, the specifier's header leads to the VIP.
+/// Where the filter that hands the address over is missing, the specifier's header leads to the VIP.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_specifier_without_the_filter_still_leads_to_the_vip() {
     if specifiers().is_empty() {
@@ -63,8 +63,8 @@ async fn a_specifier_without_the_filter_still_leads_to_the_vip() {
     assert_eq!(plain.seen_header("x-ingress-waypoint-destination"), None);
 }
 
-/// The specifier sends a service with a cluster of its own there. VIP routes name another cluster and must not send it
-/// there; the wasm form refuses such a configuration.
+/// A service with a cluster of its own goes there, by the specifier; the twin routes that name another
+/// cluster may not take it there, and the wasm form does not take such a configuration.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_services_own_waypoint_cluster() {
     fn with_own(ingress: &mut Example) -> Result<()> {
@@ -99,8 +99,8 @@ async fn a_services_own_waypoint_cluster() {
     assert!(error.contains("services[3].waypointCluster: \"payments_vip\" needs"), "{error}");
 }
 
-/// The specifier does the same on a virtual host and on a route as on all routes. If several levels have it, the outer
-/// one keeps what the inner one chose.
+/// On a virtual host and on a route the specifier does what it does on all routes; on several at once
+/// the outer one lets stand what the inner one chose.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_specifier_stands_on_a_virtual_host_or_a_route_too() {
     for example in specifiers() {
@@ -140,7 +140,7 @@ async fn a_specifier_stands_on_a_virtual_host_or_a_route_too() {
     }
 }
 
-/// Control planes turn the configuration that they are given into a `Struct`.
+/// Control planes make a `Struct` of a configuration that they are given.
 #[tokio::test(flavor = "multi_thread")]
 async fn services_may_stand_in_a_struct() {
     fn as_struct(value: &mut Value) {
@@ -168,7 +168,7 @@ async fn services_may_stand_in_a_struct() {
     }
 }
 
-/// An Envoy that lacks something is told so when it loads the module, with the version that has it.
+/// What an Envoy lacks it is told when it loads the module, and which one has it.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_older_envoy_is_told_which_one_is_needed() {
     let run = native::examples().unwrap();
@@ -176,7 +176,7 @@ async fn an_older_envoy_is_told_which_one_is_needed() {
     for example in all.filter(|example| !run.contains(example)) {
         let error = Scene::start(edited(example, |_| Ok(()))).await.err();
         let error = format!("{:#}", error.unwrap());
-        // If the module is not loaded for the filter first, Envoy itself refuses the specifier.
+        // Where the module is not loaded for the filter first, it is Envoy that knows no specifiers.
         let told =
             error.contains("filters need Envoy 1.39 or later: the Envoy that is running lacks");
         assert!(told || error.contains("route_specifiers"), "{example}: {error}");

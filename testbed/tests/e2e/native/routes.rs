@@ -1,5 +1,5 @@
-//! The settings of a route apply on the way to the VIP as on the way to the endpoints: a service that opted in and
-//! one that did not behave the same, except for the destination.
+//! What a route says of a request holds on the way to the VIP as on the way to the endpoints, so that an
+//! enrolled service and a plain one behave the same, but for the destination.
 
 use std::collections::BTreeSet;
 
@@ -11,10 +11,10 @@ use testbed::scene::{Outcome, Scene};
 
 use super::{edited, routes, specifiers};
 
-/// The service that opted in, and the one that did not.
+/// The service that is enrolled, and the one that is not.
 const SERVICES: [&str; 2] = ["reviews", "ratings"];
 
-/// Gives both the same route, with all settings that a route can have, to two subsets of each.
+/// Gives both the same route, which says all that a route may say, to two subsets of each.
 fn same_routes(ingress: &mut Example) -> Result<()> {
     let port = ingress.ports.get(9080);
     for service in SERVICES {
@@ -50,7 +50,7 @@ fn same_routes(ingress: &mut Example) -> Result<()> {
             "timeout": "1.5s", "retry_policy": retries(json!({})),
             "weighted_clusters": {"clusters": weighted},
         });
-        // Again, for a request that is hedged with a second attempt while the first one hangs.
+        // Once more for a request that has to be tried again beside the one that hangs.
         let mut hedged = action.clone();
         hedged["timeout"] = json!("20s");
         hedged["hedge_policy"] = json!({"hedge_on_per_try_timeout": true});
@@ -81,7 +81,7 @@ fn same_routes(ingress: &mut Example) -> Result<()> {
     Ok(())
 }
 
-/// All that the client, the access log and the endpoint see of it, except for the destination.
+/// All that a client, the access log and the endpoint get to see of it, but for the destination.
 fn behaviour(outcome: &Outcome) -> Value {
     let seen = |name| outcome.seen_header(name);
     let seen_field = |name: &str| outcome.seen.as_ref().map(|seen| seen[name].clone());
@@ -98,7 +98,7 @@ fn behaviour(outcome: &Outcome) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn both_services_behave_the_same_except_for_the_destination() {
+async fn an_enrolled_service_and_a_plain_one_behave_the_same_but_for_the_destination() {
     for example in specifiers() {
         let scene = Scene::start(edited(example, same_routes)).await.unwrap();
         let mut found = Vec::new();
@@ -123,7 +123,7 @@ async fn both_services_behave_the_same_except_for_the_destination() {
                 }
                 behaviour(&outcome).to_string()
             };
-            // Until both subsets were chosen. The same one a hundred times is not chance.
+            // Until both subsets were picked: a hundred times one of them is no odds.
             let several = async |path: &str, header| {
                 let mut all = BTreeSet::new();
                 for _ in 0..100 {
@@ -138,14 +138,14 @@ async fn both_services_behave_the_same_except_for_the_destination() {
             let retried = several("/api/x", ("x-fail-attempts", "2")).await;
             let failed = several("/api/x", ("x-fail-attempts", "3")).await;
             let hedged = several("/hedged/x", ("x-hang-attempts", "1")).await;
-            // This is slow, so it is done once, with either subset.
+            // It takes its time, so that once has to do, whichever subset that is.
             let late = ask("/api/x", ("x-hang-attempts", "9")).await;
             let late = late.replace(r#""from":"v2""#, r#""from":"v1""#);
             found.push((plain, retried, failed, hedged, late));
         }
         assert_eq!(found[0], found[1], "{example}");
 
-        // And it is what the route asks for.
+        // And it is what the route says.
         let (plain, retried, failed, hedged, late) = &found[0];
         let all = |all: &BTreeSet<String>, parts: &[&str]| {
             assert_eq!(all.len(), 2, "{example}: one of each subset: {all:?}");
