@@ -149,6 +149,8 @@ mod tests {
     use super::*;
     use serde_json::json;
     use std::convert::Infallible;
+    #[cfg(target_os = "unknown")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[derive(Default, Clone, Copy)]
     struct Fake {

@@ -1,6 +1,6 @@
-//! What `patch` makes of a configuration without the filter, in a real Envoy. Services that opted in are reached at
-//! their VIP, with all the settings of their routes. The others are reached as before, and so are all services once
-//! the filter is removed again.
+//! What `patch` makes of an Envoy that knows nothing of the filter, on the real one: services that are
+//! enrolled are reached at their VIP, with all the settings of their routes; the others, and all of
+//! them once it is taken out again, as before.
 
 mod missed;
 mod noise;
@@ -33,7 +33,7 @@ fn assert_settings(outcome: &Outcome, service: &str) {
     assert_eq!(outcome.response.header("x-per-route"), Some("api"));
 }
 
-/// All requests go to the endpoints and bypass the waypoint.
+/// All goes to the endpoints, past the waypoint.
 async fn assert_plain(scene: &Scene) {
     for service in ["reviews", "ratings"] {
         let outcome = api(scene, service).await;
