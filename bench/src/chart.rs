@@ -27,7 +27,7 @@ text { font: 13px system-ui, sans-serif; fill: #1f2328 }
 /// Writes `bench/cpu.svg`: small requests, one worker, 10,000 services.
 ///
 /// # Errors
-/// Where it cannot be written.
+/// If it cannot be written.
 pub fn write(cells: &[Cell], source: &str) -> Result<()> {
     Ok(svg::save(workspace().join("bench/cpu.svg"), &draw(cells, source))?)
 }

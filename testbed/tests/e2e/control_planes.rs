@@ -1,8 +1,7 @@
 //! What `compile` writes for Istio and Envoy Gateway, on a real Envoy: routes as a control plane makes them,
 //! with the patches applied as it applies them, and without.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[path = "../../cli/tests/golden/patches.rs"]
+#[path = "../../../cli/tests/golden/patches.rs"]
 mod patches;
 
 use anyhow::{Context as _, Result};

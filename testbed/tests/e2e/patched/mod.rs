@@ -1,6 +1,5 @@
 //! `patch` on a real Envoy that does not have the filter: services that opted in are reached at their VIP, with
 //! all the settings of their routes. The others are reached as before, and all of them once the filter is removed.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod missed;
 mod noise;

@@ -6,7 +6,7 @@ use testbed::scene::{Scene, SceneOptions};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::plain::{forms, patched, without_the_filter};
+use super::plain::{forms, patched, without_the_filter};
 
 /// More than the connections that Envoy allows a cluster by default, and more than those and as many
 /// requests that wait.

@@ -1,5 +1,4 @@
-//! Replays `testdata/cases` on a real Envoy: the same decisions, with what Envoy then did.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+//! Replays `testdata/cases` in a real Envoy: the same decisions, and what Envoy then does.
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -63,7 +62,7 @@ async fn replay(file: &Value, form: &str) -> Result<Vec<(Value, Value)>> {
     example.edit_plugin(|plugin| {
         *plugin = file["config"].as_object().cloned().unwrap_or_default();
         plugin.insert("annotate".into(), json!(true));
-        // With a specifier the mechanism says who hands the address over.
+        // With a specifier, the mechanism is who hands the address over.
         let via = match form {
             "module.yaml" => Some("filter-state"),
             "module-specifier.yaml" => Some("original-dst-header"),
@@ -134,7 +133,7 @@ fn marked() -> Value {
     json!({"filter_metadata": {"ingress_waypoint": {"vip_route": true}}})
 }
 
-/// Gives every case its cluster, and the waypoint clusters the names that the configuration says.
+/// Gives every case its cluster, and the VIP clusters the names in the configuration.
 fn name_clusters(example: &mut Example, cases: &[Value], waypoint_cluster: &str) -> Result<()> {
     let port = example.ports.get(ENDPOINT_PORT);
     let text = serde_json::to_string(&example.config)?;
@@ -190,7 +189,7 @@ fn name_clusters(example: &mut Example, cases: &[Value], waypoint_cluster: &str)
     Ok(())
 }
 
-/// What Envoy's access log says, in the form of a case's `expect`.
+/// An entry of Envoy's access log, in the form of a case's `expect`.
 fn describe(entry: &Value) -> Value {
     let text = |field: &str| entry[field].as_str().filter(|text| *text != "-");
     let cluster = text("cluster").unwrap_or_default();

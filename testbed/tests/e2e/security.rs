@@ -1,6 +1,5 @@
 //! What a client may try: with every mechanism it can neither leave the waypoint nor choose an
 //! address.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use anyhow::Result;
 use serde_json::{Value, json};

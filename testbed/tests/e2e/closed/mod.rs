@@ -1,6 +1,5 @@
 //! What stays closed if something is missing or a client tries something: the way to the VIP, the filter, the
 //! VM, the mesh's own addresses.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod addresses;
 mod fixed_cluster;

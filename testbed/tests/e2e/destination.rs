@@ -1,6 +1,5 @@
 //! Once chosen, the destination stays: through a retry, an internal redirect, and another filter
 //! that has the route resolved anew. And the protocol behind the VIP is the port's, not the client's.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};

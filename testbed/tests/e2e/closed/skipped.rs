@@ -1,5 +1,5 @@
 //! Requests that the filter is not run for: in a filter chain that upgrades have for themselves, and where it is
-//! disabled on a route. With VIP routes they go to the endpoints, which is why `patch` puts the filter into every
+//! disabled on a route. With VIP routes they go to the endpoints, which is why `patch` adds the filter to every
 //! chain and refuses what disables it; with the other mechanisms nothing leads there.
 
 use anyhow::Result;

@@ -1,5 +1,4 @@
 //! The built module in a mocked host: its decisions, and what they cost in host calls.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod contexts;
 mod replay;

@@ -1,5 +1,4 @@
 //! What an operator sees: metrics, access log, log, and what a refused client is told.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use serde_json::{Value, json};
 use testbed::client::{self, Request};

@@ -1,6 +1,5 @@
-//! The harness itself, before the filter comes in: without it, an ingress gateway goes past the
-//! waypoint. That is the problem this project solves, and what the other tests compare with.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+//! The testbed itself, without the filter: an ingress gateway bypasses the waypoint. That is the problem that this
+//! project solves, and what the other tests compare with.
 
 use anyhow::Result;
 use serde_json::json;

@@ -1,5 +1,5 @@
-//! Listeners and routes that Envoy discovers: an update with a bad configuration of the module is refused,
-//! and the one before it serves on.
+//! Listeners and routes that Envoy discovers: an update with a bad configuration of the module is refused, and the
+//! one before stays in use.
 
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,7 @@ struct Discovered {
 }
 
 impl Discovered {
-    /// The example with what `take` takes out of it in a file.
+    /// The example with what `take` removes from it in a file.
     async fn start(
         example: &str,
         take: impl FnOnce(&mut Example, Value) -> Result<Value> + Send + 'static,
@@ -59,7 +59,7 @@ impl Discovered {
         let outcome = self.scene.get("reviews.example.com", "/admin", &[]).await.unwrap();
         assert_eq!(outcome.status, 403);
 
-        // And the next good one is taken.
+        // And the next good one is accepted.
         self.replace("127.0.1.1", "127.0.1.2").unwrap();
         let ratings = self.scene.vip("ratings").unwrap().to_string();
         testbed::wait::until("the new VIP", async || {

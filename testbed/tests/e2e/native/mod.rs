@@ -1,6 +1,5 @@
 //! The native module on a real Envoy, where it differs from the wasm form: whole routes, one table for
 //! the process, and the file that is followed. On an Envoy before 1.39 there is nothing to test.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod attacks;
 mod discovery;

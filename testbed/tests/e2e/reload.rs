@@ -1,5 +1,4 @@
 //! A configuration that changes under a running Envoy, by ECDS from the file system.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::fs;
 use std::path::PathBuf;

@@ -8,7 +8,7 @@ use testbed::client::{self, Request};
 use testbed::example::Example;
 use testbed::scene::{Scene, SceneOptions};
 
-use crate::plain::{forms, patched, routes, without_the_filter};
+use super::plain::{forms, patched, routes, without_the_filter};
 
 const HEADER: &str = "x-envoy-original-dst-host";
 
@@ -176,7 +176,7 @@ async fn a_filter_that_is_disabled() {
     }
 }
 
-/// The router applies what a route says after the filter.
+/// The router applies the settings of a route after the filter.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_route_that_writes_the_header_with_the_address() {
     for form in all_forms() {

@@ -83,7 +83,7 @@ async fn with_cluster_header_a_route_with_a_cluster_of_its_own_is_decided_by_tha
         let scene = Scene::start(edited(example, with_routes_of_their_own)).await.unwrap();
         let kinds = actions("").map(|(kind, _)| kind);
         for kind in kinds {
-            // Whatever service the authority is of.
+            // With the authority of any service.
             for authority in ["reviews.example.com", "ratings.example.com", "payments.example.com"]
             {
                 let ask = async |service: &str| {

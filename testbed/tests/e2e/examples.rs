@@ -1,6 +1,5 @@
-//! Every file of `envoy/`: what is a bootstrap configuration loads as it is, and of what is a
-//! Kubernetes object the parts load that Envoy or the filter get to see.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+//! Every file of `envoy/`. A bootstrap configuration loads as it is. Of a Kubernetes object, the parts load that Envoy
+//! or the filter see.
 
 use std::path::{Path, PathBuf};
 
@@ -139,8 +138,8 @@ fn istio_objects_hold_what_envoy_and_the_filter_take() {
     // Each is inserted as the first.
     routes.reverse();
     assert_eq!((filters.len(), clusters.len(), routes.len(), patches.len()), (3, 2, 2, 8));
-    // What resolves the route stands right before the plugin, by the name that Istio gives it: until
-    // 1.29, from 1.30 on, and as a TrafficExtension.
+    // The filter that resolves the route comes right before the plugin, by the name that Istio gives it: until 1.29,
+    // from 1.30 on, and as a TrafficExtension.
     filters.dedup();
     assert_eq!(filters.len(), 1);
     let metadata = &plugin["metadata"];
@@ -197,8 +196,8 @@ fn marked(config: &mut Value, mark: &Value) {
     }
 }
 
-/// What control planes patch in for the module, in a configuration of our own. Envoy Gateway makes the filter
-/// itself, of what the policies say.
+/// What control planes add for the module, in a configuration of our own. Envoy Gateway itself makes the filter from
+/// the policies.
 #[test]
 fn module_objects_hold_what_envoy_and_the_module_take() {
     if !native::examples().unwrap().contains(&"native:filter-state.yaml") {
@@ -261,7 +260,7 @@ fn module_objects_hold_what_envoy_and_the_module_take() {
     Envoy::validate(&with_fragments(vec![made], clusters, routes)).unwrap();
 }
 
-/// Whatever takes its settings from the route comes before the filter, which picks another route.
+/// Filters that take their settings from the route come before ours, which chooses another route.
 #[test]
 fn envoy_gateway_puts_the_filter_behind_all_that_depend_on_the_route() {
     let proxy = example("envoy-gateway/proxy.yaml");

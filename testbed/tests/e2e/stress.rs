@@ -1,5 +1,4 @@
 //! A hundred swaps of a table of 100,000 services, under load: `make stress`.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! What a change does to the connections and streams that were there before it.
+//! What a change does to connections and streams that were opened before it.
 
 use serde_json::json;
 use testbed::client::{self, Connection, Request, Version};
@@ -7,7 +7,7 @@ use testbed::scene::Scene;
 use super::files::Followed;
 use super::{edited, routes, specifiers};
 
-/// Connections to a VIP that nobody is sent to any more go away, by the idle timeout of the cluster.
+/// Connections to a VIP that is not used any more are closed by the idle timeout of the cluster.
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_of_the_old_path_are_let_go() {
     for example in specifiers() {
@@ -38,8 +38,8 @@ async fn connections_of_the_old_path_are_let_go() {
     }
 }
 
-/// A stream that runs can be moved to no other way: it lives on, while what its client asks for next,
-/// on another connection or another stream of the same, takes the new one.
+/// A running stream cannot be moved: it stays open. The client's next request goes to the new destination, on
+/// another connection or as another stream of the same connection.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_that_runs_goes_on_and_the_next_takes_the_new_way() {
     for example in specifiers() {
@@ -79,7 +79,7 @@ async fn a_stream_that_runs_goes_on_and_the_next_takes_the_new_way() {
     }
 }
 
-/// Unless its route says how long it may.
+/// Unless the route limits how long a stream may last.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_ends_where_its_route_says_so() {
     for example in specifiers() {
