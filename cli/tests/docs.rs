@@ -1,0 +1,143 @@
+//! The pages of `docs/`: what is generated from the code is up to date (`UPDATE_GOLDEN=1` writes it), every link
+//! leads somewhere, and every test that the security page names is there. `testbed/tests/docs.rs` runs the commands.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod command;
+mod golden;
+#[path = "docs/generate.rs"]
+mod generate;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use golden::workspace;
+
+/// The README and all pages, as paths from the root of the workspace.
+fn pages() -> Vec<PathBuf> {
+    let mut pages = vec![PathBuf::from("README.md")];
+    for folder in ["docs", "docs/install"] {
+        for entry in std::fs::read_dir(workspace().join(folder)).unwrap() {
+            let name = entry.unwrap().file_name();
+            if Path::new(&name).extension().is_some_and(|extension| extension == "md") {
+                pages.push(Path::new(folder).join(name));
+            }
+        }
+    }
+    pages.sort();
+    pages
+}
+
+/// A page with `text` between the marker of `region` and the next end.
+fn with_region(page: &str, region: &str, text: &str) -> String {
+    let begin = format!("<!-- generated: {region} -->\n");
+    let (before, rest) = page.split_once(&begin).unwrap_or_else(|| panic!("no {begin}"));
+    let (_, after) = rest.split_once("<!-- end -->").unwrap();
+    format!("{before}{begin}{text}<!-- end -->{after}")
+}
+
+#[test]
+fn generated_parts_are_up_to_date() {
+    for (page, region, text) in [
+        ("docs/command-line.md", "commands", generate::commands()),
+        ("docs/configuration.md", "configuration", generate::configuration()),
+        ("docs/findings.md", "findings", generate::findings()),
+        ("docs/performance.md", "figures", generate::figures()),
+    ] {
+        golden::golden(Path::new(page), &with_region(&golden::text(page), region, &text));
+    }
+}
+
+#[test]
+fn the_readme_is_one_page() {
+    let lines = golden::text("README.md").lines().count();
+    assert!(lines <= 150, "README.md has {lines} lines");
+}
+
+/// A heading's name in a link, as GitHub makes it.
+fn anchor(heading: &str) -> String {
+    let kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
+    heading.trim().to_lowercase().chars().filter(kept).collect::<String>().replace(' ', "-")
+}
+
+/// A page without its fences, whose lines are no Markdown.
+fn prose(text: &str) -> String {
+    let mut fenced = false;
+    let outside = |line: &&str| {
+        let fence = line.trim_start().starts_with("```");
+        fenced ^= fence;
+        !fenced && !fence
+    };
+    text.lines().filter(outside).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let mut links = 0;
+    for page in pages() {
+        let text = prose(&golden::text(&page));
+        for target in text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+            if target.contains("://") {
+                continue;
+            }
+            links += 1;
+            let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+            let file = if file.is_empty() {
+                page.clone()
+            } else {
+                page.parent().unwrap().join(file)
+            };
+            assert!(workspace().join(&file).exists(), "{}: {target}", page.display());
+            if !heading.is_empty() {
+                let there = prose(&golden::text(&file));
+                let headings = there.lines().filter_map(|line| line.strip_prefix('#'));
+                let found = headings.map(|line| anchor(line.trim_start_matches('#')));
+                assert!(found.into_iter().any(|a| a == heading), "{}: {target}", page.display());
+            }
+        }
+    }
+    assert!(links > 50);
+}
+
+#[test]
+fn the_index_has_every_page() {
+    let index = golden::text("docs/README.md");
+    for page in pages().iter().filter_map(|page| page.strip_prefix("docs").ok()) {
+        let page = page.to_str().unwrap();
+        assert!(page == "README.md" || index.contains(&format!("({page})")), "{page}");
+    }
+}
+
+/// All Rust files of the workspace in one text.
+fn sources(folder: &Path, all: &mut String) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if path.is_dir() && !name.starts_with('.') && !matches!(name, "target" | "dist") {
+            sources(&path, all);
+        } else if name.ends_with(".rs") {
+            all.push_str(&std::fs::read_to_string(&path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn every_test_that_the_security_page_names_is_there() {
+    let mut all = String::new();
+    sources(&workspace(), &mut all);
+    let tests = ["closed", "patched", "control_planes"];
+    let page = golden::text("docs/security.md");
+    let rows = page.lines().filter(|line| line.starts_with("| ") && line.contains('`'));
+    let shown: BTreeSet<_> = rows
+        .flat_map(|row| row.trim_end_matches(" |").rsplit(" | ").next().unwrap().split('`'))
+        .filter(|part| !part.contains([' ', ':', ';', ',', '|', '*']) && !part.is_empty())
+        .collect();
+    assert!(shown.len() > 30, "{shown:?}");
+    for name in shown {
+        let found = if name.contains('/') {
+            workspace().join(name).exists()
+        } else {
+            name.split('…').all(|part| all.contains(part)) || tests.contains(&name)
+        };
+        assert!(found, "{name}");
+    }
+}
