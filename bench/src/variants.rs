@@ -5,13 +5,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use gateway::envoy::Form;
+use gateway::envoy::fragments::{MAX_CONNECTIONS_PER_VIP, Wasm, clusters, general_twins};
+use gateway::envoy::native::{Module, specifier};
+use gateway::weave;
 use ingress_waypoint::config::Forward;
-use ingress_waypoint_cli::envoy::Form;
-use ingress_waypoint_cli::envoy::fragments::{
-    MAX_CONNECTIONS_PER_VIP, Wasm, clusters, general_twins,
-};
-use ingress_waypoint_cli::envoy::native::{Module, specifier};
-use ingress_waypoint_cli::patch;
 use serde_json::{Value, json};
 use testbed::example::Example;
 use testbed::ports::Ports;
@@ -167,7 +165,7 @@ fn floor(config: &Value, services: &Services, path: PathBuf) -> Result<Value> {
 
 fn patched(config: &Value, services: &Services, form: &Form) -> Result<Value> {
     let services = services.config().to_string();
-    let patched = patch::apply(&config.to_string(), &services, form)?;
+    let patched = weave::apply(&config.to_string(), &services, form)?;
     Ok(serde_json::from_str(&patched.text)?)
 }
 

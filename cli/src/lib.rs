@@ -1,21 +1,16 @@
-//! The `ingress-waypoint` command: Kubernetes objects in, the filter's configuration and an answer
-//! out.
+//! The `ingress-waypoint` command: arguments and reports, one module a command.
+//!
+//! What decides is in `mesh` and the core, what knows Envoy in `gateway`, what finds faults in `lint`, and what reads
+//! objects in `source`. Here they are put together, and the results are shown.
 
 pub mod args;
 pub mod check;
 pub mod compile;
 pub mod diff;
-pub mod envoy;
-pub mod envoy_gateway;
 pub mod explain;
-mod fix;
 pub mod input;
-pub mod mesh;
-pub mod object;
+pub mod out_file;
 pub mod patch;
 pub mod rbac;
 pub mod report;
 pub mod run;
-pub mod schema;
-pub mod service_entry;
-pub mod yaml;

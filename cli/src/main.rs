@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use anstream::ColorChoice;
 use clap::Parser as _;
 use ingress_waypoint::escape::escaped;
-use ingress_waypoint_cli::args::{Cli, Color};
-use ingress_waypoint_cli::mesh::Severity;
 use ingress_waypoint_cli::report::{self, Exit};
 use ingress_waypoint_cli::run;
+use ingress_waypoint_cli::run::{Cli, Color};
+use mesh::Severity;
 
 /// Parsed YAML is many small values, made on one thread and freed on another: the C library's
 /// allocator eats up what the threads win.

@@ -1,10 +1,23 @@
 //! The permissions that `--cluster` needs, as the objects that grant them.
 
+use clap::Args;
+use mesh::mesh_config::ISTIO_SYSTEM;
 use std::fmt::Write as _;
 
-use crate::envoy::scalar::quoted;
-use crate::input::{RESOURCES, Resource, Wanted};
-use crate::mesh::is_label;
+use gateway::envoy::scalar::quoted;
+use mesh::is_label;
+use source::{RESOURCES, Resource, Wanted};
+
+/// `rbac`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The namespace of the account
+    #[arg(short, long, default_value = "default", value_parser = namespace)]
+    pub namespace: String,
+    /// The namespace of Istio's mesh configuration, in a ConfigMap
+    #[arg(long, default_value = ISTIO_SYSTEM, value_parser = namespace)]
+    pub istio_namespace: String,
+}
 
 /// The account's name, and that of its role.
 const NAME: &str = "ingress-waypoint";

@@ -7,13 +7,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anstream::adapter::strip_str;
-use ingress_waypoint_cli::check::{self, Code, Finding, Objects, Options, Report};
-use ingress_waypoint_cli::compile::config::IpFamily;
-use ingress_waypoint_cli::input::{self, Source};
-use ingress_waypoint_cli::mesh::{Compat, Severity};
-use ingress_waypoint_cli::object::{Object, Origin, Read};
+use gateway::table::config::IpFamily;
+use ingress_waypoint_cli::check::{self, Report};
 use ingress_waypoint_cli::report::Exit;
+use lint::{Code, Finding, Objects, Options};
+use mesh::object::{Object, Origin, Read};
+use mesh::{Compat, Severity};
 use serde_json::Value;
+use source::Source;
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/cli/check").join(name)
@@ -30,7 +31,7 @@ fn folders() -> Vec<String> {
 fn objects(path: PathBuf) -> Vec<(Origin, Object)> {
     let mut objects = Vec::new();
     let source = Source::Path(path.clone());
-    input::read(&[source], &mut |read| match read {
+    source::read(&[source], &mut |read| match read {
         Read::Object(origin, object) => objects.push((origin, object)),
         other => panic!("{}: {other:?}", path.display()),
     })
@@ -64,7 +65,7 @@ fn run(objects: impl IntoIterator<Item = (Origin, Object)>, options: &Options) -
     for (origin, object) in objects {
         all.add(origin, object);
     }
-    check::run(&all, options).unwrap()
+    lint::run(&all, options).unwrap()
 }
 
 fn findings(name: &str) -> Vec<Finding> {

@@ -39,7 +39,7 @@ fn every_command_has_an_example() {
 #[test]
 fn no_line_of_the_help_is_broken_twice() {
     use clap::CommandFactory;
-    for command in ingress_waypoint_cli::args::Cli::command().get_subcommands() {
+    for command in ingress_waypoint_cli::run::Cli::command().get_subcommands() {
         let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
         for line in after.lines() {
             assert!(line.chars().count() <= 100, "{}: {line}", command.get_name());

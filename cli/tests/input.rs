@@ -6,9 +6,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ingress_waypoint_cli::input::{self, Source};
-use ingress_waypoint_cli::object::{Object, Read};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use mesh::object::{Object, Read};
+use source::Source;
 
 fn cases() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/cli/input")
@@ -16,7 +16,7 @@ fn cases() -> PathBuf {
 
 fn read(sources: &[Source]) -> (anyhow::Result<()>, Vec<Read>) {
     let mut reads = Vec::new();
-    let result = input::read(sources, &mut |read| reads.push(read));
+    let result = source::read(sources, &mut |read| reads.push(read));
     (result, reads)
 }
 
@@ -154,7 +154,7 @@ mod streaming {
         let mut reads = Vec::new();
         // As a shell hands it over: `-f <(helm template …)`.
         let path = PathBuf::from(format!("/dev/fd/{}", reader.as_raw_fd()));
-        input::read(&[Source::Path(path)], &mut |read| {
+        source::read(&[Source::Path(path)], &mut |read| {
             reads.push(read);
             let _ = sender.send(());
         })

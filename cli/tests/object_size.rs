@@ -1,9 +1,10 @@
 //! What one object adds to the configuration is linear in its own size, whatever its hosts and ports are.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use ingress_waypoint_cli::compile::config::{Compiled, Configuration};
-use ingress_waypoint_cli::mesh::{Rules, World};
-use ingress_waypoint_cli::object::{Object, Origin};
+use gateway::table::Compiled;
+use gateway::table::config::Configuration;
+use mesh::object::{Object, Origin};
+use mesh::{Rules, World};
 use serde_json::{Value, json};
 
 /// How many bytes of the configuration a byte of an object may become.

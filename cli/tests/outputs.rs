@@ -9,12 +9,12 @@ mod golden;
 use std::path::Path;
 
 use crds::{errors, schema, schemas};
+use gateway::envoy::fragments::{MAX_CONNECTIONS_PER_VIP, Switch, Wasm};
+use gateway::envoy::native::Module;
+use gateway::objects::listeners::Listeners;
+use gateway::objects::target::{Gateway, Labels, Options, Sha256, Target};
+use gateway::objects::{ecds, envoy_gateway, istio};
 use golden::{golden, text};
-use ingress_waypoint_cli::compile::listeners::Listeners;
-use ingress_waypoint_cli::compile::target::{Gateway, Labels, Options, Sha256, Target};
-use ingress_waypoint_cli::compile::{ecds, envoy_gateway, istio};
-use ingress_waypoint_cli::envoy::fragments::{MAX_CONNECTIONS_PER_VIP, Switch, Wasm};
-use ingress_waypoint_cli::envoy::native::Module;
 use serde_json::{Value, json};
 
 const IMAGE: &str = "registry.example.com/ingress-waypoint:0.1.0";
@@ -280,20 +280,23 @@ fn a_file_is_moved_into_place_as_a_whole() {
     let path = folder.path().join("ecds.yaml");
     let stat = || std::fs::metadata(&path).unwrap();
 
-    assert!(ecds::write_atomically(&path, "a").unwrap());
+    assert!(ingress_waypoint_cli::out_file::write_atomically(&path, "a").unwrap());
     assert_eq!(stat().permissions().mode() & 0o777, 0o644);
     std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
     let first = stat().ino();
     // The same again is no reason for Envoy to load anything.
-    assert!(!ecds::write_atomically(&path, "a").unwrap());
+    assert!(!ingress_waypoint_cli::out_file::write_atomically(&path, "a").unwrap());
     assert_eq!(stat().ino(), first);
 
-    assert!(ecds::write_atomically(&path, "b").unwrap());
+    assert!(ingress_waypoint_cli::out_file::write_atomically(&path, "b").unwrap());
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "b");
     assert_ne!(stat().ino(), first);
     assert_eq!(stat().permissions().mode() & 0o777, 0o640);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
-    assert!(ecds::write_atomically(&folder.path().join("no/such"), "a").is_err());
+    assert!(
+        ingress_waypoint_cli::out_file::write_atomically(&folder.path().join("no/such"), "a")
+            .is_err()
+    );
 }
 
 #[test]

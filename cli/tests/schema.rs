@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use ingress_waypoint_cli::schema::schema;
+use gateway::table::schema::schema;
 use serde_json::{Value, json};
 
 /// What no schema of one document can say, so that only the core refuses it.

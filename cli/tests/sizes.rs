@@ -6,10 +6,10 @@ mod command;
 use std::process::Output;
 
 use command::run;
-use ingress_waypoint_cli::compile::istio;
-use ingress_waypoint_cli::compile::objects::Objects;
-use ingress_waypoint_cli::compile::target::{Options, Target};
-use ingress_waypoint_cli::envoy::fragments::Switch;
+use gateway::envoy::fragments::Switch;
+use gateway::objects::istio;
+use gateway::objects::stored::Objects;
+use gateway::objects::target::{Options, Target};
 use serde_json::{Value, json};
 
 const KUBECTL: usize = 256 << 10;

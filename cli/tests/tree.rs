@@ -2,10 +2,10 @@
 //! and what `patch` puts into any configuration it takes out again.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use ingress_waypoint_cli::envoy::Form;
-use ingress_waypoint_cli::envoy::tree::Node;
-use ingress_waypoint_cli::envoy::{json, yaml};
-use ingress_waypoint_cli::patch;
+use gateway::envoy::Form;
+use gateway::envoy::tree::Node;
+use gateway::envoy::{json, yaml};
+use gateway::weave;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -224,11 +224,11 @@ proptest! {
             "ports": [{"number": 80, "protocol": protocol}], "clusters": ["a"]}]}).to_string();
         let node = Node::from(&root);
         let original = if as_json { json::write(&node) } else { yaml::write(&node) };
-        let patched = patch::apply(&original, &config, &Form::default()).unwrap();
+        let patched = weave::apply(&original, &config, &Form::default()).unwrap();
         prop_assert!(patched.text != original);
-        let again = patch::apply(&patched.text, &config, &Form::default()).unwrap();
+        let again = weave::apply(&patched.text, &config, &Form::default()).unwrap();
         prop_assert_eq!(&again, &patched);
-        prop_assert_eq!(patch::remove(&patched.text).unwrap().text, original);
+        prop_assert_eq!(weave::remove(&patched.text).unwrap().text, original);
         for manager in &patched.report.connection_managers {
             prop_assert_eq!(manager.twins, manager.routes * if http2 { 2 } else { 1 });
         }

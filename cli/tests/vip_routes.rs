@@ -5,11 +5,11 @@
 #[path = "golden/patches.rs"]
 mod patches;
 
-use ingress_waypoint_cli::compile::listeners::Listeners;
-use ingress_waypoint_cli::compile::target::{Options, Target};
-use ingress_waypoint_cli::compile::{envoy_gateway, istio};
-use ingress_waypoint_cli::envoy::fragments::Switch;
-use ingress_waypoint_cli::envoy::native::Module;
+use gateway::envoy::fragments::Switch;
+use gateway::envoy::native::Module;
+use gateway::objects::listeners::Listeners;
+use gateway::objects::target::{Options, Target};
+use gateway::objects::{envoy_gateway, istio};
 use jsonpath_rust::JsonPath as _;
 use patches::is_marked;
 use serde_json::{Value, json};

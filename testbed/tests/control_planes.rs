@@ -6,11 +6,11 @@
 mod patches;
 
 use anyhow::{Context as _, Result};
-use ingress_waypoint_cli::compile::listeners::Listeners;
-use ingress_waypoint_cli::compile::target::{Options, Target};
-use ingress_waypoint_cli::compile::{envoy_gateway, istio};
-use ingress_waypoint_cli::envoy::fragments::Switch;
-use ingress_waypoint_cli::envoy::native::Module;
+use gateway::envoy::fragments::Switch;
+use gateway::envoy::native::Module;
+use gateway::objects::listeners::Listeners;
+use gateway::objects::target::{Options, Target};
+use gateway::objects::{envoy_gateway, istio};
 use serde_json::{Value, json};
 use testbed::example::Example;
 use testbed::native;

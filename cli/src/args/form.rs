@@ -3,9 +3,9 @@
 use anyhow::ensure;
 use clap::{Args, ValueEnum};
 
-use crate::envoy::Form;
-use crate::envoy::fragments::{MAX_CONNECTIONS_PER_VIP, Switch, Wasm};
-use crate::envoy::native::Module;
+use gateway::envoy::Form;
+use gateway::envoy::fragments::{MAX_CONNECTIONS_PER_VIP, Switch, Wasm};
+use gateway::envoy::native::Module;
 
 /// The form of the filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -1,79 +1,97 @@
-//! `check`: what is probably not as it was meant, why it matters and how to mend it.
-//!
-//! A finding is an error where what was asked for does not happen: a service that asks for its
-//! waypoint is bypassed or refused. Services that don't ask are left alone, whatever is odd about
-//! them. What has one cause is one finding, however many services suffer from it.
+//! The command `check`.
 
-mod bind;
-mod code;
-mod command;
-mod entries;
-mod finding;
-mod gateways;
-mod labels;
-mod notes;
-mod objects;
-mod outside;
-mod ports;
 mod report;
-mod required;
-mod routes;
-mod scope;
-mod traffic;
-mod twice;
-mod vips;
-mod waypoints;
 
-pub use code::Code;
-pub use command::{Arguments, command};
-pub use finding::Finding;
-pub use objects::Objects;
 pub use report::{Report, exit};
 
-use finding::{Cause, Findings};
-use scope::Scope;
+use crate::args::{Input, RuleArgs, Settings};
+use crate::input::{NO_OBJECTS, warn_of_unmatched};
+use crate::report::{self as output, Exit, Format};
+use clap::Args;
+use gateway::objects::target::Gateway;
+use lint::{Objects, Options};
+use mesh::object::Read;
+use mesh::{Selector, Severity};
+use source::Wanted;
 
-use crate::compile::config::{Compiled, Configuration};
-use crate::mesh::{Key, Rules, Selector};
-
-/// What the checks depend on beside the objects.
-#[derive(Debug, Default)]
-pub struct Options {
-    /// The mesh's rules.
-    pub rules: Rules,
-    /// The settings that the configuration is to have.
-    pub settings: Configuration,
-    /// The ingress Gateway; all that are no waypoints where absent.
-    pub gateway: Option<Key>,
-    /// The ingress's pods, where no label of theirs names a Gateway.
-    pub pods: Option<Selector>,
+/// `check`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ingress-waypoint check -f manifests/
+  ingress-waypoint check --cluster --strict
+  ingress-waypoint check --cluster --gateway ingress/public --format json")]
+pub struct Arguments {
+    /// Count warnings: exit with 1 where there are any
+    #[arg(long)]
+    pub strict: bool,
+    /// The ingress Gateway; without it, all Gateways that are no waypoints
+    #[arg(long, value_name = "NAMESPACE/NAME")]
+    pub gateway: Option<Gateway>,
+    /// The ingress's pods, where they belong to no Gateway (a label selector: istio=ingressgateway)
+    #[arg(long, value_name = "SELECTOR")]
+    pub gateway_pods: Option<Selector>,
+    /// Where objects come from.
+    #[command(flatten)]
+    pub input: Input,
+    /// What the mesh's rules leave open.
+    #[command(flatten)]
+    pub rules: RuleArgs,
+    /// Fields of the configuration beside the services.
+    #[command(flatten)]
+    pub settings: Settings,
 }
 
-/// Looks at everything. The result depends on the objects alone, not on their order: the worst
-/// first, then by code and object.
+/// Reads the objects and prints what is found.
 ///
 /// # Errors
-/// Where the filter's core refuses the configuration, which only settings can bring about.
-pub fn run(objects: &Objects, options: &Options) -> anyhow::Result<Vec<Finding>> {
-    let compiled = Compiled::new(&objects.world, &options.rules, &options.settings)?;
-    let scope = Scope::new(objects, options, &compiled);
-    let mut findings = Findings::default();
-    let checks = [
-        labels::check,
-        waypoints::check,
-        required::check,
-        vips::check,
-        outside::check,
-        entries::check,
-        ports::check,
-        gateways::check,
-        traffic::check,
-        routes::check,
-        twice::check,
-        notes::check,
-    ];
-    for check in checks {
-        check(&scope, &mut findings);
+/// For a source that cannot be read at all.
+pub fn command(arguments: &Arguments, format: Format) -> anyhow::Result<Exit> {
+    let mut objects = Objects::default();
+    objects.world.mesh_config = arguments.input.mesh_config.clone().unwrap_or_default();
+    let mut unusable = 0;
+    let mut empty = true;
+    let sources = arguments.input.sources(arguments.gateway_pods.as_ref())?;
+    source::read_wanted(&sources, Wanted::Checks, &mut |read| match read {
+        Read::Object(origin, object) => {
+            empty &= !object.is_of_mesh();
+            objects.add(origin, object);
+        }
+        Read::Broken(broken) => {
+            unusable += 1;
+            let (origin, reason) = (broken.origin, broken.reason);
+            output::message(Severity::Error, format_args!("{origin}: {reason}"));
+        }
+        Read::Warning(warning) => output::message(Severity::Warning, warning),
+    })?;
+    anyhow::ensure!(!empty, NO_OBJECTS);
+    let gateway = arguments.gateway.as_ref();
+    let options = Options {
+        rules: arguments.rules.rules(gateway.map(|gateway| gateway.namespace.as_str())),
+        settings: arguments.settings.configuration(),
+        gateway: gateway.map(Gateway::key),
+        pods: arguments.gateway_pods.clone(),
+    };
+    warn_of_unmatched(&objects.world, &options.rules);
+    warn_of_missing(&objects, &options);
+    let report = Report::new(lint::run(&objects, &options)?, unusable);
+    match format {
+        Format::Text => output::text(&report.text())?,
+        Format::Json => output::json(&report)?,
     }
-    Ok(findings.into_list())
+    // What could not be used may be what is wrong.
+    let exit_of_input = if unusable > 0 { Exit::Failed } else { Exit::Done };
+    Ok(exit(&report.findings, arguments.strict).max(exit_of_input))
+}
+
+/// An ingress that is misspelt has no findings.
+fn warn_of_missing(objects: &Objects, options: &Options) {
+    if let Some(key) = options.gateway.as_ref().filter(|key| !objects.has_gateway(key)) {
+        let text = format!("--gateway {key}: no such Gateway and no pod of it was read");
+        output::message(Severity::Warning, text);
+    }
+    if let Some(pods) = options.pods.as_ref().filter(|pods| !objects.has_pod(pods)) {
+        let text = format!("--gateway-pods {pods}: no pod with these labels was read");
+        output::message(Severity::Warning, text);
+    }
 }

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::Finding;
-use crate::mesh::Severity;
 use crate::report::{Exit, Page, Tone, Words};
+use lint::Finding;
+use mesh::Severity;
 
 /// So many objects that suffer from one finding are shown to people, and then how many more.
 const SHOWN: usize = 5;

@@ -3,28 +3,32 @@
 use anyhow::Context as _;
 use serde_json::Value;
 
-use super::clusters::Routes;
-use super::config::Compiled;
-use super::listeners::Listeners;
-use super::objects::Objects;
-use super::target::{Gateway, Options, Target};
-use super::{ecds, envoy_gateway, istio, objects, said, table};
-use crate::args::{Compile, Load, Output};
-use crate::envoy::Form;
-use crate::mesh::{Severity, World};
+use gateway::objects::listeners::Listeners;
+use gateway::objects::stored::{self, Objects};
+use gateway::objects::target::{Gateway, Options, Target};
+use gateway::objects::{ecds, envoy_gateway, istio};
+use gateway::table::Compiled;
+use gateway::table::route_clusters::Routes;
+use lint::warnings;
+
+use super::args::{Arguments, Load, Output};
+use super::table;
+use crate::input;
+use crate::out_file::write_atomically;
 use crate::report::{self, Exit, Format};
-use crate::run;
+use gateway::envoy::Form;
+use mesh::{Severity, World};
 
 /// Compiles, and writes what was asked for.
 ///
 /// # Errors
 /// For a source that cannot be read at all, and for what cannot be made of its objects.
-pub fn command(args: &Compile, format: Format) -> anyhow::Result<Exit> {
-    let (world, read) = run::world(&args.input)?;
+pub fn command(args: &Arguments, format: Format) -> anyhow::Result<Exit> {
+    let (world, read) = input::world(&args.input)?;
     let load = &args.load;
     let gateway = load.gateway.as_ref().map(Gateway::key);
     let rules = args.rules.rules(gateway.as_ref().map(|gateway| gateway.namespace.as_str()));
-    run::warn_of_unmatched(&world, &rules);
+    input::warn_of_unmatched(&world, &rules);
     let mut exit = read;
     let routes = match (args.output, &gateway) {
         (Output::Wasmplugin | Output::EnvoyFilter, _) => Routes::Nobody,
@@ -32,7 +36,7 @@ pub fn command(args: &Compile, format: Format) -> anyhow::Result<Exit> {
         (_, None) => Routes::EnvoyGateway,
     };
     let compiled = Compiled::of_routes(&world, &rules, &args.settings.configuration(), routes)?;
-    let notes = said::said(&world, &compiled);
+    let notes = warnings::of_services(&world, &compiled);
     let least = if args.output == Output::Table { Severity::Info } else { Severity::Warning };
     report::notes(&notes, least);
     if notes.iter().any(|note| note.severity == Severity::Error) {
@@ -80,7 +84,7 @@ pub fn command(args: &Compile, format: Format) -> anyhow::Result<Exit> {
             path.display()
         ),
         Some(path) => {
-            let written = ecds::write_atomically(path, &text);
+            let written = write_atomically(path, &text);
             written.with_context(|| format!("cannot write {}", path.display()))?;
         }
         None => report::raw(&text)?,
@@ -112,7 +116,16 @@ fn options(load: &Load) -> anyhow::Result<Options> {
 }
 
 fn in_a_file(text: String) -> String {
-    objects::tell_of_config_maps(&text);
+    if !stored::fits_config_map(&text) {
+        report::message(
+            Severity::Info,
+            format_args!(
+                "{} bytes are too many for a ConfigMap, which holds {}: use another kind of volume",
+                text.len(),
+                stored::CONFIG_MAP
+            ),
+        );
+    }
     text
 }
 
@@ -129,7 +142,7 @@ fn gateway_objects(
         (Output::EnvoyGateway, _) => {
             let gateway = load.gateway.as_ref().context("give --gateway NAMESPACE/NAME")?;
             let listeners = Listeners::find(world, gateway, &load.listener)?;
-            for message in said::of_envoy_gateway(world, compiled, &listeners) {
+            for message in warnings::of_envoy_gateway(world, compiled, &listeners) {
                 report::message(Severity::Warning, message);
             }
             match form {

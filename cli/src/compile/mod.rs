@@ -1,17 +1,8 @@
-//! The forms that a compiled configuration is written in.
+//! The command `compile`, and the table that it prints.
 
-pub mod clusters;
+mod args;
 mod command;
-mod compiled;
-pub mod config;
-pub mod ecds;
-pub mod envoy_gateway;
-pub mod istio;
-pub mod listeners;
-pub mod objects;
-pub mod routed;
-pub mod said;
 pub mod table;
-pub mod target;
 
+pub use args::{Arguments, Output};
 pub use command::command;

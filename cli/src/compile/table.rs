@@ -4,11 +4,11 @@
 use ingress_waypoint::{Outcome, Question};
 use serde::Serialize;
 
-use super::config::Compiled;
-use crate::mesh::label::{Label, Place};
-use crate::mesh::waypoint::Unusable;
-use crate::mesh::{Binding, Outside, Resolved};
 use crate::report::{self, Format, Table, Tone};
+use gateway::table::Compiled;
+use mesh::label::{Label, Place};
+use mesh::waypoint::Unusable;
+use mesh::{Binding, Outside, Resolved};
 
 /// One row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

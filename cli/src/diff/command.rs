@@ -8,10 +8,10 @@ use clap::Args;
 
 use super::{Side, exit, is_configuration, run};
 use crate::args::{Input, RuleArgs, Settings};
-use crate::compile::config::Compiled;
-use crate::input::open;
-use crate::mesh::MeshConfigChoice;
 use crate::report::{self, Exit, Format};
+use gateway::table::Compiled;
+use mesh::MeshConfigChoice;
+use source::open;
 
 /// `diff`.
 #[derive(Debug, Args)]
@@ -42,7 +42,7 @@ pub struct Arguments {
     pub context: Option<String>,
     /// The mesh's own configuration (MeshConfig), for objects: a file or a ConfigMap; without it that of
     /// the ConfigMap istio in istio-system
-    #[arg(long, value_name = "FILE|NAMESPACE/NAME")]
+    #[arg(long, value_name = "FILE|NAMESPACE/NAME", value_parser = crate::input::mesh_config)]
     pub mesh_config: Option<MeshConfigChoice>,
     /// What the mesh's rules leave open, for objects.
     #[command(flatten)]
@@ -108,9 +108,9 @@ fn path(arguments: &Arguments, given: &Path) -> anyhow::Result<(Side, Exit)> {
 
 fn objects(arguments: &Arguments, input: Input) -> anyhow::Result<(Side, Exit)> {
     let input = Input { mesh_config: arguments.mesh_config.clone(), ..input };
-    let (world, exit) = crate::run::world(&input)?;
+    let (world, exit) = crate::input::world(&input)?;
     let (rules, settings) = (arguments.rules.rules(None), arguments.settings.configuration());
-    crate::run::warn_of_unmatched(&world, &rules);
+    crate::input::warn_of_unmatched(&world, &rules);
     let compiled = Compiled::new(&world, &rules, &settings)?;
     Ok((Side::from_json(compiled.text.as_bytes())?, exit))
 }

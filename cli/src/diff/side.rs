@@ -10,7 +10,7 @@ use ingress_waypoint::{Decision, Kind, Policy, Question, Service, ServiceRef};
 use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-use crate::input::open::open;
+use source::open::open;
 
 /// A service by namespace, name and kind.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]

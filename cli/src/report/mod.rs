@@ -10,11 +10,10 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 use ingress_waypoint::config;
-use ingress_waypoint::escape::is_hidden;
+use ingress_waypoint::escape::escape_json;
 use serde::Serialize;
 
-use crate::mesh::{Note, Severity};
-use crate::patch;
+use mesh::{Note, Severity};
 pub use page::{Page, Tone, Words};
 pub use table::Table;
 
@@ -56,21 +55,6 @@ impl From<Exit> for ExitCode {
 /// Where the value has no JSON.
 pub fn to_json(value: &impl Serialize) -> serde_json::Result<String> {
     serde_json::to_string_pretty(value).map(|text| escape_json(&text))
-}
-
-/// JSON with escapes for what is hidden. That can only stand in texts, and among the rest are line feeds.
-pub fn escape_json(json: &str) -> String {
-    let mut escaped = String::with_capacity(json.len());
-    for c in json.chars() {
-        if c.is_ascii() && c != '\u{7f}' || !is_hidden(c) {
-            escaped.push(c);
-        } else {
-            for unit in c.encode_utf16(&mut [0; 2]) {
-                escaped.push_str(&format!("\\u{unit:04x}"));
-            }
-        }
-    }
-    escaped
 }
 
 /// Prints a value for programs.
@@ -131,7 +115,8 @@ pub fn error(error: &anyhow::Error) {
     let mut before = String::new();
     for cause in error.chain() {
         let core = cause.downcast_ref::<config::Problems>().map(|all| lines(all.iter()));
-        let patch = || cause.downcast_ref::<patch::Problems>().map(|all| lines(all.0.iter()));
+        let patch =
+            || cause.downcast_ref::<gateway::weave::Problems>().map(|all| lines(all.0.iter()));
         if let Some(problems) = core.or_else(patch) {
             for problem in problems {
                 message(Severity::Error, format_args!("{before}{problem}"));

@@ -6,7 +6,7 @@ use std::fmt::{self, Display, Write as _};
 use anstyle::{AnsiColor, Style};
 use ingress_waypoint::escape::escaped;
 
-use crate::mesh::Severity;
+use mesh::Severity;
 
 /// The colours of words that mean the same everywhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,10 +4,10 @@
 mod server;
 mod tls;
 
-use ingress_waypoint_cli::input::{RESOURCES, Wanted};
-use ingress_waypoint_cli::object::{Object, Read};
 use ingress_waypoint_cli::rbac;
+use mesh::object::{Object, Read};
 use serde_json::{Value, json};
+use source::{RESOURCES, Wanted};
 
 use server::{TOKEN, page, read, status, with};
 

@@ -6,10 +6,10 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use ingress_waypoint_cli::input::{self, RESOURCES, Source, Wanted};
-use ingress_waypoint_cli::mesh::Selector;
-use ingress_waypoint_cli::object;
+use mesh::Selector;
+use mesh::object;
 use serde_json::{Value, json};
+use source::{RESOURCES, Source, Wanted};
 
 pub const TOKEN: &str = "a-token";
 
@@ -89,7 +89,7 @@ pub fn read(
     let guard = KUBECONFIG.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     // SAFETY: no other thread of this test program reads the environment unlocked.
     unsafe { std::env::set_var("KUBECONFIG", &path) };
-    let result = input::read_wanted(&sources, wanted, &mut |read| reads.push(read));
+    let result = source::read_wanted(&sources, wanted, &mut |read| reads.push(read));
     drop(guard);
     (result, reads)
 }

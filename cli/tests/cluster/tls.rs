@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use ingress_waypoint_cli::input::Wanted;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use serde_json::json;
+use source::Wanted;
 
 use crate::server::{Server, TOKEN, empty, read};
 

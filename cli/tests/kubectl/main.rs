@@ -9,9 +9,9 @@ mod print;
 use std::fs;
 use std::path::Path;
 
-use ingress_waypoint_cli::input::{self, Source};
-use ingress_waypoint_cli::object::{Object, Read};
+use mesh::object::{Object, Read};
 use proptest::prelude::*;
+use source::Source;
 
 /// JSON, which Go prints as YAML by way of, takes no longer key.
 const KEY: usize = 1000;
@@ -26,7 +26,7 @@ fn read(text: &str) -> Vec<Result<[String; 3], String>> {
     let path = folder.path().join("printed.yaml");
     fs::write(&path, text).unwrap();
     let mut found = Vec::new();
-    input::read(&[Source::Path(path)], &mut |read| {
+    source::read(&[Source::Path(path)], &mut |read| {
         found.push(match read {
             Read::Object(_, Object::Service(service)) => {
                 let metadata = service.metadata;

@@ -1,7 +1,7 @@
 //! Every chain of HTTP filters that leads to a router has the filter; what has none is said or refused.
 
-use ingress_waypoint_cli::envoy::Form;
-use ingress_waypoint_cli::patch;
+use gateway::envoy::Form;
+use gateway::weave;
 use serde_json::{Value, json};
 
 use crate::build::{
@@ -68,7 +68,7 @@ fn names_that_are_taken_in_the_chain_of_an_upgrade_are_refused() {
             manager["upgrade_configs"] =
                 json!([{"upgrade_type": "websocket", "filters": [filter, router()]}]);
         });
-        let refused = patch::apply(&envoy, &config("filter-state"), &Form::default()).unwrap_err();
+        let refused = weave::apply(&envoy, &config("filter-state"), &Form::default()).unwrap_err();
         let place = format!("{HERE}.upgrade_configs[0].filters[0].name: {name:?} is taken");
         assert!(refused.to_string().starts_with(&place), "{refused}");
     }
@@ -89,7 +89,7 @@ fn a_chain_without_a_router_is_refused_or_said() {
                 manager["upgrade_configs"] =
                     json!([{"upgrade_type": "websocket", "filters": filters}]);
             });
-            let patched = patch::apply(&envoy, &config("filter-state"), &Form::default());
+            let patched = weave::apply(&envoy, &config("filter-state"), &Form::default());
             let place = format!("{HERE}.upgrade_configs[0].filters: does not end with a router");
             let said = match patched {
                 Err(problems) if refused => problems.to_string(),
@@ -122,7 +122,7 @@ fn a_manager_without_a_router_beside_others() {
     let mut without = manager(&[to("reviews")]);
     without["http_filters"] = json!([header_mutation()]);
     let envoy = bootstrap(&[manager(&[to("reviews")]), without.clone()]).to_string();
-    let refused = patch::apply(&envoy, &config("filter-state"), &Form::default()).unwrap_err();
+    let refused = weave::apply(&envoy, &config("filter-state"), &Form::default()).unwrap_err();
     assert!(
         refused
             .to_string()
@@ -130,7 +130,7 @@ fn a_manager_without_a_router_beside_others() {
     );
     // Alone it is the same.
     let envoy = bootstrap(&[without]).to_string();
-    let refused = patch::apply(&envoy, &config("filter-state"), &Form::default()).unwrap_err();
+    let refused = weave::apply(&envoy, &config("filter-state"), &Form::default()).unwrap_err();
     assert!(refused.to_string().contains("typed_config.http_filters: does not end with a router"));
 }
 

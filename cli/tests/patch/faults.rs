@@ -1,8 +1,8 @@
 //! What keeps requests from the filter or from the VIP: refused where a required service can be reached,
 //! said where one that opted in can.
 
-use ingress_waypoint_cli::envoy::Form;
-use ingress_waypoint_cli::patch;
+use gateway::envoy::Form;
+use gateway::weave;
 use serde_json::{Value, json};
 
 use crate::build::{
@@ -13,14 +13,14 @@ use crate::{apply, apply_as, module, notes};
 
 /// What `patch` says at a place: a refusal, a warning, something to know, or nothing.
 fn at(envoy: &str, config: &str, form: &Form, path: &str) -> (&'static str, String) {
-    match patch::apply(envoy, config, form) {
+    match weave::apply(envoy, config, form) {
         Err(problems) => {
             let mut here = problems.0.iter().filter(|problem| problem.path == path);
             let problem = here.next().unwrap_or_else(|| panic!("refused elsewhere: {problems}"));
             ("refused", problem.reason.clone())
         }
         Ok(patched) => match patched.report.notes.iter().find(|note| note.path == path) {
-            Some(note) if note.severity == patch::Severity::Warning => {
+            Some(note) if note.severity == weave::Severity::Warning => {
                 ("warning", note.message.clone())
             }
             Some(note) => ("info", note.message.clone()),
@@ -80,7 +80,7 @@ fn route_disables_the_filter() {
     let mut route = to("reviews");
     route["typed_per_filter_config"] = disables("ingress_waypoint");
     let envoy = bootstrap(&[manager(&[route])]).to_string();
-    let refused = patch::apply(&envoy, &config("filter-state"), &Form::default()).unwrap_err();
+    let refused = weave::apply(&envoy, &config("filter-state"), &Form::default()).unwrap_err();
     assert_eq!(
         refused.to_string(),
         format!(
@@ -143,7 +143,7 @@ fn a_disabled_filter_is_seen_in_every_spelling() {
             route[field] = json!({"ingress_waypoint": entry});
             let envoy = bootstrap(&[manager(&[route])]).to_string();
             assert!(
-                patch::apply(&envoy, &config("filter-state"), &Form::default()).is_err(),
+                weave::apply(&envoy, &config("filter-state"), &Form::default()).is_err(),
                 "{entry}"
             );
         }
@@ -242,7 +242,7 @@ fn what_the_policy_refuses_weighs_like_a_required_service() {
         json!({"unknownService": "reject", "services": []}),
         json!({"ingressUseWaypoints": false, "rejectClusters": ["ambiguous"], "services": []}),
     ] {
-        let refused = patch::apply(&envoy, &config.to_string(), &Form::default()).unwrap_err();
+        let refused = weave::apply(&envoy, &config.to_string(), &Form::default()).unwrap_err();
         assert!(
             refused
                 .to_string()
@@ -321,7 +321,7 @@ fn route_overwrites_the_destination_header() {
             format!("Info {HERE}.{HOST}.routes[0].{field}: changes x-envoy-original-dst-host");
         assert!(said.contains(&line), "{said}");
     }
-    assert_eq!(patch::remove(&patched.text).unwrap().text, patch::remove(&envoy).unwrap().text);
+    assert_eq!(weave::remove(&patched.text).unwrap().text, weave::remove(&envoy).unwrap().text);
 }
 
 /// Where it is only said, the VIP route goes without it all the same, if it can.

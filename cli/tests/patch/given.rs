@@ -1,6 +1,6 @@
 //! Files that people give which are not what `patch` takes, and what of a file is lost.
 
-use ingress_waypoint_cli::patch;
+use gateway::weave;
 use serde_json::json;
 
 use crate::build::{bootstrap, config, kind, manager, to};
@@ -41,7 +41,7 @@ fn not_a_bootstrap() {
         ("{\"services\": []}", "services: is at the top of the filter's own", "--config"),
         ("listeners: []\ncluster_manager: {}\n", "listeners: is at the top", "API v1"),
     ] {
-        for said in [refused(given, &config), patch::remove(given).unwrap_err().to_string()] {
+        for said in [refused(given, &config), weave::remove(given).unwrap_err().to_string()] {
             assert!(said.starts_with(path) && said.contains(says), "{given}: {said}");
         }
     }
@@ -84,17 +84,17 @@ fn merge_key() {
     let yaml = "a: &a {x: 1}\nb:\n  <<: *a\n  y: 2\n";
     let said = refused(yaml, &config);
     assert!(said.contains("line 3: the merge key << has no meaning to Envoy"), "{said}");
-    assert!(patch::remove(yaml).is_err());
+    assert!(weave::remove(yaml).is_err());
     // As text it is a name like any other.
     let quoted = "node: {metadata: {\"<<\": a, b: <<}}\n";
-    assert!(patch::remove(quoted).unwrap().text.contains("\"<<\": a"));
-    assert!(patch::remove("{\"node\": {\"metadata\": {\"<<\": 1}}}").is_ok());
+    assert!(weave::remove(quoted).unwrap().text.contains("\"<<\": a"));
+    assert!(weave::remove("{\"node\": {\"metadata\": {\"<<\": 1}}}").is_ok());
 }
 
 #[test]
 fn aliases_expanded_comments_lost() {
     let lost = |yaml: &str| {
-        let report = patch::remove(yaml).unwrap().report;
+        let report = weave::remove(yaml).unwrap().report;
         let mut said = report.notes.into_iter().filter(|n| n.path == "the Envoy configuration");
         let note = said.next().map(|note| (note.severity, note.message));
         assert_eq!(said.next(), None);
@@ -103,7 +103,7 @@ fn aliases_expanded_comments_lost() {
     let both = "# keep me\nadmin: &a {b: 1}\nnode: *a\n";
     let said =
         "comments are dropped, aliases are written out, and --remove does not bring them back";
-    assert_eq!(lost(both), Some((patch::Severity::Info, said.to_owned())));
+    assert_eq!(lost(both), Some((weave::Severity::Info, said.to_owned())));
     assert!(lost("admin: {} # why\n").unwrap().1.starts_with("comments are dropped, and"));
     assert!(
         lost("admin: &a {}\nnode: *a\n").unwrap().1.starts_with("aliases are written out, and")

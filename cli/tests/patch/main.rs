@@ -15,11 +15,11 @@ mod ways;
 
 use std::path::Path;
 
+use gateway::envoy::Form;
+use gateway::envoy::fragments::Switch;
+use gateway::envoy::native::Module;
+use gateway::weave::{self, Patched, Report};
 use golden::{golden, text, workspace};
-use ingress_waypoint_cli::envoy::Form;
-use ingress_waypoint_cli::envoy::fragments::Switch;
-use ingress_waypoint_cli::envoy::native::Module;
-use ingress_waypoint_cli::patch::{self, Patched, Report};
 use serde_json::{Value, json};
 
 fn cases() -> [(&'static str, &'static str, Form); 5] {
@@ -51,11 +51,11 @@ fn apply(envoy: &str, config: &str) -> Patched {
 }
 
 fn apply_as(form: &Form, envoy: &str, config: &str) -> Patched {
-    patch::apply(envoy, config, form).unwrap_or_else(|error| panic!("{error}"))
+    weave::apply(envoy, config, form).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn refused(envoy: &str, config: &str) -> String {
-    patch::apply(envoy, config, &Form::default()).unwrap_err().to_string()
+    weave::apply(envoy, config, &Form::default()).unwrap_err().to_string()
 }
 
 fn value(text: &str) -> Value {
@@ -64,7 +64,7 @@ fn value(text: &str) -> Value {
 
 fn notes(report: &Report) -> String {
     let line =
-        |note: &patch::Note| format!("{:?} {}: {}\n", note.severity, note.path, note.message);
+        |note: &weave::Note| format!("{:?} {}: {}\n", note.severity, note.path, note.message);
     report.notes.iter().map(line).collect()
 }
 
@@ -79,12 +79,12 @@ fn round_trip(form: &Form, envoy: &str, config: &str) {
     let mut report = patched.report.clone();
     report.notes.retain(|note| note.path != "the Envoy configuration");
     assert_eq!(again.report, report);
-    let removed = patch::remove(&patched.text).unwrap();
+    let removed = weave::remove(&patched.text).unwrap();
     assert_eq!(value(&removed.text), original);
     assert_eq!(removed.report.clusters, patched.report.clusters);
     assert_eq!(apply_as(form, &removed.text, config).text, patched.text);
     // Of what holds nothing of ours nothing is taken.
-    let untouched = patch::remove(&removed.text).unwrap();
+    let untouched = weave::remove(&removed.text).unwrap();
     assert_eq!(untouched.text, removed.text);
     assert!(untouched.report.connection_managers.is_empty());
 }
@@ -110,7 +110,7 @@ fn the_examples_come_out_of_patch() {
         let manager = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
         let plugin = format!("{manager}/http_filters/1/typed_config/config/configuration/value");
         let config = expected.pointer(&plugin).unwrap().as_str().unwrap().to_owned();
-        let plain = patch::remove(&example).unwrap().text;
+        let plain = weave::remove(&example).unwrap().text;
         for ours in ["name: ingress_waypoint", "fresh_route", "waypoint_vip", "wasmcustom"] {
             assert!(!plain.contains(ours), "{file}: {ours}");
         }
@@ -146,7 +146,7 @@ fn the_modules_example_comes_out_of_patch() {
     ];
     let mut expected = value(&example);
     let config = expected.pointer(&plugins[0]).unwrap().as_str().unwrap().to_owned();
-    let plain = patch::remove(&example).unwrap().text;
+    let plain = weave::remove(&example).unwrap().text;
     for ours in ["name: ingress_waypoint", "waypoint_vip", "dynamic_modules", "layered_runtime"] {
         assert!(!plain.contains(ours), "{ours}");
     }
@@ -171,7 +171,7 @@ fn every_file_of_envoy_comes_back() {
         let path = entry.unwrap().path();
         if path.is_file() {
             files += 1;
-            let plain = patch::remove(&text(&path)).unwrap().text;
+            let plain = weave::remove(&text(&path)).unwrap().text;
             let name = path.file_name().unwrap().to_str().unwrap();
             if name == "ecds.yaml" || name == "module-specifier.yaml" {
                 // A filter that is discovered, and a specifier alone, is its writer's, and so is what

@@ -1,6 +1,6 @@
 //! The mark of a plain route that has VIP routes beside it.
 
-use ingress_waypoint_cli::patch;
+use gateway::weave;
 use serde_json::{Value, json};
 
 use crate::build::{bootstrap, config, edited, kind, manager, manager_of, split, to};
@@ -81,5 +81,5 @@ fn a_mark_where_no_vip_route_is_goes() {
     let native = apply_as(&module(), &envoy, &config("filter-state")).text;
     assert!(!native.contains("vip_route"));
     // Nothing was put in, so that nothing is taken out.
-    assert!(patch::remove(&envoy).unwrap().text.contains("vip_route"));
+    assert!(weave::remove(&envoy).unwrap().text.contains("vip_route"));
 }

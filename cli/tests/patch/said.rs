@@ -1,6 +1,6 @@
 //! What `patch` says of a configuration, and what it refuses.
 
-use ingress_waypoint_cli::patch;
+use gateway::weave;
 use serde_json::json;
 
 use crate::{apply, case, module, notes, refused};
@@ -74,7 +74,7 @@ fn what_cannot_be_patched_is_refused() {
     assert!(problem.starts_with("forward.via: \"cluster-header\" has routes follow"), "{problem}");
     for via in ["cluster-header", "original-dst-header"] {
         let config = json!({"forward": {"via": via}, "services": []}).to_string();
-        let problem = patch::apply(&envoy, &config, &module()).unwrap_err().to_string();
+        let problem = weave::apply(&envoy, &config, &module()).unwrap_err().to_string();
         let expected = format!("forward.via: {via:?} is written by hand with the module");
         assert!(problem.starts_with(&expected), "{problem}");
     }
@@ -83,7 +83,7 @@ fn what_cannot_be_patched_is_refused() {
     assert!(problem.starts_with("services[1].waypointCluster: \"to_greeter\" needs"), "{problem}");
     let taken =
         taken.replace("route_specifiers: []", "route_specifiers: [{name: ingress_waypoint}]");
-    let problem = patch::apply(&taken, &own, &module()).unwrap_err().to_string();
+    let problem = weave::apply(&taken, &own, &module()).unwrap_err().to_string();
     assert!(
         problem.contains("route_specifiers[0].name: \"ingress_waypoint\" is taken"),
         "{problem}"

@@ -4,15 +4,16 @@
 
 mod mesh;
 
+use ::mesh::object::{Object, Origin};
+use ::mesh::{Compat, Rules, World};
+use gateway::table::Compiled;
+use gateway::table::config::{Configuration, Forward, Via};
 use ingress_waypoint::{Kind, Policy, Question};
-use ingress_waypoint_cli::compile::config::{Compiled, Configuration, Forward, Via};
 use ingress_waypoint_cli::compile::table;
 use ingress_waypoint_cli::explain::{Explanation, explain};
-use ingress_waypoint_cli::mesh::{Compat, Rules, World};
-use ingress_waypoint_cli::object::{Object, Origin};
 use proptest::prelude::*;
 
-use mesh::{Common, NAMESPACES, Waypoint, mesh};
+use self::mesh::{Common, NAMESPACES, Waypoint, mesh};
 
 fn compile(objects: Vec<Object>, rules: &Rules) -> (World, Compiled) {
     compile_with(objects, rules, &Configuration::default())

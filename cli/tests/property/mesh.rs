@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use ingress_waypoint_cli::mesh::Compat;
-use ingress_waypoint_cli::object::Object;
+use ::mesh::Compat;
+use ::mesh::object::Object;
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};

@@ -10,7 +10,7 @@ mod plain;
 use std::collections::BTreeSet;
 
 use anyhow::Context;
-use ingress_waypoint_cli::envoy::Form;
+use gateway::envoy::Form;
 use plain::{forms, patched, prepare, removed, routes, without_the_filter};
 use serde_json::{Value, json};
 use testbed::envoy::Envoy;

@@ -2,7 +2,7 @@
 //! filter that is disabled, a header that a route writes, and the address of a PROXY header.
 
 use anyhow::{Context, Result};
-use ingress_waypoint_cli::envoy::Form;
+use gateway::envoy::Form;
 use serde_json::{Value, json};
 use testbed::client::{self, Request};
 use testbed::example::Example;

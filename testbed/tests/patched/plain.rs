@@ -1,9 +1,9 @@
 //! The example as an Envoy that knows nothing of the filter, there and back by `patch`.
 
 use anyhow::{Context, Result};
-use ingress_waypoint_cli::envoy::Form;
-use ingress_waypoint_cli::envoy::native::Module;
-use ingress_waypoint_cli::patch;
+use gateway::envoy::Form;
+use gateway::envoy::native::Module;
+use gateway::weave;
 use serde_json::{Value, json};
 use testbed::example::Example;
 use testbed::native;
@@ -17,13 +17,13 @@ pub fn forms() -> Vec<Form> {
 
 /// `patch` on a configuration as it is run here, which is JSON.
 pub fn patched(plain: &Value, config: &str, form: &Form) -> Value {
-    let patched = patch::apply(&plain.to_string(), config, form).unwrap();
+    let patched = weave::apply(&plain.to_string(), config, form).unwrap();
     serde_json::from_str(&patched.text).unwrap()
 }
 
 /// `patch --remove` likewise.
 pub fn removed(patched: &Value) -> Value {
-    serde_json::from_str(&patch::remove(&patched.to_string()).unwrap().text).unwrap()
+    serde_json::from_str(&weave::remove(&patched.to_string()).unwrap().text).unwrap()
 }
 
 /// The routes of a virtual host.

@@ -1,0 +1,116 @@
+//! The command `explain`.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::Args;
+use gateway::table::Compiled;
+use gateway::table::route_clusters::ROUTE_CLUSTER;
+use ingress_waypoint::Policy;
+use ingress_waypoint::switch::{Source, VARIABLE};
+use mesh::{Note, Severity};
+
+use super::{AskedAs, ask, explain};
+use crate::args::{Input, RuleArgs, Settings};
+use crate::input::{read, world};
+use crate::report::{self, Exit, Format, Page, Words};
+
+/// `explain`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ingress-waypoint explain reviews -f manifests/
+  ingress-waypoint explain --cluster \\
+      'outbound|9080||reviews.default.svc.cluster.local'
+  ingress-waypoint explain --config ingress-waypoint.json \\
+      kube_default_reviews_9080
+  ingress-waypoint explain --config ingress-waypoint.json --as authority \\
+      shop.example.com:8080")]
+pub struct Arguments {
+    /// A service (NAME or NAMESPACE/NAME), a host, or the name of an upstream cluster
+    #[arg(value_name = "SERVICE|HOST|CLUSTER")]
+    pub subject: String,
+    /// Where objects come from.
+    #[command(flatten)]
+    pub input: Input,
+    /// A configuration of the filter instead of objects, or - for standard input: the answer is the
+    /// filter's own
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["filename", "cluster"])]
+    pub config: Option<PathBuf>,
+    /// What the subject is, with --config; otherwise the first of these that the filter knows
+    #[arg(long = "as", value_enum, value_name = "WHAT", requires = "config")]
+    pub asked_as: Option<AskedAs>,
+    /// What the mesh's rules leave open.
+    #[command(flatten)]
+    pub rules: RuleArgs,
+    /// Fields of the configuration beside the services.
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// Explains a decision.
+///
+/// # Errors
+/// For a source that cannot be read at all, and a subject that is not in it.
+pub fn command(args: &Arguments, format: Format) -> anyhow::Result<Exit> {
+    let subject = &args.subject;
+    if let Some(path) = &args.config {
+        let text = read(path)?;
+        // Which environment the proxy has is not known here, and not that of this shell.
+        let policy = Policy::from_json(text.as_slice(), Some("true"))
+            .with_context(|| format!("{}: configuration refused", path.display()))?;
+        let answer = ask(&policy, subject, args.asked_as);
+        match format {
+            Format::Json => report::json(&answer)?,
+            Format::Text => {
+                let service = answer.service.as_deref().unwrap_or("no service known");
+                let switch = policy.switch();
+                let on = if switch.on { "on" } else { "off" };
+                let switch = match switch.source {
+                    Source::Configuration => format!("{on}, by {}", switch.source),
+                    _ => format!("taken to be on; the proxy's {VARIABLE} decides (unset: off)"),
+                };
+                let mut page = Page::default();
+                let question = format!("{}: {service}", answer.question);
+                page.line(0, &Words::default().plain(question));
+                page.line(1, &answer.words());
+                page.line(1, &Words::default().plain(format_args!("global switch: {switch}")));
+                report::text(&page)?;
+            }
+        }
+        return Ok(Exit::Done);
+    }
+    let (world, exit) = world(&args.input)?;
+    let compiled = Compiled::new(&world, &args.rules.rules(None), &args.settings.configuration())?;
+    let found = explain(&world, &compiled, subject);
+    if found.is_empty() {
+        // A cluster of several services is no one's, and that is said with the route.
+        let names = |note: &&Note| note.says.split([' ', ',', ':']).any(|word| word == subject);
+        let notes = compiled.resolution.notes.iter().filter(|note| note.rule == ROUTE_CLUSTER);
+        report::notes(&notes.filter(names).cloned().collect::<Vec<_>>(), Severity::Info);
+    }
+    anyhow::ensure!(
+        !found.is_empty(),
+        "no service, host or cluster {subject:?} among {} services; a service is NAME or NAMESPACE/NAME",
+        compiled.resolution.services.len()
+    );
+    for explanation in &found {
+        let object = &explanation.object;
+        let notes = compiled.resolution.notes.iter().filter(|note| note.object == *object);
+        report::notes(&notes.cloned().collect::<Vec<_>>(), Severity::Info);
+    }
+    match format {
+        Format::Json => report::json(&found)?,
+        Format::Text => {
+            let mut page = Page::default();
+            for (i, explanation) in found.iter().enumerate() {
+                if i > 0 {
+                    page.blank();
+                }
+                page.page(&explanation.text());
+            }
+            report::text(&page)?;
+        }
+    }
+    Ok(exit)
+}

@@ -1,0 +1,27 @@
+//! Envoy configuration as the outputs and `patch` write it: a tree that loses nothing, and the
+//! fragments that are the same wherever the filter is loaded.
+
+pub mod fragments;
+pub mod json;
+pub mod native;
+pub mod scalar;
+pub mod tree;
+pub mod yaml;
+
+use fragments::Wasm;
+use native::Module;
+
+/// The form of the filter, and how Envoy loads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Form {
+    /// The wasm filter, with twin routes.
+    Wasm(Wasm),
+    /// The native module: route specifier and HTTP filter.
+    Module(Module),
+}
+
+impl Default for Form {
+    fn default() -> Self {
+        Self::Wasm(Wasm::default())
+    }
+}

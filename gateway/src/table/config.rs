@@ -1,0 +1,310 @@
+//! The filter's configuration as it is written: the types, which the JSON Schema is made of too, and
+//! its text.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use ingress_waypoint::{Kind, Protocol, Service};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+
+use ingress_waypoint::escape::escape_json;
+
+/// The configuration of the ingress-waypoint filter.
+#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(deny_unknown_fields, title = "Configuration of the ingress-waypoint filter")]
+pub struct Configuration {
+    /// The global switch. Absent: the environment variable INGRESS_USE_WAYPOINTS of the VM; neither:
+    /// off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ingress_use_waypoints: Option<bool>,
+    /// Ends the default host of a Service; cluster.local where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = DOMAIN))]
+    pub cluster_domain: Option<String>,
+    /// Which of a dual-stack service's VIPs is dialled; v4-preferred where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ip_family: Option<IpFamily>,
+    /// What happens to a request whose service is not in the list; direct where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unknown_service: Option<UnknownService>,
+    /// Namespaces whose services are refused where the list does not have them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(inner(regex(pattern = NAME)))]
+    pub required_namespaces: Option<Vec<String>>,
+    /// Upstream clusters that cannot be attributed to one service, one of which is required: requests
+    /// are refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(inner(length(min = 1)))]
+    pub reject_clusters: Option<Vec<String>>,
+    /// Hosts that cannot be attributed to one service, one of which is required: requests are refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(inner(regex(pattern = HOST)))]
+    pub reject_hosts: Option<Vec<String>>,
+    /// Take loopback addresses as VIPs, for a test on one machine; false where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_loopback: Option<bool>,
+    /// Put decision, reason and service into filter state, for the access log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub annotate: Option<bool>,
+    /// How a destination is handed to the proxy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forward: Option<Forward>,
+    /// The services, enrolled or not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub services: Option<Vec<Entry>>,
+}
+
+/// Which of a dual-stack service's VIPs is dialled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum IpFamily {
+    /// The first IPv4 address, else the first IPv6 one
+    #[serde(rename = "v4-preferred")]
+    V4Preferred,
+    /// The first IPv6 address, else the first IPv4 one
+    #[serde(rename = "v6-preferred")]
+    V6Preferred,
+    /// The first IPv4 address, or none
+    #[serde(rename = "v4-only")]
+    V4Only,
+    /// The first IPv6 address, or none
+    #[serde(rename = "v6-only")]
+    V6Only,
+}
+
+/// What happens to a request whose service is not in the list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum UnknownService {
+    /// It goes where the route says
+    Direct,
+    /// It is refused
+    Reject,
+}
+
+/// The mechanism that takes the address of the VIP to the ORIGINAL_DST cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum Via {
+    /// Filter state, and routes that match on it
+    FilterState,
+    /// A request header with the address, and routes that match on it
+    OriginalDstHeader,
+    /// A request header with the cluster's name, which routes follow
+    ClusterHeader,
+}
+
+/// How a destination is handed to the proxy.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields, extend("if" = {"properties": {"via": {"enum": ["filter-state", null]}}},
+    "then" = {"properties": {"header": {"type": "null"}}}))]
+pub struct Forward {
+    /// The mechanism; filter-state where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub via: Option<Via>,
+    /// The header of the two mechanisms that use one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"))]
+    pub header: Option<String>,
+    /// The ORIGINAL_DST cluster; waypoint_vip where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub cluster: Option<String>,
+}
+
+/// A service of the mesh.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(deny_unknown_fields, rename = "Service", extend("allOf" = [
+    {"if": {"properties": {"kind": {"const": "ServiceEntry"}}, "required": ["kind"]},
+     "then": {"anyOf": [{"properties": {"hosts": {"type": "array", "minItems": 1}}, "required": ["hosts"]},
+                        {"properties": {"shadowedHosts": {"type": "array", "minItems": 1}}, "required": ["shadowedHosts"]}]},
+     "else": {"properties": {"shadowedHosts": {"type": ["array", "null"], "maxItems": 0}}}}
+]))]
+pub struct Entry {
+    /// Service where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = ["Service", "ServiceEntry", null]))]
+    pub kind: Option<&'static str>,
+    /// Its namespace.
+    #[schemars(regex(pattern = NAME))]
+    pub namespace: String,
+    /// Its name.
+    #[schemars(regex(pattern = NAME))]
+    pub name: String,
+    /// Host names, wildcards too; a Service's default is NAME.NAMESPACE.svc.CLUSTERDOMAIN.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(inner(regex(pattern = HOST)))]
+    pub hosts: Option<Vec<String>>,
+    /// Hosts of a ServiceEntry that an object of another namespace has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(inner(regex(pattern = HOST)))]
+    pub shadowed_hosts: Option<Vec<String>>,
+    /// The ClusterIPs, or the ServiceEntry's addresses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(inner(regex(pattern = ADDRESS)))]
+    pub vips: Option<Vec<String>>,
+    /// The service ports that HTTP is sent to. A further item of a ServiceEntry, right behind another one,
+    /// has that one's where it gives none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ports: Option<Vec<EntryPort>>,
+    /// "namespace/name" of the waypoint that the service is bound to and that is ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = WAYPOINT))]
+    pub waypoint: Option<String>,
+    /// Whether the mesh does not know it, and so captures none of its addresses; false where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outside_mesh: Option<bool>,
+    /// The effective label istio.io/ingress-use-waypoint; false where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ingress_use_waypoint: Option<bool>,
+    /// Refuse rather than go to the endpoints; false where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub required: Option<bool>,
+    /// Upstream clusters of this service by name, for names that say nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clusters: Option<Vec<EntryCluster>>,
+    /// The ORIGINAL_DST cluster to its VIP, where it is not the common one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub waypoint_cluster: Option<String>,
+}
+
+/// A service port.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields, rename = "Port")]
+pub struct EntryPort {
+    /// The service port, not the target port.
+    #[schemars(range(min = 1, max = 65535))]
+    pub number: u16,
+    /// http, or http2 for HTTP/2 without TLS and gRPC; http where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = ["http", "http2", null]))]
+    pub protocol: Option<&'static str>,
+}
+
+/// An upstream cluster's name, and the service port it stands for.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "Cluster")]
+pub enum EntryCluster {
+    /// Where the service has one port.
+    Name(#[schemars(length(min = 1))] String),
+    /// Where it has several.
+    Port(EntryClusterPort),
+}
+
+/// An upstream cluster of one port.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields, rename = "ClusterPort")]
+pub struct EntryClusterPort {
+    /// Envoy's name of the cluster.
+    #[schemars(length(min = 1))]
+    pub name: String,
+    /// The service port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: Option<u16>,
+}
+
+const NAME: &str = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$";
+const WAYPOINT: &str = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?/[a-z0-9]([a-z0-9.-]*[a-z0-9])?$";
+const DOMAIN: &str = r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?$";
+const HOST: &str =
+    r"^(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?$|^\[?[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\]?$";
+const ADDRESS: &str =
+    r"^((25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])(\.|(/32)?$)){4}$|^[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(/128)?$";
+
+impl From<&Service<'_>> for Entry {
+    fn from(service: &Service) -> Self {
+        fn list<T>(list: Vec<T>) -> Option<Vec<T>> {
+            (!list.is_empty()).then_some(list)
+        }
+        let strings = |list: &[Cow<'_, str>]| list.iter().map(ToString::to_string).collect();
+        let is_entry = service.kind == Kind::ServiceEntry;
+        let port = |port: &ingress_waypoint::Port| EntryPort {
+            number: port.number,
+            protocol: Some(match port.protocol {
+                Protocol::Http => "http",
+                Protocol::Http2 => "http2",
+            }),
+        };
+        let cluster = |cluster: &ingress_waypoint::Cluster| match cluster.port {
+            None => EntryCluster::Name(cluster.name.to_string()),
+            port => EntryCluster::Port(EntryClusterPort { name: cluster.name.to_string(), port }),
+        };
+        Self {
+            kind: is_entry.then_some("ServiceEntry"),
+            namespace: service.namespace.to_string(),
+            name: service.name.to_string(),
+            // A Service's only host is the default one.
+            hosts: list(if is_entry { strings(&service.hosts) } else { Vec::new() }),
+            shadowed_hosts: list(strings(&service.shadowed_hosts)),
+            vips: list(service.vips.iter().map(ToString::to_string).collect()),
+            ports: list(service.ports.iter().map(port).collect()),
+            waypoint: service.waypoint.as_ref().map(ToString::to_string),
+            outside_mesh: service.outside_mesh.then_some(true),
+            ingress_use_waypoint: service.ingress_use_waypoint.then_some(true),
+            required: service.required.then_some(true),
+            clusters: list(service.clusters.iter().map(cluster).collect()),
+            waypoint_cluster: service.waypoint_cluster.as_ref().map(ToString::to_string),
+        }
+    }
+}
+
+/// Services as they are written: the items of one ServiceEntry name their ports once.
+fn entries<'a>(services: impl Iterator<Item = &'a Service<'a>>) -> impl Iterator<Item = Entry> {
+    let mut before: Option<&Service<'_>> = None;
+    services.map(move |service| {
+        let mut entry = Entry::from(service);
+        let id = |it: &'a Service<'a>| (it.kind, &it.namespace, &it.name, &it.ports);
+        let shares = before.is_some_and(|before| id(before) == id(service));
+        if shares && service.kind == Kind::ServiceEntry {
+            entry.ports = None;
+        }
+        before = Some(service);
+        entry
+    })
+}
+
+/// The configuration as a value, its services in the order given.
+///
+/// # Errors
+/// Never in practice: the types hold nothing that JSON cannot.
+pub fn json(services: &[Service], settings: &Configuration) -> serde_json::Result<Value> {
+    let services = Some(entries(services.iter()).collect());
+    serde_json::to_value(Configuration { services, ..settings.clone() })
+}
+
+/// The configuration as text: a line for each service, so that two of them compare well.
+///
+/// # Errors
+/// Never in practice: the types hold nothing that JSON cannot.
+pub fn text<'a>(
+    services: impl Iterator<Item = &'a Service<'a>>,
+    settings: &Configuration,
+) -> serde_json::Result<String> {
+    let mut text = String::from("{\n");
+    if let Value::Object(settings) = serde_json::to_value(settings)? {
+        for (name, value) in settings.iter().filter(|(name, _)| *name != "services") {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "  \"{name}\": {value},");
+        }
+    }
+    text.push_str("  \"services\": [");
+    for (i, entry) in entries(services).enumerate() {
+        text.push_str(if i > 0 { ",\n    " } else { "\n    " });
+        text.push_str(&serde_json::to_string(&entry)?);
+    }
+    text.push_str("\n  ]\n}\n");
+    Ok(escape_json(&text))
+}

@@ -1,0 +1,323 @@
+//! The clusters that Envoy Gateway names after routes, listed with the services that they lead to.
+//!
+//! With `mergeBackends` most of its clusters are named after Services, as the filter reads them. The
+//! others belong to a rule: either one with all of its backends, `httproute/NS/NAME/rule/0`, or one
+//! for each, `httproute/NS/NAME/rule/0/backend/1`. Which of them there are depends on policies and
+//! endpoints that are not read here, so both names are listed: one that no cluster has does no harm.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ingress_waypoint::{Cluster, Service};
+
+use super::routed::Routed;
+use mesh::route::{Backend, Rule, Target};
+use mesh::{Key, Note, ObjectRef, Resolution, Resolved, Severity, World};
+
+/// The rule of the notes on clusters that cannot be attributed to one service.
+pub const ROUTE_CLUSTER: &str = "route-cluster";
+
+/// Envoy Gateway's controllers have names that begin so.
+const CONTROLLER: &str = "gateway.envoyproxy.io/";
+
+/// The GatewayClasses that Istio makes.
+const ISTIO_CLASSES: [&str; 6] = [
+    "istio",
+    "istio-remote",
+    "istio-waypoint",
+    "istio-east-west",
+    "istio-agentgateway",
+    "istio-agentgateway-waypoint",
+];
+
+/// Whose routes name clusters.
+#[derive(Debug, Clone, Copy)]
+pub enum Routes<'a> {
+    /// Those of all Gateways that may be Envoy Gateway's.
+    EnvoyGateway,
+    /// Those, and those of this Gateway, whatever its class.
+    Also(&'a Key),
+    /// None: another control plane is to get the configuration.
+    Nobody,
+}
+
+/// What the routes gave, beside the clusters of services.
+#[derive(Debug, Default)]
+pub(super) struct Listed {
+    /// Whether any route was looked at.
+    pub any: bool,
+    /// Clusters that no service can list though they lead to a required one: those of several services,
+    /// and of ports that are left out. They have to be refused.
+    pub refused: Vec<String>,
+}
+
+/// Lists the clusters, and notes those that cannot be attributed to one service. `refused` says whether
+/// requests of unknown services are. Rules whose common cluster is refused are marked in `routed`.
+pub(super) fn list(
+    world: &World,
+    resolution: &mut Resolution,
+    routes: Routes<'_>,
+    refused: bool,
+    routed: &mut [Routed],
+) -> Listed {
+    if matches!(routes, Routes::Nobody) {
+        return Listed::default();
+    }
+    let mut routes = world
+        .routes
+        .iter()
+        .filter(|(_, route)| {
+            route.parents.iter().any(|parent| serves(world, routes, &parent.target))
+        })
+        // No Kubernetes name: two such routes could claim one cluster.
+        .filter(|((_, key), _)| !key.namespace.contains('/') && !key.name.contains('/'))
+        .peekable();
+    if routes.peek().is_none() {
+        return Listed::default();
+    }
+    let mut listing = Listing::new(&mut resolution.services, refused, routed);
+    for ((kind, key), route) in routes {
+        let object = ObjectRef::namespaced(kind, key);
+        for (i, rule) in route.rules.iter().enumerate() {
+            listing.rule(
+                &object,
+                &format!("{}/{key}/rule/{i}", kind.to_ascii_lowercase()),
+                i,
+                rule,
+            );
+        }
+    }
+    let Listing { mut notes, refuse, .. } = listing;
+    resolution.notes.append(&mut notes);
+    resolution.notes.sort();
+    Listed { any: true, refused: refuse.into_iter().collect() }
+}
+
+/// Whether a parent may be a Gateway of Envoy Gateway. What is not among the objects may, and so may the
+/// Gateway of a ListenerSet.
+pub fn serves(world: &World, routes: Routes<'_>, parent: &Target) -> bool {
+    let key = match parent {
+        Target::Gateway(key) => key,
+        Target::ListenerSet(_) => return true,
+        _ => return false,
+    };
+    if matches!(routes, Routes::Also(gateway) if gateway == key) {
+        return true;
+    }
+    let Some(gateway) = world.gateways.get(key) else { return true };
+    match world.classes.get(&gateway.class) {
+        Some(class) => class.controller.starts_with(CONTROLLER),
+        // Istio's own classes are often not given along.
+        None => !ISTIO_CLASSES.contains(&gateway.class.as_str()),
+    }
+}
+
+struct Listing<'a> {
+    services: &'a mut [Resolved],
+    by_name: BTreeMap<Key, usize>,
+    refused: bool,
+    routed: &'a mut [Routed],
+    notes: Vec<Note>,
+    /// Clusters that are to be refused, as in [`Listed`]; none where all that is unknown is.
+    refuse: BTreeSet<String>,
+}
+
+impl<'a> Listing<'a> {
+    fn new(services: &'a mut [Resolved], refused: bool, routed: &'a mut [Routed]) -> Self {
+        let named = services.iter().enumerate().filter_map(|(i, resolved)| {
+            let ObjectRef { kind, namespace, name } = &resolved.object;
+            let key = Key { namespace: namespace.clone()?, name: name.clone() };
+            (*kind == "Service").then_some((key, i))
+        });
+        Self {
+            by_name: named.collect(),
+            services,
+            refused,
+            routed,
+            notes: Vec::new(),
+            refuse: BTreeSet::new(),
+        }
+    }
+
+    fn rule(&mut self, route: &ObjectRef, cluster: &str, i: usize, rule: &Rule) {
+        for (j, backend) in rule.backends.iter().enumerate() {
+            self.backend(route, cluster, [i, j], backend);
+        }
+        // Without a share of the requests a backend is not in the common cluster.
+        let shared: Vec<_> = rule.backends.iter().filter(|backend| backend.weight > 0).collect();
+        let refused = self.refused;
+        let leads: BTreeSet<_> = shared.iter().map(|b| (&b.target, b.port)).collect();
+        match (shared.first(), leads.len()) {
+            (Some(backend), 1) => {
+                if let Some((service, port)) = self.service(backend) {
+                    match entry(service, port, cluster) {
+                        Some(entry) => service.clusters.push(entry),
+                        None if service.required && !refused => {
+                            self.refuse.insert(cluster.to_owned());
+                        }
+                        None => {}
+                    }
+                }
+            }
+            (Some(_), _) if !shared.iter().any(|backend| backend.has_filters) => {
+                self.note_shared(route, cluster, i, rule, &shared);
+            }
+            // With filters at a backend each has a cluster of its own, unless that backend is left out.
+            (Some(_), _) => {
+                let mut found = shared.iter().filter_map(|backend| self.resolved(backend));
+                if !refused && found.any(|resolved| resolved.required.is_some()) {
+                    self.refuse.insert(cluster.to_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Lists the cluster of one backend, or notes that the configuration cannot name its port.
+    fn backend(&mut self, route: &ObjectRef, cluster: &str, [i, j]: [usize; 2], backend: &Backend) {
+        let own = format!("{cluster}/backend/{j}");
+        // A port that the Service does not have is refused by Envoy Gateway itself.
+        let left_out = self.resolved(backend).is_some_and(|resolved| {
+            resolved.ports.left_out.iter().any(|port| Some(port.number) == backend.port)
+        });
+        let refused = self.refused;
+        let Some((service, port)) = self.service(backend) else { return };
+        if let Some(entry) = entry(service, port, &own) {
+            service.clusters.push(entry);
+        } else if service.required && !refused {
+            let says = format!(
+                "is no HTTP port of Service {service}, which is required: where Envoy Gateway does not merge it, \
+                 its cluster is {cluster} or {own}, and requests are refused"
+            );
+            self.refuse.insert(own);
+            if !left_out {
+                return;
+            }
+            let (rule, object) = (ROUTE_CLUSTER, route.clone());
+            let field = format!("spec.rules[{i}].backendRefs[{j}].port");
+            let value = Some(port.to_string());
+            self.notes.push(Note { severity: Severity::Warning, rule, object, field, value, says });
+        }
+    }
+
+    /// Notes a cluster that leads to several services or ports.
+    fn note_shared(
+        &mut self,
+        route: &ObjectRef,
+        cluster: &str,
+        i: usize,
+        rule: &Rule,
+        backends: &[&Backend],
+    ) {
+        let field = format!("spec.rules[{i}].backendRefs");
+        let names = |keeps: &dyn Fn(&Backend, &Resolved) -> bool| {
+            let found = backends.iter().filter_map(|b| Some((*b, self.resolved(b)?)));
+            let kept = found.filter(|(backend, resolved)| keeps(backend, resolved));
+            let mut names: Vec<_> = kept.map(|(_, it)| it.object.to_string()).collect();
+            names.dedup();
+            names.join(" and ")
+        };
+        let required = names(&|_, it| it.required.is_some());
+        let asks = |it: &Resolved| it.required.is_none() && it.label.on;
+        let labelled = names(&|_, it| asks(it));
+        let at_endpoints =
+            names(&|backend, it| asks(it) && !self.at_cluster_ip(route, &field, backend));
+        // What has a session is never merged.
+        let always = rule.session_persistence && route.kind == "HTTPRoute";
+        let refuses = self.refused || !required.is_empty();
+        let (severity, then) = match (required.as_str(), at_endpoints.as_str()) {
+            // No one asks, but all are refused.
+            ("", _) if labelled.is_empty() && !(self.refused && always) => return,
+            _ if self.refused => (Severity::Warning, "requests are refused".to_owned()),
+            ("", "") => (
+                Severity::Info,
+                format!("requests for {labelled} go to the ClusterIP (routingType: Service)"),
+            ),
+            ("", services) => (
+                Severity::Warning,
+                format!("requests for {services} go to the endpoints and bypass the waypoint"),
+            ),
+            (required, _) => {
+                let then =
+                    format!("requests are refused, for the waypoint of {required} is required");
+                (if always { Severity::Error } else { Severity::Warning }, then)
+            }
+        };
+        let mut leads: Vec<_> = backends.iter().map(|backend| shown(backend)).collect();
+        leads.sort();
+        leads.dedup();
+        let when = if always { "as they have a session" } else { "where it does not merge them" };
+        let mut says = format!(
+            "lead to {}: Envoy Gateway gives them one cluster {when}, {cluster}, which cannot be \
+             attributed to one service: {then}",
+            leads.join(" and ")
+        );
+        if refuses {
+            if !required.is_empty() && !self.refused {
+                self.refuse.insert(cluster.to_owned());
+            }
+            let merged = self.refuse_routed(route, &field);
+            if !always {
+                says.extend(merged.iter().map(|it| format!("; where it merges them, {it}")));
+            }
+        }
+        let (rule, object) = (ROUTE_CLUSTER, route.clone());
+        self.notes.push(Note { severity, rule, object, field, value: None, says });
+    }
+
+    /// Marks what Envoy Gateway sends to ClusterIPs itself as refused in the rule's common cluster, and
+    /// says what becomes of it elsewhere.
+    fn refuse_routed(&mut self, route: &ObjectRef, field: &str) -> Vec<String> {
+        let mut services: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for routed in self.routed.iter_mut().filter(|it| it.is_of(route, field)) {
+            routed.refused = true;
+            services.entry(routed.sent()).or_default().insert(routed.service.to_string());
+        }
+        let said = services.into_iter().map(|(sent, services)| {
+            let services: Vec<_> = services.into_iter().collect();
+            format!("those for {} go {sent}", services.join(" and "))
+        });
+        said.collect()
+    }
+
+    /// Whether Envoy Gateway itself sends all of a rule's requests for a backend to its ClusterIP.
+    fn at_cluster_ip(&self, route: &ObjectRef, field: &str, backend: &Backend) -> bool {
+        let Target::Service(Key { namespace, name }) = &backend.target else { return false };
+        let is_it = |service: &ObjectRef| {
+            service.namespace.as_ref() == Some(namespace) && service.name == *name
+        };
+        let of_rule = self.routed.iter().filter(|it| it.is_of(route, field));
+        let mut found = of_rule.filter(|it| is_it(&it.service)).peekable();
+        found.peek().is_some() && found.all(Routed::always)
+    }
+
+    fn resolved(&self, backend: &Backend) -> Option<&Resolved> {
+        let Target::Service(key) = &backend.target else { return None };
+        self.services.get(*self.by_name.get(key)?)
+    }
+
+    /// The Service in the configuration, and its port.
+    fn service(&mut self, backend: &Backend) -> Option<(&mut Service<'static>, u16)> {
+        let Target::Service(key) = &backend.target else { return None };
+        let port = u16::try_from(backend.port?).ok()?;
+        let resolved = self.services.get_mut(*self.by_name.get(key)?)?;
+        Some((resolved.service.as_mut()?, port))
+    }
+}
+
+/// As the configuration names it: by the cluster alone, where the service has no more than that port.
+fn entry(service: &Service<'_>, port: u16, name: &str) -> Option<Cluster<'static>> {
+    let named = match service.ports.as_slice() {
+        [] => None,
+        [only] if only.number == port => None,
+        _ => Some(service.port(port)?.number),
+    };
+    Some(Cluster { name: name.to_owned().into(), port: named })
+}
+
+fn shown(backend: &Backend) -> String {
+    let port = backend.port.map(|port| format!(" port {port}")).unwrap_or_default();
+    match &backend.target {
+        Target::Service(key) => format!("Service {key}{port}"),
+        _ => "a backend of another kind".to_owned(),
+    }
+}

@@ -1,0 +1,54 @@
+//! Names of ours that somebody else has: what is left under them once all of ours is taken out.
+
+use ingress_waypoint::config::Forward;
+
+use super::locate::{Place, connection_managers, filter_chains, route_configurations};
+use super::managed::{EARLY, OURS};
+use super::report::Problems;
+use super::specifiers;
+use crate::envoy::Form;
+use crate::envoy::fragments::FRESH_ROUTE;
+use crate::envoy::tree::Node;
+
+/// Refuses them.
+pub fn refuse(root: &mut Node, forward: &Forward, form: &Form) -> Result<(), Problems> {
+    let mut problems = Problems::default();
+    let clusters = root.get("static_resources").and_then(|resources| resources.get("clusters"));
+    for (i, cluster) in clusters.and_then(Node::list).into_iter().flatten().enumerate() {
+        if let Some(name) = cluster.name().filter(|n| forward.is_waypoint_cluster(n.as_bytes())) {
+            let path = format!("static_resources.clusters[{i}].name");
+            let reason = "is taken by a cluster that this command did not put in: choose another \
+                          forward.cluster";
+            problems.add(&path, Some(name), reason);
+        }
+    }
+    connection_managers(root, &mut |place, manager| {
+        filter_chains(manager, place, &mut |path, filters| {
+            refuse_items(filters, path, form, &mut problems);
+        });
+        let early = manager.get(EARLY).and_then(Node::list).unwrap_or_default();
+        refuse_items(early, &place.at(EARLY), form, &mut problems);
+    });
+    connection_managers(root, &mut |place: &Place, manager| {
+        route_configurations(manager, place, &mut |path, config| {
+            specifiers::refuse_taken_names(config, path, &mut problems);
+        });
+    });
+    if problems.0.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+fn refuse_items(items: &[Node], path: &str, form: &Form, problems: &mut Problems) {
+    let ours = |name: &&str| {
+        OURS.contains(name) || (*name == FRESH_ROUTE && matches!(form, Form::Wasm(_)))
+    };
+    for (i, item) in items.iter().enumerate() {
+        if let Some(name) = item.name().filter(ours) {
+            let reason = if item.get("config_discovery").is_some() {
+                "is discovered: its configuration is `compile -o ecds`, and stands elsewhere"
+            } else {
+                "is taken by another filter: rename that one"
+            };
+            problems.add(&format!("{path}[{i}].name"), Some(name), reason);
+        }
+    }
+}

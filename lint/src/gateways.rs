@@ -1,0 +1,147 @@
+//! The ingress: whether the mesh captures what its pods send, and what it serves beside HTTP.
+
+use gateway_api::apis::standard::gateways::GatewayListenersTlsMode;
+
+use crate::code::Code;
+use crate::finding::{Cause, Findings};
+use crate::objects::{PodFacts, REDIRECTION};
+use crate::scope::{Scope, reaches_waypoint};
+use mesh::{Key, ObjectRef, Severity};
+
+const MODE: &str = "istio.io/dataplane-mode";
+
+pub(crate) fn check(scope: &Scope<'_>, out: &mut Findings) {
+    // A gateway that sends nothing to a VIP may be where it likes.
+    if !scope.services().any(reaches_waypoint) {
+        return;
+    }
+    let pods = || scope.objects.pods.iter().filter(|(_, pod)| is_ingress(scope, pod));
+    for (object, pod) in pods() {
+        captured(scope, out, object, pod);
+    }
+    for key in scope.objects.world.gateways.keys().filter(|key| scope.is_ingress(key)) {
+        listeners(scope, out, key);
+        let selected = scope.options.pods.is_some();
+        if !pods().any(|(_, pod)| selected || pod.gateway.as_ref() == Some(key)) {
+            unread(out, key);
+        }
+    }
+}
+
+fn is_ingress(scope: &Scope<'_>, pod: &PodFacts) -> bool {
+    let is_waypoint = pod.class.as_deref().is_some_and(|class| class.ends_with("waypoint"));
+    let selected =
+        scope.options.pods.as_ref().is_some_and(|selector| selector.matches(&pod.labels));
+    let of_gateway = pod.gateway.as_ref().is_some_and(|gateway| scope.is_ingress(gateway));
+    !pod.is_over() && !is_waypoint && (selected || of_gateway)
+}
+
+/// What is found of one pod is found of all its siblings, so it is said of the Gateway.
+fn captured(scope: &Scope<'_>, out: &mut Findings, itself: &ObjectRef, pod: &PodFacts) {
+    let object = match &pod.gateway {
+        Some(gateway) => ObjectRef::namespaced("Gateway", gateway),
+        None => itself.clone(),
+    };
+    let namespace = itself.namespace.as_deref().unwrap_or_default();
+    let causes = [on_host_network(&object, pod), uncaptured(scope, &object, namespace, pod)];
+    for cause in causes.into_iter().flatten() {
+        if object == *itself {
+            out.add(Severity::Error, cause);
+        } else {
+            out.add_for(Severity::Error, cause, itself.to_string());
+        }
+    }
+}
+
+fn on_host_network(object: &ObjectRef, pod: &PodFacts) -> Option<Cause> {
+    let says = "puts its pods on the host's network";
+    let cause = Cause::new(Code::GatewayHostNetwork, object.clone(), says)
+        .field(format!("{}spec.hostNetwork", pod.prefix), Some("true".to_owned()))
+        .mend(
+            "run its pods without hostNetwork, behind a Service of type LoadBalancer or NodePort",
+        );
+    pod.host_network.then_some(cause)
+}
+
+fn uncaptured(
+    scope: &Scope<'_>,
+    object: &ObjectRef,
+    namespace: &str,
+    pod: &PodFacts,
+) -> Option<Cause> {
+    let cause = |code, says: &str| Cause::new(code, object.clone(), says);
+    // The CNI says what it did; labels only say what it is to do.
+    let redirection = pod.redirection.as_deref();
+    if redirection == Some("enabled") {
+        return None;
+    }
+    let of_namespace =
+        scope.objects.world.namespace(namespace).and_then(|meta| meta.labels.get(MODE));
+    let own = pod.labels.get(MODE);
+    let fix = match object.kind {
+        "Gateway" => format!(
+            "set {MODE}: ambient in spec.infrastructure.labels of the Gateway, which labels its pods"
+        ),
+        "Pod" => {
+            format!("set {MODE}: ambient in the labels of the pod template that it is made from")
+        }
+        kind => format!("set {MODE}: ambient in spec.template.metadata.labels of the {kind}"),
+    };
+    let is_ambient = own.or(of_namespace).is_some_and(|mode| mode == "ambient");
+    if is_ambient {
+        let is_running = pod.phase.as_deref() == Some("Running");
+        // The CNI leaves the host's network alone.
+        if pod.host_network || redirection.is_none() && !is_running {
+            return None;
+        }
+        let says = "is not \"enabled\" on its pods, though they are labelled for ambient: the CNI did not redirect them";
+        return Some(
+            cause(Code::GatewayNotCaptured, says)
+                .field(
+                    format!("metadata.annotations[{REDIRECTION}]"),
+                    redirection.map(str::to_owned),
+                )
+                .mend("see whether istio-cni runs on their nodes, and start them anew"),
+        );
+    }
+    let says = match (own, of_namespace) {
+        (Some(_), _) => "keeps its pods out of the ambient mesh",
+        (None, Some(_)) => "of the namespace keeps its pods out of the ambient mesh",
+        (None, None) => {
+            "is on neither its pods nor their namespace: they are not in the ambient mesh"
+        }
+    };
+    let value = own.or(of_namespace).cloned();
+    let field = format!("{}metadata.labels[{MODE}]", if own.is_some() { pod.prefix } else { "" });
+    Some(cause(Code::GatewayNotCaptured, says).field(field, value).mend(fix))
+}
+
+/// Silence would be taken for an answer.
+fn unread(out: &mut Findings, key: &Key) {
+    let says = "names no pod that was read, nor a Deployment or DaemonSet that makes its pods: whether the mesh captures what they send was not checked";
+    let cause = Cause::new(Code::GatewayPodsNotRead, ObjectRef::namespaced("Gateway", key), says)
+        .field("metadata.name", Some(key.name.clone()))
+        .mend("give its pods along with the other objects (kubectl get pods -A -o yaml), or select them with --gateway-pods");
+    out.add(Severity::Info, cause);
+}
+
+fn listeners(scope: &Scope<'_>, out: &mut Findings, key: &Key) {
+    let Some(gateway) = scope.objects.world.gateways.get(key) else { return };
+    for (i, listener) in gateway.listeners.iter().enumerate() {
+        let mode = listener.tls.as_ref().and_then(|tls| tls.mode.as_ref());
+        let is_passthrough = mode == Some(&GatewayListenersTlsMode::Passthrough);
+        let protocol = listener.protocol.as_str();
+        if !matches!(protocol, "TCP" | "UDP" | "TLS") && !is_passthrough {
+            continue;
+        }
+        let says = format!("is no HTTP: listener {:?} is not covered by the filter", listener.name);
+        let cause = Cause::new(
+            Code::ListenerNotCovered,
+            ObjectRef::namespaced("Gateway", key),
+            says,
+        )
+        .field(format!("spec.listeners[{i}].protocol"), Some(protocol.to_owned()))
+        .mend("let no TCPRoute or TLSRoute of it lead to a service that asks for its waypoint");
+        out.add(Severity::Info, cause);
+    }
+}

@@ -1,0 +1,213 @@
+//! The label `istio.io/ingress-use-waypoint` itself: values that are none, places where it has no
+//! effect, and where control planes differ.
+
+use ingress_waypoint::switch::parse_bool;
+
+use crate::bind::Wish;
+use crate::code::Code;
+use crate::finding::{Cause, Findings};
+use crate::scope::{Scope, listed};
+use mesh::fix;
+use mesh::label::{INGRESS_USE_WAYPOINT, Place};
+use mesh::waypoint::{Binding, USE_WAYPOINT, USE_WAYPOINT_NAMESPACE};
+use mesh::{Compat, Labels, Meta, ObjectRef, Resolved, Severity};
+
+pub(crate) fn check(scope: &Scope<'_>, out: &mut Findings) {
+    for (name, meta) in &scope.objects.world.namespaces {
+        let object = ObjectRef::global("Namespace", name);
+        value(scope, out, &object, meta, None);
+        annotation(scope, out, &object, meta);
+    }
+    for resolved in scope.services() {
+        let Some(meta) = meta(scope, resolved) else { continue };
+        value(scope, out, &resolved.object, meta, Some(resolved));
+        annotation(scope, out, &resolved.object, meta);
+        overrides(scope, out, resolved);
+        of_namespace(scope, out, resolved);
+    }
+    for (key, gateway) in &scope.objects.world.gateways {
+        let Some(text) = gateway.meta.labels.get(INGRESS_USE_WAYPOINT) else { continue };
+        let object = ObjectRef::namespaced("Gateway", key);
+        let mend = "label the Service, the ServiceEntry or its Namespace";
+        let cause = Cause::new(Code::LabelOnGateway, object, "has no effect on a Gateway")
+            .label(INGRESS_USE_WAYPOINT, Some(text.clone()))
+            .mend(mend);
+        out.add(Severity::Warning, cause);
+    }
+}
+
+pub(crate) fn meta<'a>(scope: &Scope<'a>, resolved: &Resolved) -> Option<&'a Meta> {
+    scope.objects.world.meta(&resolved.object)
+}
+
+/// A value that means nothing to the control plane; the waypoint's name above all.
+fn wrong(scope: &Scope<'_>, text: &str) -> bool {
+    match scope.options.rules.compat {
+        Compat::Istio => parse_bool(text).is_none(),
+        Compat::Istio129 => {
+            !text.eq_ignore_ascii_case("true")
+                && parse_bool(&text.to_ascii_lowercase()) != Some(false)
+        }
+        // Takes `true` alone; what Go reads as false says what it does.
+        Compat::Kgateway => text != "true" && parse_bool(text) != Some(false),
+    }
+}
+
+fn value(
+    scope: &Scope<'_>,
+    out: &mut Findings,
+    object: &ObjectRef,
+    meta: &Meta,
+    resolved: Option<&Resolved>,
+) {
+    if let Some((severity, cause)) = wrong_value(scope, object, &meta.labels, resolved) {
+        out.add(severity, cause);
+    }
+}
+
+fn wrong_value(
+    scope: &Scope<'_>,
+    object: &ObjectRef,
+    labels: &Labels,
+    resolved: Option<&Resolved>,
+) -> Option<(Severity, Cause)> {
+    let text = labels.get(INGRESS_USE_WAYPOINT).filter(|text| wrong(scope, text))?;
+    let enable = fix::label(object, INGRESS_USE_WAYPOINT, "true");
+    let kind = if object.kind == "Namespace" { "namespace" } else { "service" };
+    let (says, mend) = if is_waypoints_name(scope, object, labels, text) {
+        let bound = resolved.map_or(labels.contains_key(USE_WAYPOINT), |resolved| {
+            !matches!(resolved.binding, Binding::Unlabelled)
+        });
+        let wish = Wish {
+            object,
+            name: Some(text),
+            namespace: labels.get(USE_WAYPOINT_NAMESPACE).map(String::as_str),
+            asks: None,
+            also: Some((INGRESS_USE_WAYPOINT, Some("true"))),
+        };
+        let other = wish.meant(scope).is_some_and(|(key, _)| {
+            let reference = resolved.and_then(|resolved| resolved.binding.reference());
+            reference.is_some_and(|reference| reference.gateway != key)
+        });
+        let fix = if bound && !other { enable } else { wish.fix(scope) };
+        let says = match kind {
+            "namespace" => {
+                "looks like the waypoint's name, which belongs in istio.io/use-waypoint; it counts as false and the namespace's services are bypassed silently"
+            }
+            _ => {
+                "looks like the waypoint's name, which belongs in istio.io/use-waypoint; it counts as false and the service is bypassed silently"
+            }
+        };
+        (says, fix)
+    } else if parse_bool(text) == Some(true) {
+        let says = match scope.options.rules.compat {
+            Compat::Kgateway => {
+                "is not exactly \"true\", which alone kgateway takes: it counts as false"
+            }
+            _ => "is not \"true\", which alone Istio up to 1.29 takes: it counts as false",
+        };
+        (says, enable)
+    } else {
+        ("is not a boolean and counts as false", enable)
+    };
+    // Under kgateway the namespace's label may ask for the waypoint all the same.
+    let is_on = resolved.is_some_and(|resolved| resolved.label.on);
+    let severity = if is_on { Severity::Warning } else { Severity::Error };
+    let cause = Cause::new(Code::LabelNotBoolean, object.clone(), says)
+        .label(INGRESS_USE_WAYPOINT, Some(text.clone()))
+        .mend(mend);
+    Some((severity, cause))
+}
+
+fn is_waypoints_name(scope: &Scope<'_>, object: &ObjectRef, labels: &Labels, text: &str) -> bool {
+    let world = &scope.objects.world;
+    let namespace = object.namespace.as_ref().and_then(|name| world.namespace(name));
+    let named = |labels: &Labels| labels.get(USE_WAYPOINT).is_some_and(|name| name == text);
+    let bare = text.rsplit_once('/').map_or(text, |(_, name)| name);
+    text.contains("waypoint")
+        || named(labels)
+        || namespace.is_some_and(|meta| named(&meta.labels))
+        || world.gateways.keys().any(|key| key.name == bare && scope.is_waypoint(key))
+}
+
+/// The services that inherit the namespace's value.
+fn of_namespace(scope: &Scope<'_>, out: &mut Findings, resolved: &Resolved) {
+    if resolved.label.own.is_some() || resolved.label.on {
+        return;
+    }
+    let Some(name) = &resolved.object.namespace else { return };
+    let Some(meta) = scope.objects.world.namespace(name) else { return };
+    let object = ObjectRef::global("Namespace", name);
+    if let Some((severity, cause)) = wrong_value(scope, &object, &meta.labels, None) {
+        out.add_for(severity, cause, listed(resolved));
+    }
+}
+
+/// Labels that were written as annotations: one finding for each label that is missing.
+fn annotation(scope: &Scope<'_>, out: &mut Findings, object: &ObjectRef, meta: &Meta) {
+    let annotated = |key: &str| {
+        meta.annotations.get(key).filter(|_| !meta.labels.contains_key(key)).map(String::as_str)
+    };
+    let given = |key: &str| meta.labels.get(key).map(String::as_str).or_else(|| annotated(key));
+    let bind = || {
+        let (name, namespace) = (given(USE_WAYPOINT), given(USE_WAYPOINT_NAMESPACE));
+        let asks = meta.labels.contains_key(INGRESS_USE_WAYPOINT).then_some(INGRESS_USE_WAYPOINT);
+        Wish { object, name, namespace, asks, also: None }.fix(scope)
+    };
+    for key in [INGRESS_USE_WAYPOINT, USE_WAYPOINT, USE_WAYPOINT_NAMESPACE] {
+        let Some(text) = annotated(key) else { continue };
+        let fix = match key {
+            INGRESS_USE_WAYPOINT if parse_bool(text) == Some(false) => {
+                fix::label(object, key, "false")
+            }
+            INGRESS_USE_WAYPOINT => fix::label(object, key, "true"),
+            // The name and its namespace are one answer.
+            USE_WAYPOINT_NAMESPACE if annotated(USE_WAYPOINT).is_some() => continue,
+            _ => bind(),
+        };
+        let says = "is an annotation, and has to be a label";
+        let cause = Cause::new(Code::LabelAsAnnotation, object.clone(), says)
+            .field(format!("metadata.annotations[{key}]"), Some(text.to_owned()))
+            .mend(fix);
+        out.add(Severity::Error, cause);
+    }
+}
+
+/// Whether the waypoint is named by an annotation, which is found as such.
+pub(crate) fn is_annotated(meta: &Meta) -> bool {
+    [USE_WAYPOINT, USE_WAYPOINT_NAMESPACE]
+        .iter()
+        .any(|key| meta.annotations.contains_key(*key) && !meta.labels.contains_key(*key))
+}
+
+/// A service that says no under a namespace that says yes.
+fn overrides(scope: &Scope<'_>, out: &mut Findings, resolved: &Resolved) {
+    let label = &resolved.label;
+    let (Some(own), Some(namespace)) = (&label.own, &label.namespace) else { return };
+    if parse_bool(&own.text) != Some(false) || !namespace.is_on() {
+        return;
+    }
+    let (severity, says, mend) = match scope.options.rules.compat {
+        Compat::Istio | Compat::Istio129 => (
+            Severity::Info,
+            "wins over the namespace's \"true\": the service goes to its endpoints here, and under kgateway to the waypoint",
+            "nothing, where kgateway is not used: it would need the namespace without the label"
+                .to_owned(),
+        ),
+        Compat::Kgateway => {
+            let namespace = super::scope::culprit(resolved, Place::Namespace).object;
+            (
+                Severity::Warning,
+                "is ignored for the namespace's \"true\": the service goes to the waypoint, and under Istio to its endpoints",
+                format!(
+                    "label the services one by one ({})",
+                    fix::unlabel(&namespace, INGRESS_USE_WAYPOINT)
+                ),
+            )
+        }
+    };
+    let cause = Cause::new(Code::LabelOverridesNamespace, resolved.object.clone(), says)
+        .label(INGRESS_USE_WAYPOINT, Some(own.text.clone()))
+        .mend(mend);
+    out.add(severity, cause);
+}

@@ -1,0 +1,80 @@
+//! Ports that the configuration leaves out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::code::Code;
+use crate::finding::{Cause, Findings};
+use crate::scope::{Scope, asks_itself, culprit, is_in_mesh};
+use mesh::label::{INGRESS_USE_WAYPOINT, Place};
+use mesh::ports::LeftOut;
+use mesh::{ObjectRef, Resolved, Severity};
+
+pub(crate) fn check(scope: &Scope<'_>, out: &mut Findings) {
+    let routed = routed(scope);
+    for resolved in scope.asking().filter(|resolved| is_in_mesh(resolved)) {
+        for port in &resolved.ports.left_out {
+            // HTTP and UDP may have one number between them.
+            let is_kept = u16::try_from(port.number)
+                .is_ok_and(|number| resolved.ports.number(number).is_some());
+            let routes = routed.get(&(&resolved.object, port.number)).filter(|_| !is_kept);
+            left_out(out, resolved, port, routes);
+        }
+    }
+}
+
+type Routed<'a> = BTreeMap<(&'a ObjectRef, i64), BTreeSet<String>>;
+
+/// The ports that routes of the ingress send requests to, and which those are.
+fn routed<'a>(scope: &Scope<'a>) -> Routed<'a> {
+    let mut routed = Routed::new();
+    for (route, facts) in scope.ingress_routes() {
+        for backend in facts.rules.iter().flat_map(|rule| &rule.backends) {
+            let Some(port) = backend.port else { continue };
+            for resolved in scope.asking_backend(backend) {
+                routed.entry((&resolved.object, port)).or_default().insert(route.to_string());
+            }
+        }
+    }
+    routed
+}
+
+fn left_out(
+    out: &mut Findings,
+    resolved: &Resolved,
+    port: &LeftOut,
+    routes: Option<&BTreeSet<String>>,
+) {
+    let cause = |says: String| {
+        Cause::new(Code::PortLeftOut, resolved.object.clone(), says)
+            .field(port.from.field.clone(), port.from.value.clone())
+    };
+    if let Some(routes) = routes {
+        let says = format!("{}, and port {} is sent HTTP by a route", port.why, port.number);
+        let mend = port.fix(resolved.object.kind);
+        for route in routes {
+            out.add_for(Severity::Error, cause(says.clone()).mend(mend), route.clone());
+        }
+        return;
+    }
+    let mend = format!(
+        "nothing, where no HTTP is sent there; else {}",
+        port.fix(resolved.object.kind).trim_start_matches("where the port does speak HTTP, ")
+    );
+    if asks_itself(resolved) {
+        // A service without a port for HTTP was hardly labelled for nothing.
+        let nothing_left = resolved.ports.kept.is_empty();
+        let severity = if nothing_left { Severity::Warning } else { Severity::Info };
+        out.add(
+            severity,
+            cause(format!("{}: port {} is left out", port.why, port.number)).mend(mend),
+        );
+        return;
+    }
+    let object = culprit(resolved, Place::Namespace).object;
+    let value = resolved.label.value().map(|value| value.text.clone());
+    let says = "asks for the waypoint of services with ports that are left out";
+    let cause =
+        Cause::new(Code::PortLeftOut, object, says).label(INGRESS_USE_WAYPOINT, value).mend(mend);
+    let listed = format!("{}, port {}: {} {}", resolved.object, port.number, port.from, port.why);
+    out.add_for(Severity::Info, cause, listed);
+}

@@ -1,0 +1,115 @@
+//! Settings of the ingress's routes that lose their meaning at a VIP, or lead past the waypoint.
+
+use crate::code::Code;
+use crate::finding::{Cause, Findings};
+use crate::scope::{Scope, asks, is_in_mesh, listed, reaches_waypoint};
+use gateway::table::route_clusters::{Routes, serves};
+use mesh::route::{Route, Rule, Target};
+use mesh::routing_type::RoutingTypes;
+use mesh::setting::{Change, Does, Setting};
+use mesh::{Key, ObjectRef, Resolved, Severity};
+
+pub(crate) fn check(scope: &Scope<'_>, out: &mut Findings) {
+    for routed in &scope.compiled.routed {
+        let says = "has Envoy Gateway send requests to the ClusterIP of a Service, whatever its label says";
+        let cause = Cause::new(Code::RoutingTypeService, routed.by.clone(), says)
+            .field("spec.routingType", Some("Service".to_owned()))
+            .mend("nothing, where the waypoint is meant to apply to these requests; else set it to Endpoint");
+        out.add_for(Severity::Info, cause, routed.to_string());
+    }
+    let types = RoutingTypes::new(&scope.objects.world);
+    for (route, facts) in scope.ingress_routes() {
+        let mirrors_to_vips = mirrors_to_vips(scope, &types, &route, facts);
+        for (i, rule) in facts.rules.iter().enumerate() {
+            for setting in settings(rule) {
+                if let Does::Mirror(target) = &setting.does
+                    && !mirrors_to_vips
+                {
+                    mirror(scope, out, &route, &setting.field, target);
+                }
+            }
+            let backends = rule.backends.iter().flat_map(|backend| scope.find(&backend.target));
+            for resolved in backends.filter(|resolved| reaches_waypoint(resolved)) {
+                at_one_vip(out, &route, i, rule, resolved);
+                for setting in settings(rule) {
+                    lost(out, &route, setting, resolved);
+                }
+            }
+        }
+    }
+}
+
+/// Whether Envoy Gateway sends what the route mirrors to ClusterIPs: policies for a rule alone have
+/// no say in that.
+fn mirrors_to_vips(
+    scope: &Scope<'_>,
+    types: &RoutingTypes<'_>,
+    route: &ObjectRef,
+    facts: &Route,
+) -> bool {
+    let world = &scope.objects.world;
+    let namespace = route.namespace.clone().unwrap_or_default();
+    let key = Key { namespace, name: route.name.clone() };
+    facts.parents.iter().all(|it| {
+        let by = types.service((route.kind, &key), None, it);
+        serves(world, Routes::EnvoyGateway, &it.target) && by.is_some_and(|by| by.grant.is_none())
+    })
+}
+
+/// The rule's own and those of its backends.
+fn settings(rule: &Rule) -> impl Iterator<Item = &Setting> {
+    rule.settings.iter().chain(rule.backends.iter().flat_map(|backend| &backend.settings))
+}
+
+fn lost(out: &mut Findings, route: &ObjectRef, setting: &Setting, resolved: &Resolved) {
+    let (severity, what) = match &setting.does {
+        Does::Header { response: false, name, change: Change::Remove | Change::Set(_) } => {
+            (Severity::Error, format!("the client's own request header {name:?} is kept"))
+        }
+        Does::Header { name, .. } => {
+            (Severity::Warning, format!("the header {name:?} is not changed"))
+        }
+        Does::Rewrite(part) => (Severity::Error, format!("the {part} is not rewritten")),
+        Does::Extension(name) => (Severity::Error, format!("{name} may not be applied")),
+        Does::Retry { .. } => (Severity::Warning, "requests are not retried".to_owned()),
+        Does::Timeout => (Severity::Warning, "requests have no timeout".to_owned()),
+        Does::Cors => (Severity::Warning, "CORS is not answered".to_owned()),
+        // Said of mirrors already.
+        Does::Mirror(_) => return,
+    };
+    let says = format!("has no effect on the way to a VIP by a general twin: {what}");
+    let cause = Cause::new(Code::RouteSettingLost, route.clone(), says)
+        .field(setting.field.clone(), None)
+        .mend("set it in a route of the service itself, at the waypoint; or take cluster-header, or a twin with the same settings");
+    out.add_for(severity, cause, listed(resolved));
+}
+
+fn at_one_vip(out: &mut Findings, route: &ObjectRef, i: usize, rule: &Rule, resolved: &Resolved) {
+    if rule.session_persistence {
+        let says = "does not hold for backends that are reached at their VIP";
+        let cause = Cause::new(Code::RouteSessionPersistence, route.clone(), says)
+            .field(format!("spec.rules[{i}].sessionPersistence"), None)
+            .mend("take it out, or give it to a route of the service itself, at the waypoint");
+        out.add_for(Severity::Warning, cause, listed(resolved));
+    }
+    if rule.settings.iter().any(|setting| matches!(setting.does, Does::Retry { .. })) {
+        let says = "goes to the same VIP again, where it is kept: whether to another pod is up to the waypoint";
+        let cause = Cause::new(Code::RouteRetry, route.clone(), says)
+            .field(format!("spec.rules[{i}].retry"), None)
+            .mend("nothing, where any pod will do; else retry in a route of the service itself, at the waypoint");
+        out.add_for(Severity::Info, cause, listed(resolved));
+    }
+}
+
+fn mirror(scope: &Scope<'_>, out: &mut Findings, route: &ObjectRef, field: &str, target: &Target) {
+    for resolved in scope.find(target).into_iter().filter(|r| asks(r) && is_in_mesh(r)) {
+        let severity =
+            if resolved.required.is_some() { Severity::Error } else { Severity::Warning };
+        let says = "mirrors requests to the endpoints of a service that asks for its waypoint";
+        let cause = Cause::new(Code::RouteMirror, route.clone(), says)
+            .field(format!("{field}.requestMirror.backendRef"), None)
+            .mend("mirror in a route of the service itself, at the waypoint");
+        // Not refused either: the filter does not see copies.
+        out.add_for(severity, cause, resolved.object.to_string());
+    }
+}

@@ -1,0 +1,161 @@
+//! What all checks look at, and questions that several of them ask.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::objects::Objects;
+use crate::options::Options;
+use gateway::table::Compiled;
+use mesh::label::Place;
+use mesh::route::{Backend, Parent, Route, Target};
+use mesh::waypoint::{Binding, MANAGED};
+use mesh::{Key, ObjectRef, Resolved};
+
+/// Everything that was read, and what the rules made of it.
+pub(crate) struct Scope<'a> {
+    pub objects: &'a Objects,
+    pub options: &'a Options,
+    pub compiled: &'a Compiled,
+    by_object: BTreeMap<&'a ObjectRef, Vec<&'a Resolved>>,
+    by_host: BTreeMap<&'a str, &'a Resolved>,
+    bound_to: BTreeSet<&'a Key>,
+}
+
+/// Who a finding is about, where a label of a namespace stands for all its services.
+pub(crate) struct Culprit {
+    pub object: ObjectRef,
+    /// Whether the services are to be listed beside it.
+    pub is_namespace: bool,
+}
+
+impl<'a> Scope<'a> {
+    pub fn new(objects: &'a Objects, options: &'a Options, compiled: &'a Compiled) -> Self {
+        let mut by_object: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        let mut by_host = BTreeMap::new();
+        let mut bound_to = BTreeSet::new();
+        for resolved in &compiled.resolution.services {
+            by_object.entry(&resolved.object).or_default().push(resolved);
+            by_host.extend(resolved.hosts.iter().map(|host| (host.as_str(), resolved)));
+            bound_to.extend(resolved.binding.reference().map(|reference| &reference.gateway));
+        }
+        Self { objects, options, compiled, by_object, by_host, bound_to }
+    }
+
+    /// All services.
+    pub fn services(&self) -> impl Iterator<Item = &'a Resolved> + use<'a> {
+        self.compiled.resolution.services.iter()
+    }
+
+    /// Those that ask for their waypoint, or require it.
+    pub fn asking(&self) -> impl Iterator<Item = &'a Resolved> + use<'a> {
+        self.services().filter(|resolved| asks(resolved))
+    }
+
+    /// Whether the object is a waypoint, or an east-west gateway, rather than an ingress.
+    pub fn is_waypoint(&self, key: &Key) -> bool {
+        let by_class = |class: &str| {
+            ["waypoint", "east-west", "eastwest"].iter().any(|end| class.ends_with(end))
+        };
+        let gateway = self.objects.world.gateways.get(key);
+        self.bound_to.contains(key)
+            || gateway.is_some_and(|gateway| {
+                let mesh = ["HBONE", "istio.io/PROXY"];
+                by_class(&gateway.class)
+                    || gateway.meta.labels.contains_key(MANAGED)
+                    || gateway.listeners.iter().any(|l| mesh.contains(&l.protocol.as_str()))
+            })
+    }
+
+    /// Whether requests come in there.
+    pub fn is_ingress(&self, key: &Key) -> bool {
+        match &self.options.gateway {
+            Some(only) => only == key,
+            None => !self.is_waypoint(key),
+        }
+    }
+
+    /// The routes that the ingress serves.
+    pub fn ingress_routes(&self) -> impl Iterator<Item = (ObjectRef, &'a Route)> {
+        self.routes().filter(|(_, route)| {
+            let ingress = |parent: &Parent| match &parent.target {
+                Target::Gateway(key) => self.is_ingress(key),
+                Target::ListenerSet(_) => self.options.gateway.is_none(),
+                _ => false,
+            };
+            route.parents.iter().any(ingress)
+        })
+    }
+
+    /// All routes.
+    pub fn routes(&self) -> impl Iterator<Item = (ObjectRef, &'a Route)> + use<'a> {
+        let routes = self.objects.world.routes.iter();
+        routes.map(|((kind, key), route)| (ObjectRef::namespaced(kind, key), route))
+    }
+
+    /// The services that a reference names: a ServiceEntry may have become several.
+    pub fn find(&self, target: &Target) -> Vec<&'a Resolved> {
+        let object = match target {
+            Target::Service(key) => ObjectRef::namespaced("Service", key),
+            Target::ServiceEntry(key) => ObjectRef::namespaced("ServiceEntry", key),
+            Target::Host(host) => {
+                return self.by_host.get(host.as_str()).copied().into_iter().collect();
+            }
+            Target::Gateway(_) | Target::ListenerSet(_) | Target::Other => return Vec::new(),
+        };
+        self.object(&object).to_vec()
+    }
+
+    /// The services that an object became.
+    pub fn object(&self, object: &ObjectRef) -> &[&'a Resolved] {
+        self.by_object.get(object).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Those of a backend's services that ask for their waypoint.
+    pub fn asking_backend(&self, backend: &Backend) -> Vec<&'a Resolved> {
+        let mut found = self.find(&backend.target);
+        found.retain(|resolved| asks(resolved));
+        found
+    }
+}
+
+/// Whether a service asks for its waypoint, or requires it.
+pub(crate) fn asks(resolved: &Resolved) -> bool {
+    resolved.label.on || resolved.required.is_some()
+}
+
+/// Whether it is part of the mesh at all, and not one of the mesh's own gateways.
+pub(crate) fn is_in_mesh(resolved: &Resolved) -> bool {
+    resolved.external_name.is_none()
+        && resolved.outside.is_none()
+        && !matches!(resolved.binding, Binding::Managed(_))
+}
+
+/// Whether requests are sent to its VIP, so that the waypoint sees them.
+pub(crate) fn reaches_waypoint(resolved: &Resolved) -> bool {
+    resolved.label.on
+        && is_in_mesh(resolved)
+        && resolved.binding.ready().is_some()
+        && !resolved.vips.addresses.is_empty()
+}
+
+/// Whether the service was asked for by its own label, or by what requires it, rather than
+/// together with all others of its namespace.
+pub(crate) fn asks_itself(resolved: &Resolved) -> bool {
+    resolved.label.on && resolved.label.from == Some(Place::Object) || resolved.required.is_some()
+}
+
+/// The object or its namespace.
+pub(crate) fn culprit(resolved: &Resolved, place: Place) -> Culprit {
+    let namespace = resolved.object.namespace.clone().unwrap_or_default();
+    match place {
+        Place::Object => Culprit { object: resolved.object.clone(), is_namespace: false },
+        Place::Namespace => {
+            Culprit { object: ObjectRef::global("Namespace", &namespace), is_namespace: true }
+        }
+    }
+}
+
+/// How a service is listed beside a finding about something else.
+pub(crate) fn listed(resolved: &Resolved) -> String {
+    let refused = if resolved.required.is_some() { " (required: refused)" } else { "" };
+    format!("{}{refused}", resolved.object)
+}

@@ -1,0 +1,47 @@
+//! Settings of a Service that lose their meaning where requests go to its VIP.
+
+use crate::code::Code;
+use crate::finding::{Cause, Findings};
+use crate::scope::{Scope, reaches_waypoint};
+use mesh::{Key, Resolved, Severity};
+
+pub(crate) fn check(scope: &Scope<'_>, out: &mut Findings) {
+    for resolved in scope.services().filter(|resolved| reaches_waypoint(resolved)) {
+        if resolved.object.kind != "Service" {
+            continue;
+        }
+        let namespace = resolved.object.namespace.clone().unwrap_or_default();
+        let key = Key { namespace, name: resolved.object.name.clone() };
+        let service = scope.objects.world.services.get(&key);
+        let affinity = service.and_then(|service| service.session_affinity.as_deref());
+        if let Some(affinity @ "ClientIP") = affinity {
+            let says = "does not hold for requests that go to the waypoint";
+            let mend = "take it out, or give the waypoint a DestinationRule with a consistent hash for the service";
+            let cause = cause(resolved, Code::SessionAffinity, says)
+                .field("spec.sessionAffinity", Some(affinity.to_owned()));
+            out.add(Severity::Warning, cause.mend(mend));
+        }
+        let Some(traffic) = scope.objects.traffic.get(&key) else { continue };
+        if let Some(policy) = &traffic.internal_traffic_policy {
+            let says =
+                "does not keep requests on the gateway's node: the waypoint may be on another";
+            let cause = cause(resolved, Code::TrafficPolicy, says)
+                .field("spec.internalTrafficPolicy", Some(policy.clone()))
+                .mend("take it out where requests must not depend on it");
+            out.add(Severity::Warning, cause);
+        }
+        if let Some(distribution) = &traffic.traffic_distribution {
+            let says = "is seen from the waypoint, not from the gateway";
+            let cause = cause(resolved, Code::TrafficPolicy, says)
+                .field("spec.trafficDistribution", Some(distribution.clone()))
+                .mend(
+                    "nothing, where the waypoint is as near; else set it on the waypoint's Service",
+                );
+            out.add(Severity::Info, cause);
+        }
+    }
+}
+
+fn cause(resolved: &Resolved, code: Code, says: &str) -> Cause {
+    Cause::new(code, resolved.object.clone(), says)
+}

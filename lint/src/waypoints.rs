@@ -1,0 +1,228 @@
+//! The waypoint: services that ask for one and have none, and waypoints that cannot be used.
+
+use crate::bind::Wish;
+use crate::code::Code;
+use crate::finding::{Cause, Findings};
+use crate::labels;
+use crate::scope::{Scope, asks, asks_itself, culprit, listed};
+use mesh::fix;
+use mesh::label::{INGRESS_USE_WAYPOINT, Place};
+use mesh::object::GATEWAY_NAME;
+use mesh::outside::Said;
+use mesh::waypoint::{
+    Binding, MANAGED, Owner, Reference, USE_WAYPOINT, USE_WAYPOINT_NAMESPACE, Unusable,
+    WAYPOINT_FOR,
+};
+use mesh::{Key, ObjectRef, Outside, Resolved, Severity, is_label, is_name};
+
+pub(crate) fn check(scope: &Scope<'_>, out: &mut Findings) {
+    for resolved in scope.services().filter(|it| it.external_name.is_none() && it.outside.is_none())
+    {
+        match &resolved.binding {
+            Binding::Ready(_) => {}
+            Binding::Unusable(reference, why) => {
+                unusable(scope, out, resolved, reference, why);
+            }
+            // Without the label, what requires the service is found elsewhere.
+            _ if !resolved.label.on => {}
+            Binding::Unlabelled => unlabelled(scope, out, resolved),
+            Binding::None(place) => none(scope, out, resolved, *place),
+            Binding::Managed(by) if asks_itself(resolved) => managed(out, resolved, by),
+            Binding::Managed(_) => {}
+        }
+    }
+}
+
+/// Adds a finding about the object, or about its namespace with the object beside it.
+fn add(out: &mut Findings, severity: Severity, resolved: &Resolved, cause: Cause) {
+    if cause.object == resolved.object {
+        out.add(severity, cause);
+    } else {
+        out.add_for(severity, cause, listed(resolved));
+    }
+}
+
+fn unlabelled(scope: &Scope<'_>, out: &mut Findings, resolved: &Resolved) {
+    let namespace = resolved.object.namespace.as_deref().unwrap_or_default();
+    let world = &scope.objects.world;
+    let metas = [labels::meta(scope, resolved), world.namespace(namespace)];
+    if metas.into_iter().flatten().any(labels::is_annotated) {
+        return;
+    }
+    let place = resolved.label.from.unwrap_or(Place::Object);
+    let object = culprit(resolved, place).object;
+    let says = "asks for a waypoint, and no istio.io/use-waypoint names one";
+    let wish = Wish { object: &object, name: None, namespace: None, asks: None, also: None };
+    let cause = Cause::new(Code::LabelWithoutWaypoint, object.clone(), says)
+        .label(INGRESS_USE_WAYPOINT, resolved.label.value().map(|value| value.text.clone()))
+        .mend(wish.fix(scope));
+    add(out, Severity::Error, resolved, cause);
+}
+
+fn none(scope: &Scope<'_>, out: &mut Findings, resolved: &Resolved, place: Place) {
+    // A single service taken out of what its namespace asks for is what `none` is there for.
+    let deliberate = resolved.label.from == Some(Place::Namespace) && place == Place::Object;
+    if deliberate && resolved.required.is_none() {
+        return;
+    }
+    let object = culprit(resolved, place).object;
+    // A service that asks by itself is bound by itself: its namespace stays unbound.
+    let whose = match resolved.label.from {
+        Some(Place::Namespace) => object.clone(),
+        _ => resolved.object.clone(),
+    };
+    let says = "unbinds it from any waypoint, and istio.io/ingress-use-waypoint asks for one";
+    let wish = Wish { object: &whose, name: None, namespace: None, asks: None, also: None };
+    let cause = Cause::new(Code::LabelWithoutWaypoint, object, says)
+        .label(USE_WAYPOINT, Some("none".to_owned()))
+        .mend(wish.fix(scope));
+    add(out, Severity::Error, resolved, cause);
+}
+
+fn managed(out: &mut Findings, resolved: &Resolved, by: &str) {
+    let says = "marks a waypoint or an east-west gateway, which is never bound to a waypoint";
+    let cause = Cause::new(Code::WaypointItself, resolved.object.clone(), says)
+        .label(MANAGED, Some(by.to_owned()))
+        .mend(match resolved.label.from {
+            Some(Place::Object) => fix::unlabel(&resolved.object, INGRESS_USE_WAYPOINT),
+            _ => "take what requires it off it (ingress-waypoint/required)".to_owned(),
+        });
+    out.add(Severity::Warning, cause);
+}
+
+fn unusable(
+    scope: &Scope<'_>,
+    out: &mut Findings,
+    resolved: &Resolved,
+    reference: &Reference,
+    why: &Unusable,
+) {
+    // Where nobody asks for it the ingress does not care, but the mesh does.
+    let severity = if asks(resolved) { Severity::Error } else { Severity::Info };
+    let gateway = ObjectRef::namespaced("Gateway", &reference.gateway);
+    let namespace = resolved.object.namespace.as_deref().unwrap_or_default();
+    let world = &scope.objects.world;
+    let cause = match why {
+        Unusable::Missing => missing(scope, resolved, reference),
+        Unusable::NotSelected => {
+            let name = &reference.gateway.namespace;
+            let namespace = ObjectRef::global("Namespace", name);
+            let Said { why, change } = world.outside(Outside::NotSelected, name);
+            let says = format!(
+                "is not in the mesh: {why}: the mesh does not know Gateway {}",
+                reference.gateway
+            );
+            Cause::new(Code::WaypointNotFound, namespace, says)
+                .field("metadata.name", Some(name.clone()))
+                .mend(change)
+        }
+        Unusable::OtherNamespace => {
+            let object = culprit(resolved, reference.place).object;
+            let says = format!(
+                "names Gateway {} of another namespace, and for ServiceEntries of {namespace} {}",
+                reference.gateway,
+                world.visible_as(namespace)
+            );
+            Cause::new(Code::WaypointNotAllowed, object, says)
+                .label(USE_WAYPOINT, Some(reference.gateway.name.clone()))
+                .mend(format!(
+                    "bind it to a waypoint of its own namespace; or {}",
+                    world.make_public(namespace)
+                ))
+        }
+        Unusable::NotReady => not_ready(scope, gateway, &reference.gateway),
+        Unusable::NotForServices(is_for) => {
+            let class = || world.gateways.get(&reference.gateway).map(|gateway| &gateway.class);
+            let object = match (is_for.from, class()) {
+                (Some(Owner::Class), Some(class)) => ObjectRef::global("GatewayClass", class),
+                _ => gateway.clone(),
+            };
+            let says = format!(
+                "makes Gateway {} a waypoint that is not for services, and services are bound to it",
+                reference.gateway
+            );
+            Cause::new(Code::WaypointNotForServices, object, says)
+                .label(WAYPOINT_FOR, Some(is_for.value.clone()))
+                .mend(fix::label(&gateway, WAYPOINT_FOR, is_for.fix()))
+        }
+        Unusable::NotAllowed(allowed) => {
+            let says = format!("{}: {namespace} is not allowed", allowed.whom(&reference.gateway));
+            let facts = world.gateways.get(&reference.gateway);
+            let fix = facts.map(|facts| allowed.fix(facts, namespace)).unwrap_or_default();
+            Cause::new(Code::WaypointNotAllowed, gateway, says)
+                .field(allowed.field.clone(), allowed.from.map(str::to_owned))
+                .mend(fix)
+        }
+    };
+    add(out, severity, resolved, cause);
+}
+
+/// It has no address, or none of those that it has is one that the mesh takes.
+fn not_ready(scope: &Scope<'_>, gateway: ObjectRef, key: &Key) -> Cause {
+    let found = scope.objects.world.gateways.get(key);
+    let unusable = found.and_then(|found| found.status_addresses.first());
+    let Some(address) = unusable else {
+        let fix = format!(
+            "see why its pods do not start: kubectl get pods -n {} -l {GATEWAY_NAME}={}",
+            key.namespace, key.name
+        );
+        let says = "holds no address: the waypoint is not ready";
+        return Cause::new(Code::WaypointNotReady, gateway, says)
+            .field("status.addresses", None)
+            .mend(fix);
+    };
+    let (field, value) = match address.r#type.as_deref() {
+        Some("IPAddress") => ("value", Some(address.value.clone())),
+        other => ("type", other.map(str::to_owned)),
+    };
+    let says = match (field, &value) {
+        ("value", _) => "is not an IP address, so the mesh has no address of the waypoint",
+        (_, Some(_)) => "is neither IPAddress nor Hostname, so the mesh does not take the address",
+        (_, None) => {
+            "is absent, so the mesh does not take the address: it takes IPAddress and Hostname"
+        }
+    };
+    Cause::new(Code::WaypointNotReady, gateway, says)
+        .field(format!("status.addresses[0].{field}"), value)
+        .mend("see what wrote the status: Istio itself writes addresses of both types for its waypoints")
+}
+
+/// The label, or the one beside it, names no Gateway.
+fn missing(scope: &Scope<'_>, resolved: &Resolved, reference: &Reference) -> Cause {
+    let object = culprit(resolved, reference.place).object;
+    let Key { namespace, name } = &reference.gateway;
+    let labels = scope.objects.world.meta(&object).map(|meta| &meta.labels);
+    let beside = labels.and_then(|labels| labels.get(USE_WAYPOINT_NAMESPACE)).map(String::as_str);
+    let wish = Wish {
+        object: &object,
+        name: Some(name),
+        namespace: beside,
+        asks: (resolved.label.from == Some(reference.place)).then_some(INGRESS_USE_WAYPOINT),
+        also: None,
+    };
+    let fix = wish.fix(scope);
+    if let Some(beside) = beside.filter(|beside| !is_label(beside)) {
+        let says = "is not the name of a namespace, so it names no waypoint";
+        return Cause::new(Code::WaypointNotFound, object, says)
+            .label(USE_WAYPOINT_NAMESPACE, Some(beside.to_owned()))
+            .mend(fix);
+    }
+    let says = if name.is_empty() {
+        "is empty, and names no waypoint".to_owned()
+    } else if name.eq_ignore_ascii_case("none") {
+        "names no Gateway, and does not unbind: only \"none\", in lower case, does".to_owned()
+    } else if name.contains('/') {
+        format!(
+            "holds a slash, which a label cannot: the namespace belongs in {USE_WAYPOINT_NAMESPACE}"
+        )
+    } else if !is_name(name) {
+        "is not a name that a Gateway can have".to_owned()
+    } else if scope.objects.world.gateways.is_empty() {
+        format!("names Gateway {namespace}/{name}, and no Gateway at all is among the objects")
+    } else {
+        format!("names Gateway {namespace}/{name}, which does not exist")
+    };
+    Cause::new(Code::WaypointNotFound, object, says)
+        .label(USE_WAYPOINT, Some(name.clone()))
+        .mend(fix)
+}

@@ -1,0 +1,271 @@
+//! What is kept of each object: the few facts that the rules read, so that a large cluster fits.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use gateway_api::apis::standard::gatewayclasses::GatewayClass;
+use gateway_api::apis::standard::gateways::{Gateway, GatewayListeners, GatewayStatusAddresses};
+use k8s_openapi::api::core::v1::{Service, ServicePort};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::jiff::Timestamp;
+use serde::Deserialize;
+
+use crate::object::Origin;
+use crate::object::envoy_gateway::{PolicySpec, ProxySpec};
+use crate::object::service_entry::{Address, Port, ServiceEntry};
+
+/// Labels or annotations.
+pub type Labels = BTreeMap<String, String>;
+
+/// Namespace and name of a namespaced object.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// What every object has.
+#[derive(Debug, Clone)]
+pub struct Meta {
+    /// Where it was read.
+    pub origin: Origin,
+    /// All of its labels: selectors may ask for any.
+    pub labels: Labels,
+    /// Its annotations under `istio.io/` and `ingress-waypoint/`; the rest can be large.
+    pub annotations: Labels,
+    /// When it was created, where the object says so.
+    pub created: Option<Timestamp>,
+    /// `metadata.resourceVersion`, for telling an older copy from a newer one.
+    pub version: Option<u64>,
+}
+
+/// A Kubernetes `Service`.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub struct ServiceFacts {
+    pub meta: Meta,
+    /// `spec.type`, `ClusterIP` where absent.
+    pub type_: Option<String>,
+    pub cluster_ips: Vec<String>,
+    pub cluster_ip: Option<String>,
+    pub external_name: Option<String>,
+    pub session_affinity: Option<String>,
+    pub ports: Vec<PortFacts>,
+    pub waypoint_bound: Option<Condition>,
+}
+
+/// A condition in an object's status.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[allow(missing_docs)]
+pub struct Condition {
+    #[serde(rename = "type")]
+    pub type_: String,
+    /// `True` or `False`.
+    pub status: String,
+    #[serde(default)]
+    pub message: String,
+}
+
+/// The condition in which Istio says whether an object is bound to its waypoint.
+pub const WAYPOINT_BOUND: &str = "istio.io/WaypointBound";
+
+/// A declared port of a Service or ServiceEntry, before anything is concluded from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct PortFacts {
+    pub number: i64,
+    pub name: Option<String>,
+    /// The transport of a Service (`TCP`, `UDP`, `SCTP`), the protocol of a ServiceEntry.
+    pub protocol: Option<String>,
+    pub app_protocol: Option<String>,
+}
+
+/// An Istio `ServiceEntry`.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub struct EntryFacts {
+    pub meta: Meta,
+    pub hosts: Vec<String>,
+    pub addresses: Vec<String>,
+    /// `NONE` where absent.
+    pub resolution: Option<String>,
+    pub ports: Vec<PortFacts>,
+    pub status_addresses: Vec<Address>,
+    pub waypoint_bound: Option<Condition>,
+    /// The namespaces that know it: all where it is empty.
+    pub export_to: Vec<String>,
+}
+
+/// A Gateway API `Gateway`.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub struct GatewayFacts {
+    pub meta: Meta,
+    pub class: String,
+    pub listeners: Vec<GatewayListeners>,
+    pub status_addresses: Vec<GatewayStatusAddresses>,
+    /// The EnvoyProxy that `spec.infrastructure.parametersRef` names.
+    pub proxy: Option<Key>,
+}
+
+/// A Gateway API `GatewayClass`.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub struct ClassFacts {
+    pub meta: Meta,
+    /// `spec.controllerName`: who serves its Gateways.
+    pub controller: String,
+    /// The EnvoyProxy that `spec.parametersRef` names.
+    pub proxy: Option<Key>,
+}
+
+/// Envoy Gateway's `BackendTrafficPolicy`.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub struct PolicyFacts {
+    pub meta: Meta,
+    pub spec: PolicySpec,
+}
+
+/// Envoy Gateway's `EnvoyProxy`.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub struct ProxyFacts {
+    pub meta: Meta,
+    pub spec: ProxySpec,
+}
+
+impl Key {
+    /// Where an object gives no namespace it is in `default`, as for kubectl.
+    pub fn of(meta: &ObjectMeta) -> Self {
+        let namespace = meta.namespace.clone().filter(|namespace| !namespace.is_empty());
+        Self {
+            namespace: namespace.unwrap_or_else(|| "default".to_owned()),
+            name: meta.name.clone().unwrap_or_default(),
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    /// `namespace/name`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+impl Meta {
+    /// Keeps what the rules read.
+    pub fn new(origin: Origin, meta: ObjectMeta) -> Self {
+        let wanted = |key: &str| {
+            let domain = key.split_once('/').map_or("", |(domain, _)| domain);
+            domain == "ingress-waypoint" || domain == "istio.io" || domain.ends_with(".istio.io")
+        };
+        let annotations = meta.annotations.unwrap_or_default();
+        Self {
+            origin,
+            labels: meta.labels.unwrap_or_default(),
+            annotations: annotations.into_iter().filter(|(key, _)| wanted(key)).collect(),
+            created: meta.creation_timestamp.map(|time| time.0),
+            version: meta.resource_version.and_then(|version| version.parse().ok()),
+        }
+    }
+}
+
+impl ServiceFacts {
+    /// Reduces a Service.
+    pub fn new(origin: Origin, service: Service) -> Self {
+        let spec = service.spec.unwrap_or_default();
+        let conditions = service.status.and_then(|status| status.conditions).unwrap_or_default();
+        let bound = conditions.into_iter().find(|condition| condition.type_ == WAYPOINT_BOUND);
+        Self {
+            waypoint_bound: bound.map(|it| Condition {
+                type_: it.type_,
+                status: it.status,
+                message: it.message,
+            }),
+            meta: Meta::new(origin, service.metadata),
+            type_: spec.type_,
+            cluster_ips: spec.cluster_ips.unwrap_or_default(),
+            cluster_ip: spec.cluster_ip,
+            external_name: spec.external_name,
+            session_affinity: spec.session_affinity,
+            ports: spec.ports.unwrap_or_default().into_iter().map(PortFacts::from).collect(),
+        }
+    }
+}
+
+impl EntryFacts {
+    /// Reduces a ServiceEntry.
+    pub fn new(origin: Origin, entry: ServiceEntry) -> Self {
+        let spec = entry.spec;
+        let status = entry.status.unwrap_or_default();
+        let mut conditions = status.conditions.into_iter();
+        Self {
+            waypoint_bound: conditions.find(|condition| condition.type_ == WAYPOINT_BOUND),
+            export_to: spec.export_to,
+            meta: Meta::new(origin, entry.metadata),
+            hosts: spec.hosts,
+            addresses: spec.addresses,
+            resolution: spec.resolution,
+            ports: spec.ports.into_iter().map(PortFacts::from).collect(),
+            status_addresses: status.addresses,
+        }
+    }
+}
+
+impl GatewayFacts {
+    /// Reduces a Gateway.
+    pub fn new(origin: Origin, gateway: Gateway) -> Self {
+        let status = gateway.status.unwrap_or_default();
+        let own = Key::of(&gateway.metadata).namespace;
+        let parameters = gateway.spec.infrastructure.and_then(|it| it.parameters_ref);
+        Self {
+            proxy: parameters.and_then(|it| proxy(&it.group, &it.kind, Some(own), it.name)),
+            meta: Meta::new(origin, gateway.metadata),
+            class: gateway.spec.gateway_class_name,
+            listeners: gateway.spec.listeners,
+            status_addresses: status.addresses.unwrap_or_default(),
+        }
+    }
+}
+
+impl ClassFacts {
+    /// Reduces a GatewayClass.
+    pub fn new(origin: Origin, class: GatewayClass) -> Self {
+        let controller = class.spec.controller_name;
+        let parameters = class.spec.parameters_ref;
+        let proxy = parameters.and_then(|it| proxy(&it.group, &it.kind, it.namespace, it.name));
+        Self { meta: Meta::new(origin, class.metadata), controller, proxy }
+    }
+}
+
+/// The EnvoyProxy that a reference names, where it is one.
+fn proxy(group: &str, kind: &str, namespace: Option<String>, name: String) -> Option<Key> {
+    let is_proxy = (group, kind) == ("gateway.envoyproxy.io", "EnvoyProxy");
+    let namespace = namespace.unwrap_or_else(|| "default".to_owned());
+    is_proxy.then_some(Key { namespace, name })
+}
+
+impl From<ServicePort> for PortFacts {
+    fn from(port: ServicePort) -> Self {
+        Self {
+            number: port.port.into(),
+            name: port.name,
+            protocol: port.protocol,
+            app_protocol: port.app_protocol,
+        }
+    }
+}
+
+impl From<Port> for PortFacts {
+    fn from(port: Port) -> Self {
+        Self {
+            number: port.number.into(),
+            name: port.name,
+            protocol: port.protocol,
+            app_protocol: None,
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! The mesh: Kubernetes objects reduced to facts, and the rules that make services out of them.
+//!
+//! [`World`] takes objects in any order; [`World::resolve`] applies the rules and gives the same
+//! answer whatever that order was. What decides about a service's waypoint, VIPs, ports and hosts is here,
+//! with the chain of reasons and the diagnostics. Nothing here reads a file, asks a cluster, or knows Envoy.
+
+mod allowed;
+pub mod canary;
+pub mod conflict;
+pub mod diagnostic;
+mod entries;
+pub mod facts;
+pub mod fix;
+pub mod hosts;
+pub mod label;
+pub mod mesh_config;
+pub mod name;
+mod noted;
+pub mod object;
+pub mod outside;
+pub mod ports;
+pub mod reasons;
+pub mod required;
+pub mod resolve;
+pub mod route;
+pub mod routing_type;
+pub mod selector;
+pub mod setting;
+pub mod shared_vip;
+pub mod sight;
+pub mod vips;
+pub mod waypoint;
+pub mod world;
+
+pub use canary::Canary;
+pub use diagnostic::{Note, ObjectRef, Severity};
+pub use facts::{
+    ClassFacts, Condition, EntryFacts, GatewayFacts, Key, Labels, Meta, PolicyFacts, PortFacts,
+    ProxyFacts, ServiceFacts,
+};
+pub use hosts::Rejected;
+pub use label::{Compat, Label};
+pub use mesh_config::{ConfigMapFacts, MeshConfig, MeshConfigChoice};
+pub use name::{is_label, is_name};
+pub use outside::Outside;
+pub use ports::Ports;
+pub use reasons::Step;
+pub use resolve::{Resolution, Resolved, Rules};
+pub use selector::Selector;
+pub use sight::Sight;
+pub use vips::Vips;
+pub use waypoint::Binding;
+pub use world::{World, newer, version};

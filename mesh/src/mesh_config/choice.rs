@@ -1,0 +1,137 @@
+//! Which mesh configuration counts, where several were read.
+
+use super::{ConfigMapFacts, KEY, MeshConfig};
+use crate::diagnostic::{Note, ObjectRef, Severity};
+use crate::facts::Key;
+use crate::name::{is_label, is_name};
+use crate::world::World;
+
+/// Which mesh configuration counts.
+#[derive(Debug, Clone, Default)]
+pub enum MeshConfigChoice {
+    /// That of the ConfigMap `istio` in `istio-system`, else of a revision there; none where there is none.
+    #[default]
+    Found,
+    /// That of this ConfigMap.
+    Named(Key),
+    /// This one, of this file.
+    Given(String, Box<MeshConfig>),
+}
+
+impl MeshConfigChoice {
+    /// The ConfigMap `NAMESPACE/NAME`, if `text` can be one.
+    pub fn named(text: &str) -> Option<Self> {
+        let (namespace, name) = text.split_once('/')?;
+        let is_key = is_label(namespace) && is_name(name);
+        is_key.then(|| Self::Named(Key { namespace: namespace.to_owned(), name: name.to_owned() }))
+    }
+
+    /// The content of the file `name`.
+    ///
+    /// # Errors
+    /// What is wrong with it, with the field.
+    pub fn given(name: &str, content: &[u8]) -> Result<Self, String> {
+        Ok(Self::Given(name.to_owned(), Box::new(MeshConfig::from_file(content)?)))
+    }
+}
+
+/// Istio's own namespace.
+pub const ISTIO_SYSTEM: &str = "istio-system";
+
+impl World {
+    /// The ConfigMap whose mesh configuration counts, where it is one's.
+    fn chosen(&self) -> Option<(&Key, &ConfigMapFacts)> {
+        match &self.mesh_config {
+            MeshConfigChoice::Found => self.istios().next(),
+            MeshConfigChoice::Named(key) => self.mesh_configs.get_key_value(key),
+            MeshConfigChoice::Given(..) => None,
+        }
+    }
+
+    /// Those in Istio's namespace: the one without a revision, then the others by name.
+    fn istios(&self) -> impl Iterator<Item = (&Key, &ConfigMapFacts)> {
+        let first = Key { namespace: ISTIO_SYSTEM.to_owned(), name: ISTIO.to_owned() };
+        let from = self.mesh_configs.range(first..);
+        let within = from.take_while(|(key, _)| key.namespace == ISTIO_SYSTEM);
+        within.filter(|(key, _)| is_istios(&key.name))
+    }
+
+    /// The mesh configuration: the default one where there is none.
+    pub fn mesh(&self) -> &MeshConfig {
+        const DEFAULT: &MeshConfig =
+            &MeshConfig { discovery: Vec::new(), visibility: None, export_to: Vec::new() };
+        match &self.mesh_config {
+            MeshConfigChoice::Given(_, config) => config,
+            _ => self.chosen().and_then(|(_, map)| map.config.as_ref().ok()).unwrap_or(DEFAULT),
+        }
+    }
+
+    /// What has the mesh configuration that counts.
+    pub fn mesh_source(&self) -> String {
+        match (&self.mesh_config, self.chosen()) {
+            (MeshConfigChoice::Given(file, _), _) => format!("the mesh configuration {file}"),
+            (_, Some((key, _))) => format!("ConfigMap {key}"),
+            (_, None) => "the mesh configuration".to_owned(),
+        }
+    }
+
+    /// Whether the mesh configuration that counts was read.
+    ///
+    /// # Errors
+    /// It was named and not read, or holds what cannot be read.
+    pub fn check_mesh_config(&self) -> Result<(), String> {
+        match (&self.mesh_config, self.chosen()) {
+            (MeshConfigChoice::Named(key), None) => Err(format!(
+                "--mesh-config {key}: no such ConfigMap with a key {KEY:?} is among the objects"
+            )),
+            (_, Some((key, ConfigMapFacts { config: Err(error), .. }))) => Err(format!(
+                "ConfigMap {key}: data.{KEY}: {error}: the mesh configuration cannot be read (give it as a file: --mesh-config FILE)"
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Which of several counts, and which do not.
+    pub fn note_mesh_config(&self) -> Vec<Note> {
+        let MeshConfigChoice::Found = self.mesh_config else { return Vec::new() };
+        let note = |severity, key: &Key, says: String| Note {
+            severity,
+            rule: "mesh-config",
+            object: ObjectRef::namespaced("ConfigMap", key),
+            field: format!("data.{KEY}"),
+            value: None,
+            says,
+        };
+        let chosen = self.chosen();
+        let mut notes = Vec::new();
+        if let Some((key, _)) = chosen.filter(|_| !self.mesh().is_default()) {
+            let says = "is the mesh configuration that counts".to_owned();
+            notes.push(note(Severity::Info, key, says));
+        }
+        for (key, map) in self.mesh_configs.iter().filter(|(key, _)| is_istios(&key.name)) {
+            let same = map.config.as_ref().is_ok_and(|config| config == self.mesh());
+            if same || chosen.is_some_and(|(chosen, _)| chosen == key) {
+                continue;
+            }
+            let counts = match chosen {
+                Some((chosen, _)) => format!("ConfigMap {chosen} does"),
+                None => format!("only one in the namespace {ISTIO_SYSTEM} does"),
+            };
+            let mut says = format!("is another mesh configuration, which does not count: {counts}");
+            // Nothing else gets into what is copied to a shell.
+            if is_name(&key.name) && is_label(&key.namespace) {
+                says = format!("{says}; to take this one: --mesh-config {key}");
+            }
+            notes.push(note(Severity::Warning, key, says));
+        }
+        notes
+    }
+}
+
+/// The name without a revision.
+const ISTIO: &str = "istio";
+
+/// `istio`, or that of a revision.
+fn is_istios(name: &str) -> bool {
+    name.strip_prefix(ISTIO).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+}

@@ -1,0 +1,153 @@
+//! The Kubernetes objects that matter here, each typed, with where it was read.
+
+pub mod envoy_gateway;
+pub mod service_entry;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use gateway_api::apis::experimental::grpcroutes::GrpcRoute;
+use gateway_api::apis::experimental::httproutes::HttpRoute;
+use gateway_api::apis::standard::gatewayclasses::GatewayClass;
+use gateway_api::apis::standard::gateways::Gateway;
+use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::Deserialize;
+
+use envoy_gateway::{BackendTrafficPolicy, EnvoyProxy};
+use service_entry::ServiceEntry;
+
+/// Names the Gateway of a pod.
+pub const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
+/// The same, of Envoy Gateway.
+pub const OWNING_NAME: &str = "gateway.envoyproxy.io/owning-gateway-name";
+
+/// An object of one of the kinds that are read.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub enum Object {
+    Service(Box<Service>),
+    Namespace(Box<Namespace>),
+    ServiceEntry(Box<ServiceEntry>),
+    Gateway(Box<Gateway>),
+    GatewayClass(Box<GatewayClass>),
+    HttpRoute(Box<HttpRoute>),
+    GrpcRoute(Box<GrpcRoute>),
+    Pod(Box<Pod>),
+    BackendTrafficPolicy(Box<BackendTrafficPolicy>),
+    EnvoyProxy(Box<EnvoyProxy>),
+    MeshConfig(Box<MeshConfigMap>),
+    /// By its kind.
+    Workload(&'static str, Box<Workload>),
+}
+
+/// What makes pods: a Deployment, a DaemonSet, a StatefulSet or a ReplicaSet.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Workload {
+    /// Its own name and labels.
+    pub metadata: ObjectMeta,
+    /// The pods that it makes.
+    pub spec: WorkloadSpec,
+}
+
+/// The pods that a workload makes.
+#[derive(Debug, Clone, Deserialize)]
+pub struct WorkloadSpec {
+    /// How many; 1 where absent, and one for each node of a DaemonSet.
+    pub replicas: Option<i64>,
+    /// What each of them is like.
+    #[serde(default)]
+    pub template: Template,
+}
+
+/// A ConfigMap with a mesh configuration of Istio's.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub struct MeshConfigMap {
+    pub metadata: ObjectMeta,
+    /// YAML.
+    pub mesh: String,
+}
+
+/// The part of a pod template that is read: nothing else in it is a reason to do without it.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Template {
+    /// The pods' labels and annotations.
+    pub metadata: Option<ObjectMeta>,
+    /// The pods' own fields.
+    pub spec: Option<TemplateSpec>,
+}
+
+/// The pods' own fields.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TemplateSpec {
+    /// Whether they have the network of their host.
+    pub host_network: Option<bool>,
+}
+
+impl Object {
+    /// Whether it is one of those that the mesh's rules are about: of the others alone, routes, pods and
+    /// configurations, nothing is made.
+    pub fn is_of_mesh(&self) -> bool {
+        match self {
+            Self::Service(_) | Self::Namespace(_) | Self::ServiceEntry(_) => true,
+            Self::Gateway(_) | Self::GatewayClass(_) => true,
+            Self::HttpRoute(_) | Self::GrpcRoute(_) | Self::BackendTrafficPolicy(_) => false,
+            Self::EnvoyProxy(_) | Self::MeshConfig(_) => false,
+            Self::Pod(_) | Self::Workload(..) => false,
+        }
+    }
+}
+
+/// Where an object was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// A file, or standard input (`-`).
+    File {
+        /// Its path as the user gave it.
+        path: Arc<PathBuf>,
+        /// The document in it, from 1.
+        document: usize,
+        /// The item of a `List`, from 0.
+        item: Option<usize>,
+    },
+    /// The live cluster.
+    Cluster,
+}
+
+/// Something that was found and could not be used: it never hides what stands beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    /// Where.
+    pub origin: Origin,
+    /// What was wrong: `Service default/reviews: spec.ports[0].port: …`.
+    pub reason: String,
+}
+
+/// What reading objects yields, one at a time.
+#[derive(Debug)]
+pub enum Read {
+    /// A usable object.
+    Object(Origin, Object),
+    /// One that was not.
+    Broken(Broken),
+    /// Something about the source as a whole, such as a kind that the cluster does not serve.
+    Warning(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { path, document, item } => {
+                write!(f, "{}, document {document}", path.display())?;
+                match item {
+                    Some(item) => write!(f, ", item {item}"),
+                    None => Ok(()),
+                }
+            }
+            Self::Cluster => f.write_str("the cluster"),
+        }
+    }
+}

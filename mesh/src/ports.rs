@@ -1,0 +1,202 @@
+//! The ports of a service: what is spoken there, and which of them HTTP can be sent to at all.
+
+use std::fmt;
+
+use ingress_waypoint::{Port, Protocol};
+
+use crate::facts::PortFacts;
+
+/// Ports at which Istio takes an undeclared protocol for TCP: SMTP, DNS, MySQL, MongoDB.
+const TCP_BY_NUMBER: [i64; 4] = [25, 53, 3306, 27017];
+
+/// A service's ports, in the order in which they are declared.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Ports {
+    /// Those that HTTP is sent to.
+    pub kept: Vec<Kept>,
+    /// The others.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A port that HTTP is sent to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Number and protocol.
+    pub port: Port,
+    /// What said so.
+    pub from: From,
+}
+
+/// A port that stays out of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Its number, as it stands there.
+    pub number: i64,
+    /// What said so.
+    pub from: From,
+    /// Why, to be read after the field's value.
+    pub why: &'static str,
+}
+
+const UDP: &str = "is UDP";
+const NOT_TCP: &str = "is not TCP";
+const NO_PORT: &str = "is not a port from 1 to 65535";
+const TWICE: &str = "is declared twice";
+
+impl LeftOut {
+    /// What to change so that HTTP is sent to it.
+    pub fn fix(&self, kind: &str) -> &'static str {
+        match (self.why, kind) {
+            (UDP | NOT_TCP, _) => "send HTTP to a port of protocol TCP",
+            (NO_PORT, _) => "give the port a number from 1 to 65535",
+            (TWICE, _) => "declare each number once",
+            (_, "ServiceEntry") => {
+                "where the port does speak HTTP, say so: protocol: HTTP, or protocol: GRPC"
+            }
+            _ => {
+                "where the port does speak HTTP, say so: appProtocol: http, or kubernetes.io/h2c for gRPC"
+            }
+        }
+    }
+}
+
+/// The field that a protocol was read from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct From {
+    /// `spec.ports[0].appProtocol`.
+    pub field: String,
+    /// What stands there; `None` where nothing does.
+    pub value: Option<String>,
+}
+
+impl Ports {
+    /// Of a Kubernetes Service: the transport, then `appProtocol`, else the name's prefix.
+    pub fn of_service(ports: &[PortFacts]) -> Self {
+        Self::read(ports, "port", |i, port| {
+            let field = |name: &str, value: &Option<String>| From {
+                field: format!("spec.ports[{i}].{name}"),
+                value: value.clone(),
+            };
+            match port.protocol.as_deref() {
+                None | Some("TCP") => {}
+                Some("UDP") => return (field("protocol", &port.protocol), Spoken::Other(UDP)),
+                Some(_) => return (field("protocol", &port.protocol), Spoken::Other(NOT_TCP)),
+            }
+            let from = match &port.app_protocol {
+                Some(_) => field("appProtocol", &port.app_protocol),
+                None => field("name", &port.name),
+            };
+            let spoken = match port.app_protocol.as_deref() {
+                Some("kubernetes.io/h2c") => Spoken::Http(Protocol::Http2),
+                Some("kubernetes.io/ws") => Spoken::Http(Protocol::Http),
+                Some("kubernetes.io/wss") => Spoken::Other("is not HTTP"),
+                Some(name) => by_prefix(name, port.number),
+                None => by_prefix(port.name.as_deref().unwrap_or_default(), port.number),
+            };
+            (from, spoken)
+        })
+    }
+
+    /// Of a ServiceEntry: `protocol` alone. Without one the mesh looks at the bytes, whatever the
+    /// port's name or number says.
+    pub fn of_entry(ports: &[PortFacts]) -> Self {
+        Self::read(ports, "number", |i, port| {
+            let value = port.protocol.clone().filter(|protocol| !protocol.is_empty());
+            let spoken = by_name(value.as_deref().unwrap_or_default());
+            (From { field: format!("spec.ports[{i}].protocol"), value }, spoken)
+        })
+    }
+
+    fn read(
+        ports: &[PortFacts],
+        numbered: &str,
+        judge: impl Fn(usize, &PortFacts) -> (From, Spoken),
+    ) -> Self {
+        let mut read = Self::default();
+        for (i, port) in ports.iter().enumerate() {
+            let number = u16::try_from(port.number).ok().filter(|number| *number != 0);
+            let number_field = || From {
+                field: format!("spec.ports[{i}].{numbered}"),
+                value: Some(port.number.to_string()),
+            };
+            let left_out = |from, why| LeftOut { number: port.number, from, why };
+            let (from, spoken) = judge(i, port);
+            match (spoken, number) {
+                (_, None) => {
+                    let why = NO_PORT;
+                    read.left_out.push(left_out(number_field(), why));
+                }
+                (Spoken::Other(why), _) => read.left_out.push(left_out(from, why)),
+                (_, Some(number)) if read.number(number).is_some() => {
+                    read.left_out.push(left_out(number_field(), TWICE));
+                }
+                (Spoken::Http(protocol), Some(number)) => {
+                    read.kept.push(Kept { port: Port { number, protocol }, from });
+                }
+            }
+        }
+        read
+    }
+
+    /// The port with that number, where HTTP is sent to it.
+    pub fn number(&self, number: u16) -> Option<&Kept> {
+        self.kept.iter().find(|kept| kept.port.number == number)
+    }
+
+    /// Whether connections for requests could be made to a port that is left out.
+    pub fn is_open(&self, port: &LeftOut) -> bool {
+        let number = u16::try_from(port.number).ok();
+        let is_kept = number.is_some_and(|number| self.number(number).is_some());
+        number.is_some() && !is_kept && !matches!(port.why, UDP | NOT_TCP)
+    }
+}
+
+enum Spoken {
+    Http(Protocol),
+    Other(&'static str),
+}
+
+/// What a name that may go on behind a hyphen says: `grpc`, `http2-admin`, `GRPC-Web`.
+fn by_prefix(name: &str, number: i64) -> Spoken {
+    // Before the first hyphen is taken for the end of the prefix.
+    if name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("grpc-web")) {
+        return Spoken::Http(Protocol::Http2);
+    }
+    let prefix = name.split_once('-').map_or(name, |(prefix, _)| prefix);
+    match protocol(prefix) {
+        Some(spoken) => spoken,
+        None if TCP_BY_NUMBER.contains(&number) => {
+            Spoken::Other("says nothing, and at this number that means TCP")
+        }
+        None => Spoken::Http(Protocol::Http),
+    }
+}
+
+/// A ServiceEntry's protocol; what is none of Istio's is taken for HTTP, as Istio looks at the
+/// bytes then.
+fn by_name(name: &str) -> Spoken {
+    protocol(name).unwrap_or(Spoken::Http(Protocol::Http))
+}
+
+fn protocol(name: &str) -> Option<Spoken> {
+    Some(match name.to_ascii_lowercase().as_str() {
+        "http" | "http_proxy" => Spoken::Http(Protocol::Http),
+        "http2" | "grpc" | "grpc-web" => Spoken::Http(Protocol::Http2),
+        "udp" => Spoken::Other(UDP),
+        "tcp" | "tls" | "https" | "mongo" | "redis" | "mysql" => Spoken::Other("is not HTTP"),
+        _ => return None,
+    })
+}
+
+impl fmt::Display for From {
+    /// `spec.ports[0].name "grpc-api"`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.value {
+            Some(value) => write!(f, "{} {value:?}", self.field),
+            None => write!(f, "{} absent", self.field),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

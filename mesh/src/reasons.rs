@@ -1,0 +1,266 @@
+//! The chain of rules for one service: what was read, where, what it means, and what to change for
+//! the other result.
+
+mod waypoint;
+
+use ingress_waypoint::switch::parse_bool;
+use serde::Serialize;
+
+use crate::diagnostic::ObjectRef;
+use crate::facts::Condition;
+use crate::facts::WAYPOINT_BOUND;
+use crate::fix;
+use crate::label::{INGRESS_USE_WAYPOINT, Place};
+use crate::outside::Outside;
+use crate::outside::Said;
+use crate::required::{REQUIRED, RequiredBy};
+use crate::resolve::Resolved;
+use crate::sight::Sight;
+use crate::world::World;
+
+/// One rule, applied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// The rule's short name.
+    pub rule: &'static str,
+    /// Whether it lets the service go to its waypoint.
+    pub holds: bool,
+    /// The object that it was read from.
+    pub object: ObjectRef,
+    /// The field.
+    pub field: String,
+    /// What stands there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// What that means.
+    pub says: String,
+    /// What to change for the other result, where that is in the user's hands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub change: Option<String>,
+}
+
+/// A label's field.
+fn label(name: &str) -> String {
+    format!("metadata.labels[{name}]")
+}
+
+impl Resolved {
+    /// The chain, in the order in which the rules apply. Where one does not hold, those that
+    /// depend on it are left out.
+    pub fn steps(&self, world: &World) -> Vec<Step> {
+        let mut steps = vec![self.mesh_step(world)];
+        if self.external_name.is_none() {
+            steps.push(self.label_step());
+        }
+        if self.external_name.is_none() && self.outside.is_none() {
+            self.binding_steps(world, &mut steps);
+            steps.push(self.vip_step());
+            steps.extend(self.port_steps());
+        }
+        steps.extend(self.required_step());
+        steps.extend(self.hint_step());
+        steps
+    }
+
+    fn namespace(&self) -> ObjectRef {
+        ObjectRef::global("Namespace", self.object.namespace.as_deref().unwrap_or_default())
+    }
+
+    fn at(&self, place: Place) -> ObjectRef {
+        match place {
+            Place::Object => self.object.clone(),
+            Place::Namespace => self.namespace(),
+        }
+    }
+
+    fn own(&self, rule: &'static str, holds: bool, field: impl Into<String>) -> Step {
+        let object = self.object.clone();
+        let (field, says) = (field.into(), String::new());
+        Step { rule, holds, object, field, value: None, says, change: None }
+    }
+
+    fn mesh_step(&self, world: &World) -> Step {
+        let (hosts, others) = (self.hosts.join(", "), self.others());
+        let is_entry = self.object.kind == "ServiceEntry";
+        let step = self.own("in-the-mesh", true, if is_entry { "spec.hosts" } else { "spec.type" });
+        let of_hosts = |hosts: String| is_entry.then_some(hosts);
+        let lost = |says: String| Step {
+            holds: false,
+            value: of_hosts(others.clone()),
+            says,
+            change: Some("remove the hosts from one of the two".to_owned()),
+            ..step.clone()
+        };
+        let owners = self.owners();
+        match (&self.external_name, self.outside) {
+            (Some(name), _) => Step {
+                holds: false,
+                field: "spec.externalName".into(),
+                value: Some(name.clone()),
+                says: "an ExternalName service is not part of the mesh: it has no VIP, and no waypoint sees it".into(),
+                change: Some("give it a selector or a ServiceEntry instead".into()),
+                ..step
+            },
+            (None, Some(Outside::HostTaken)) => lost(format!(
+                "not in the mesh for these hosts: the mesh knows one object for a host in a namespace, a Service or else the oldest, and that is {owners}"
+            )),
+            (None, Some(outside)) => {
+                let object = self.namespace();
+                let Said { why, change } = world.outside(outside, &object.name);
+                Step {
+                    holds: false,
+                    field: "metadata.name".into(),
+                    value: Some(object.name.clone()),
+                    object,
+                    says: format!("not in the mesh: {why}"),
+                    change: Some(change),
+                    ..step
+                }
+            }
+            (None, None) if self.is_ambiguous => lost(format!(
+                "in conflict with {owners}: one of them is required, and requests for these hosts are refused; clusters with its own name (kgateway's) still lead to this one"
+            )),
+            (None, None) if self.hosts.is_empty() => Step {
+                value: of_hosts(others.clone()),
+                says: format!(
+                    "the mesh knows these hosts in this namespace, and requests for them are those of {owners}: only clusters with its own name (kgateway's) lead to this one"
+                ),
+                ..step
+            },
+            (None, None) => {
+                let known = if is_entry {
+                    "these hosts are known to the mesh and share their addresses"
+                } else {
+                    "the mesh knows the service"
+                };
+                let unseen = match self.sight {
+                    Sight::Seen => "",
+                    Sight::Unsure => "; it is exported to its own namespace alone: Istio's gateways elsewhere have no cluster for it",
+                    Sight::Hidden => "; it is not exported to the ingress: Istio's gateway has no cluster for it",
+                };
+                Step { value: of_hosts(hosts), says: format!("{known}{unseen}"), ..step }
+            }
+        }
+    }
+
+    /// Hosts that other objects have.
+    fn others(&self) -> String {
+        let hosts: Vec<_> = self.shadowed.iter().map(|(host, _)| host.as_str()).collect();
+        hosts.join(", ")
+    }
+
+    /// Which objects have them.
+    fn owners(&self) -> String {
+        let mut owners: Vec<_> = self.shadowed.iter().map(|(_, it)| it.to_string()).collect();
+        owners.sort();
+        owners.dedup();
+        owners.join(" and ")
+    }
+
+    /// What Istio's own status says. It decides nothing.
+    fn hint_step(&self) -> Option<Step> {
+        let Condition { status, message, .. } = self.waypoint_bound.as_ref()?;
+        Some(Step {
+            value: Some(status.clone()),
+            says: format!("a hint from Istio, not a verdict: {message}"),
+            ..self.own("waypoint-bound", true, format!("status.conditions[{WAYPOINT_BOUND}]"))
+        })
+    }
+
+    fn label_step(&self) -> Step {
+        let field = label(INGRESS_USE_WAYPOINT);
+        let enrol = fix::label(&self.object, INGRESS_USE_WAYPOINT, "true");
+        let leave = fix::label(&self.object, INGRESS_USE_WAYPOINT, "false");
+        let step = self.own("ingress-use-waypoint", self.label.on, field);
+        let change = Some(if self.label.on { leave } else { enrol });
+        let (Some(place), Some(value)) = (self.label.from, self.label.value()) else {
+            let says = "neither the service nor its namespace asks for the waypoint".into();
+            return Step { says, change, ..step };
+        };
+        let whose = match (place, &self.label.own, &self.label.namespace) {
+            (Place::Object, _, Some(_)) => "the service's own label wins over its namespace's",
+            (Place::Object, ..) => "the service's own label",
+            (Place::Namespace, Some(_), _) => "the namespace's label counts as well (kgateway)",
+            (Place::Namespace, ..) => "the namespace's label, for the service has none",
+        };
+        let means = match value.parsed {
+            Some(true) => "asks for the waypoint",
+            Some(false) if self.label.on => "asks for the waypoint",
+            Some(false) if parse_bool(&value.text) == Some(true) => {
+                "is not \"true\", which alone counts there (--compat): does not ask for the waypoint"
+            }
+            Some(false) => "does not ask for the waypoint",
+            None => {
+                "is no boolean and counts as false: the waypoint's name belongs in istio.io/use-waypoint"
+            }
+        };
+        Step {
+            object: self.at(place),
+            value: Some(value.text.clone()),
+            says: format!("{means}; {whose}"),
+            change,
+            ..step
+        }
+    }
+
+    fn vip_step(&self) -> Step {
+        let (vips, holds) = (&self.vips, !self.vips.addresses.is_empty());
+        let step = self.own("vip", holds, vips.field);
+        let value = (!vips.value.is_empty()).then(|| vips.value.clone());
+        let dropped: String = vips
+            .dropped
+            .iter()
+            .map(|dropped| format!("; {} {:?} {}", dropped.field, dropped.value, dropped.why))
+            .collect();
+        let says = match vips.none {
+            None => format!("the address that the mesh captures{dropped}"),
+            Some(why) => format!("{why}{dropped}"),
+        };
+        let change = (!holds).then(|| vips.fix().to_owned());
+        Step { value, says, change, ..step }
+    }
+
+    fn port_steps(&self) -> Vec<Step> {
+        let kept = self.ports.kept.iter().map(|kept| {
+            let says = format!(
+                "port {} is spoken to in {}",
+                kept.port.number,
+                match kept.port.protocol {
+                    ingress_waypoint::Protocol::Http => "HTTP/1.1",
+                    ingress_waypoint::Protocol::Http2 => "HTTP/2",
+                }
+            );
+            let value = kept.from.value.clone();
+            Step { value, says, ..self.own("port", true, kept.from.field.as_str()) }
+        });
+        let left_out = self.ports.left_out.iter().map(|port| {
+            let says = format!("{}: port {} is left out", port.why, port.number);
+            let value = port.from.value.clone();
+            Step { value, says, ..self.own("port", false, port.from.field.as_str()) }
+        });
+        let mut steps: Vec<_> = kept.chain(left_out).collect();
+        if steps.is_empty() {
+            let says = "no port is declared".into();
+            steps.push(Step { says, ..self.own("port", false, "spec.ports") });
+        }
+        steps
+    }
+
+    fn required_step(&self) -> Option<Step> {
+        let by = self.required.as_ref()?;
+        let says = "requests are refused rather than sent past the waypoint".to_owned();
+        Some(match by {
+            RequiredBy::Selector(selector) => Step {
+                value: Some(selector.clone()),
+                says: format!("matches --required: {says}"),
+                ..self.own("required", true, "metadata.labels")
+            },
+            RequiredBy::Annotation(place, value) => Step {
+                object: self.at(*place),
+                value: Some(value.clone()),
+                says,
+                ..self.own("required", true, format!("metadata.annotations[{REQUIRED}]"))
+            },
+        })
+    }
+}

@@ -1,0 +1,183 @@
+//! The steps that lead to the waypoint.
+
+use super::{Step, label};
+use crate::diagnostic::ObjectRef;
+use crate::fix;
+use crate::label::Place;
+use crate::outside::Outside;
+use crate::outside::Said;
+use crate::resolve::Resolved;
+use crate::waypoint::Binding;
+use crate::waypoint::{For, MANAGED, Owner, Reference, USE_WAYPOINT, Unusable, WAYPOINT_FOR};
+use crate::world::World;
+
+impl Resolved {
+    pub(super) fn binding_steps(&self, world: &World, steps: &mut Vec<Step>) {
+        let ready = self.binding.ready().is_some();
+        let step = self.own("use-waypoint", ready, label(USE_WAYPOINT));
+        let bind = || Some(fix::label(&self.object, USE_WAYPOINT, fix::NAME));
+        match &self.binding {
+            Binding::Unlabelled => {
+                let says = "neither the service nor its namespace is bound to a waypoint".into();
+                steps.push(Step { says, change: bind(), ..step });
+            }
+            Binding::None(place) => {
+                let (object, value) = (self.at(*place), Some("none".to_owned()));
+                let says = "unbound on purpose".into();
+                steps.push(Step { object, value, says, change: bind(), ..step });
+            }
+            Binding::Managed(by) => {
+                let (field, value) = (label(MANAGED), Some(by.clone()));
+                let says =
+                    "is a waypoint or an east-west gateway itself, which is never bound to one"
+                        .into();
+                steps.push(Step { field, value, says, ..step });
+            }
+            Binding::Ready(reference) | Binding::Unusable(reference, _) => {
+                let whose_label = match reference.place {
+                    Place::Object => "by the service's own label",
+                    Place::Namespace => "by the namespace's label, for the service has none",
+                };
+                let whose = self.at(reference.place);
+                let unbind = fix::label(&whose, USE_WAYPOINT, "none");
+                steps.push(Step {
+                    holds: true,
+                    object: whose,
+                    value: Some(reference.gateway.name.clone()),
+                    says: format!("names the waypoint {}, {whose_label}", reference.gateway),
+                    change: ready.then_some(unbind),
+                    ..step
+                });
+                let why = match &self.binding {
+                    Binding::Unusable(_, why) => Some(why),
+                    _ => None,
+                };
+                self.waypoint_steps(world, reference, why, steps);
+            }
+        }
+        steps.extend(self.canary_step());
+    }
+
+    /// It never keeps a service from its primary waypoint.
+    fn canary_step(&self) -> Option<Step> {
+        let canary = self.canary.as_ref()?;
+        let (place, field, value) = canary.field();
+        Some(Step {
+            object: self.at(place),
+            value: Some(value.to_owned()),
+            says: canary.says(self.binding.ready()),
+            ..self.own("waypoint-canary", true, field)
+        })
+    }
+
+    /// Ready, lets the namespace in, is for services: up to the first that does not hold.
+    fn waypoint_steps(
+        &self,
+        world: &World,
+        reference: &Reference,
+        why: Option<&Unusable>,
+        steps: &mut Vec<Step>,
+    ) {
+        let object = ObjectRef::namespaced("Gateway", &reference.gateway);
+        let step = |rule, holds, field: &str| {
+            let (object, field) = (object.clone(), field.to_owned());
+            Step { rule, holds, object, field, value: None, says: String::new(), change: None }
+        };
+        let Some(gateway) = world.gateways.get(&reference.gateway) else {
+            steps.push(Step {
+                says: "no such Gateway was read; the namespace's waypoint is not tried instead"
+                    .into(),
+                change: Some(fix::deploy(&reference.gateway)),
+                ..step("waypoint-ready", false, "metadata.name")
+            });
+            return;
+        };
+        if why == Some(&Unusable::NotSelected) {
+            let namespace = &reference.gateway.namespace;
+            let Said { why, change } = world.outside(Outside::NotSelected, namespace);
+            steps.push(Step {
+                value: Some(namespace.clone()),
+                says: format!("is not in the mesh: {why}: the mesh does not know the waypoint"),
+                change: Some(change),
+                ..step("waypoint-ready", false, "metadata.namespace")
+            });
+            return;
+        }
+        let ready = step("waypoint-ready", gateway.is_ready(), "status.addresses");
+        if why == Some(&Unusable::NotReady) {
+            let values = gateway.status_addresses.iter().map(|address| {
+                format!("{} {}", address.r#type.as_deref().unwrap_or("without type"), address.value)
+            });
+            let values: Vec<_> = values.collect();
+            let (says, change) = if values.is_empty() {
+                (
+                    "has no host name and no IP address: no pod of the waypoint is ready",
+                    "see why the waypoint's pods do not start",
+                )
+            } else {
+                (
+                    "holds no address of type IPAddress or Hostname that can be used: the mesh binds nothing to the waypoint",
+                    "have the waypoint's controller write an address of type IPAddress or Hostname",
+                )
+            };
+            steps.push(Step {
+                value: (!values.is_empty()).then(|| values.join(", ")),
+                says: format!("{says}; the namespace's waypoint is not tried instead"),
+                change: Some(change.into()),
+                ..ready
+            });
+            return;
+        }
+        let addresses = gateway.status_addresses.iter().map(|address| address.value.clone());
+        let value = Some(addresses.collect::<Vec<_>>().join(", "));
+        steps.push(Step { value, says: "the waypoint is ready".into(), ..ready });
+
+        let (allowed, _) = gateway.allowed(world);
+        let allows = !matches!(why, Some(Unusable::NotAllowed(_)));
+        let namespace = self.namespace().name;
+        let verdict = if allows { "is allowed" } else { "is not allowed" };
+        steps.push(Step {
+            value: allowed.from.map(str::to_owned),
+            says: format!("{}: {namespace} {verdict}", allowed.whom(&reference.gateway)),
+            change: (!allows).then(|| allowed.fix(gateway, &namespace)),
+            ..step("allowed-routes", allows, &allowed.field)
+        });
+        if !allows {
+            return;
+        }
+        let is_for = gateway.is_for(world);
+        let serve = fix::label(&object, WAYPOINT_FOR, is_for.fix());
+        let For { value, from } = is_for;
+        let holds = !matches!(why, Some(Unusable::NotForServices(_)));
+        let owner = match from {
+            Some(Owner::Class) => ObjectRef::global("GatewayClass", &gateway.class),
+            _ => object.clone(),
+        };
+        let says = match (holds, from) {
+            (true, None) => "absent on Gateway and GatewayClass, which means service".to_owned(),
+            (true, _) => "says that the waypoint is for services".to_owned(),
+            (false, _) => "says that the waypoint is not for services".to_owned(),
+        };
+        steps.push(Step {
+            object: owner,
+            value: from.map(|_| value),
+            says,
+            change: (!holds).then_some(serve),
+            ..step("waypoint-for", holds, &label(WAYPOINT_FOR))
+        });
+        if why == Some(&Unusable::OtherNamespace) {
+            steps.push(Step {
+                value: Some(reference.gateway.namespace.clone()),
+                says: format!(
+                    "is another namespace than that of this ServiceEntry, for which {}",
+                    world.visible_as(&namespace)
+                ),
+                change: Some(format!(
+                    "bind it to a waypoint of its own namespace; or {}",
+                    world.make_public(&namespace)
+                )),
+                ..step("visibility", false, "metadata.namespace")
+            });
+        }
+    }
+}

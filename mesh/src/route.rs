@@ -1,0 +1,218 @@
+//! What is kept of an HTTPRoute or GRPCRoute. Both have the same shape, so both are read from the
+//! tree of their `spec`.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde_json::Value;
+
+use crate::facts::{Key, Labels};
+use crate::setting::{self, Setting};
+use crate::world::version;
+
+/// A route.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Route {
+    /// `metadata.resourceVersion`: first, so that the newer of two copies is the greater one.
+    version: Option<u64>,
+    /// Its labels.
+    pub labels: Labels,
+    /// What it is attached to.
+    pub parents: Vec<Parent>,
+    /// Its rules, in order.
+    pub rules: Vec<Rule>,
+}
+
+/// What a route is attached to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Parent {
+    /// A Gateway, ListenerSet, Service or ServiceEntry.
+    pub target: Target,
+    /// The listener, where one is named.
+    pub section: Option<String>,
+}
+
+/// A rule of a route.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rule {
+    /// Its name.
+    pub name: Option<String>,
+    /// Where it applies, by path; empty where that is everywhere.
+    pub paths: Vec<Path>,
+    /// Its backends.
+    pub backends: Vec<Backend>,
+    /// What it does to every request.
+    pub settings: Vec<Setting>,
+    /// Whether it has session persistence.
+    pub session_persistence: bool,
+}
+
+/// One of a rule's backends.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Backend {
+    /// The backend.
+    pub target: Target,
+    /// Its port.
+    pub port: Option<i64>,
+    /// Its share of the requests; 1 where nothing is said.
+    pub weight: i64,
+    /// Whether it has filters of its own.
+    pub has_filters: bool,
+    /// What is done to the requests that go there.
+    pub settings: Vec<Setting>,
+}
+
+/// What a reference names.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Target {
+    /// A Gateway.
+    Gateway(Key),
+    /// It adds listeners to a Gateway that it alone knows, and waypoints have none.
+    ListenerSet(Key),
+    /// A Service.
+    Service(Key),
+    /// A ServiceEntry.
+    ServiceEntry(Key),
+    /// Istio's backend by host name.
+    Host(String),
+    /// Anything else.
+    Other,
+}
+
+/// Where a match applies.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Path {
+    /// This path.
+    Exact(String),
+    /// Paths beneath this one.
+    Prefix(String),
+    /// A regular expression, or what has no path.
+    Any,
+}
+
+impl Route {
+    /// Reads the `spec` of a route in `namespace`.
+    pub fn new(meta: &ObjectMeta, namespace: &str, spec: &Value) -> Self {
+        let parents = list(spec, "parentRefs").map(|parent| Parent {
+            target: Target::read(parent, namespace, "gateway.networking.k8s.io", "Gateway"),
+            section: text(parent, "sectionName").map(str::to_owned),
+        });
+        let rules = list(spec, "rules").enumerate();
+        Self {
+            version: version(meta),
+            labels: meta.labels.clone().unwrap_or_default(),
+            parents: parents.collect(),
+            rules: rules.map(|(i, rule)| Rule::new(i, rule, namespace)).collect(),
+        }
+    }
+}
+
+impl Rule {
+    fn new(i: usize, rule: &Value, namespace: &str) -> Self {
+        let field = format!("spec.rules[{i}]");
+        let backends = list(rule, "backendRefs").enumerate().map(|(j, backend)| Backend {
+            target: Target::read(backend, namespace, "", "Service"),
+            port: backend.get("port").and_then(Value::as_i64),
+            weight: backend.get("weight").and_then(Value::as_i64).unwrap_or(1),
+            has_filters: list(backend, "filters").next().is_some(),
+            settings: setting::read(&format!("{field}.backendRefs[{j}]"), backend, namespace),
+        });
+        Self {
+            name: text(rule, "name").map(str::to_owned),
+            paths: list(rule, "matches").map(Path::read).collect(),
+            backends: backends.collect(),
+            settings: setting::read(&field, rule, namespace),
+            session_persistence: rule.get("sessionPersistence").is_some(),
+        }
+    }
+
+    /// Whether a request can match both. Paths alone are compared, so `true` may be wrong.
+    pub fn may_meet(&self, other: &Self) -> bool {
+        let all = [Path::Any];
+        let paths = |rule: &'_ Self| match rule.paths.as_slice() {
+            [] => all.to_vec(),
+            some => some.to_vec(),
+        };
+        let others = paths(other);
+        paths(self).iter().any(|path| others.iter().any(|other| path.meets(other)))
+    }
+}
+
+impl Target {
+    /// A reference that says nothing of group or kind means the default ones.
+    pub fn read(reference: &Value, namespace: &str, group: &str, kind: &str) -> Self {
+        let given = |field| text(reference, field);
+        let key = Key {
+            namespace: given("namespace").unwrap_or(namespace).to_owned(),
+            name: given("name").unwrap_or_default().to_owned(),
+        };
+        match (given("group").unwrap_or(group), given("kind").unwrap_or(kind)) {
+            ("gateway.networking.k8s.io", "Gateway") => Self::Gateway(key),
+            ("gateway.networking.k8s.io", "ListenerSet")
+            | ("gateway.networking.x-k8s.io", "XListenerSet") => Self::ListenerSet(key),
+            ("" | "core", "Service") => Self::Service(key),
+            ("networking.istio.io", "ServiceEntry") => Self::ServiceEntry(key),
+            ("networking.istio.io", "Hostname") => Self::Host(key.name.to_ascii_lowercase()),
+            _ => Self::Other,
+        }
+    }
+}
+
+impl Path {
+    fn read(given: &Value) -> Self {
+        let Some(path) = given.get("path") else { return Self::Any };
+        let value = text(path, "value").unwrap_or("/").to_owned();
+        match text(path, "type") {
+            Some("Exact") => Self::Exact(value),
+            Some("RegularExpression") => Self::Any,
+            _ => Self::Prefix(value),
+        }
+    }
+
+    fn meets(&self, other: &Self) -> bool {
+        // By whole elements of the path, as Gateway API has it.
+        let under = |path: &str, prefix: &str| {
+            let prefix = prefix.trim_end_matches('/');
+            path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        match (self, other) {
+            (Self::Any, _) | (_, Self::Any) => true,
+            (Self::Exact(one), Self::Exact(other)) => one == other,
+            (Self::Exact(path), Self::Prefix(prefix))
+            | (Self::Prefix(prefix), Self::Exact(path)) => under(path, prefix),
+            (Self::Prefix(one), Self::Prefix(other)) => under(one, other) || under(other, one),
+        }
+    }
+}
+
+/// The items of a list, none if it is absent.
+pub fn list<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> {
+    value.get(field).and_then(Value::as_array).into_iter().flatten()
+}
+
+/// The text of a field.
+pub fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
+    value.get(field).and_then(Value::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Path::{Any, Exact, Prefix};
+
+    #[test]
+    fn paths_meet_by_whole_elements() {
+        let (exact, prefix) = (|p: &str| Exact(p.to_owned()), |p: &str| Prefix(p.to_owned()));
+        let cases = [
+            (Any, exact("/a"), true),
+            (exact("/a"), exact("/a"), true),
+            (exact("/a"), exact("/b"), false),
+            (exact("/a/b"), prefix("/a"), true),
+            (exact("/ab"), prefix("/a"), false),
+            (exact("/a"), prefix("/"), true),
+            (prefix("/a/"), prefix("/a/b"), true),
+            (prefix("/a"), prefix("/ab"), false),
+        ];
+        for (one, other, expected) in cases {
+            assert_eq!(one.meets(&other), expected, "{one:?} {other:?}");
+            assert_eq!(other.meets(&one), expected, "{other:?} {one:?}");
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! The VIPs: which addresses the mesh captures a service at.
+
+use std::net::IpAddr;
+
+use ingress_waypoint::{is_loopback, uncaptured};
+
+use crate::facts::{EntryFacts, ServiceFacts};
+
+/// A service's addresses and where they came from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Vips {
+    /// In the order of the object, which is the order of preference.
+    pub addresses: Vec<IpAddr>,
+    /// The field that decided: `spec.clusterIPs`.
+    pub field: &'static str,
+    /// What stands there.
+    pub value: String,
+    /// Where there is no address: why, to be read after the value.
+    pub none: Option<&'static str>,
+    /// Values that are no VIP.
+    pub dropped: Vec<Dropped>,
+}
+
+/// A value that is no VIP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dropped {
+    /// Where: `spec.addresses[1]`.
+    pub field: String,
+    /// What stands there.
+    pub value: String,
+    /// Why, to be read after the value.
+    pub why: &'static str,
+}
+
+impl Dropped {
+    /// Whether it is an address at which no mesh captures anything: dialled, it would lead to the
+    /// ingress itself or to its host, whoever asks for it.
+    pub fn is_uncaptured(&self) -> bool {
+        self.why != RANGE && self.why != NO_ADDRESS
+    }
+}
+
+const RANGE: &str = "is a range, not an address (only /32 and /128 are)";
+const NO_ADDRESS: &str = "is not an IP address";
+const LOOPBACK: &str =
+    "is a loopback address, which no mesh captures (for a test on one machine: --allow-loopback)";
+
+impl Dropped {
+    /// Whether it is more than one address.
+    pub fn is_range(&self) -> bool {
+        self.why == RANGE
+    }
+
+    /// Whether it is not an address at all.
+    pub fn is_unreadable(&self) -> bool {
+        self.why == NO_ADDRESS
+    }
+}
+
+impl Vips {
+    /// Where there is no address: what to change so that there is one.
+    pub fn fix(&self) -> &'static str {
+        let all_dropped = !self.dropped.is_empty();
+        match self.field {
+            "spec.addresses" => "give it an address in spec.addresses that can be dialled",
+            "spec.resolution" if self.value == "NONE" => {
+                "give it spec.addresses, or a resolution other than NONE and wait for an address"
+            }
+            "spec.resolution" => "give it spec.addresses, or a host without a wildcard",
+            "status.addresses" if all_dropped => "give it spec.addresses",
+            "status.addresses" => {
+                "wait for the mesh to allocate an address, or give it spec.addresses"
+            }
+            field if field.starts_with("metadata.labels") => {
+                "take the label networking.istio.io/enable-autoallocate-ip off it, or give it spec.addresses"
+            }
+            _ if self.value == "None" => {
+                "give it a ClusterIP: a headless service has to be made anew for that"
+            }
+            _ if all_dropped => {
+                "give it a ClusterIP that the mesh captures: it has to be made anew for that"
+            }
+            _ => {
+                "read the Service from the cluster, which allocates its ClusterIP: a manifest does not have it"
+            }
+        }
+    }
+
+    /// `spec.clusterIPs`, else `spec.clusterIP`; never `None`, a load balancer's or external IPs.
+    pub fn of_service(service: &ServiceFacts, allow_loopback: bool) -> Self {
+        let (field, values) = match (&service.cluster_ips, &service.cluster_ip) {
+            (ips, single) if ips.is_empty() => {
+                ("spec.clusterIP", single.iter().cloned().collect::<Vec<_>>())
+            }
+            (ips, _) => ("spec.clusterIPs", ips.clone()),
+        };
+        let given = values.join(", ");
+        let addresses = values.iter().filter(|value| !value.is_empty() && *value != "None");
+        let item = |i: usize| {
+            let only = field == "spec.clusterIP";
+            if only { field.to_owned() } else { format!("{field}[{i}]") }
+        };
+        let mut vips = Self::read(addresses, item, allow_loopback).all_or_none();
+        if vips.addresses.is_empty() {
+            vips.none =
+                Some(match (values.iter().any(|value| value == "None"), given.is_empty()) {
+                    (true, _) => "makes it a headless service: there is no VIP to dial",
+                    (_, true) => "says no address: none is allocated yet",
+                    _ => "holds no address that can be dialled",
+                });
+        }
+        Self { field, value: given, ..vips }
+    }
+
+    /// `spec.addresses`; where that is empty, what was allocated for this host.
+    pub fn of_host(entry: &EntryFacts, host: &str, allow_loopback: bool) -> Self {
+        let resolution = entry.resolution.as_deref().unwrap_or("NONE");
+        if !entry.addresses.is_empty() {
+            let item = |i: usize| format!("spec.addresses[{i}]");
+            let mut vips = Self::read(entry.addresses.iter(), item, allow_loopback).all_or_none();
+            if vips.addresses.is_empty() {
+                vips.none = Some("holds no address that can be dialled");
+            }
+            return Self { field: "spec.addresses", value: entry.addresses.join(", "), ..vips };
+        }
+        let none = |field, value: &str, why| Self {
+            field,
+            value: value.to_owned(),
+            none: Some(why),
+            ..Self::default()
+        };
+        if resolution == "NONE" {
+            let why = "allows no allocated address, and spec.addresses is empty";
+            return none("spec.resolution", resolution, why);
+        }
+        let label = entry.meta.labels.get("networking.istio.io/enable-autoallocate-ip");
+        if let Some(value) = label.filter(|value| value.eq_ignore_ascii_case("false")) {
+            let field = "metadata.labels[networking.istio.io/enable-autoallocate-ip]";
+            return none(field, value, "forbids allocated addresses, and spec.addresses is empty");
+        }
+        if host.starts_with('*') && resolution != "DYNAMIC_DNS" {
+            let why = "allows no allocated address for a wildcard host (only DYNAMIC_DNS does)";
+            return none("spec.resolution", resolution, why);
+        }
+        let of_host = entry.status_addresses.iter().enumerate();
+        let of_host = of_host.filter(|(_, address)| address.host.as_deref() == Some(host));
+        let (places, values): (Vec<_>, Vec<_>) =
+            of_host.filter_map(|(i, address)| Some((i, address.value.as_ref()?))).unzip();
+        let item =
+            |i: usize| format!("status.addresses[{}].value", places.get(i).copied().unwrap_or(i));
+        let mut vips = Self::read(values.iter().copied(), item, allow_loopback);
+        if vips.addresses.is_empty() {
+            vips.none = Some("has no address allocated for this host yet");
+        }
+        let given: Vec<_> = values.into_iter().map(String::as_str).collect();
+        Self { field: "status.addresses", value: given.join(", "), ..vips }
+    }
+
+    fn read<'a>(
+        values: impl Iterator<Item = &'a String>,
+        item: impl Fn(usize) -> String,
+        allow_loopback: bool,
+    ) -> Self {
+        let mut vips = Self::default();
+        for (i, value) in values.enumerate() {
+            match address(value, allow_loopback) {
+                Ok(address) if vips.addresses.contains(&address) => {}
+                Ok(address) => vips.addresses.push(address),
+                Err(why) => {
+                    vips.dropped.push(Dropped { field: item(i), value: value.clone(), why });
+                }
+            }
+        }
+        vips
+    }
+
+    /// Istio leaves out a service of which it cannot read an address that somebody gave it; ranges it
+    /// can read. Of allocated addresses it leaves out that one alone.
+    fn all_or_none(mut self) -> Self {
+        if self.dropped.iter().any(|dropped| dropped.why == NO_ADDRESS) {
+            self.addresses.clear();
+        }
+        self
+    }
+}
+
+/// Reads an address as the filter's configuration takes it.
+fn address(text: &str, allow_loopback: bool) -> Result<IpAddr, &'static str> {
+    let (bare, prefix) = match text.split_once('/') {
+        Some((bare, prefix)) => (bare, Some(prefix)),
+        None => (text, None),
+    };
+    let address: IpAddr = bare.parse().map_err(|_| NO_ADDRESS)?;
+    let whole = if address.is_ipv4() { 32 } else { 128 };
+    // An IPv4 address in IPv6 clothes is dialled as what it is.
+    let address = address.to_canonical();
+    match prefix.map(str::parse::<u8>) {
+        None => {}
+        Some(Ok(bits)) if bits == whole => {}
+        Some(Ok(bits)) if bits < whole => return Err(RANGE),
+        Some(_) => return Err(NO_ADDRESS),
+    }
+    match uncaptured(address) {
+        Some(why) => Err(why),
+        None if is_loopback(address) && !allow_loopback => Err(LOOPBACK),
+        None => Ok(address),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        let cases = [
+            ("10.0.0.1", Ok("10.0.0.1")),
+            ("10.0.0.1/32", Ok("10.0.0.1")),
+            ("2001:db8::1", Ok("2001:db8::1")),
+            ("2001:db8::1/128", Ok("2001:db8::1")),
+            ("10.0.0.0/31", Err(RANGE)),
+            ("10.1.0.0/16", Err(RANGE)),
+            ("2001:db8::/32", Err(RANGE)),
+            ("10.0.0.1/33", Err(NO_ADDRESS)),
+            ("10.0.0.1/", Err(NO_ADDRESS)),
+            ("example.com", Err(NO_ADDRESS)),
+            ("", Err(NO_ADDRESS)),
+            ("0.1.2.3", Err("is an unspecified address, which no mesh captures")),
+            ("::ffff:169.254.169.254", Err("is a link-local address, which no mesh captures")),
+            ("127.1.2.3", Err(LOOPBACK)),
+            ("::1/128", Err(LOOPBACK)),
+            ("::ffff:127.0.0.1", Err(LOOPBACK)),
+            ("::ffff:10.0.0.1", Ok("10.0.0.1")),
+            ("::ffff:10.0.0.1/128", Ok("10.0.0.1")),
+            ("::ffff:10.0.0.1/32", Err(RANGE)),
+            ("10.0.0.1/032", Ok("10.0.0.1")),
+            ("010.0.0.1", Err(NO_ADDRESS)),
+            ("fe80::1%eth0", Err(NO_ADDRESS)),
+        ];
+        for (text, expected) in cases {
+            let expected = expected.map(|address| address.parse::<IpAddr>().unwrap());
+            assert_eq!(address(text, false), expected, "{text:?}");
+        }
+        assert_eq!(address("127.1.2.3", true), Ok([127, 1, 2, 3].into()));
+    }
+}

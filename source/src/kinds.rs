@@ -1,0 +1,187 @@
+//! The kinds of object that are read: one list for the files, for the cluster and for the
+//! permissions that the cluster must grant.
+
+use mesh::mesh_config::ISTIO_SYSTEM;
+use mesh::object::{GATEWAY_NAME, OWNING_NAME};
+
+/// A kind that is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Kind {
+    Service,
+    Namespace,
+    ServiceEntry,
+    Gateway,
+    GatewayClass,
+    HttpRoute,
+    GrpcRoute,
+    BackendTrafficPolicy,
+    EnvoyProxy,
+    Pod,
+    /// What makes pods: a Deployment, DaemonSet, StatefulSet or ReplicaSet.
+    Workload,
+    /// Of all ConfigMaps, those with a mesh configuration of Istio's.
+    MeshConfig,
+}
+
+/// What a reader is for: the checks look at more kinds than the mesh's rules do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// What decides where a service goes, and the routes, after which upstream clusters are named.
+    Mesh,
+    /// That, and the gateway's pods.
+    Checks,
+}
+
+/// How Kubernetes knows a kind.
+#[derive(Debug)]
+pub struct Resource {
+    /// Which kind.
+    pub kind: Kind,
+    /// Its API group; empty for the core.
+    pub group: &'static str,
+    /// The versions to ask a cluster for, the preferred first. In a file any version is read.
+    pub versions: &'static [&'static str],
+    /// `kind` as objects say it.
+    pub name: &'static str,
+    /// The resource's name in URLs and permissions.
+    pub plural: &'static str,
+    /// Who needs it.
+    pub wanted: Wanted,
+    /// The label selectors of those that are needed, where not all are: a cluster has many pods.
+    pub selectors: &'static [&'static str],
+    /// The only namespace that a cluster is asked for, where not all are.
+    pub namespace: Option<&'static str>,
+}
+
+const APPS: &str = "apps";
+const ENVOY_GATEWAY: &str = "gateway.envoyproxy.io";
+const ISTIO: &str = "networking.istio.io";
+const GATEWAY_API: &str = "gateway.networking.k8s.io";
+
+/// Every kind that a cluster is asked for.
+pub const RESOURCES: &[Resource] = &[
+    resource(Kind::Namespace, "", &["v1"], "Namespace", "namespaces", Wanted::Mesh),
+    resource(Kind::Service, "", &["v1"], "Service", "services", Wanted::Mesh),
+    resource(
+        Kind::ServiceEntry,
+        ISTIO,
+        &["v1", "v1beta1", "v1alpha3"],
+        "ServiceEntry",
+        "serviceentries",
+        Wanted::Mesh,
+    ),
+    resource(Kind::Gateway, GATEWAY_API, &["v1", "v1beta1"], "Gateway", "gateways", Wanted::Mesh),
+    resource(
+        Kind::GatewayClass,
+        GATEWAY_API,
+        &["v1", "v1beta1"],
+        "GatewayClass",
+        "gatewayclasses",
+        Wanted::Mesh,
+    ),
+    resource(
+        Kind::HttpRoute,
+        GATEWAY_API,
+        &["v1", "v1beta1"],
+        "HTTPRoute",
+        "httproutes",
+        Wanted::Mesh,
+    ),
+    resource(
+        Kind::GrpcRoute,
+        GATEWAY_API,
+        &["v1", "v1alpha2"],
+        "GRPCRoute",
+        "grpcroutes",
+        Wanted::Mesh,
+    ),
+    resource(
+        Kind::BackendTrafficPolicy,
+        ENVOY_GATEWAY,
+        &["v1alpha1"],
+        "BackendTrafficPolicy",
+        "backendtrafficpolicies",
+        Wanted::Mesh,
+    ),
+    resource(
+        Kind::EnvoyProxy,
+        ENVOY_GATEWAY,
+        &["v1alpha1"],
+        "EnvoyProxy",
+        "envoyproxies",
+        Wanted::Mesh,
+    ),
+    Resource {
+        selectors: &[GATEWAY_NAME, OWNING_NAME],
+        ..resource(Kind::Pod, "", &["v1"], "Pod", "pods", Wanted::Checks)
+    },
+    Resource {
+        namespace: Some(ISTIO_SYSTEM),
+        ..resource(Kind::MeshConfig, "", &["v1"], "ConfigMap", "configmaps", Wanted::Mesh)
+    },
+];
+
+/// Kinds that are read from files alone: a cluster has the pods themselves.
+const FROM_FILES: &[Resource] = &[
+    resource(Kind::Workload, APPS, &["v1"], "Deployment", "deployments", Wanted::Checks),
+    resource(Kind::Workload, APPS, &["v1"], "DaemonSet", "daemonsets", Wanted::Checks),
+    resource(Kind::Workload, APPS, &["v1"], "StatefulSet", "statefulsets", Wanted::Checks),
+    resource(Kind::Workload, APPS, &["v1"], "ReplicaSet", "replicasets", Wanted::Checks),
+];
+
+const fn resource(
+    kind: Kind,
+    group: &'static str,
+    versions: &'static [&'static str],
+    name: &'static str,
+    plural: &'static str,
+    wanted: Wanted,
+) -> Resource {
+    Resource { kind, group, versions, name, plural, wanted, selectors: &[], namespace: None }
+}
+
+impl Wanted {
+    /// The kinds that it takes from a cluster.
+    pub fn resources(self) -> impl Iterator<Item = &'static Resource> {
+        RESOURCES.iter().filter(move |resource| self.takes(resource))
+    }
+
+    /// Whether it takes this kind.
+    pub fn takes(self, resource: &Resource) -> bool {
+        self == Self::Checks || resource.wanted == Self::Mesh
+    }
+}
+
+impl Resource {
+    /// The kind that an object says it is. The group decides, not the name alone: Knative has a
+    /// `Service` and Istio a `Gateway` of its own.
+    pub fn of(api_version: &str, kind: &str) -> Option<&'static Self> {
+        let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
+        RESOURCES.iter().chain(FROM_FILES).find(|r| r.name == kind && r.group == group)
+    }
+
+    /// Whether another group's object could bear the name, so that only the group can tell.
+    pub fn is_named(kind: &str) -> bool {
+        RESOURCES.iter().any(|r| r.name == kind)
+    }
+
+    /// Whether a cluster can well be without it: what it decides is told, and no more.
+    pub fn is_optional(&self) -> bool {
+        self.group == ENVOY_GATEWAY
+    }
+
+    /// `services`, `gateways.gateway.networking.k8s.io`: as `kubectl` names it, and its CRD.
+    pub fn full_name(&self) -> String {
+        if self.group.is_empty() {
+            self.plural.to_owned()
+        } else {
+            format!("{}.{}", self.plural, self.group)
+        }
+    }
+
+    /// `apiVersion` of one of its versions.
+    pub fn api_version(&self, version: &str) -> String {
+        if self.group.is_empty() { version.to_owned() } else { format!("{}/{version}", self.group) }
+    }
+}
