@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod command;
-mod golden;
 #[path = "docs/generate.rs"]
 mod generate;
+mod golden;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -81,11 +81,8 @@ fn every_link_leads_somewhere() {
             }
             links += 1;
             let (file, heading) = target.split_once('#').unwrap_or((target, ""));
-            let file = if file.is_empty() {
-                page.clone()
-            } else {
-                page.parent().unwrap().join(file)
-            };
+            let file =
+                if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
             assert!(workspace().join(&file).exists(), "{}: {target}", page.display());
             if !heading.is_empty() {
                 let there = prose(&golden::text(&file));

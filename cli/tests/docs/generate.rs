@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use clap::{Arg, Command, CommandFactory as _};
-use ingress_waypoint_cli::args::Cli;
-use ingress_waypoint_cli::check::Code;
+use ingress_waypoint_cli::run::Cli;
+use lint::Code;
 use serde_json::Value;
 
 use crate::golden;
@@ -15,15 +15,18 @@ fn cell(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
 }
 
-/// The options of a command under one heading, as rows of a table.
-type Options = Vec<(String, String)>;
+/// One option of a command.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Shown {
+    heading: String,
+    signature: String,
+    meaning: String,
+}
 
 fn signature(arg: &Arg) -> String {
-    let values: Vec<_> = arg.get_value_names().unwrap_or_default().iter().collect();
-    let value = match values.first() {
-        Some(value) if arg.get_action().takes_values() => format!("<{value}>"),
-        _ => String::new(),
-    };
+    let name = arg.get_value_names().and_then(|names| names.first());
+    let value = name.filter(|_| arg.get_action().takes_values()).map(|name| format!("<{name}>"));
+    let value = value.unwrap_or_default();
     let Some(long) = arg.get_long() else { return value };
     let short = arg.get_short().map(|short| format!("-{short}, ")).unwrap_or_default();
     format!("{short}--{long} {value}").trim_end().to_owned()
@@ -31,96 +34,86 @@ fn signature(arg: &Arg) -> String {
 
 fn meaning(arg: &Arg) -> String {
     let help = arg.get_long_help().or(arg.get_help()).map(ToString::to_string).unwrap_or_default();
-    let mut text = cell(&help);
-    let mut names = Vec::new();
-    let mut explained = false;
-    for value in arg.get_possible_values() {
-        let help = value.get_help().map(|help| format!(": {}", cell(&help.to_string())));
-        explained |= help.is_some();
-        names.push(format!("`{}`{}", value.get_name(), help.unwrap_or_default()));
+    let mut text = format!("{}.", cell(&help).trim_end_matches('.'));
+    if !arg.get_action().takes_values() {
+        return text;
     }
-    if arg.get_action().takes_values() && !names.is_empty() {
-        let separator = if explained { "<br>" } else { ", " };
-        let before = if explained { "<br>" } else { " One of " };
-        write!(text, "{before}{}", names.join(separator)).unwrap();
+    let values = arg.get_possible_values();
+    if values.iter().any(|value| value.get_help().is_some()) {
+        for value in values {
+            let help = value.get_help().map(ToString::to_string).unwrap_or_default();
+            write!(text, "<br>`{}`: {}", value.get_name(), cell(&help)).unwrap();
+        }
+        text.push_str("<br>");
+    } else if !values.is_empty() {
+        let names: Vec<_> = values.iter().map(|value| format!("`{}`", value.get_name())).collect();
+        write!(text, " One of {}. ", names.join(", ")).unwrap();
+    } else {
+        text.push(' ');
     }
-    let defaults: Vec<_> = arg.get_default_values().iter().map(|v| v.to_string_lossy()).collect();
-    if !defaults.is_empty() && arg.get_action().takes_values() {
-        let space = if explained { "<br>" } else { " " };
-        write!(text, "{space}Default: `{}`", defaults.join(" ")).unwrap();
+    if let Some(default) = arg.get_default_values().first() {
+        write!(text, "Default: `{}`.", default.to_string_lossy()).unwrap();
     }
-    text
+    text.trim_end_matches("<br>").trim_end().to_owned()
 }
 
-fn headings(command: &Command) -> Vec<(String, Options)> {
-    let mut found: Vec<(String, Options)> = Vec::new();
-    for arg in command.get_arguments().filter(|arg| !arg.is_hide_set()) {
-        if matches!(arg.get_id().as_str(), "help" | "version") {
-            continue;
-        }
+fn options(command: &Command) -> Vec<Shown> {
+    let ours = |arg: &&Arg| !matches!(arg.get_id().as_str(), "help" | "version");
+    let shown = |arg: &Arg| {
         let heading = match arg.get_help_heading() {
-            Some(heading) => heading.to_owned(),
-            None if arg.is_global_set() => "Everywhere".to_owned(),
-            None if arg.is_positional() => "Arguments".to_owned(),
-            None => "Options".to_owned(),
+            Some(heading) => heading,
+            None if arg.is_global_set() => "Everywhere",
+            None => "",
         };
-        let option = (signature(arg), meaning(arg));
-        match found.iter_mut().find(|(name, _)| *name == heading) {
-            Some((_, options)) => options.push(option),
-            None => found.push((heading, vec![option])),
-        }
-    }
-    found
+        Shown { heading: heading.to_owned(), signature: signature(arg), meaning: meaning(arg) }
+    };
+    command.get_arguments().filter(ours).map(shown).collect()
 }
 
-fn table(out: &mut String, options: &Options) {
+fn table<'s>(out: &mut String, options: impl Iterator<Item = &'s Shown>) {
     out.push_str("| option | meaning |\n|---|---|\n");
-    for (signature, meaning) in options {
+    for Shown { signature, meaning, .. } in options {
         writeln!(out, "| `{}` | {meaning} |", signature.replace('|', "\\|")).unwrap();
     }
     out.push('\n');
 }
 
-/// Every command, and first what several have in common.
+/// Every command, and first the options that several have in common.
 pub fn commands() -> String {
     let mut root = Cli::command();
     root.build();
     let commands: Vec<_> =
         root.get_subcommands().filter(|command| command.get_name() != "help").collect();
-    let mut uses: BTreeMap<(String, Options), usize> = BTreeMap::new();
-    for command in &commands {
-        for heading in headings(command) {
-            *uses.entry(heading).or_default() += 1;
+    let all: Vec<_> = commands.iter().flat_map(|command| options(command)).collect();
+    let is_shared = |option: &Shown| {
+        !option.heading.is_empty() && all.iter().filter(|other| *other == option).count() > 1
+    };
+    let mut shared: Vec<(&str, Vec<&Shown>)> = Vec::new();
+    for option in all.iter().filter(|option| is_shared(option)) {
+        match shared.iter_mut().find(|(heading, _)| *heading == option.heading) {
+            Some((_, options)) if options.contains(&option) => {}
+            Some((_, options)) => options.push(option),
+            None => shared.push((&option.heading, vec![option])),
         }
     }
-    let shared = |heading: &(String, Options)| uses[heading] > 1 && heading.0 != "Options";
-    let mut out = String::new();
-    let mut seen = BTreeSet::new();
-    out.push_str("### Options of several commands\n\n");
-    for heading in commands.iter().flat_map(|command| headings(command)) {
-        if shared(&heading) && seen.insert(heading.clone()) {
-            writeln!(out, "**{}**\n", heading.0).unwrap();
-            table(&mut out, &heading.1);
-        }
+    let mut out = "### Options of several commands\n\n".to_owned();
+    for (heading, options) in &shared {
+        writeln!(out, "**{heading}**\n").unwrap();
+        table(&mut out, options.iter().copied());
     }
     for command in commands {
         let about = command.get_about().map(ToString::to_string).unwrap_or_default();
         writeln!(out, "### `{}`\n\n{about}.\n", command.get_name()).unwrap();
-        let mut also = Vec::new();
-        for heading in headings(command) {
-            if shared(&heading) {
-                also.push(heading.0);
-                continue;
-            }
-            if heading.0 != "Arguments" && heading.0 != "Options" {
-                writeln!(out, "**{}**\n", heading.0).unwrap();
-            }
-            table(&mut out, &heading.1);
+        let (common, own): (Vec<_>, Vec<_>) = options(command).into_iter().partition(is_shared);
+        if !own.is_empty() {
+            table(&mut out, own.iter());
         }
-        writeln!(out, "Also the options above: {}.\n", also.join(", ")).unwrap();
+        let of = |heading: &&str| common.iter().any(|option| option.heading == **heading);
+        let headings = shared.iter().map(|(heading, _)| *heading).filter(of);
+        let headings = headings.collect::<Vec<_>>().join(", ");
+        writeln!(out, "Also the options of several commands: {headings}.\n").unwrap();
         if let Some(after) = command.get_after_help() {
-            let after = after.to_string();
-            writeln!(out, "```text\n{}\n```\n", after.trim_end()).unwrap();
+            writeln!(out, "```text\n{}\n```\n", after.to_string().trim_end()).unwrap();
         }
     }
     out
@@ -129,7 +122,8 @@ pub fn commands() -> String {
 /// The type of a value in words.
 fn kind(schema: &Value) -> String {
     if let Some(items) = schema.get("items") {
-        return format!("list of {}", kind(items).replace("object", "objects"));
+        let items = kind(items).replace("string", "strings").replace("object", "objects");
+        return format!("list of {items}");
     }
     let types = match &schema["type"] {
         Value::String(one) => vec![one.as_str()],

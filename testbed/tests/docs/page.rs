@@ -2,6 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+/// Whether the pages are to be written.
+pub fn updates() -> bool {
+    std::env::var_os("UPDATE_GOLDEN").is_some()
+}
+
 /// One command, and what the page says that it prints.
 #[derive(Debug, Clone)]
 pub struct Step {
@@ -55,9 +60,9 @@ impl Page {
         Self { path: path.to_owned(), lines, steps, data }
     }
 
-    /// Writes the output of commands into the page, where `UPDATE_GOLDEN` is set.
+    /// Writes the output of commands into the page, if that is asked for.
     pub fn update<'s>(&self, outputs: impl Iterator<Item = (&'s Step, &'s String)>) {
-        if std::env::var_os("UPDATE_GOLDEN").is_none() {
+        if !updates() {
             return;
         }
         let mut lines = self.lines.clone();

@@ -74,7 +74,9 @@ impl Sandbox {
             std::fs::create_dir(at(name)).unwrap();
             symlink(std::env::current_exe().unwrap(), at(name).join("ingress-waypoint")).unwrap();
         }
-        for name in ["envoy", "testdata", "dist/ingress_waypoint.wasm", "dist/libingress_waypoint.so"] {
+        for name in
+            ["envoy", "testdata", "dist/ingress_waypoint.wasm", "dist/libingress_waypoint.so"]
+        {
             symlink(home.join(name), at(name)).unwrap();
         }
         std::fs::copy(home.join("testdata/docs/envoy.yaml"), at("envoy.yaml")).unwrap();
