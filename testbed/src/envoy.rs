@@ -236,11 +236,7 @@ fn command(options: &EnvoyOptions, dir: &Path) -> Result<Command> {
     Ok(command)
 }
 
-/// The Envoy of the tests: that of `ENVOY_PATH`, else the one that `scripts/install-envoy` installs.
-///
-/// # Errors
-/// Where there is none.
-pub fn binary() -> Result<PathBuf> {
+fn binary() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("ENVOY_PATH") {
         let path = PathBuf::from(path);
         ensure!(path.is_file(), "ENVOY_PATH is {}, which is not a file", path.display());

@@ -1,13 +1,12 @@
 //! A folder in which the commands of a page run one after the other.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
-use testbed::envoy;
-use testbed::workspace;
 
-use crate::shown;
+use crate::golden::workspace;
 
 /// What does not run in CI, and what stands in for it. Each checks the files that it is given.
 const STAND_INS: [(&str, &str); 6] = [
@@ -72,7 +71,8 @@ impl Sandbox {
         let home = workspace();
         for name in ["bin", "dist"] {
             std::fs::create_dir(at(name)).unwrap();
-            symlink(std::env::current_exe().unwrap(), at(name).join("ingress-waypoint")).unwrap();
+            symlink(env!("CARGO_BIN_EXE_ingress-waypoint"), at(name).join("ingress-waypoint"))
+                .unwrap();
         }
         for name in
             ["envoy", "testdata", "dist/ingress_waypoint.wasm", "dist/libingress_waypoint.so"]
@@ -90,23 +90,43 @@ impl Sandbox {
 
     /// Runs a command in the folder.
     pub fn run(&self, command: &str) -> Output {
-        self.shell(command, &format!("cd {}", shown(self.folder.path())))
+        self.shell(self.folder.path(), command)
     }
 
     /// Runs a command at the root of the project.
     pub fn at_home(&self, command: &str) -> Output {
-        self.shell(command, &format!("cd {}", shown(&workspace())))
+        self.shell(&workspace(), command)
     }
 
-    fn shell(&self, command: &str, before: &str) -> Output {
+    /// Whether Envoy takes a configuration.
+    pub fn validate(&self, config: &str) -> Result<(), String> {
+        std::fs::write(self.folder.path().join("fence.json"), config).unwrap();
+        let done = self.run("envoy -c fence.json");
+        if done.status.success() {
+            return Ok(());
+        }
+        Err(String::from_utf8_lossy(&done.stderr).into_owned())
+    }
+
+    fn shell(&self, folder: &Path, command: &str) -> Output {
         let bin = self.folder.path().join("bin");
         let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
         Command::new("bash")
-            .args(["-c", &format!("set -eo pipefail; {before}; {command}")])
+            .args(["-c", &format!("set -eo pipefail; {command}")])
+            .current_dir(folder)
             .env("PATH", path)
-            .env("REAL_ENVOY", envoy::binary().unwrap())
+            .env("REAL_ENVOY", envoy())
             .env_remove("INGRESS_USE_WAYPOINTS")
             .output()
             .unwrap()
     }
+}
+
+/// The Envoy of the end-to-end tests.
+fn envoy() -> PathBuf {
+    let installed = || {
+        let version = std::env::var("ENVOY_VERSION").unwrap_or_else(|_| "1.40.0".to_owned());
+        workspace().join(format!(".tools/envoy-{version}/envoy"))
+    };
+    std::env::var_os("ENVOY_PATH").map_or_else(installed, PathBuf::from)
 }

@@ -1,16 +1,24 @@
-//! The pages of `docs/`: what is generated from the code is up to date (`UPDATE_GOLDEN=1` writes it), every link
-//! leads somewhere, and every test that the security page names is there. `testbed/tests/docs.rs` runs the commands.
+//! The README and `docs/`: what is generated from the code is up to date, every link leads somewhere, every test that the
+//! security page names is there, and every command runs. `UPDATE_GOLDEN=1` writes what is generated, and the output of
+//! commands.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "../command/mod.rs"]
 mod command;
-#[path = "docs/generate.rs"]
 mod generate;
+#[path = "../golden/mod.rs"]
 mod golden;
+mod page;
+mod sandbox;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use golden::workspace;
+use ingress_waypoint::Policy;
+use page::{Page, Step};
+use sandbox::Sandbox;
+use serde_json::Value;
 
 /// The README and all pages, as paths from the root of the workspace.
 fn pages() -> Vec<PathBuf> {
@@ -137,4 +145,84 @@ fn every_test_that_the_security_page_names_is_there() {
         };
         assert!(found, "{name}");
     }
+}
+
+#[test]
+#[ignore = "needs Envoy 1.40, `make wasm` and `make module`: `make e2e` runs it"]
+fn every_command_runs() {
+    let mut failures = Vec::new();
+    let mut count = 0;
+    for path in pages() {
+        let page = Page::read(&workspace().join(&path));
+        let sandbox = Sandbox::new();
+        let outcomes: Vec<_> = page.steps.iter().map(|step| run(&sandbox, step)).collect();
+        count += outcomes.len();
+        if golden::updates() {
+            page.update(&outcomes);
+        }
+        for (step, outcome) in page.steps.iter().zip(&outcomes) {
+            let problem = match outcome {
+                Err(problem) => problem.clone(),
+                Ok(output) if !golden::updates() && !step.expects(output) => {
+                    format!("prints now:\n{output}")
+                }
+                Ok(_) => continue,
+            };
+            let place = format!("{}:{}", path.display(), step.line);
+            failures.push(format!("{place}: {}\n{problem}", step.command));
+        }
+        for (line, language, text) in &page.data {
+            if let Err(problem) = data(&sandbox, language, text) {
+                failures.push(format!("{}:{line}: {problem}", path.display()));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+    assert!(count > 80, "only {count} commands");
+}
+
+/// Runs a command; what it prints, or why it should not be in a page.
+fn run(sandbox: &Sandbox, step: &Step) -> Result<String, String> {
+    let mut words = step.command.split_whitespace().skip_while(|word| word.contains('='));
+    let program = words.next().unwrap_or_default();
+    let done = match program {
+        // CI runs the targets; here they have to exist.
+        "make" => sandbox.at_home(&step.command.replacen("make", "make -n", 1)),
+        // CI runs cargo: this is one of its runs. The test that is named has to exist.
+        "cargo" => {
+            let test = words.skip_while(|word| *word != "--test").nth(1);
+            let there = |test| workspace().join("cli/tests").join(test).exists();
+            let found = test.is_none_or(there);
+            return found.then(String::new).ok_or_else(|| "no such test".to_owned());
+        }
+        _ => sandbox.run(&step.command),
+    };
+    // `check` tells by its exit code what it found, and `diff` whether there is a difference.
+    let found = |name: &str| step.command.contains(&format!("ingress-waypoint {name} "));
+    let highest = if found("check") { 2 } else { i32::from(found("diff")) };
+    let code = done.status.code().unwrap_or(-1);
+    let output = String::from_utf8(done.stdout).unwrap();
+    let error = String::from_utf8_lossy(&done.stderr);
+    if (0..=highest).contains(&code) && (code == 0 || !output.is_empty()) {
+        return Ok(output);
+    }
+    Err(format!("ends with {code}:\n{error}"))
+}
+
+/// Checks a fence that holds data.
+fn data(sandbox: &Sandbox, language: &str, text: &str) -> Result<(), String> {
+    let documents: Vec<Value> = match language {
+        "json" => vec![serde_json::from_str(text).map_err(|error| error.to_string())?],
+        _ => serde_saphyr::from_multiple(text).map_err(|error| error.to_string())?,
+    };
+    for document in documents {
+        if document.get("static_resources").is_some() {
+            sandbox.validate(&document.to_string())?;
+        }
+        if document.get("services").is_some() {
+            let policy = Policy::from_json(document.to_string().as_bytes(), Some("true"));
+            policy.map_err(|problems| problems.to_string())?;
+        }
+    }
+    Ok(())
 }
