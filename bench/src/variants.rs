@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use gateway::envoy::Form;
-use gateway::envoy::fragments::{MAX_CONNECTIONS_PER_VIP, Wasm, clusters, general_twins};
+use gateway::envoy::fragments::{MAX_CONNECTIONS_PER_VIP, Wasm, clusters, general_vip_routes};
 use gateway::envoy::native::{Module, specifier};
 use gateway::weave;
 use ingress_waypoint::config::Forward;
@@ -213,13 +213,13 @@ fn by_header(config: &mut Value, filter: Value) -> Result<()> {
         "2s",
         MAX_CONNECTIONS_PER_VIP,
     ));
-    let [_, twin] = general_twins(&forward).context("twins")?;
+    let [_, vip_route] = general_vip_routes(&forward).context("twins")?;
     for (host, service) in hosts(config)?.iter_mut().zip(TARGETS) {
-        let mut twin = twin.clone();
+        let mut vip_route = vip_route.clone();
         if service.http2 {
-            twin["route"]["cluster"] = json!(forward.cluster_http2);
+            vip_route["route"]["cluster"] = json!(forward.cluster_http2);
         }
-        host["routes"].as_array_mut().context("routes")?.insert(0, twin);
+        host["routes"].as_array_mut().context("routes")?.insert(0, vip_route);
     }
     filters(config)?.insert(0, filter);
     Ok(())

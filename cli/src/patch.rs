@@ -89,7 +89,7 @@ fn say(report: &Report, removed: bool) {
     let verb = if removed { "taken out of" } else { "put into" };
     for touched in &report.connection_managers {
         let how = match touched.specifiers {
-            0 => format!("{} twins", touched.twins),
+            0 => format!("{} twins", touched.vip_routes),
             1 => "a specifier".to_owned(),
             many => format!("{many} specifiers"),
         };

@@ -22,7 +22,7 @@ fn check(name: &str, more: &[&str]) -> Vec<Value> {
 fn fixes(findings: &[Value], name: &str) -> Vec<(String, String)> {
     let text = |finding: &Value, field: &str| finding[field].as_str().unwrap_or("-").to_owned();
     let about = findings.iter().filter(|finding| finding["object"]["name"] == name);
-    about.map(|finding| (text(finding, "code"), text(finding, "mend"))).collect()
+    about.map(|finding| (text(finding, "code"), text(finding, "fix"))).collect()
 }
 
 fn fix(findings: &[Value], name: &str) -> (String, String) {
@@ -38,13 +38,13 @@ fn allowed_routes_messages() {
         let found: Vec<_> = findings.iter().filter(|f| f["object"]["name"] == name).collect();
         assert_eq!(found.len(), 1, "{name}");
         let part = |field: &str| found[0][field].as_str().unwrap_or("-").to_owned();
-        [part("field"), part("value"), part("says"), part("mend")]
+        [part("field"), part("value"), part("message"), part("fix")]
     };
     let from = "spec.listeners[0].allowedRoutes.namespaces.from";
-    let [field, value, says, fix] = of("selects-none");
+    let [field, value, message, fix] = of("selects-none");
     assert_eq!((field.as_str(), value.as_str()), (from, "Selector"));
     assert_eq!(
-        says,
+        message,
         "allows routes from no namespace, for the selector is absent or broken: web is not allowed"
     );
     assert_eq!(
@@ -52,10 +52,10 @@ fn allowed_routes_messages() {
         "give spec.listeners[0].allowedRoutes.namespaces a selector that matches the labels of namespace web"
     );
     for name in ["not-hbone", "no-listener"] {
-        let [field, _, says, fix] = of(name);
+        let [field, _, message, fix] = of(name);
         assert_eq!(field, "spec.listeners");
         assert_eq!(
-            says,
+            message,
             "allows routes from its own namespace infra, for no listener has the protocol HBONE and the port 15008: web is not allowed"
         );
         let free = if name == "not-hbone" { "hbone" } else { "mesh" };
@@ -66,10 +66,10 @@ fn allowed_routes_messages() {
             )
         );
     }
-    let [field, value, says, fix] = of("absent");
+    let [field, value, message, fix] = of("absent");
     assert_eq!((field.as_str(), value.as_str()), (from, "-"));
     assert_eq!(
-        says,
+        message,
         "allows routes from its own namespace infra, for the field is absent: web is not allowed"
     );
     assert!(fix.starts_with("set spec.listeners[0].allowedRoutes.namespaces.from to All"), "{fix}");
@@ -135,7 +135,7 @@ fn mends_that_mislead() {
     let found = fix(&findings, "x; reboot");
     assert!(!found.1.contains("kubectl") && found.1.contains("metadata.name"), "{found:?}");
     for finding in &findings {
-        let fix = finding["mend"].as_str().unwrap();
+        let fix = finding["fix"].as_str().unwrap();
         assert!(!fix.contains("reboot") && !fix.contains("$("), "{fix}");
         assert!(!fix.contains("use-waypoint=two/") && !fix.contains("--name ;"), "{fix}");
     }
@@ -161,16 +161,16 @@ fn shared_address_names_the_wrong_field() {
                 && f["code"] != "vip-shared"
         });
         let found = found.unwrap_or_else(|| panic!("{name}"));
-        (found["says"].as_str().unwrap().to_owned(), found["mend"].as_str().unwrap().to_owned())
+        (found["message"].as_str().unwrap().to_owned(), found["fix"].as_str().unwrap().to_owned())
     };
-    let (says, fix) = why("opted-out");
+    let (message, fix) = why("opted-out");
     assert!(
-        says.contains("metadata.labels[networking.istio.io/enable-autoallocate-ip] forbids"),
-        "{says}"
+        message.contains("metadata.labels[networking.istio.io/enable-autoallocate-ip] forbids"),
+        "{message}"
     );
     assert!(fix.contains("enable-autoallocate-ip") && !fix.contains("resolution"), "{fix}");
-    let (says, fix) = why("wildcard");
-    assert!(says.contains("spec.resolution allows"), "{says}");
+    let (message, fix) = why("wildcard");
+    assert!(message.contains("spec.resolution allows"), "{message}");
     assert!(fix.contains("spec.addresses") && !fix.contains("NONE"), "{fix}");
     let (_, fix) = why("waits");
     assert!(fix.contains("wait") && !fix.contains("NONE"), "{fix}");
@@ -242,7 +242,7 @@ fn fields_and_fixes() {
     let found: Vec<_> = findings
         .iter()
         .filter(|f| f["code"] != "label-without-waypoint")
-        .map(|f| ["code", "field", "mend"].map(|part| f[part].as_str().unwrap_or("-")))
+        .map(|f| ["code", "field", "fix"].map(|part| f[part].as_str().unwrap_or("-")))
         .collect();
     let nothing_or = "nothing, where no HTTP is sent there; else";
     let entry = format!("{nothing_or} say so: protocol: HTTP, or protocol: GRPC");

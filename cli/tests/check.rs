@@ -141,9 +141,9 @@ fn the_order_of_the_objects_does_not_matter() {
 fn a_finding_says_why_and_how_to_mend_it() {
     for name in folders() {
         for finding in findings(&name) {
-            assert!(!finding.why.is_empty() && !finding.mend.is_empty(), "{finding:?}");
+            assert!(!finding.why.is_empty() && !finding.fix.is_empty(), "{finding:?}");
             assert!(finding.field.is_some(), "{finding:?}");
-            assert!(!finding.says.contains("  "), "{finding:?}");
+            assert!(!finding.message.contains("  "), "{finding:?}");
         }
     }
 }

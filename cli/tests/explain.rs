@@ -98,7 +98,7 @@ fn programs_get_the_chain_too() {
             "holds": false,
             "object": {"kind": "Gateway", "namespace": "shop", "name": "gone"},
             "field": "metadata.name",
-            "says": "no such Gateway was read; the namespace's waypoint is not tried instead",
+            "message": "no such Gateway was read; the namespace's waypoint is not tried instead",
             "change": "istioctl waypoint apply -n shop --name gone",
         })
     );
@@ -227,14 +227,17 @@ fn the_meshs_hint_and_its_canary_decide_nothing() {
     };
     let hint = steps("shop/headless", "waypoint-bound", "waypoint-bound");
     assert_eq!((&hint["holds"], &hint["value"]), (&json!(true), &json!("True")));
-    assert!(hint["says"].as_str().unwrap().contains("a hint from Istio, not a verdict"), "{hint}");
+    assert!(
+        hint["message"].as_str().unwrap().contains("a hint from Istio, not a verdict"),
+        "{hint}"
+    );
     let canary = steps("shop/too-much", "waypoint-canary", "waypoint-canary");
     assert_eq!((&canary["holds"], &canary["value"]), (&json!(true), &json!("101")));
     let split = steps("shop/split", "waypoint-canary", "waypoint-canary");
-    let says = split["says"].as_str().unwrap();
+    let message = split["message"].as_str().unwrap();
     assert!(
-        says.contains("splits connections to the VIP, not requests: 20 % go to shop/canary"),
-        "{says}"
+        message.contains("splits connections to the VIP, not requests: 20 % go to shop/canary"),
+        "{message}"
     );
 }
 

@@ -230,7 +230,7 @@ proptest! {
         prop_assert_eq!(&again, &patched);
         prop_assert_eq!(weave::remove(&patched.text).unwrap().text, original);
         for manager in &patched.report.connection_managers {
-            prop_assert_eq!(manager.twins, manager.routes * if http2 { 2 } else { 1 });
+            prop_assert_eq!(manager.vip_routes, manager.routes * if http2 { 2 } else { 1 });
         }
     }
 }

@@ -96,17 +96,17 @@ fn compare(
             } else {
                 second.to_string()
             };
-            let says = format!("{what}: here, and at the waypoint by {whose} ({})", then.field);
-            let mend = if gateways == second {
+            let message = format!("{what}: here, and at the waypoint by {whose} ({})", then.field);
+            let fix = if gateways == second {
                 "keep one of the two parents, or make two routes of it".to_owned()
             } else {
                 format!(
                     "keep it in one of the two: at the waypoint ({second}) it also holds for requests from within the mesh"
                 )
             };
-            let cause = Cause::new(Code::PolicyTwice, gateways.clone(), says)
+            let cause = Cause::new(Code::PolicyTwice, gateways.clone(), message)
                 .field(first.field.clone(), None)
-                .mend(mend);
+                .fix(fix);
             // A second timeout does not change what happens to a request that is in time.
             let severity = match first.does {
                 Does::Timeout => Severity::Info,

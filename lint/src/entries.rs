@@ -33,7 +33,7 @@ fn named_as_service(scope: &Scope<'_>, out: &mut Findings, resolved: &Resolved) 
         "is the name of a Service too",
     )
     .field("metadata.name", Some(resolved.object.name.clone()))
-    .mend("give the ServiceEntry another name");
+    .fix("give the ServiceEntry another name");
     out.add_for(severity, cause, other.object.to_string());
 }
 
@@ -48,8 +48,8 @@ fn hosts(scope: &Scope<'_>, out: &mut Findings, conflict: &HostConflict) {
         _ if asks(&conflict.other) => Severity::Info,
         _ => return,
     };
-    let cause = Cause::new(Code::HostClaimedTwice, conflict.object.clone(), conflict.says())
+    let cause = Cause::new(Code::HostClaimedTwice, conflict.object.clone(), conflict.message())
         .field("spec.hosts", Some(conflict.value()))
-        .mend(conflict.fix());
+        .fix(conflict.fix());
     out.add(severity, cause);
 }

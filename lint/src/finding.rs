@@ -25,11 +25,11 @@ pub struct Finding {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
     /// What is wrong with it, to be read after field and value.
-    pub says: String,
+    pub message: String,
     /// Why that matters.
     pub why: &'static str,
     /// What to do about it.
-    pub mend: String,
+    pub fix: String,
     /// Objects that suffer from it, where that is not the object itself.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub affects: Vec<String>,
@@ -42,8 +42,8 @@ pub(crate) struct Cause {
     pub object: ObjectRef,
     pub field: Option<String>,
     pub value: Option<String>,
-    pub says: String,
-    pub mend: String,
+    pub message: String,
+    pub fix: String,
 }
 
 /// Findings by cause: 1,000 services with one cause make one finding.
@@ -51,8 +51,8 @@ pub(crate) struct Cause {
 pub(crate) struct Findings(BTreeMap<Cause, (Severity, BTreeSet<String>)>);
 
 impl Cause {
-    pub fn new(code: Code, object: ObjectRef, says: impl Into<String>) -> Self {
-        Self { code, object, field: None, value: None, says: says.into(), mend: String::new() }
+    pub fn new(code: Code, object: ObjectRef, message: impl Into<String>) -> Self {
+        Self { code, object, field: None, value: None, message: message.into(), fix: String::new() }
     }
 
     pub fn field(self, field: impl Into<String>, value: Option<String>) -> Self {
@@ -63,8 +63,8 @@ impl Cause {
         self.field(format!("metadata.labels[{label}]"), value)
     }
 
-    pub fn mend(self, mend: impl Into<String>) -> Self {
-        Self { mend: mend.into(), ..self }
+    pub fn fix(self, fix: impl Into<String>) -> Self {
+        Self { fix: fix.into(), ..self }
     }
 }
 
@@ -91,7 +91,7 @@ impl Findings {
 }
 
 fn finding((cause, (severity, affects)): (Cause, (Severity, BTreeSet<String>))) -> Finding {
-    let Cause { code, object, field, value, says, mend } = cause;
+    let Cause { code, object, field, value, message, fix } = cause;
     let affects = affects.into_iter().collect();
-    Finding { severity, code, object, field, value, says, why: code.why(), mend, affects }
+    Finding { severity, code, object, field, value, message, why: code.why(), fix, affects }
 }

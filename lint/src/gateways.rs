@@ -54,12 +54,10 @@ fn captured(scope: &Scope<'_>, out: &mut Findings, itself: &ObjectRef, pod: &Pod
 }
 
 fn on_host_network(object: &ObjectRef, pod: &PodFacts) -> Option<Cause> {
-    let says = "puts its pods on the host's network";
-    let cause = Cause::new(Code::GatewayHostNetwork, object.clone(), says)
+    let message = "puts its pods on the host's network";
+    let cause = Cause::new(Code::GatewayHostNetwork, object.clone(), message)
         .field(format!("{}spec.hostNetwork", pod.prefix), Some("true".to_owned()))
-        .mend(
-            "run its pods without hostNetwork, behind a Service of type LoadBalancer or NodePort",
-        );
+        .fix("run its pods without hostNetwork, behind a Service of type LoadBalancer or NodePort");
     pod.host_network.then_some(cause)
 }
 
@@ -69,7 +67,7 @@ fn uncaptured(
     namespace: &str,
     pod: &PodFacts,
 ) -> Option<Cause> {
-    let cause = |code, says: &str| Cause::new(code, object.clone(), says);
+    let cause = |code, message: &str| Cause::new(code, object.clone(), message);
     // The CNI says what it did; labels only say what it is to do.
     let redirection = pod.redirection.as_deref();
     if redirection == Some("enabled") {
@@ -94,17 +92,17 @@ fn uncaptured(
         if pod.host_network || redirection.is_none() && !is_running {
             return None;
         }
-        let says = "is not \"enabled\" on its pods, though they are labelled for ambient: the CNI did not redirect them";
+        let message = "is not \"enabled\" on its pods, though they are labelled for ambient: the CNI did not redirect them";
         return Some(
-            cause(Code::GatewayNotCaptured, says)
+            cause(Code::GatewayNotCaptured, message)
                 .field(
                     format!("metadata.annotations[{REDIRECTION}]"),
                     redirection.map(str::to_owned),
                 )
-                .mend("see whether istio-cni runs on their nodes, and start them anew"),
+                .fix("see whether istio-cni runs on their nodes, and start them anew"),
         );
     }
-    let says = match (own, of_namespace) {
+    let message = match (own, of_namespace) {
         (Some(_), _) => "keeps its pods out of the ambient mesh",
         (None, Some(_)) => "of the namespace keeps its pods out of the ambient mesh",
         (None, None) => {
@@ -113,15 +111,15 @@ fn uncaptured(
     };
     let value = own.or(of_namespace).cloned();
     let field = format!("{}metadata.labels[{MODE}]", if own.is_some() { pod.prefix } else { "" });
-    Some(cause(Code::GatewayNotCaptured, says).field(field, value).mend(fix))
+    Some(cause(Code::GatewayNotCaptured, message).field(field, value).fix(fix))
 }
 
 /// Silence would be taken for an answer.
 fn unread(out: &mut Findings, key: &Key) {
-    let says = "names no pod that was read, nor a Deployment or DaemonSet that makes its pods: whether the mesh captures what they send was not checked";
-    let cause = Cause::new(Code::GatewayPodsNotRead, ObjectRef::namespaced("Gateway", key), says)
+    let message = "names no pod that was read, nor a Deployment or DaemonSet that makes its pods: whether the mesh captures what they send was not checked";
+    let cause = Cause::new(Code::GatewayPodsNotRead, ObjectRef::namespaced("Gateway", key), message)
         .field("metadata.name", Some(key.name.clone()))
-        .mend("give its pods along with the other objects (kubectl get pods -A -o yaml), or select them with --gateway-pods");
+        .fix("give its pods along with the other objects (kubectl get pods -A -o yaml), or select them with --gateway-pods");
     out.add(Severity::Info, cause);
 }
 
@@ -134,14 +132,15 @@ fn listeners(scope: &Scope<'_>, out: &mut Findings, key: &Key) {
         if !matches!(protocol, "TCP" | "UDP" | "TLS") && !is_passthrough {
             continue;
         }
-        let says = format!("is no HTTP: listener {:?} is not covered by the filter", listener.name);
+        let message =
+            format!("is no HTTP: listener {:?} is not covered by the filter", listener.name);
         let cause = Cause::new(
             Code::ListenerNotCovered,
             ObjectRef::namespaced("Gateway", key),
-            says,
+            message,
         )
         .field(format!("spec.listeners[{i}].protocol"), Some(protocol.to_owned()))
-        .mend("let no TCPRoute or TLSRoute of it lead to a service that asks for its waypoint");
+        .fix("let no TCPRoute or TLSRoute of it lead to a service that asks for its waypoint");
         out.add(Severity::Info, cause);
     }
 }

@@ -28,10 +28,10 @@ pub(crate) fn check(scope: &Scope<'_>, out: &mut Findings) {
     for (key, gateway) in &scope.objects.world.gateways {
         let Some(text) = gateway.meta.labels.get(INGRESS_USE_WAYPOINT) else { continue };
         let object = ObjectRef::namespaced("Gateway", key);
-        let mend = "label the Service, the ServiceEntry or its Namespace";
+        let fix = "label the Service, the ServiceEntry or its Namespace";
         let cause = Cause::new(Code::LabelOnGateway, object, "has no effect on a Gateway")
             .label(INGRESS_USE_WAYPOINT, Some(text.clone()))
-            .mend(mend);
+            .fix(fix);
         out.add(Severity::Warning, cause);
     }
 }
@@ -74,7 +74,7 @@ fn wrong_value(
     let text = labels.get(INGRESS_USE_WAYPOINT).filter(|text| wrong(scope, text))?;
     let enable = fix::label(object, INGRESS_USE_WAYPOINT, "true");
     let kind = if object.kind == "Namespace" { "namespace" } else { "service" };
-    let (says, mend) = if is_waypoints_name(scope, object, labels, text) {
+    let (message, fix) = if is_waypoints_name(scope, object, labels, text) {
         let bound = resolved.map_or(labels.contains_key(USE_WAYPOINT), |resolved| {
             !matches!(resolved.binding, Binding::Unlabelled)
         });
@@ -90,7 +90,7 @@ fn wrong_value(
             reference.is_some_and(|reference| reference.gateway != key)
         });
         let fix = if bound && !other { enable } else { wish.fix(scope) };
-        let says = match kind {
+        let message = match kind {
             "namespace" => {
                 "looks like the waypoint's name, which belongs in istio.io/use-waypoint; it counts as false and the namespace's services are bypassed silently"
             }
@@ -98,24 +98,24 @@ fn wrong_value(
                 "looks like the waypoint's name, which belongs in istio.io/use-waypoint; it counts as false and the service is bypassed silently"
             }
         };
-        (says, fix)
+        (message, fix)
     } else if parse_bool(text) == Some(true) {
-        let says = match scope.options.rules.compat {
+        let message = match scope.options.rules.compat {
             Compat::Kgateway => {
                 "is not exactly \"true\", which alone kgateway takes: it counts as false"
             }
             _ => "is not \"true\", which alone Istio up to 1.29 takes: it counts as false",
         };
-        (says, enable)
+        (message, enable)
     } else {
         ("is not a boolean and counts as false", enable)
     };
     // Under kgateway the namespace's label may ask for the waypoint all the same.
     let is_on = resolved.is_some_and(|resolved| resolved.label.on);
     let severity = if is_on { Severity::Warning } else { Severity::Error };
-    let cause = Cause::new(Code::LabelNotBoolean, object.clone(), says)
+    let cause = Cause::new(Code::LabelNotBoolean, object.clone(), message)
         .label(INGRESS_USE_WAYPOINT, Some(text.clone()))
-        .mend(mend);
+        .fix(fix);
     Some((severity, cause))
 }
 
@@ -165,10 +165,10 @@ fn annotation(scope: &Scope<'_>, out: &mut Findings, object: &ObjectRef, meta: &
             USE_WAYPOINT_NAMESPACE if annotated(USE_WAYPOINT).is_some() => continue,
             _ => bind(),
         };
-        let says = "is an annotation, and has to be a label";
-        let cause = Cause::new(Code::LabelAsAnnotation, object.clone(), says)
+        let message = "is an annotation, and has to be a label";
+        let cause = Cause::new(Code::LabelAsAnnotation, object.clone(), message)
             .field(format!("metadata.annotations[{key}]"), Some(text.to_owned()))
-            .mend(fix);
+            .fix(fix);
         out.add(Severity::Error, cause);
     }
 }
@@ -187,7 +187,7 @@ fn overrides(scope: &Scope<'_>, out: &mut Findings, resolved: &Resolved) {
     if parse_bool(&own.text) != Some(false) || !namespace.is_on() {
         return;
     }
-    let (severity, says, mend) = match scope.options.rules.compat {
+    let (severity, message, fix) = match scope.options.rules.compat {
         Compat::Istio | Compat::Istio129 => (
             Severity::Info,
             "wins over the namespace's \"true\": the service goes to its endpoints here, and under kgateway to the waypoint",
@@ -206,8 +206,8 @@ fn overrides(scope: &Scope<'_>, out: &mut Findings, resolved: &Resolved) {
             )
         }
     };
-    let cause = Cause::new(Code::LabelOverridesNamespace, resolved.object.clone(), says)
+    let cause = Cause::new(Code::LabelOverridesNamespace, resolved.object.clone(), message)
         .label(INGRESS_USE_WAYPOINT, Some(own.text.clone()))
-        .mend(mend);
+        .fix(fix);
     out.add(severity, cause);
 }

@@ -8,13 +8,11 @@ use mesh::{Note, Severity};
 
 pub(crate) fn check(scope: &Scope<'_>, out: &mut Findings) {
     for (object, places) in scope.objects.world.conflicts() {
-        let says =
+        let message =
             format!("is given more than once and not the same each time: {}", places.join("; "));
-        let cause = Cause::new(Code::GivenTwice, object.clone(), says)
+        let cause = Cause::new(Code::GivenTwice, object.clone(), message)
             .field("metadata.name", Some(object.name.clone()))
-            .mend(
-                "give one copy of it; of several the one with the highest resourceVersion counts",
-            );
+            .fix("give one copy of it; of several the one with the highest resourceVersion counts");
         out.add(Severity::Warning, cause);
     }
     for note in &scope.compiled.resolution.notes {
@@ -22,10 +20,10 @@ pub(crate) fn check(scope: &Scope<'_>, out: &mut Findings) {
         if note.rule == "mesh-config" && note.severity == Severity::Info {
             continue;
         }
-        if let Some((code, mend)) = meaning(note) {
-            let cause = Cause::new(code, note.object.clone(), note.says.clone())
+        if let Some((code, fix)) = meaning(note) {
+            let cause = Cause::new(code, note.object.clone(), note.message.clone())
                 .field(note.field.clone(), note.value.clone())
-                .mend(mend);
+                .fix(fix);
             out.add(note.severity, cause);
         }
     }

@@ -18,7 +18,7 @@ pub(crate) fn check(scope: &Scope<'_>, out: &mut Findings) {
                 add(out, Severity::Error, resolved, format!("is not in the mesh: {why}"), &change);
             }
             None if resolved.is_a_guess && resolved.label.on => {
-                let says = format!(
+                let message = format!(
                     "is the only namespace where the addresses of its ServiceEntries are captured, for {}: an ingress elsewhere does not reach the waypoint by them",
                     world.visible_as(namespace)
                 );
@@ -26,17 +26,17 @@ pub(crate) fn check(scope: &Scope<'_>, out: &mut Findings) {
                     "give the ingress (--gateway); where it is elsewhere, {}",
                     world.make_public(namespace)
                 );
-                add(out, Severity::Warning, resolved, says, &fix);
+                add(out, Severity::Warning, resolved, message, &fix);
             }
             None => {}
         }
     }
 }
 
-fn add(out: &mut Findings, severity: Severity, resolved: &Resolved, says: String, fix: &str) {
+fn add(out: &mut Findings, severity: Severity, resolved: &Resolved, message: String, fix: &str) {
     let namespace = resolved.object.namespace.as_deref().unwrap_or_default();
-    let cause = Cause::new(Code::NotInMesh, ObjectRef::global("Namespace", namespace), says)
+    let cause = Cause::new(Code::NotInMesh, ObjectRef::global("Namespace", namespace), message)
         .field("metadata.name", Some(namespace.to_owned()))
-        .mend(fix);
+        .fix(fix);
     out.add_for(severity, cause, listed(resolved));
 }

@@ -44,19 +44,19 @@ fn left_out(
     port: &LeftOut,
     routes: Option<&BTreeSet<String>>,
 ) {
-    let cause = |says: String| {
-        Cause::new(Code::PortLeftOut, resolved.object.clone(), says)
+    let cause = |message: String| {
+        Cause::new(Code::PortLeftOut, resolved.object.clone(), message)
             .field(port.from.field.clone(), port.from.value.clone())
     };
     if let Some(routes) = routes {
-        let says = format!("{}, and port {} is sent HTTP by a route", port.why, port.number);
-        let mend = port.fix(resolved.object.kind);
+        let message = format!("{}, and port {} is sent HTTP by a route", port.why, port.number);
+        let fix = port.fix(resolved.object.kind);
         for route in routes {
-            out.add_for(Severity::Error, cause(says.clone()).mend(mend), route.clone());
+            out.add_for(Severity::Error, cause(message.clone()).fix(fix), route.clone());
         }
         return;
     }
-    let mend = format!(
+    let fix = format!(
         "nothing, where no HTTP is sent there; else {}",
         port.fix(resolved.object.kind).trim_start_matches("where the port does speak HTTP, ")
     );
@@ -66,15 +66,15 @@ fn left_out(
         let severity = if nothing_left { Severity::Warning } else { Severity::Info };
         out.add(
             severity,
-            cause(format!("{}: port {} is left out", port.why, port.number)).mend(mend),
+            cause(format!("{}: port {} is left out", port.why, port.number)).fix(fix),
         );
         return;
     }
     let object = culprit(resolved, Place::Namespace).object;
     let value = resolved.label.value().map(|value| value.text.clone());
-    let says = "asks for the waypoint of services with ports that are left out";
+    let message = "asks for the waypoint of services with ports that are left out";
     let cause =
-        Cause::new(Code::PortLeftOut, object, says).label(INGRESS_USE_WAYPOINT, value).mend(mend);
+        Cause::new(Code::PortLeftOut, object, message).label(INGRESS_USE_WAYPOINT, value).fix(fix);
     let listed = format!("{}, port {}: {} {}", resolved.object, port.number, port.from, port.why);
     out.add_for(Severity::Info, cause, listed);
 }

@@ -23,7 +23,7 @@ fn not_labelled(out: &mut Findings, resolved: &Resolved, by: &RequiredBy) {
         _ => Place::Object,
     };
     let culprit = culprit(resolved, place);
-    let says = match by {
+    let message = match by {
         RequiredBy::Selector(selector) => {
             format!("does not ask for the waypoint that --required {selector} requires")
         }
@@ -33,10 +33,10 @@ fn not_labelled(out: &mut Findings, resolved: &Resolved, by: &RequiredBy) {
         }
     };
     let value = resolved.label.value().map(|value| value.text.clone());
-    let mend = fix::label(&culprit.object, INGRESS_USE_WAYPOINT, "true");
-    let cause = Cause::new(Code::RequiredNotLabelled, culprit.object, says)
+    let fix = fix::label(&culprit.object, INGRESS_USE_WAYPOINT, "true");
+    let cause = Cause::new(Code::RequiredNotLabelled, culprit.object, message)
         .label(INGRESS_USE_WAYPOINT, value)
-        .mend(mend);
+        .fix(fix);
     if culprit.is_namespace {
         out.add_for(Severity::Error, cause, listed(resolved));
     } else {

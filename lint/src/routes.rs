@@ -11,10 +11,10 @@ use mesh::{Key, ObjectRef, Resolved, Severity};
 
 pub(crate) fn check(scope: &Scope<'_>, out: &mut Findings) {
     for routed in &scope.compiled.routed {
-        let says = "has Envoy Gateway send requests to the ClusterIP of a Service, whatever its label says";
-        let cause = Cause::new(Code::RoutingTypeService, routed.by.clone(), says)
+        let message = "has Envoy Gateway send requests to the ClusterIP of a Service, whatever its label says";
+        let cause = Cause::new(Code::RoutingTypeService, routed.by.clone(), message)
             .field("spec.routingType", Some("Service".to_owned()))
-            .mend("nothing, where the waypoint is meant to apply to these requests; else set it to Endpoint");
+            .fix("nothing, where the waypoint is meant to apply to these requests; else set it to Endpoint");
         out.add_for(Severity::Info, cause, routed.to_string());
     }
     let types = RoutingTypes::new(&scope.objects.world);
@@ -77,26 +77,26 @@ fn lost(out: &mut Findings, route: &ObjectRef, setting: &Setting, resolved: &Res
         // Said of mirrors already.
         Does::Mirror(_) => return,
     };
-    let says = format!("has no effect on the way to a VIP by a general twin: {what}");
-    let cause = Cause::new(Code::RouteSettingLost, route.clone(), says)
+    let message = format!("has no effect on the way to a VIP by a general twin: {what}");
+    let cause = Cause::new(Code::RouteSettingLost, route.clone(), message)
         .field(setting.field.clone(), None)
-        .mend("set it in a route of the service itself, at the waypoint; or take cluster-header, or a twin with the same settings");
+        .fix("set it in a route of the service itself, at the waypoint; or take cluster-header, or a twin with the same settings");
     out.add_for(severity, cause, listed(resolved));
 }
 
 fn at_one_vip(out: &mut Findings, route: &ObjectRef, i: usize, rule: &Rule, resolved: &Resolved) {
     if rule.session_persistence {
-        let says = "does not hold for backends that are reached at their VIP";
-        let cause = Cause::new(Code::RouteSessionPersistence, route.clone(), says)
+        let message = "does not hold for backends that are reached at their VIP";
+        let cause = Cause::new(Code::RouteSessionPersistence, route.clone(), message)
             .field(format!("spec.rules[{i}].sessionPersistence"), None)
-            .mend("take it out, or give it to a route of the service itself, at the waypoint");
+            .fix("take it out, or give it to a route of the service itself, at the waypoint");
         out.add_for(Severity::Warning, cause, listed(resolved));
     }
     if rule.settings.iter().any(|setting| matches!(setting.does, Does::Retry { .. })) {
-        let says = "goes to the same VIP again, where it is kept: whether to another pod is up to the waypoint";
-        let cause = Cause::new(Code::RouteRetry, route.clone(), says)
+        let message = "goes to the same VIP again, where it is kept: whether to another pod is up to the waypoint";
+        let cause = Cause::new(Code::RouteRetry, route.clone(), message)
             .field(format!("spec.rules[{i}].retry"), None)
-            .mend("nothing, where any pod will do; else retry in a route of the service itself, at the waypoint");
+            .fix("nothing, where any pod will do; else retry in a route of the service itself, at the waypoint");
         out.add_for(Severity::Info, cause, listed(resolved));
     }
 }
@@ -105,10 +105,10 @@ fn mirror(scope: &Scope<'_>, out: &mut Findings, route: &ObjectRef, field: &str,
     for resolved in scope.find(target).into_iter().filter(|r| asks(r) && is_in_mesh(r)) {
         let severity =
             if resolved.required.is_some() { Severity::Error } else { Severity::Warning };
-        let says = "mirrors requests to the endpoints of a service that asks for its waypoint";
-        let cause = Cause::new(Code::RouteMirror, route.clone(), says)
+        let message = "mirrors requests to the endpoints of a service that asks for its waypoint";
+        let cause = Cause::new(Code::RouteMirror, route.clone(), message)
             .field(format!("{field}.requestMirror.backendRef"), None)
-            .mend("mirror in a route of the service itself, at the waypoint");
+            .fix("mirror in a route of the service itself, at the waypoint");
         // Not refused either: the filter does not see copies.
         out.add_for(severity, cause, resolved.object.to_string());
     }

@@ -15,26 +15,26 @@ pub(crate) fn check(scope: &Scope<'_>, out: &mut Findings) {
         let service = scope.objects.world.services.get(&key);
         let affinity = service.and_then(|service| service.session_affinity.as_deref());
         if let Some(affinity @ "ClientIP") = affinity {
-            let says = "does not hold for requests that go to the waypoint";
-            let mend = "take it out, or give the waypoint a DestinationRule with a consistent hash for the service";
-            let cause = cause(resolved, Code::SessionAffinity, says)
+            let message = "does not hold for requests that go to the waypoint";
+            let fix = "take it out, or give the waypoint a DestinationRule with a consistent hash for the service";
+            let cause = cause(resolved, Code::SessionAffinity, message)
                 .field("spec.sessionAffinity", Some(affinity.to_owned()));
-            out.add(Severity::Warning, cause.mend(mend));
+            out.add(Severity::Warning, cause.fix(fix));
         }
         let Some(traffic) = scope.objects.traffic.get(&key) else { continue };
         if let Some(policy) = &traffic.internal_traffic_policy {
-            let says =
+            let message =
                 "does not keep requests on the gateway's node: the waypoint may be on another";
-            let cause = cause(resolved, Code::TrafficPolicy, says)
+            let cause = cause(resolved, Code::TrafficPolicy, message)
                 .field("spec.internalTrafficPolicy", Some(policy.clone()))
-                .mend("take it out where requests must not depend on it");
+                .fix("take it out where requests must not depend on it");
             out.add(Severity::Warning, cause);
         }
         if let Some(distribution) = &traffic.traffic_distribution {
-            let says = "is seen from the waypoint, not from the gateway";
-            let cause = cause(resolved, Code::TrafficPolicy, says)
+            let message = "is seen from the waypoint, not from the gateway";
+            let cause = cause(resolved, Code::TrafficPolicy, message)
                 .field("spec.trafficDistribution", Some(distribution.clone()))
-                .mend(
+                .fix(
                     "nothing, where the waypoint is as near; else set it on the waypoint's Service",
                 );
             out.add(Severity::Info, cause);
@@ -42,6 +42,6 @@ pub(crate) fn check(scope: &Scope<'_>, out: &mut Findings) {
     }
 }
 
-fn cause(resolved: &Resolved, code: Code, says: &str) -> Cause {
-    Cause::new(code, resolved.object.clone(), says)
+fn cause(resolved: &Resolved, code: Code, message: &str) -> Cause {
+    Cause::new(code, resolved.object.clone(), message)
 }

@@ -33,15 +33,15 @@ pub(crate) fn check(scope: &Scope<'_>, out: &mut Findings) {
 }
 
 fn loopback(scope: &Scope<'_>, out: &mut Findings) {
-    let says = "takes loopback addresses as VIPs, which no mesh captures";
+    let message = "takes loopback addresses as VIPs, which no mesh captures";
     let cause = || {
         Cause::new(
             Code::AllowLoopback,
             ObjectRef::global("Configuration", "ingress-waypoint"),
-            says,
+            message,
         )
         .field("allowLoopback", Some("true".to_owned()))
-        .mend("leave out --allow-loopback, except for a test where everything is on one machine")
+        .fix("leave out --allow-loopback, except for a test where everything is on one machine")
     };
     out.add(Severity::Warning, cause());
     for resolved in scope.services() {
@@ -59,17 +59,17 @@ fn add(out: &mut Findings, resolved: &Resolved, inherited: Severity, cause: Caus
     }
     let object = culprit(resolved, Place::Namespace).object;
     // Whose field it is can be seen in the list.
-    let says = match cause.code {
+    let message = match cause.code {
         Code::ExternalNameLabelled => {
             "asks for the waypoint of ExternalName services, which have none".to_owned()
         }
         _ => format!(
             "holds for services too that have no way to the waypoint: {} {}",
             field(&cause),
-            cause.says
+            cause.message
         ),
     };
-    let cause = Cause { object, field: None, value: None, says, ..cause }
+    let cause = Cause { object, field: None, value: None, message, ..cause }
         .label(mesh::label::INGRESS_USE_WAYPOINT, resolved.label.value().map(|v| v.text.clone()));
     out.add_for(inherited, cause, listed(resolved));
 }
@@ -86,7 +86,7 @@ fn field(cause: &Cause) -> String {
 fn external_name(out: &mut Findings, resolved: &Resolved) {
     let cause = Cause::new(Code::ExternalNameLabelled, resolved.object.clone(), "has no waypoint")
         .field("spec.externalName", resolved.external_name.clone())
-        .mend("take the label off it, or use a ServiceEntry for the host instead");
+        .fix("take the label off it, or use a ServiceEntry for the host instead");
     add(out, resolved, Severity::Info, cause);
 }
 
@@ -95,7 +95,7 @@ fn missing(out: &mut Findings, resolved: &Resolved) {
     let is_entry = resolved.object.kind == "ServiceEntry";
     let is_headless = !is_entry && vips.value == "None";
     let is_dropped = !vips.dropped.is_empty();
-    let (code, inherited, mend) = match (is_entry, is_headless) {
+    let (code, inherited, fix) = match (is_entry, is_headless) {
         _ if resolved.required.is_some() => (Code::RequiredWithoutVip, Severity::Error, vips.fix()),
         // The addresses were found already.
         _ if is_dropped => return,
@@ -107,13 +107,14 @@ fn missing(out: &mut Findings, resolved: &Resolved) {
         ),
         _ => (Code::NoVip, Severity::Warning, vips.fix()),
     };
-    let mut says = vips.none.unwrap_or("holds no address that can be dialled").to_owned();
+    let mut message = vips.none.unwrap_or("holds no address that can be dialled").to_owned();
     for dropped in &vips.dropped {
         // Writing to a string cannot fail.
-        let _ = write!(says, "; {} {:?} {}", dropped.field, dropped.value, dropped.why);
+        let _ = write!(message, "; {} {:?} {}", dropped.field, dropped.value, dropped.why);
     }
     let value = (!vips.value.is_empty()).then(|| vips.value.clone());
-    let cause = Cause::new(code, resolved.object.clone(), says).field(vips.field, value).mend(mend);
+    let cause =
+        Cause::new(code, resolved.object.clone(), message).field(vips.field, value).fix(fix);
     add(out, resolved, inherited, cause);
 }
 
@@ -123,7 +124,7 @@ fn dropped(out: &mut Findings, resolved: &Resolved) {
         return;
     }
     for dropped in &vips.dropped {
-        let (code, mend) = if dropped.is_range() {
+        let (code, fix) = if dropped.is_range() {
             (Code::EntryRange, "give it an address of its own beside the range")
         } else if dropped.is_unreadable() {
             (Code::AddressInvalid, "correct the address, or take it out")
@@ -135,7 +136,7 @@ fn dropped(out: &mut Findings, resolved: &Resolved) {
         } else {
             (Code::VipNotCaptured, "give it an address that nothing on the node itself answers at")
         };
-        let says = match (vips.addresses.is_empty(), dropped.is_unreadable()) {
+        let message = match (vips.addresses.is_empty(), dropped.is_unreadable()) {
             (false, _) => dropped.why.to_owned(),
             (true, false) => {
                 format!("{}; there is no other: the service goes to its endpoints", dropped.why)
@@ -145,9 +146,9 @@ fn dropped(out: &mut Findings, resolved: &Resolved) {
                 dropped.why
             ),
         };
-        let cause = Cause::new(code, resolved.object.clone(), says)
+        let cause = Cause::new(code, resolved.object.clone(), message)
             .field(dropped.field.clone(), Some(dropped.value.clone()))
-            .mend(mend);
+            .fix(fix);
         if vips.addresses.is_empty() {
             add(out, resolved, Severity::Warning, cause);
         } else {
@@ -170,10 +171,11 @@ fn wrong_family(scope: &Scope<'_>, out: &mut Findings, resolved: &Resolved) {
             Ok(serde_json::Value::String(name)) => name,
             _ => String::new(),
         });
-    let says = format!("holds no address of the family of ipFamily {}", family.unwrap_or_default());
-    let cause = Cause::new(Code::VipWrongFamily, resolved.object.clone(), says)
+    let message =
+        format!("holds no address of the family of ipFamily {}", family.unwrap_or_default());
+    let cause = Cause::new(Code::VipWrongFamily, resolved.object.clone(), message)
         .field(resolved.vips.field, Some(resolved.vips.value.clone()))
-        .mend(match resolved.object.kind {
+        .fix(match resolved.object.kind {
             "ServiceEntry" => "give it an address of that family in spec.addresses",
             _ => "make the service dual-stack (spec.ipFamilyPolicy: PreferDualStack)",
         });
@@ -200,10 +202,10 @@ fn shared(scope: &Scope<'_>, out: &mut Findings) {
             "spec.addresses" => "give it an address of its own",
             _ => "make one of the Services anew without the address: the cluster allocates another",
         };
-        let says = "is an address of another service too";
-        let cause = Cause::new(Code::VipShared, first.clone(), says)
+        let message = "is an address of another service too";
+        let cause = Cause::new(Code::VipShared, first.clone(), message)
             .field(field, Some(vips.join(", ")))
-            .mend(fix);
+            .fix(fix);
         for other in owners.keys().filter(|owner| **owner != first) {
             out.add_for(Severity::Error, cause.clone(), other.to_string());
         }

@@ -84,7 +84,7 @@ fn about(world: &World, compiled: &Compiled, resolved: &Resolved, notes: &mut Ve
             (false, true) => ": requests are refused",
             (false, false) => ": requests go to the endpoints",
         };
-        let says = |step: &Step| format!("{}{then}", step.says);
+        let message = |step: &Step| format!("{}{then}", step.message);
         let broken = compiled.steps(world, resolved).into_iter().find(|step| !step.holds);
         // Required and not labelled is an error that the rules have noted already.
         let lost = resolved.is_ambiguous || resolved.outside == Some(Outside::HostTaken);
@@ -100,12 +100,12 @@ fn about(world: &World, compiled: &Compiled, resolved: &Resolved, notes: &mut Ve
                 Some(waypoint) if step.object.kind.starts_with("Gateway") => Note {
                     field: format!("metadata.labels[{USE_WAYPOINT}]"),
                     value: Some(waypoint.gateway.name.clone()),
-                    says: {
-                        let (gateway, says) = (&waypoint.gateway, says(&step));
+                    message: {
+                        let (gateway, message) = (&waypoint.gateway, message(&step));
                         let is_name = step.field == "metadata.name";
                         let field =
                             if is_name { String::new() } else { format!("{} ", step.field) };
-                        format!("names {gateway}, which cannot be used: {field}{says}")
+                        format!("names {gateway}, which cannot be used: {field}{message}")
                     },
                     severity,
                     rule,
@@ -115,16 +115,16 @@ fn about(world: &World, compiled: &Compiled, resolved: &Resolved, notes: &mut Ve
                     object: step.object.clone(),
                     field: step.field.clone(),
                     value: step.value.clone(),
-                    says: says(&step),
+                    message: message(&step),
                     severity,
                     rule,
                 },
             }
         }));
     }
-    let note = |severity, rule, field: &str, value: Option<String>, says: String| {
+    let note = |severity, rule, field: &str, value: Option<String>, message: String| {
         let (object, field) = (resolved.object.clone(), field.to_owned());
-        Note { severity, rule, object, field, value, says }
+        Note { severity, rule, object, field, value, message }
     };
     // Where none is left, that has been said with all of them. What would lead to the ingress itself is
     // told of every object.
@@ -149,8 +149,8 @@ fn about(world: &World, compiled: &Compiled, resolved: &Resolved, notes: &mut Ve
                 true => (Severity::Warning, then),
                 false => (Severity::Info, ""),
             };
-            let says = format!("{}: port {} is left out{then}", port.why, port.number);
-            note(severity, "port-left-out", &port.from.field, port.from.value.clone(), says)
+            let message = format!("{}: port {} is left out{then}", port.why, port.number);
+            note(severity, "port-left-out", &port.from.field, port.from.value.clone(), message)
         }));
     }
 }

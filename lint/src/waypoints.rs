@@ -51,11 +51,11 @@ fn unlabelled(scope: &Scope<'_>, out: &mut Findings, resolved: &Resolved) {
     }
     let place = resolved.label.from.unwrap_or(Place::Object);
     let object = culprit(resolved, place).object;
-    let says = "asks for a waypoint, and no istio.io/use-waypoint names one";
+    let message = "asks for a waypoint, and no istio.io/use-waypoint names one";
     let wish = Wish { object: &object, name: None, namespace: None, asks: None, also: None };
-    let cause = Cause::new(Code::LabelWithoutWaypoint, object.clone(), says)
+    let cause = Cause::new(Code::LabelWithoutWaypoint, object.clone(), message)
         .label(INGRESS_USE_WAYPOINT, resolved.label.value().map(|value| value.text.clone()))
-        .mend(wish.fix(scope));
+        .fix(wish.fix(scope));
     add(out, Severity::Error, resolved, cause);
 }
 
@@ -71,19 +71,19 @@ fn none(scope: &Scope<'_>, out: &mut Findings, resolved: &Resolved, place: Place
         Some(Place::Namespace) => object.clone(),
         _ => resolved.object.clone(),
     };
-    let says = "unbinds it from any waypoint, and istio.io/ingress-use-waypoint asks for one";
+    let message = "unbinds it from any waypoint, and istio.io/ingress-use-waypoint asks for one";
     let wish = Wish { object: &whose, name: None, namespace: None, asks: None, also: None };
-    let cause = Cause::new(Code::LabelWithoutWaypoint, object, says)
+    let cause = Cause::new(Code::LabelWithoutWaypoint, object, message)
         .label(USE_WAYPOINT, Some("none".to_owned()))
-        .mend(wish.fix(scope));
+        .fix(wish.fix(scope));
     add(out, Severity::Error, resolved, cause);
 }
 
 fn managed(out: &mut Findings, resolved: &Resolved, by: &str) {
-    let says = "marks a waypoint or an east-west gateway, which is never bound to a waypoint";
-    let cause = Cause::new(Code::WaypointItself, resolved.object.clone(), says)
+    let message = "marks a waypoint or an east-west gateway, which is never bound to a waypoint";
+    let cause = Cause::new(Code::WaypointItself, resolved.object.clone(), message)
         .label(MANAGED, Some(by.to_owned()))
-        .mend(match resolved.label.from {
+        .fix(match resolved.label.from {
             Some(Place::Object) => fix::unlabel(&resolved.object, INGRESS_USE_WAYPOINT),
             _ => "take what requires it off it (ingress-waypoint/required)".to_owned(),
         });
@@ -108,24 +108,24 @@ fn unusable(
             let name = &reference.gateway.namespace;
             let namespace = ObjectRef::global("Namespace", name);
             let Said { why, change } = world.outside(Outside::NotSelected, name);
-            let says = format!(
+            let message = format!(
                 "is not in the mesh: {why}: the mesh does not know Gateway {}",
                 reference.gateway
             );
-            Cause::new(Code::WaypointNotFound, namespace, says)
+            Cause::new(Code::WaypointNotFound, namespace, message)
                 .field("metadata.name", Some(name.clone()))
-                .mend(change)
+                .fix(change)
         }
         Unusable::OtherNamespace => {
             let object = culprit(resolved, reference.place).object;
-            let says = format!(
+            let message = format!(
                 "names Gateway {} of another namespace, and for ServiceEntries of {namespace} {}",
                 reference.gateway,
                 world.visible_as(namespace)
             );
-            Cause::new(Code::WaypointNotAllowed, object, says)
+            Cause::new(Code::WaypointNotAllowed, object, message)
                 .label(USE_WAYPOINT, Some(reference.gateway.name.clone()))
-                .mend(format!(
+                .fix(format!(
                     "bind it to a waypoint of its own namespace; or {}",
                     world.make_public(namespace)
                 ))
@@ -137,21 +137,22 @@ fn unusable(
                 (Some(Owner::Class), Some(class)) => ObjectRef::global("GatewayClass", class),
                 _ => gateway.clone(),
             };
-            let says = format!(
+            let message = format!(
                 "makes Gateway {} a waypoint that is not for services, and services are bound to it",
                 reference.gateway
             );
-            Cause::new(Code::WaypointNotForServices, object, says)
+            Cause::new(Code::WaypointNotForServices, object, message)
                 .label(WAYPOINT_FOR, Some(is_for.value.clone()))
-                .mend(fix::label(&gateway, WAYPOINT_FOR, is_for.fix()))
+                .fix(fix::label(&gateway, WAYPOINT_FOR, is_for.fix()))
         }
         Unusable::NotAllowed(allowed) => {
-            let says = format!("{}: {namespace} is not allowed", allowed.whom(&reference.gateway));
+            let message =
+                format!("{}: {namespace} is not allowed", allowed.whom(&reference.gateway));
             let facts = world.gateways.get(&reference.gateway);
             let fix = facts.map(|facts| allowed.fix(facts, namespace)).unwrap_or_default();
-            Cause::new(Code::WaypointNotAllowed, gateway, says)
+            Cause::new(Code::WaypointNotAllowed, gateway, message)
                 .field(allowed.field.clone(), allowed.from.map(str::to_owned))
-                .mend(fix)
+                .fix(fix)
         }
     };
     add(out, severity, resolved, cause);
@@ -166,25 +167,25 @@ fn not_ready(scope: &Scope<'_>, gateway: ObjectRef, key: &Key) -> Cause {
             "see why its pods do not start: kubectl get pods -n {} -l {GATEWAY_NAME}={}",
             key.namespace, key.name
         );
-        let says = "holds no address: the waypoint is not ready";
-        return Cause::new(Code::WaypointNotReady, gateway, says)
+        let message = "holds no address: the waypoint is not ready";
+        return Cause::new(Code::WaypointNotReady, gateway, message)
             .field("status.addresses", None)
-            .mend(fix);
+            .fix(fix);
     };
     let (field, value) = match address.r#type.as_deref() {
         Some("IPAddress") => ("value", Some(address.value.clone())),
         other => ("type", other.map(str::to_owned)),
     };
-    let says = match (field, &value) {
+    let message = match (field, &value) {
         ("value", _) => "is not an IP address, so the mesh has no address of the waypoint",
         (_, Some(_)) => "is neither IPAddress nor Hostname, so the mesh does not take the address",
         (_, None) => {
             "is absent, so the mesh does not take the address: it takes IPAddress and Hostname"
         }
     };
-    Cause::new(Code::WaypointNotReady, gateway, says)
+    Cause::new(Code::WaypointNotReady, gateway, message)
         .field(format!("status.addresses[0].{field}"), value)
-        .mend("see what wrote the status: Istio itself writes addresses of both types for its waypoints")
+        .fix("see what wrote the status: Istio itself writes addresses of both types for its waypoints")
 }
 
 /// The label, or the one beside it, names no Gateway.
@@ -202,12 +203,12 @@ fn missing(scope: &Scope<'_>, resolved: &Resolved, reference: &Reference) -> Cau
     };
     let fix = wish.fix(scope);
     if let Some(beside) = beside.filter(|beside| !is_label(beside)) {
-        let says = "is not the name of a namespace, so it names no waypoint";
-        return Cause::new(Code::WaypointNotFound, object, says)
+        let message = "is not the name of a namespace, so it names no waypoint";
+        return Cause::new(Code::WaypointNotFound, object, message)
             .label(USE_WAYPOINT_NAMESPACE, Some(beside.to_owned()))
-            .mend(fix);
+            .fix(fix);
     }
-    let says = if name.is_empty() {
+    let message = if name.is_empty() {
         "is empty, and names no waypoint".to_owned()
     } else if name.eq_ignore_ascii_case("none") {
         "names no Gateway, and does not unbind: only \"none\", in lower case, does".to_owned()
@@ -222,7 +223,7 @@ fn missing(scope: &Scope<'_>, resolved: &Resolved, reference: &Reference) -> Cau
     } else {
         format!("names Gateway {namespace}/{name}, which does not exist")
     };
-    Cause::new(Code::WaypointNotFound, object, says)
+    Cause::new(Code::WaypointNotFound, object, message)
         .label(USE_WAYPOINT, Some(name.clone()))
-        .mend(fix)
+        .fix(fix)
 }

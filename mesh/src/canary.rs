@@ -78,7 +78,7 @@ impl Canary {
     }
 
     /// What there is to say of it, without the object.
-    pub fn says(&self, primary: Option<&Reference>) -> String {
+    pub fn message(&self, primary: Option<&Reference>) -> String {
         let canary = &self.waypoint.gateway;
         let primary = primary.map(|primary| primary.gateway.to_string()).unwrap_or_default();
         let alone = "the mesh takes the primary waypoint alone";
@@ -125,7 +125,7 @@ impl Canary {
     pub(crate) fn note(&self, object: ObjectRef, primary: Option<&Reference>) -> Note {
         let severity = if self.weight.is_ok() { Severity::Info } else { Severity::Warning };
         let (_, field, value) = self.field();
-        let (value, says) = (Some(value.to_owned()), self.says(primary));
-        Note { severity, rule: "waypoint-canary", object, field, value, says }
+        let (value, message) = (Some(value.to_owned()), self.message(primary));
+        Note { severity, rule: "waypoint-canary", object, field, value, message }
     }
 }

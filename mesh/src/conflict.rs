@@ -91,7 +91,7 @@ impl HostConflict {
     }
 
     /// What comes of it, to be read after the hosts.
-    pub fn says(&self) -> String {
+    pub fn message(&self) -> String {
         let other = &self.other;
         let (is, host, it) = if self.hosts.len() == 1 {
             ("is", "is a host", "it")
@@ -146,10 +146,10 @@ impl HostConflict {
             | Outcome::Shadowed { required: true } => ("host-taken", Severity::Error),
             Outcome::Lost { .. } | Outcome::Shadowed { .. } => ("host-taken", Severity::Warning),
         };
-        let says = match self.outcome {
+        let message = match self.outcome {
             // Both may be meant so: each is known by its own name.
-            Outcome::Shadowed { required: false } => self.says(),
-            _ => format!("{}; {}", self.says(), self.fix()),
+            Outcome::Shadowed { required: false } => self.message(),
+            _ => format!("{}; {}", self.message(), self.fix()),
         };
         Note {
             severity,
@@ -157,7 +157,7 @@ impl HostConflict {
             object: self.object.clone(),
             field: "spec.hosts".to_owned(),
             value: Some(self.value()),
-            says,
+            message,
         }
     }
 }

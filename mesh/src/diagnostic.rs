@@ -45,7 +45,7 @@ pub struct Note {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
     /// A sentence without the object's name.
-    pub says: String,
+    pub message: String,
 }
 
 /// The first five, and how many more there are.
@@ -96,6 +96,6 @@ impl fmt::Display for Note {
         if let Some(value) = &self.value {
             write!(f, ": {value:?}")?;
         }
-        write!(f, " {}", self.says)
+        write!(f, " {}", self.message)
     }
 }

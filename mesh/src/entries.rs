@@ -50,14 +50,14 @@ pub(crate) fn hosts<'a>(
     object: &ObjectRef,
     notes: &mut Vec<Note>,
 ) -> Vec<(String, &'a str)> {
-    let mut note = |field: String, value: Option<&String>, says: &str| {
+    let mut note = |field: String, value: Option<&String>, message: &str| {
         notes.push(Note {
             severity: Severity::Error,
             rule: "host",
             object: object.clone(),
             field,
             value: value.cloned(),
-            says: says.to_owned(),
+            message: message.to_owned(),
         });
     };
     if facts.hosts.is_empty() {
@@ -73,8 +73,8 @@ pub(crate) fn hosts<'a>(
             }
             Some(_) => {}
             None => {
-                let says = "is not a host name: it is left out";
-                note(format!("spec.hosts[{i}]"), Some(given), says);
+                let message = "is not a host name: it is left out";
+                note(format!("spec.hosts[{i}]"), Some(given), message);
             }
         }
     }

@@ -27,7 +27,7 @@ impl World {
                 object: object.clone(),
                 field: "metadata.name".to_owned(),
                 value: Some(object.name.clone()),
-                says: format!(
+                message: format!(
                     "is given more than once and not the same each time: {} (the highest resourceVersion counts)",
                     places.join("; ")
                 ),
@@ -65,7 +65,7 @@ impl World {
                 object: ObjectRef::global("Namespace", namespace),
                 field: "metadata.labels".to_owned(),
                 value: None,
-                says: format!(
+                message: format!(
                     "are not known, for the Namespace is not among the objects: its {services} {plural} as without labels and annotations from there"
                 ),
             });
@@ -90,7 +90,7 @@ impl World {
                 object: ObjectRef::namespaced("Gateway", key),
                 field: "status.addresses".to_owned(),
                 value: Some(address.value.clone()),
-                says: format!(
+                message: format!(
                     "says that the cluster's domain is {domain}, not {}: Istio's clusters would be of no \
                      service, and requests go to the endpoints",
                     rules.cluster_domain
@@ -109,7 +109,7 @@ fn not_boolean(object: ObjectRef, meta: &Meta) -> Option<Note> {
         object,
         field: format!("metadata.annotations[{REQUIRED}]"),
         value: Some(value.clone()),
-        says: "is not a boolean and counts as \"true\"".to_owned(),
+        message: "is not a boolean and counts as \"true\"".to_owned(),
     })
 }
 
@@ -125,31 +125,31 @@ fn as_label(object: ObjectRef, meta: &Meta) -> Option<Note> {
         object,
         field: format!("metadata.labels[{REQUIRED}]"),
         value: Some(value.clone()),
-        says: "is a label, and has to be an annotation: it requires nothing".to_owned(),
+        message: "is a label, and has to be an annotation: it requires nothing".to_owned(),
     })
 }
 
 impl Resolved {
     /// What is odd about the service.
     pub(crate) fn note(&self, world: &World, notes: &mut Vec<Note>) {
-        let mut note = |severity, rule, field: &str, value: Option<String>, says: String| {
+        let mut note = |severity, rule, field: &str, value: Option<String>, message: String| {
             let (object, field) = (self.object.clone(), field.to_owned());
-            notes.push(Note { severity, rule, object, field, value, says });
+            notes.push(Note { severity, rule, object, field, value, message });
         };
         if let (Some(name), Some(_)) = (&self.external_name, &self.required) {
-            let says = "is not part of the mesh, and the service is required: it is refused";
+            let message = "is not part of the mesh, and the service is required: it is refused";
             note(
                 Severity::Error,
                 "required-external-name",
                 "spec.externalName",
                 Some(name.clone()),
-                says.into(),
+                message.into(),
             );
         } else if let (Some(_), false) = (&self.required, self.label.on) {
             let value = self.label.value().map(|value| value.text.clone());
             let field = format!("metadata.labels[{}]", INGRESS_USE_WAYPOINT);
-            let says = "does not ask for the waypoint that the service requires: it is refused until the label is \"true\"";
-            note(Severity::Error, "required-not-labelled", &field, value, says.into());
+            let message = "does not ask for the waypoint that the service requires: it is refused until the label is \"true\"";
+            note(Severity::Error, "required-not-labelled", &field, value, message.into());
         }
         let severity = match self.required {
             Some(_) => Severity::Error,
@@ -163,10 +163,10 @@ impl Resolved {
                 None => "requests go to the endpoints",
             };
             let Said { why, change } = world.outside(outside, &namespace);
-            let says = format!("is not in the mesh: {why}: {then}; {change}");
-            note(severity, "not-in-mesh", "metadata.namespace", Some(namespace), says);
+            let message = format!("is not in the mesh: {why}: {then}; {change}");
+            note(severity, "not-in-mesh", "metadata.namespace", Some(namespace), message);
         } else if self.is_a_guess && self.label.on {
-            let says = format!(
+            let message = format!(
                 "is the only namespace where its addresses are captured, for {}: an ingress elsewhere does not reach the waypoint by them; give the ingress (--gateway)",
                 world.visible_as(&namespace)
             );
@@ -175,16 +175,16 @@ impl Resolved {
                 "visible-in-namespace",
                 "metadata.namespace",
                 Some(namespace),
-                says,
+                message,
             );
         }
         if let Some(condition) = self.waypoint_bound.as_ref().filter(|_| asks) {
-            let says = format!(
+            let message = format!(
                 "is a hint from Istio, not a verdict: {}",
                 condition.message.trim_end_matches('.')
             );
             let field = format!("status.conditions[{WAYPOINT_BOUND}]");
-            note(Severity::Info, "waypoint-bound", &field, Some(condition.status.clone()), says);
+            note(Severity::Info, "waypoint-bound", &field, Some(condition.status.clone()), message);
         }
         if let Some(canary) = &self.canary {
             let object = match canary.field().0 {
@@ -214,7 +214,7 @@ pub(crate) fn check_name(object: &ObjectRef, key: &Key, notes: &mut Vec<Note>) -
                 object: object.clone(),
                 field: field.to_owned(),
                 value: Some(name.clone()),
-                says: "is not a Kubernetes name: the object is left out".to_owned(),
+                message: "is not a Kubernetes name: the object is left out".to_owned(),
             });
             return false;
         }

@@ -33,7 +33,7 @@ pub struct Step {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
     /// What that means.
-    pub says: String,
+    pub message: String,
     /// What to change for the other result, where that is in the user's hands.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub change: Option<String>,
@@ -75,8 +75,8 @@ impl Resolved {
 
     fn own(&self, rule: &'static str, holds: bool, field: impl Into<String>) -> Step {
         let object = self.object.clone();
-        let (field, says) = (field.into(), String::new());
-        Step { rule, holds, object, field, value: None, says, change: None }
+        let (field, message) = (field.into(), String::new());
+        Step { rule, holds, object, field, value: None, message, change: None }
     }
 
     fn mesh_step(&self, world: &World) -> Step {
@@ -84,10 +84,10 @@ impl Resolved {
         let is_entry = self.object.kind == "ServiceEntry";
         let step = self.own("in-the-mesh", true, if is_entry { "spec.hosts" } else { "spec.type" });
         let of_hosts = |hosts: String| is_entry.then_some(hosts);
-        let lost = |says: String| Step {
+        let lost = |message: String| Step {
             holds: false,
             value: of_hosts(others.clone()),
-            says,
+            message,
             change: Some("remove the hosts from one of the two".to_owned()),
             ..step.clone()
         };
@@ -97,7 +97,7 @@ impl Resolved {
                 holds: false,
                 field: "spec.externalName".into(),
                 value: Some(name.clone()),
-                says: "an ExternalName service is not part of the mesh: it has no VIP, and no waypoint sees it".into(),
+                message: "an ExternalName service is not part of the mesh: it has no VIP, and no waypoint sees it".into(),
                 change: Some("give it a selector or a ServiceEntry instead".into()),
                 ..step
             },
@@ -112,7 +112,7 @@ impl Resolved {
                     field: "metadata.name".into(),
                     value: Some(object.name.clone()),
                     object,
-                    says: format!("not in the mesh: {why}"),
+                    message: format!("not in the mesh: {why}"),
                     change: Some(change),
                     ..step
                 }
@@ -122,7 +122,7 @@ impl Resolved {
             )),
             (None, None) if self.hosts.is_empty() => Step {
                 value: of_hosts(others.clone()),
-                says: format!(
+                message: format!(
                     "the mesh knows these hosts in this namespace, and requests for them are those of {owners}: only clusters with its own name (kgateway's) lead to this one"
                 ),
                 ..step
@@ -138,7 +138,7 @@ impl Resolved {
                     Sight::Unsure => "; it is exported to its own namespace alone: Istio's gateways elsewhere have no cluster for it",
                     Sight::Hidden => "; it is not exported to the ingress: Istio's gateway has no cluster for it",
                 };
-                Step { value: of_hosts(hosts), says: format!("{known}{unseen}"), ..step }
+                Step { value: of_hosts(hosts), message: format!("{known}{unseen}"), ..step }
             }
         }
     }
@@ -162,7 +162,7 @@ impl Resolved {
         let Condition { status, message, .. } = self.waypoint_bound.as_ref()?;
         Some(Step {
             value: Some(status.clone()),
-            says: format!("a hint from Istio, not a verdict: {message}"),
+            message: format!("a hint from Istio, not a verdict: {message}"),
             ..self.own("waypoint-bound", true, format!("status.conditions[{WAYPOINT_BOUND}]"))
         })
     }
@@ -174,8 +174,8 @@ impl Resolved {
         let step = self.own("ingress-use-waypoint", self.label.on, field);
         let change = Some(if self.label.on { leave } else { enrol });
         let (Some(place), Some(value)) = (self.label.from, self.label.value()) else {
-            let says = "neither the service nor its namespace asks for the waypoint".into();
-            return Step { says, change, ..step };
+            let message = "neither the service nor its namespace asks for the waypoint".into();
+            return Step { message, change, ..step };
         };
         let whose = match (place, &self.label.own, &self.label.namespace) {
             (Place::Object, _, Some(_)) => "the service's own label wins over its namespace's",
@@ -197,7 +197,7 @@ impl Resolved {
         Step {
             object: self.at(place),
             value: Some(value.text.clone()),
-            says: format!("{means}; {whose}"),
+            message: format!("{means}; {whose}"),
             change,
             ..step
         }
@@ -212,17 +212,17 @@ impl Resolved {
             .iter()
             .map(|dropped| format!("; {} {:?} {}", dropped.field, dropped.value, dropped.why))
             .collect();
-        let says = match vips.none {
+        let message = match vips.none {
             None => format!("the address that the mesh captures{dropped}"),
             Some(why) => format!("{why}{dropped}"),
         };
         let change = (!holds).then(|| vips.fix().to_owned());
-        Step { value, says, change, ..step }
+        Step { value, message, change, ..step }
     }
 
     fn port_steps(&self) -> Vec<Step> {
         let kept = self.ports.kept.iter().map(|kept| {
-            let says = format!(
+            let message = format!(
                 "port {} is spoken to in {}",
                 kept.port.number,
                 match kept.port.protocol {
@@ -231,34 +231,34 @@ impl Resolved {
                 }
             );
             let value = kept.from.value.clone();
-            Step { value, says, ..self.own("port", true, kept.from.field.as_str()) }
+            Step { value, message, ..self.own("port", true, kept.from.field.as_str()) }
         });
         let left_out = self.ports.left_out.iter().map(|port| {
-            let says = format!("{}: port {} is left out", port.why, port.number);
+            let message = format!("{}: port {} is left out", port.why, port.number);
             let value = port.from.value.clone();
-            Step { value, says, ..self.own("port", false, port.from.field.as_str()) }
+            Step { value, message, ..self.own("port", false, port.from.field.as_str()) }
         });
         let mut steps: Vec<_> = kept.chain(left_out).collect();
         if steps.is_empty() {
-            let says = "no port is declared".into();
-            steps.push(Step { says, ..self.own("port", false, "spec.ports") });
+            let message = "no port is declared".into();
+            steps.push(Step { message, ..self.own("port", false, "spec.ports") });
         }
         steps
     }
 
     fn required_step(&self) -> Option<Step> {
         let by = self.required.as_ref()?;
-        let says = "requests are refused rather than sent past the waypoint".to_owned();
+        let message = "requests are refused rather than sent past the waypoint".to_owned();
         Some(match by {
             RequiredBy::Selector(selector) => Step {
                 value: Some(selector.clone()),
-                says: format!("matches --required: {says}"),
+                message: format!("matches --required: {message}"),
                 ..self.own("required", true, "metadata.labels")
             },
             RequiredBy::Annotation(place, value) => Step {
                 object: self.at(*place),
                 value: Some(value.clone()),
-                says,
+                message,
                 ..self.own("required", true, format!("metadata.annotations[{REQUIRED}]"))
             },
         })

@@ -48,10 +48,10 @@ impl RequiredBy {
     ) -> Option<Self> {
         let own_value = own.annotations.get(REQUIRED);
         let namespace_value = namespace.and_then(|meta| meta.annotations.get(REQUIRED));
-        let mut note = |severity, value: &String, says: &str| {
+        let mut note = |severity, value: &String, message: &str| {
             let field = format!("metadata.annotations[{REQUIRED}]");
             let (rule, object, value) = ("required-value", object.clone(), Some(value.clone()));
-            notes.push(Note { severity, rule, object, field, value, says: says.to_owned() });
+            notes.push(Note { severity, rule, object, field, value, message: message.to_owned() });
         };
         if let Some(value) = own_value.filter(|value| parse_bool(value).is_none()) {
             note(Severity::Error, value, "is no boolean and counts as \"true\"");
@@ -61,8 +61,8 @@ impl RequiredBy {
         }
         if let Some(required) = namespace_value.filter(|value| requires(value)) {
             if let Some(value) = own_value {
-                let says = "has no effect: the namespace requires it of all its services";
-                note(Severity::Warning, value, says);
+                let message = "has no effect: the namespace requires it of all its services";
+                note(Severity::Warning, value, message);
             }
             return Some(Self::Annotation(Place::Namespace, required.clone()));
         }

@@ -107,7 +107,7 @@ impl<'a> RoutingTypes<'a> {
             Some((key, facts))
         };
         let of_class = find(class.and_then(|class| class.proxy.as_ref()));
-        let says = |(key, facts): (&Key, &ProxyFacts)| {
+        let message = |(key, facts): (&Key, &ProxyFacts)| {
             let service = is_service(facts.spec.routing_type.as_deref())?;
             let object = ObjectRef::namespaced("EnvoyProxy", key);
             Some(service.then_some(By { object, grant: None }))
@@ -115,8 +115,8 @@ impl<'a> RoutingTypes<'a> {
         let merged = of_class.is_some_and(|(_, facts)| facts.spec.merge_gateways == Some(true));
         let own = find(gateway.proxy.as_ref()).filter(|_| !merged);
         match own {
-            Some(own) if own.1.spec.merge_type.is_none() => says(own)?,
-            own => own.and_then(says).or_else(|| of_class.and_then(says))?,
+            Some(own) if own.1.spec.merge_type.is_none() => message(own)?,
+            own => own.and_then(message).or_else(|| of_class.and_then(message))?,
         }
     }
 }

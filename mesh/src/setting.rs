@@ -109,7 +109,7 @@ impl Does {
                 let of = if *response { "response" } else { "request" };
                 // The request passes the gateway first, the response the waypoint.
                 let (first, then) = if *response { (c, change) } else { (change, c) };
-                let says = match (first, then) {
+                let message = match (first, then) {
                     (Change::Remove, Change::Remove) => return None,
                     (Change::Set(one), Change::Set(other)) if one == other => return None,
                     (Change::Add, Change::Add) => "is added twice",
@@ -118,7 +118,7 @@ impl Does {
                     (_, Change::Remove) => "is set, then removed",
                     (Change::Remove, Change::Add) => "is removed, then added",
                 };
-                Some(format!("the {of} header {name:?} {says}"))
+                Some(format!("the {of} header {name:?} {message}"))
             }
             (Self::Rewrite(one), Self::Rewrite(other)) if one == other => {
                 Some(format!("the {one} is rewritten, then what it was rewritten to is rewritten"))

@@ -33,7 +33,7 @@ pub(crate) fn notes(services: &[Resolved]) -> Vec<Note> {
             object: other.object.clone(),
             field: other.vips.field.to_owned(),
             value: Some(vip.to_string()),
-            says: format!(
+            message: format!(
                 "is an address of {}, which is required: the mesh delivers what is sent there to one of \
                  the two, which may bypass the waypoint",
                 required.object

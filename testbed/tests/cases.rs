@@ -79,7 +79,7 @@ async fn replay(file: &Value, form: &str) -> Result<Vec<(Value, Value)>> {
     *example.vm_env()? = env;
     let cases = file["cases"].as_array().context("cases")?;
     let manager = example.connection_manager()?;
-    let twins: Vec<Value> = manager["route_config"]["virtual_hosts"][0]["routes"]
+    let vip_routes: Vec<Value> = manager["route_config"]["virtual_hosts"][0]["routes"]
         .as_array()
         .context("routes")?
         .iter()
@@ -89,7 +89,7 @@ async fn replay(file: &Value, form: &str) -> Result<Vec<(Value, Value)>> {
         })
         .cloned()
         .collect();
-    let mut routes = twins;
+    let mut routes = vip_routes;
     routes.extend(cases.iter().enumerate().map(|(i, case)| route(i, &case["request"])));
     manager["route_config"]["virtual_hosts"] =
         json!([{"name": "all", "domains": ["*"], "routes": routes}]);

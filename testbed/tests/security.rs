@@ -274,10 +274,10 @@ async fn authorization_at_the_gateway_still_holds() {
             }}}});
             let hosts = manager["route_config"]["virtual_hosts"].as_array_mut().unwrap();
             for route in hosts.iter_mut().flat_map(|host| host["routes"].as_array_mut().unwrap()) {
-                let twin = route["route"]["cluster"]
+                let vip_route = route["route"]["cluster"]
                     .as_str()
                     .is_some_and(|c| c.starts_with("waypoint_vip"));
-                if !twin {
+                if !vip_route {
                     route["typed_per_filter_config"] = deny.clone();
                 }
             }

@@ -85,9 +85,9 @@ impl Report {
 
 fn object(page: &mut Page, finding: &Finding) {
     let what = match (&finding.field, &finding.value) {
-        (Some(field), Some(value)) => format!("{field} {value:?} {}", finding.says),
-        (Some(field), None) => format!("{field} {}", finding.says),
-        (None, _) => finding.says.clone(),
+        (Some(field), Some(value)) => format!("{field} {value:?} {}", finding.message),
+        (Some(field), None) => format!("{field} {}", finding.message),
+        (None, _) => finding.message.clone(),
     };
     page.line(1, &Words::new(Tone::Strong, &finding.object));
     page.line(2, &Words::default().plain(what));
@@ -95,7 +95,7 @@ fn object(page: &mut Page, finding: &Finding) {
         let affected = affected(&finding.affects);
         page.line(2, &Words::default().plain(format_args!("concerns {affected}")));
     }
-    page.line(2, &Words::new(Tone::Good, "mend:").plain(format_args!(" {}", finding.mend)));
+    page.line(2, &Words::new(Tone::Good, "mend:").plain(format_args!(" {}", finding.fix)));
 }
 
 fn affected(affects: &[String]) -> String {

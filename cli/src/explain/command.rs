@@ -85,7 +85,7 @@ pub fn command(args: &Arguments, format: Format) -> anyhow::Result<Exit> {
     let found = explain(&world, &compiled, subject);
     if found.is_empty() {
         // A cluster of several services is no one's, and that is said with the route.
-        let names = |note: &&Note| note.says.split([' ', ',', ':']).any(|word| word == subject);
+        let names = |note: &&Note| note.message.split([' ', ',', ':']).any(|word| word == subject);
         let notes = compiled.resolution.notes.iter().filter(|note| note.rule == ROUTE_CLUSTER);
         report::notes(&notes.filter(names).cloned().collect::<Vec<_>>(), Severity::Info);
     }

@@ -228,7 +228,7 @@ impl Explanation {
             let (tone, mark) = if step.holds { (Tone::Good, "yes") } else { (Tone::Bad, "no ") };
             let words = Words::new(tone, mark).plain(" ").tone(Tone::Strong, step.rule);
             page.blank();
-            page.line(1, &words.plain(format_args!(": {}", step.says)));
+            page.line(1, &words.plain(format_args!(": {}", step.message)));
             let value = step.value.as_ref().map_or("-".to_owned(), |value| format!("{value:?}"));
             let place = format!("{}  {}: {value}", step.object, step.field);
             page.line(3, &Words::default().plain(place));

@@ -11,7 +11,7 @@ use crate::{apply, notes, refused};
 fn not_a_bootstrap() {
     let config = config("filter-state");
     let listener = kind("config.listener.v3.Listener");
-    for (given, path, says) in [
+    for (given, path, message) in [
         (
             "apiVersion: v1\nkind: ConfigMap\ndata:\n  notes: x\n  envoy.yaml: |\n    static_resources: {}\n",
             "kind: \"ConfigMap\" is a Kubernetes object",
@@ -42,10 +42,10 @@ fn not_a_bootstrap() {
         ("listeners: []\ncluster_manager: {}\n", "listeners: is at the top", "API v1"),
     ] {
         for said in [refused(given, &config), weave::remove(given).unwrap_err().to_string()] {
-            assert!(said.starts_with(path) && said.contains(says), "{given}: {said}");
+            assert!(said.starts_with(path) && said.contains(message), "{given}: {said}");
         }
     }
-    for (given, says) in [
+    for (given, message) in [
         (
             "dynamic_resources: {lds_config: {path_config_source: {path: /etc/envoy/lds.yaml}}}\n",
             "dynamic_resources: has the listeners come from the file /etc/envoy/lds.yaml",
@@ -70,7 +70,7 @@ fn not_a_bootstrap() {
         ("a: b\n{% if x %}\n", "is a template ({% in line 2)"),
     ] {
         let said = refused(given, &config);
-        assert!(said.contains(says), "{given}: {said}");
+        assert!(said.contains(message), "{given}: {said}");
     }
     // What a template holds may stand in a text of a configuration.
     let lua = bootstrap(&[manager(&[to("reviews")])]).to_string().replace("edge", "{{ }}");
@@ -125,7 +125,7 @@ fn old_managers_left_out() {
         envoy
     };
     let v2 = "config.filter.network.http_connection_manager.v2.HttpConnectionManager";
-    for (filter, says) in [
+    for (filter, message) in [
         (
             json!({"name": "any", "typed_config": {"@type": kind(v2)}}),
             format!("of another API (envoy.{v2})"),
@@ -142,12 +142,12 @@ fn old_managers_left_out() {
         let mut envoy = old(filter);
         let said = refused(&envoy.to_string(), &config);
         let place = "static_resources.listeners[0].filter_chains[0].filters[0]";
-        assert!(said.starts_with(place) && said.contains(&says), "{said}");
+        assert!(said.starts_with(place) && said.contains(&message), "{said}");
         let new =
             bootstrap(&[manager(&[to("reviews")])])["static_resources"]["listeners"][0].clone();
         envoy["static_resources"]["listeners"].as_array_mut().unwrap().push(new);
         let said = notes(&apply(&envoy.to_string(), &config).report);
         assert!(said.starts_with(&format!("Warning {place}")), "{said}");
-        assert!(said.contains(&says) && said.contains("in listener \"old\""), "{said}");
+        assert!(said.contains(&message) && said.contains("in listener \"old\""), "{said}");
     }
 }

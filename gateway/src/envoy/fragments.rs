@@ -263,7 +263,7 @@ pub const VIP_ROUTE_NAMES: [&str; 2] = ["to-vip-http2", "to-vip"];
 
 /// The two twins for all paths of a virtual host, for where its own routes are not known: first the
 /// narrower one, for HTTP/2.
-pub fn general_twins(forward: &Forward) -> Option<[Value; 2]> {
+pub fn general_vip_routes(forward: &Forward) -> Option<[Value; 2]> {
     let (field, item) = chosen(forward)?;
     let [name_http2, name] = VIP_ROUTE_NAMES;
     let mut wide = json!({"prefix": "/"});

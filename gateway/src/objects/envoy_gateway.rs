@@ -10,7 +10,7 @@ use super::listeners::Listeners;
 use super::stored::{Objects, object};
 use super::target::{Gateway, Options, Refusal, Target, filter_state};
 use crate::envoy::fragments::{
-    FILTER, Switch, VIP_ROUTE_NAMES, clusters, fresh_route, general_twins, has_switch, mark,
+    FILTER, Switch, VIP_ROUTE_NAMES, clusters, fresh_route, general_vip_routes, has_switch, mark,
     type_url,
 };
 use crate::envoy::native::Module;
@@ -160,7 +160,7 @@ fn vip_patches(
                 json!({"op": "add", "jsonPath": json_path, "path": path, "value": value});
             patches.push(patch(ROUTE_CONFIGURATION, Some(&name), operation));
         };
-        let Some(vip_routes) = general_twins(forward) else { continue };
+        let Some(vip_routes) = general_vip_routes(forward) else { continue };
         // Each is put before the first route of every virtual host, so the one that has to be first
         // comes last.
         for route in vip_routes.iter().rev() {

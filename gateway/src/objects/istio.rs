@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::stored::{Objects, object};
 use super::target::{Options, Refusal, Target, filter_state};
 use crate::envoy::fragments::{
-    FILTER, Switch, clusters, fresh_route, general_twins, has_switch, mark,
+    FILTER, Switch, clusters, fresh_route, general_vip_routes, has_switch, mark,
 };
 use crate::envoy::native::{self, Module};
 
@@ -109,7 +109,7 @@ fn vip_patches(forward: &Forward, max_connections_per_vip: u32) -> Vec<Value> {
         .map(|cluster| patch("CLUSTER", "ADD", cluster))
         .collect();
     // Each is put before the first route, so the one that has to be first comes last.
-    let vip_routes = general_twins(forward).into_iter().flatten().rev();
+    let vip_routes = general_vip_routes(forward).into_iter().flatten().rev();
     patches.extend(vip_routes.map(|route| patch("HTTP_ROUTE", "INSERT_FIRST", &route)));
     // Istio merges into the routes that it made itself, and inserts afterwards.
     let marked = json!({"metadata": {"filter_metadata": {FILTER: mark()}}});

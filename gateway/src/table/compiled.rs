@@ -83,7 +83,8 @@ impl Compiled {
         if let ("direct" | "reject", "no-vip") = decision.outcome.label() {
             for step in steps.iter_mut().filter(|step| step.rule == "vip" && step.holds) {
                 step.holds = false;
-                "holds no address of the family that ipFamily asks for".clone_into(&mut step.says);
+                "holds no address of the family that ipFamily asks for"
+                    .clone_into(&mut step.message);
                 step.change = Some("choose another --ip-family".to_owned());
             }
         }

@@ -184,7 +184,7 @@ impl<'a> Listing<'a> {
         if let Some(entry) = entry(service, port, &own) {
             service.clusters.push(entry);
         } else if service.required && !refused {
-            let says = format!(
+            let message = format!(
                 "is no HTTP port of Service {service}, which is required: where Envoy Gateway does not merge it, \
                  its cluster is {cluster} or {own}, and requests are refused"
             );
@@ -195,7 +195,14 @@ impl<'a> Listing<'a> {
             let (rule, object) = (ROUTE_CLUSTER, route.clone());
             let field = format!("spec.rules[{i}].backendRefs[{j}].port");
             let value = Some(port.to_string());
-            self.notes.push(Note { severity: Severity::Warning, rule, object, field, value, says });
+            self.notes.push(Note {
+                severity: Severity::Warning,
+                rule,
+                object,
+                field,
+                value,
+                message,
+            });
         }
     }
 
@@ -246,7 +253,7 @@ impl<'a> Listing<'a> {
         leads.sort();
         leads.dedup();
         let when = if always { "as they have a session" } else { "where it does not merge them" };
-        let mut says = format!(
+        let mut message = format!(
             "lead to {}: Envoy Gateway gives them one cluster {when}, {cluster}, which cannot be \
              attributed to one service: {then}",
             leads.join(" and ")
@@ -257,11 +264,11 @@ impl<'a> Listing<'a> {
             }
             let merged = self.refuse_routed(route, &field);
             if !always {
-                says.extend(merged.iter().map(|it| format!("; where it merges them, {it}")));
+                message.extend(merged.iter().map(|it| format!("; where it merges them, {it}")));
             }
         }
         let (rule, object) = (ROUTE_CLUSTER, route.clone());
-        self.notes.push(Note { severity, rule, object, field, value: None, says });
+        self.notes.push(Note { severity, rule, object, field, value: None, message });
     }
 
     /// Marks what Envoy Gateway sends to ClusterIPs itself as refused in the rule's common cluster, and

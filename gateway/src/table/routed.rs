@@ -28,7 +28,7 @@ pub struct Routed {
     /// Whether it has a ClusterIP.
     reached: bool,
     /// What comes of it.
-    says: String,
+    message: String,
     /// What holds only where requests come in at some of the route's parents, or are allowed to.
     only: String,
 }
@@ -59,7 +59,7 @@ pub fn routed(world: &World, resolution: &Resolution, routes: Routes<'_>) -> Vec
                         by: by.object.clone(),
                         refused: false,
                         reached: !is_headless(resolved),
-                        says: says(resolved),
+                        message: message(resolved),
                         only: only.clone(),
                     });
                 }
@@ -103,7 +103,7 @@ fn is_headless(resolved: &Resolved) -> bool {
     resolved.vips.value == "None"
 }
 
-fn says(resolved: &Resolved) -> String {
+fn message(resolved: &Resolved) -> String {
     let service = &resolved.object;
     if is_headless(resolved) {
         return format!("to the endpoints of {service}, which is headless: there is no ClusterIP");
@@ -128,7 +128,7 @@ impl Routed {
             object: self.route.clone(),
             field: self.field.clone(),
             value: None,
-            says: format!("({}) lead {}: {}", self.rule, self.says, self.why()),
+            message: format!("({}) lead {}: {}", self.rule, self.message, self.why()),
         })
     }
 
@@ -173,7 +173,7 @@ impl Routed {
 impl fmt::Display for Routed {
     /// `HTTPRoute shop/shop rule/1 (pay) leads to the ClusterIP of …: routingType: Service of …`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { route, rule, says, .. } = self;
-        write!(f, "{route} {rule} {}leads {says}: {}", self.condition(), self.why())
+        let Self { route, rule, message, .. } = self;
+        write!(f, "{route} {rule} {}leads {message}: {}", self.condition(), self.why())
     }
 }

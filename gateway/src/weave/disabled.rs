@@ -28,7 +28,7 @@ pub fn at(filter: &str, places: &[(&str, &Map)], faults: &mut Faults) -> Option<
             continue;
         };
         let path = format!("{path}.typed_per_filter_config.{filter}");
-        match says(config) {
+        match message(config) {
             Says::Off => return Some(path),
             Says::On => return None,
             Says::Something if filter == FILTER => {
@@ -40,7 +40,7 @@ pub fn at(filter: &str, places: &[(&str, &Map)], faults: &mut Faults) -> Option<
     None
 }
 
-fn says(config: &Node) -> Says {
+fn message(config: &Node) -> Says {
     let Some(config) = config.map() else { return Says::Something };
     if config.get("@type").and_then(Node::text).map(message_of) != Some(FILTER_CONFIG) {
         return Says::Something;

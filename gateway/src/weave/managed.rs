@@ -93,11 +93,11 @@ pub fn take_out(root: &mut Node) -> Report {
             route_lists(config, path, &mut |_, routes| {
                 let before = routes.len();
                 routes.retain(|route| !is_twin(route, &names));
-                touched.twins += before - routes.len();
+                touched.vip_routes += before - routes.len();
                 touched.routes += routes.iter().filter(|route| is_cluster_action(route)).count();
             });
         });
-        if touched.chains > 0 || touched.twins > 0 || touched.specifiers > 0 {
+        if touched.chains > 0 || touched.vip_routes > 0 || touched.specifiers > 0 {
             report.connection_managers.push(touched);
         }
     });

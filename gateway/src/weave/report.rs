@@ -30,7 +30,7 @@ pub struct Touched {
     /// Routes that lead to a cluster.
     pub routes: usize,
     /// Twins of them, for the wasm filter.
-    pub twins: usize,
+    pub vip_routes: usize,
     /// Specifiers that choose for all of them, for the native module.
     pub specifiers: usize,
 }

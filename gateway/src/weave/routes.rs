@@ -62,7 +62,7 @@ impl Routes<'_> {
                         settings::note_route(&route, &path, forward, self.endpoints, report);
                         touched.routes += 1;
                         let made = self.vip_routes(&mut route, &path, report);
-                        touched.twins += made.len();
+                        touched.vip_routes += made.len();
                         all.extend(made);
                     } else {
                         settings::note_other_route(&path, self.endpoints, report);
@@ -80,8 +80,8 @@ impl Routes<'_> {
         if self.is_module() {
             return Vec::new();
         }
-        let twins = Twins { forward: self.policy.forward(), http2: self.http2 };
-        let made = twins.of(route, path, report);
+        let vip_routes = Twins { forward: self.policy.forward(), http2: self.http2 };
+        let made = vip_routes.of(route, path, report);
         if let Some(route) = route.map_mut().filter(|_| !made.is_empty()) {
             mark::put(route);
         }

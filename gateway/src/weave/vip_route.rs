@@ -63,21 +63,21 @@ impl Twins<'_> {
         let Some(route) = route.map() else { return Vec::new() };
         let keep_weights = keeps_weights(route, path, report);
         Headers::of(self.forward).note_left_out(route, path, report);
-        let mut twins = Vec::new();
+        let mut vip_routes = Vec::new();
         if self.http2 {
-            twins.extend(self.twin(route, true, keep_weights));
+            vip_routes.extend(self.vip_route(route, true, keep_weights));
         }
-        twins.extend(self.twin(route, false, keep_weights));
-        twins.into_iter().map(Node::Map).collect()
+        vip_routes.extend(self.vip_route(route, false, keep_weights));
+        vip_routes.into_iter().map(Node::Map).collect()
     }
 
-    fn twin(&self, route: &Map, http2: bool, keep_weights: bool) -> Option<Map> {
+    fn vip_route(&self, route: &Map, http2: bool, keep_weights: bool) -> Option<Map> {
         let (field, item) = chosen(self.forward)?;
-        let mut twin = route.clone();
-        if !matches!(twin.get("match"), Some(Node::Map(_))) {
-            twin.set("match", Node::Map(Map::default()));
+        let mut vip_route = route.clone();
+        if !matches!(vip_route.get("match"), Some(Node::Map(_))) {
+            vip_route.set("match", Node::Map(Map::default()));
         }
-        let matches = twin.get_mut("match")?.map_mut()?;
+        let matches = vip_route.get_mut("match")?.map_mut()?;
         matches.push(field, Node::from(item));
         let action_cluster = if http2 {
             matches.push("headers", Node::from(chosen_http2()));
@@ -86,17 +86,17 @@ impl Twins<'_> {
             &self.forward.cluster
         };
         let headers = Headers::of(self.forward);
-        headers.leave_out(&mut twin);
-        lead_to(twin.get_mut("route")?.map_mut()?, action_cluster, keep_weights, headers);
+        headers.leave_out(&mut vip_route);
+        lead_to(vip_route.get_mut("route")?.map_mut()?, action_cluster, keep_weights, headers);
         if http2 {
             const REMOVED: &str = "request_headers_to_remove";
             let header = Node::from(PROTOCOL_HEADER);
-            let removed = twin.get(REMOVED).and_then(Node::list).unwrap_or_default();
+            let removed = vip_route.get(REMOVED).and_then(Node::list).unwrap_or_default();
             if !removed.contains(&header) {
-                twin.push(REMOVED, header);
+                vip_route.push(REMOVED, header);
             }
         }
-        Some(twin)
+        Some(vip_route)
     }
 }
 

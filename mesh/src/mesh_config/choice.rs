@@ -94,19 +94,19 @@ impl World {
     /// Which of several counts, and which do not.
     pub fn note_mesh_config(&self) -> Vec<Note> {
         let MeshConfigChoice::Found = self.mesh_config else { return Vec::new() };
-        let note = |severity, key: &Key, says: String| Note {
+        let note = |severity, key: &Key, message: String| Note {
             severity,
             rule: "mesh-config",
             object: ObjectRef::namespaced("ConfigMap", key),
             field: format!("data.{KEY}"),
             value: None,
-            says,
+            message,
         };
         let chosen = self.chosen();
         let mut notes = Vec::new();
         if let Some((key, _)) = chosen.filter(|_| !self.mesh().is_default()) {
-            let says = "is the mesh configuration that counts".to_owned();
-            notes.push(note(Severity::Info, key, says));
+            let message = "is the mesh configuration that counts".to_owned();
+            notes.push(note(Severity::Info, key, message));
         }
         for (key, map) in self.mesh_configs.iter().filter(|(key, _)| is_istios(&key.name)) {
             let same = map.config.as_ref().is_ok_and(|config| config == self.mesh());
@@ -117,12 +117,13 @@ impl World {
                 Some((chosen, _)) => format!("ConfigMap {chosen} does"),
                 None => format!("only one in the namespace {ISTIO_SYSTEM} does"),
             };
-            let mut says = format!("is another mesh configuration, which does not count: {counts}");
+            let mut message =
+                format!("is another mesh configuration, which does not count: {counts}");
             // Nothing else gets into what is copied to a shell.
             if is_name(&key.name) && is_label(&key.namespace) {
-                says = format!("{says}; to take this one: --mesh-config {key}");
+                message = format!("{message}; to take this one: --mesh-config {key}");
             }
-            notes.push(note(Severity::Warning, key, says));
+            notes.push(note(Severity::Warning, key, message));
         }
         notes
     }

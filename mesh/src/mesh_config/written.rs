@@ -76,24 +76,24 @@ impl MeshConfig {
 }
 
 /// The field, what stands there and what is expected, from what the deserializer says.
-fn wrong(value: &Value, path: &Path, says: &str) -> String {
+fn wrong(value: &Value, path: &Path, message: &str) -> String {
     let field = match path.to_string() {
         path if path == "." => String::new(),
         path => format!("{path}: "),
     };
-    let missing = says.strip_prefix("missing field `").and_then(|it| it.split_once('`'));
+    let missing = message.strip_prefix("missing field `").and_then(|it| it.split_once('`'));
     if let Some((name, _)) = missing {
         return format!("{field}{name} is missing");
     }
-    let expected = match says.rsplit_once(", expected ") {
+    let expected = match message.rsplit_once(", expected ") {
         Some((_, "a sequence")) => "a list",
         Some((_, "a string")) => "a string (put it in quotes)",
         Some((_, expected)) if expected == "a map" || expected.starts_with("struct ") => {
             "an object"
         }
         // Of an enumeration.
-        _ if says.starts_with("data did not match any variant") => VISIBILITIES,
-        _ => return format!("{field}{says}"),
+        _ if message.starts_with("data did not match any variant") => VISIBILITIES,
+        _ => return format!("{field}{message}"),
     };
     let mut found = at(value, path).to_string();
     if let Some((end, _)) = found.char_indices().nth(LONGEST) {

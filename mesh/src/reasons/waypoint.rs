@@ -18,20 +18,20 @@ impl Resolved {
         let bind = || Some(fix::label(&self.object, USE_WAYPOINT, fix::NAME));
         match &self.binding {
             Binding::Unlabelled => {
-                let says = "neither the service nor its namespace is bound to a waypoint".into();
-                steps.push(Step { says, change: bind(), ..step });
+                let message = "neither the service nor its namespace is bound to a waypoint".into();
+                steps.push(Step { message, change: bind(), ..step });
             }
             Binding::None(place) => {
                 let (object, value) = (self.at(*place), Some("none".to_owned()));
-                let says = "unbound on purpose".into();
-                steps.push(Step { object, value, says, change: bind(), ..step });
+                let message = "unbound on purpose".into();
+                steps.push(Step { object, value, message, change: bind(), ..step });
             }
             Binding::Managed(by) => {
                 let (field, value) = (label(MANAGED), Some(by.clone()));
-                let says =
+                let message =
                     "is a waypoint or an east-west gateway itself, which is never bound to one"
                         .into();
-                steps.push(Step { field, value, says, ..step });
+                steps.push(Step { field, value, message, ..step });
             }
             Binding::Ready(reference) | Binding::Unusable(reference, _) => {
                 let whose_label = match reference.place {
@@ -44,7 +44,7 @@ impl Resolved {
                     holds: true,
                     object: whose,
                     value: Some(reference.gateway.name.clone()),
-                    says: format!("names the waypoint {}, {whose_label}", reference.gateway),
+                    message: format!("names the waypoint {}, {whose_label}", reference.gateway),
                     change: ready.then_some(unbind),
                     ..step
                 });
@@ -65,7 +65,7 @@ impl Resolved {
         Some(Step {
             object: self.at(place),
             value: Some(value.to_owned()),
-            says: canary.says(self.binding.ready()),
+            message: canary.message(self.binding.ready()),
             ..self.own("waypoint-canary", true, field)
         })
     }
@@ -81,11 +81,11 @@ impl Resolved {
         let object = ObjectRef::namespaced("Gateway", &reference.gateway);
         let step = |rule, holds, field: &str| {
             let (object, field) = (object.clone(), field.to_owned());
-            Step { rule, holds, object, field, value: None, says: String::new(), change: None }
+            Step { rule, holds, object, field, value: None, message: String::new(), change: None }
         };
         let Some(gateway) = world.gateways.get(&reference.gateway) else {
             steps.push(Step {
-                says: "no such Gateway was read; the namespace's waypoint is not tried instead"
+                message: "no such Gateway was read; the namespace's waypoint is not tried instead"
                     .into(),
                 change: Some(fix::deploy(&reference.gateway)),
                 ..step("waypoint-ready", false, "metadata.name")
@@ -97,7 +97,7 @@ impl Resolved {
             let Said { why, change } = world.outside(Outside::NotSelected, namespace);
             steps.push(Step {
                 value: Some(namespace.clone()),
-                says: format!("is not in the mesh: {why}: the mesh does not know the waypoint"),
+                message: format!("is not in the mesh: {why}: the mesh does not know the waypoint"),
                 change: Some(change),
                 ..step("waypoint-ready", false, "metadata.namespace")
             });
@@ -109,7 +109,7 @@ impl Resolved {
                 format!("{} {}", address.r#type.as_deref().unwrap_or("without type"), address.value)
             });
             let values: Vec<_> = values.collect();
-            let (says, change) = if values.is_empty() {
+            let (message, change) = if values.is_empty() {
                 (
                     "has no host name and no IP address: no pod of the waypoint is ready",
                     "see why the waypoint's pods do not start",
@@ -122,7 +122,7 @@ impl Resolved {
             };
             steps.push(Step {
                 value: (!values.is_empty()).then(|| values.join(", ")),
-                says: format!("{says}; the namespace's waypoint is not tried instead"),
+                message: format!("{message}; the namespace's waypoint is not tried instead"),
                 change: Some(change.into()),
                 ..ready
             });
@@ -130,7 +130,7 @@ impl Resolved {
         }
         let addresses = gateway.status_addresses.iter().map(|address| address.value.clone());
         let value = Some(addresses.collect::<Vec<_>>().join(", "));
-        steps.push(Step { value, says: "the waypoint is ready".into(), ..ready });
+        steps.push(Step { value, message: "the waypoint is ready".into(), ..ready });
 
         let (allowed, _) = gateway.allowed(world);
         let allows = !matches!(why, Some(Unusable::NotAllowed(_)));
@@ -138,7 +138,7 @@ impl Resolved {
         let verdict = if allows { "is allowed" } else { "is not allowed" };
         steps.push(Step {
             value: allowed.from.map(str::to_owned),
-            says: format!("{}: {namespace} {verdict}", allowed.whom(&reference.gateway)),
+            message: format!("{}: {namespace} {verdict}", allowed.whom(&reference.gateway)),
             change: (!allows).then(|| allowed.fix(gateway, &namespace)),
             ..step("allowed-routes", allows, &allowed.field)
         });
@@ -153,7 +153,7 @@ impl Resolved {
             Some(Owner::Class) => ObjectRef::global("GatewayClass", &gateway.class),
             _ => object.clone(),
         };
-        let says = match (holds, from) {
+        let message = match (holds, from) {
             (true, None) => "absent on Gateway and GatewayClass, which means service".to_owned(),
             (true, _) => "says that the waypoint is for services".to_owned(),
             (false, _) => "says that the waypoint is not for services".to_owned(),
@@ -161,14 +161,14 @@ impl Resolved {
         steps.push(Step {
             object: owner,
             value: from.map(|_| value),
-            says,
+            message,
             change: (!holds).then_some(serve),
             ..step("waypoint-for", holds, &label(WAYPOINT_FOR))
         });
         if why == Some(&Unusable::OtherNamespace) {
             steps.push(Step {
                 value: Some(reference.gateway.namespace.clone()),
-                says: format!(
+                message: format!(
                     "is another namespace than that of this ServiceEntry, for which {}",
                     world.visible_as(&namespace)
                 ),
