@@ -117,6 +117,7 @@ impl Sandbox {
             .env("PATH", path)
             .env("REAL_ENVOY", envoy())
             .env_remove("INGRESS_USE_WAYPOINTS")
+            .env_remove("MAKEFLAGS")
             .output()
             .unwrap()
     }
