@@ -131,3 +131,11 @@ fn envoy() -> PathBuf {
     };
     std::env::var_os("ENVOY_PATH").map_or_else(installed, PathBuf::from)
 }
+
+/// 40 of Envoy 1.40.0.
+pub fn envoy_minor() -> u32 {
+    let done = Command::new(envoy()).arg("--version").output().unwrap();
+    let text = String::from_utf8(done.stdout).unwrap();
+    let version = text.split("version: ").nth(1).and_then(|rest| rest.split('/').nth(1));
+    version.and_then(|version| version.split('.').nth(1)?.parse().ok()).unwrap()
+}
