@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use clap::{Arg, Command, CommandFactory as _};
 use ingress_waypoint_cli::run::Cli;
-use lint::Code;
+use mesh::Code;
 use serde_json::Value;
 
 use crate::golden;

@@ -150,7 +150,7 @@ fn every_test_that_the_security_page_names_is_there() {
 }
 
 #[test]
-#[ignore = "needs Envoy 1.40, `make wasm` and `make module`: `make e2e` runs it"]
+#[ignore = "needs Envoy 1.40, `make wasm` and `make module`: `make docs` runs it"]
 fn every_command_runs() {
     if sandbox::envoy_minor() < 40 {
         println!("skipped: the pages are about Envoy 1.40");
