@@ -83,11 +83,12 @@ bench-compile: cli ## time and memory of compiling 100,000 services, per form of
 		cargo run -q -p ingress-waypoint-cli --example scale -- $$form || exit 1; \
 	done
 
-test: ## unit, asan, wasm-test, e2e, figures and fuzz, in this order
+test: ## unit, asan, wasm-test, e2e, docs, figures and fuzz, in this order
 	@$(MAKE) --no-print-directory unit
 	@$(MAKE) --no-print-directory asan
 	@$(MAKE) --no-print-directory wasm-test
 	@$(MAKE) --no-print-directory e2e
+	@$(MAKE) --no-print-directory docs
 	@$(MAKE) --no-print-directory figures
 	@$(MAKE) --no-print-directory fuzz
 
@@ -126,6 +127,12 @@ else
 		tests='$(E2E_OTHERS:=::)'; \
 	done
 endif
+
+.PHONY: docs
+docs: wasm module ## the commands of the README and of docs/, with a real Envoy
+	@$(call heading,the commands of the documentation)
+	@scripts/install-envoy $(ENVOY_VERSION)
+	@cargo test --workspace --exclude ingress-waypoint-bench --test docs -- --ignored
 
 figures: wasm ## what no machine changes of the cost, compared with bench/figures.json (UPDATE_FIGURES=1: kept)
 	@$(call heading,figures that no machine changes)

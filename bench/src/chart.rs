@@ -1,4 +1,4 @@
-//! The chart that the README shows: Envoy's CPU a request that each variant adds.
+//! The chart that `docs/performance.md` shows: Envoy's CPU a request that each variant adds.
 
 use anyhow::Result;
 use svg::Document;
