@@ -25,7 +25,7 @@ mod vips;
 pub mod warnings;
 mod waypoints;
 
-use gateway::table::Compiled;
+use gateway::table::{Compiled, Purpose};
 
 pub use code::Code;
 pub use finding::Finding;
@@ -41,7 +41,8 @@ use scope::Scope;
 /// # Errors
 /// Where the filter's core refuses the configuration, which only settings can bring about.
 pub fn run(objects: &Objects, options: &Options) -> anyhow::Result<Vec<Finding>> {
-    let compiled = Compiled::new(&objects.world, &options.rules, &options.settings)?;
+    let compiled =
+        Compiled::new(&objects.world, &options.rules, &options.settings, Purpose::default())?;
     let scope = Scope::new(objects, options, &compiled);
     let mut findings = Findings::default();
     let checks = [

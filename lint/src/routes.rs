@@ -3,7 +3,7 @@
 use crate::code::Code;
 use crate::finding::{Cause, Findings};
 use crate::scope::{Scope, asks, is_in_mesh, listed, reaches_waypoint};
-use gateway::table::route_clusters::{Routes, serves};
+use gateway::table::routes::Routes;
 use mesh::route::{Route, Rule, Target};
 use mesh::routing_type::RoutingTypes;
 use mesh::setting::{Change, Does, Setting};
@@ -52,7 +52,7 @@ fn mirrors_to_vips(
     let key = Key { namespace, name: route.name.clone() };
     facts.parents.iter().all(|it| {
         let by = types.service((route.kind, &key), None, it);
-        serves(world, Routes::EnvoyGateway, &it.target) && by.is_some_and(|by| by.grant.is_none())
+        Routes::EnvoyGateway.include(world, &it.target) && by.is_some_and(|by| by.grant.is_none())
     })
 }
 

@@ -62,6 +62,12 @@ pub struct Arguments {
     /// Write that file also where an object is broken; otherwise it stays as it is then
     #[arg(long, requires = "out")]
     pub despite_errors: bool,
+    /// Write all services, not only those that opted in or are required. The others go to their endpoints
+    /// either way, and only the reason differs: not-labelled instead of unknown-service, and the access log
+    /// (--annotate) names them. All are written anyway with --unknown-service reject and with
+    /// --via cluster-header, where the filter has to know each
+    #[arg(long)]
+    pub all_services: bool,
     /// What the mesh's rules leave open.
     #[command(flatten)]
     pub rules: RuleArgs,

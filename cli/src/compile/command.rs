@@ -7,8 +7,8 @@ use gateway::objects::listeners::Listeners;
 use gateway::objects::stored::{self, Objects};
 use gateway::objects::target::{Gateway, Options, Target};
 use gateway::objects::{ecds, envoy_gateway, istio};
-use gateway::table::Compiled;
-use gateway::table::route_clusters::Routes;
+use gateway::table::routes::Routes;
+use gateway::table::{Compiled, Purpose};
 use lint::warnings;
 
 use super::args::{Arguments, Load, Output};
@@ -31,11 +31,12 @@ pub fn command(args: &Arguments, format: Format) -> anyhow::Result<Exit> {
     input::warn_of_unmatched(&world, &rules);
     let mut exit = read;
     let routes = match (args.output, &gateway) {
-        (Output::Wasmplugin | Output::EnvoyFilter, _) => Routes::Nobody,
+        (Output::Wasmplugin | Output::EnvoyFilter, _) => Routes::None,
         (_, Some(gateway)) => Routes::Also(gateway),
         (_, None) => Routes::EnvoyGateway,
     };
-    let compiled = Compiled::of_routes(&world, &rules, &args.settings.configuration(), routes)?;
+    let purpose = Purpose { routes, all_services: args.all_services };
+    let compiled = Compiled::new(&world, &rules, &args.settings.configuration(), purpose)?;
     let notes = warnings::of_services(&world, &compiled);
     let least = if args.output == Output::Table { Severity::Info } else { Severity::Warning };
     report::notes(&notes, least);

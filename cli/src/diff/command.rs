@@ -9,7 +9,7 @@ use clap::Args;
 use super::{Side, exit, is_configuration, run};
 use crate::args::{Input, RuleArgs, Settings};
 use crate::report::{self, Exit, Format};
-use gateway::table::Compiled;
+use gateway::table::{Compiled, Purpose};
 use mesh::MeshConfigChoice;
 use source::open;
 
@@ -111,6 +111,6 @@ fn objects(arguments: &Arguments, input: Input) -> anyhow::Result<(Side, Exit)> 
     let (world, exit) = crate::input::world(&input)?;
     let (rules, settings) = (arguments.rules.rules(None), arguments.settings.configuration());
     crate::input::warn_of_unmatched(&world, &rules);
-    let compiled = Compiled::new(&world, &rules, &settings)?;
+    let compiled = Compiled::new(&world, &rules, &settings, Purpose::default())?;
     Ok((Side::from_json(compiled.text.as_bytes())?, exit))
 }

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
-use gateway::table::Compiled;
 use gateway::table::route_clusters::ROUTE_CLUSTER;
+use gateway::table::{Compiled, Purpose};
 use ingress_waypoint::Policy;
 use ingress_waypoint::switch::{Source, VARIABLE};
 use mesh::{Note, Severity};
@@ -81,7 +81,12 @@ pub fn command(args: &Arguments, format: Format) -> anyhow::Result<Exit> {
         return Ok(Exit::Done);
     }
     let (world, exit) = world(&args.input)?;
-    let compiled = Compiled::new(&world, &args.rules.rules(None), &args.settings.configuration())?;
+    let compiled = Compiled::new(
+        &world,
+        &args.rules.rules(None),
+        &args.settings.configuration(),
+        Purpose::default(),
+    )?;
     let found = explain(&world, &compiled, subject);
     if found.is_empty() {
         // A cluster of several services is no one's, and that is said with the route.

@@ -10,35 +10,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use ingress_waypoint::{Cluster, Service};
 
 use super::routed::Routed;
+use super::routes::Routes;
 use mesh::route::{Backend, Rule, Target};
 use mesh::{Key, Note, ObjectRef, Resolution, Resolved, Severity, World};
 
 /// The rule of the notes on clusters that cannot be attributed to one service.
 pub const ROUTE_CLUSTER: &str = "route-cluster";
-
-/// Envoy Gateway's controllers have names that begin so.
-const CONTROLLER: &str = "gateway.envoyproxy.io/";
-
-/// The GatewayClasses that Istio makes.
-const ISTIO_CLASSES: [&str; 6] = [
-    "istio",
-    "istio-remote",
-    "istio-waypoint",
-    "istio-east-west",
-    "istio-agentgateway",
-    "istio-agentgateway-waypoint",
-];
-
-/// Whose routes name clusters.
-#[derive(Debug, Clone, Copy)]
-pub enum Routes<'a> {
-    /// Those of all Gateways that may be Envoy Gateway's.
-    EnvoyGateway,
-    /// Those, and those of this Gateway, whatever its class.
-    Also(&'a Key),
-    /// None: another control plane is to get the configuration.
-    Nobody,
-}
 
 /// What the routes gave, beside the clusters of services.
 #[derive(Debug, Default)]
@@ -59,14 +36,14 @@ pub(super) fn list(
     refused: bool,
     routed: &mut [Routed],
 ) -> Listed {
-    if matches!(routes, Routes::Nobody) {
+    if matches!(routes, Routes::None) {
         return Listed::default();
     }
     let mut routes = world
         .routes
         .iter()
         .filter(|(_, route)| {
-            route.parents.iter().any(|parent| serves(world, routes, &parent.target))
+            route.parents.iter().any(|parent| routes.include(world, &parent.target))
         })
         // No Kubernetes name: two such routes could claim one cluster.
         .filter(|((_, key), _)| !key.namespace.contains('/') && !key.name.contains('/'))
@@ -90,25 +67,6 @@ pub(super) fn list(
     resolution.notes.append(&mut notes);
     resolution.notes.sort();
     Listed { any: true, refused: refuse.into_iter().collect() }
-}
-
-/// Whether a parent may be a Gateway of Envoy Gateway. What is not among the objects may, and so may the
-/// Gateway of a ListenerSet.
-pub fn serves(world: &World, routes: Routes<'_>, parent: &Target) -> bool {
-    let key = match parent {
-        Target::Gateway(key) => key,
-        Target::ListenerSet(_) => return true,
-        _ => return false,
-    };
-    if matches!(routes, Routes::Also(gateway) if gateway == key) {
-        return true;
-    }
-    let Some(gateway) = world.gateways.get(key) else { return true };
-    match world.classes.get(&gateway.class) {
-        Some(class) => class.controller.starts_with(CONTROLLER),
-        // Istio's own classes are often not given along.
-        None => !ISTIO_CLASSES.contains(&gateway.class.as_str()),
-    }
 }
 
 struct Listing<'a> {

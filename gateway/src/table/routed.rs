@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::route_clusters::{Routes, serves};
+use super::routes::Routes;
 use mesh::route::{Backend, Parent, Rule, Target};
 use mesh::routing_type::{By, RoutingTypes};
 use mesh::{Note, ObjectRef, Resolution, Resolved, Severity, World};
@@ -35,13 +35,14 @@ pub struct Routed {
 
 /// All of them.
 pub fn routed(world: &World, resolution: &Resolution, routes: Routes<'_>) -> Vec<Routed> {
-    if world.policies.is_empty() && world.proxies.is_empty() {
+    let nothing = world.policies.is_empty() && world.proxies.is_empty();
+    if nothing || matches!(routes, Routes::None) {
         return Vec::new();
     }
     let types = RoutingTypes::new(world);
     let mut found = Vec::new();
     for ((kind, key), route) in &world.routes {
-        let parents = || route.parents.iter().filter(|it| serves(world, routes, &it.target));
+        let parents = || route.parents.iter().filter(|it| routes.include(world, &it.target));
         for (i, rule) in route.rules.iter().enumerate() {
             let by = |parent: &Parent| types.service((kind, key), rule.name.as_deref(), parent);
             let all = parents().all(|parent| by(parent).is_some());
