@@ -8,7 +8,7 @@ use std::process::Output;
 use command::run;
 use gateway::envoy::fragments::Switch;
 use gateway::objects::istio;
-use gateway::objects::stored::Objects;
+use gateway::objects::manifest::Manifest;
 use gateway::objects::target::{Options, Target};
 use serde_json::{Value, json};
 
@@ -88,7 +88,7 @@ fn what_kubectl_does_not_take_on_the_clients_side_is_written_with_a_warning() {
 }
 
 /// The plugin with a configuration that makes it so many bytes of JSON larger.
-fn plugin(more: usize) -> (Objects, Value, usize) {
+fn plugin(more: usize) -> (Manifest, Value, usize) {
     let config = json!({"rejectClusters": ["a".repeat(more)]});
     let options = Options {
         image: "registry.example/filter?a<b>c&d".to_owned(),

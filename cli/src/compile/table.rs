@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use ingress_waypoint::{Outcome, Question};
+use ingress_waypoint::Question;
 use serde::Serialize;
 
 use crate::report::{self, Format, Table, Tone};
@@ -27,26 +27,26 @@ pub struct Row {
     pub port: Option<i64>,
     /// `http` or `http2`; absent where the port is left out.
     pub protocol: Option<&'static str>,
-    /// The value of the label.
+    /// The value of the label `istio.io/ingress-use-waypoint`.
     pub label: Option<String>,
-    /// Whose it is: `object` or `namespace`.
+    /// The object that has it: `object` or `namespace`.
     pub label_from: Option<Place>,
-    /// Whether that is a boolean.
+    /// Whether the value is a boolean.
     pub label_valid: bool,
     /// `namespace/name` of the waypoint that a label names.
     pub waypoint: Option<String>,
-    /// `ready`, or why it cannot be used.
+    /// `ready`, or why the waypoint cannot be used.
     pub waypoint_state: &'static str,
-    /// Istio's condition `istio.io/WaypointBound`, where it is there: a hint, not a verdict.
+    /// Istio's condition `istio.io/WaypointBound`, if the object has it. It decides nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waypoint_bound: Option<String>,
-    /// Whether it fails closed.
+    /// Whether the service requires its waypoint.
     pub required: bool,
     /// The filter's decision.
     pub decision: &'static str,
     /// Its reason.
     pub reason: &'static str,
-    /// What there is to say beside that.
+    /// What the other columns do not tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
@@ -133,7 +133,7 @@ fn of<'a>(compiled: &'a Compiled, resolved: &'a Resolved) -> impl Iterator<Item 
     })
 }
 
-/// The rules that Envoy Gateway sends to the ClusterIP itself: one, and how many more there are.
+/// The first rule that Envoy Gateway sends to the ClusterIP itself, and the number of the others.
 fn routed(compiled: &Compiled, resolved: &Resolved, port: Option<i64>) -> Option<String> {
     let mut routed = compiled
         .routed
@@ -146,7 +146,7 @@ fn routed(compiled: &Compiled, resolved: &Resolved, port: Option<i64>) -> Option
     })
 }
 
-/// What is odd about where it stands in the mesh.
+/// Why the mesh does not send requests for its hosts to it.
 fn standing(resolved: &Resolved) -> Option<String> {
     let others = resolved.shadowed.first();
     let is = if resolved.is_ambiguous { "conflicts with" } else { "is a host of" };
@@ -158,7 +158,7 @@ fn standing(resolved: &Resolved) -> Option<String> {
         Some(Outside::HostTaken) | None => others,
         Some(Outside::NotSelected) => Some("its namespace is not selected".to_owned()),
         Some(Outside::NotVisible) => Some("its visibility is NONE".to_owned()),
-        Some(Outside::OtherNamespace) => Some("visible in its namespace alone".to_owned()),
+        Some(Outside::OtherNamespace) => Some("visible only in its namespace".to_owned()),
     }
 }
 
@@ -170,7 +170,7 @@ fn name(resolved: &Resolved) -> String {
 /// Prints the table.
 ///
 /// # Errors
-/// Where standard output does not take it.
+/// If standard output cannot be written.
 pub fn print(compiled: &Compiled, format: Format) -> anyhow::Result<()> {
     let rows = rows(compiled);
     if format == Format::Json {
@@ -232,15 +232,5 @@ fn label(row: &Row) -> String {
     match row.label_valid {
         true => format!("{text} ({whose})"),
         false => format!("{text:?} is not a boolean ({whose})"),
-    }
-}
-
-/// The destination of a decision, where it has one.
-pub fn destination(outcome: Outcome) -> Option<(String, &'static str)> {
-    match outcome {
-        Outcome::Waypoint { destination, protocol } => {
-            Some((destination.to_string(), protocol.as_str()))
-        }
-        _ => None,
     }
 }

@@ -1,4 +1,4 @@
-//! What Envoy Gateway names after a Gateway's HTTP listeners: listeners and route configurations of Envoy.
+//! The names of Envoy's listeners and route configurations, which Envoy Gateway makes from a Gateway's HTTP listeners.
 
 use super::target::Gateway;
 use mesh::{Key, World};
@@ -6,12 +6,12 @@ use mesh::{Key, World};
 /// The names, in the order of the Gateway's listeners.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Listeners {
-    /// Of Envoy's listeners: one for each port, named after the first.
+    /// Of Envoy's listeners: one for each port, named after the port's first listener.
     pub listeners: Vec<String>,
-    /// Of its route configurations: one for each HTTPS listener, and one for all HTTP listeners of a port,
-    /// named after the first.
+    /// Of Envoy's route configurations: one for each HTTPS listener, and one for all HTTP listeners of a port, named after
+    /// the first of them.
     pub routes: Vec<String>,
-    /// HTTP listeners of the Gateway for which nothing is written, as others were named.
+    /// HTTP listeners of the Gateway that were not among the given ones.
     pub left_out: Vec<String>,
 }
 
@@ -63,7 +63,7 @@ impl Listeners {
                 left_out.push((listener, of_routes));
             }
         }
-        // What shares a route configuration with one that was named is served by it.
+        // A listener that shares its route configuration with a given one is served too.
         left_out.retain(|(_, of_routes)| !names.routes.contains(&of_routes.name));
         names.left_out = left_out.into_iter().map(|(listener, _)| listener.name.clone()).collect();
         let is_known = |name: &&String| found.listeners.iter().any(|l| l.name == **name);

@@ -3,10 +3,10 @@
 use ingress_waypoint::config::Problems;
 use ingress_waypoint::{Policy, Question};
 
+use super::cluster_ip::{self, Routed};
 use super::config::{Configuration, UnknownService, Via, text};
 use super::needed::{Needed, all_are_needed};
 use super::route_clusters::{self, Unattributed};
-use super::routed::{self, Routed};
 use super::routes::Routes;
 use mesh::{Diagnostic, Resolution, Resolved, Rule, Rules, Step, World};
 
@@ -67,9 +67,9 @@ impl Compiled {
         let via = settings.forward.as_ref().and_then(|forward| forward.via);
         let rules = &Rules { by_authority: via == Some(Via::ClusterHeader), ..rules.clone() };
         let mut resolution = world.resolve(rules);
-        // There the clusters of the configuration are those that requests are sent to.
+        // There requests are sent to the clusters of the configuration: it lists no others.
         let routes = if via == Some(Via::ClusterHeader) { Routes::None } else { purpose.routes };
-        let mut routed = routed::routed(world, &resolution, routes);
+        let mut routed = cluster_ip::routed(world, &resolution, routes);
         let refused = settings.unknown_service == Some(UnknownService::Reject);
         let listed = route_clusters::list(world, &mut resolution, routes, refused, &mut routed);
         let domain = &rules.cluster_domain;
@@ -97,14 +97,14 @@ impl Compiled {
         Ok(Self { resolution, text, policy, has_routes, routed, unattributed })
     }
 
-    /// What was found on the way, by the mesh's rules and in the routes.
+    /// The diagnostics of the mesh's rules and of the routes.
     pub fn diagnostics(&self) -> impl Iterator<Item = &Diagnostic> {
         let of_routes = self.unattributed.iter().map(|it| &it.diagnostic);
         self.resolution.diagnostics.iter().chain(of_routes)
     }
 
-    /// The chain of rules for a service. That of the VIPs does not hold where there is none of the
-    /// family that the settings ask for.
+    /// The chain of rules for a service. The rule of VIPs does not hold if there is none of the address family that the
+    /// settings ask for.
     pub fn steps(&self, world: &World, resolved: &Resolved) -> Vec<Step> {
         let mut steps = resolved.steps(world);
         let port = resolved.ports.kept.first().map_or(1, |kept| kept.port.number);

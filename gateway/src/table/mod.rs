@@ -1,10 +1,10 @@
 //! The mesh's services as the filter's configuration.
 
+pub mod cluster_ip;
 mod compiled;
 pub mod config;
 mod needed;
 pub mod route_clusters;
-pub mod routed;
 pub mod routes;
 pub mod schema;
 

@@ -39,7 +39,7 @@ pub struct TooLarge {
 
 /// Objects, with a comment before the first.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Objects {
+pub struct Manifest {
     comment: String,
     objects: Vec<Value>,
 }
@@ -55,7 +55,7 @@ pub(super) fn object(version: &str, kind: &str, target: &Target, spec: impl Into
     })
 }
 
-impl Objects {
+impl Manifest {
     pub(super) fn new(comment: impl Into<String>, objects: impl Into<Vec<Value>>) -> Self {
         Self { comment: comment.into(), objects: objects.into() }
     }
