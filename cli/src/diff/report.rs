@@ -48,9 +48,6 @@ impl Diff {
             1 => "1 service changes its path".to_owned(),
             n => format!("{n} services change their path"),
         };
-        if self.settings.iter().any(|setting| setting.changes_path) {
-            summary.push_str("; the settings change the path of other requests");
-        }
         let bypass =
             |change: &&Change| change.old.decision == "waypoint" && change.new.decision == "direct";
         let mut bypass: Vec<_> =
@@ -58,6 +55,9 @@ impl Diff {
         bypass.dedup();
         if !bypass.is_empty() {
             let _ = write!(summary, ", {} from the waypoint to the endpoints", bypass.len());
+        }
+        if self.settings.iter().any(|setting| setting.changes_path) {
+            summary.push_str("; the settings change the path of other requests");
         }
         if !self.same_path.is_empty() {
             let ports = count(self.same_path.len(), "decision");
