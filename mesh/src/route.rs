@@ -1,5 +1,4 @@
-//! What is kept of an HTTPRoute or GRPCRoute. Both have the same shape, so both are read from the
-//! tree of their `spec`.
+//! The facts of an HTTPRoute or GRPCRoute. Both have the same shape, so both are read from the value of their `spec`.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
@@ -110,8 +109,8 @@ impl Rule {
         let field = format!("spec.rules[{i}]");
         let backends = list(rule, "backendRefs").enumerate().map(|(j, backend)| Backend {
             target: Target::read(backend, namespace, "", "Service"),
-            port: backend.get("port").and_then(Value::as_i64),
-            weight: backend.get("weight").and_then(Value::as_i64).unwrap_or(1),
+            port: get(backend, "port").and_then(Value::as_i64),
+            weight: get(backend, "weight").and_then(Value::as_i64).unwrap_or(1),
             has_filters: list(backend, "filters").next().is_some(),
             settings: setting::read(&format!("{field}.backendRefs[{j}]"), backend, namespace),
         });
@@ -120,7 +119,7 @@ impl Rule {
             paths: list(rule, "matches").map(Path::read).collect(),
             backends: backends.collect(),
             settings: setting::read(&field, rule, namespace),
-            session_persistence: rule.get("sessionPersistence").is_some(),
+            session_persistence: get(rule, "sessionPersistence").is_some(),
         }
     }
 
@@ -158,7 +157,7 @@ impl Target {
 
 impl Path {
     fn read(given: &Value) -> Self {
-        let Some(path) = given.get("path") else { return Self::Any };
+        let Some(path) = get(given, "path") else { return Self::Any };
         let value = text(path, "value").unwrap_or("/").to_owned();
         match text(path, "type") {
             Some("Exact") => Self::Exact(value),
@@ -183,19 +182,36 @@ impl Path {
     }
 }
 
+/// A field that is given: `null` is as good as absent.
+pub fn get<'a>(value: &'a Value, field: &str) -> Option<&'a Value> {
+    value.get(field).filter(|value| !value.is_null())
+}
+
 /// The items of a list, none if it is absent.
 pub fn list<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> {
-    value.get(field).and_then(Value::as_array).into_iter().flatten()
+    get(value, field).and_then(Value::as_array).into_iter().flatten()
 }
 
 /// The text of a field.
 pub fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
-    value.get(field).and_then(Value::as_str)
+    get(value, field).and_then(Value::as_str)
 }
 
 #[cfg(test)]
 mod tests {
     use super::Path::{Any, Exact, Prefix};
+    use super::Rule;
+    use serde_json::json;
+
+    #[test]
+    fn null_is_as_good_as_absent() {
+        let of = |rule| Rule::new(0, &rule, "shop");
+        let null = json!({"name": null, "sessionPersistence": null, "timeouts": null, "retry": null,
+            "matches": [{"path": null}], "filters": [{"type": "CORS", "cors": null}],
+            "backendRefs": [{"name": "cart", "namespace": null, "weight": null, "filters": null}]});
+        let absent = json!({"matches": [{}], "filters": [{"type": "CORS"}], "backendRefs": [{"name": "cart"}]});
+        assert_eq!(of(null), of(absent));
+    }
 
     #[test]
     fn paths_meet_by_whole_elements() {

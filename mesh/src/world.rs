@@ -89,28 +89,14 @@ impl World {
                 let facts = ConfigMapFacts::new(origin, *map);
                 put(&mut self.mesh_configs, key, facts, name, copies);
             }
-            Object::HttpRoute(route) => {
-                self.route("HTTPRoute", &route.metadata, serde_json::to_value(&route.spec));
-            }
-            Object::GrpcRoute(route) => {
-                self.route("GRPCRoute", &route.metadata, serde_json::to_value(&route.spec));
+            Object::Route(kind, route) => {
+                let key = Key::of(&route.metadata);
+                let route = Route::new(&route.metadata, &key.namespace, &route.spec);
+                newer(&mut self.routes, (kind, key), route);
             }
             other => return Some((origin, other)),
         }
         None
-    }
-
-    fn route(
-        &mut self,
-        kind: &'static str,
-        meta: &ObjectMeta,
-        spec: serde_json::Result<serde_json::Value>,
-    ) {
-        // A typed object that was read can also be written.
-        let Ok(spec) = spec else { return };
-        let key = Key::of(meta);
-        let route = Route::new(meta, &key.namespace, &spec);
-        newer(&mut self.routes, (kind, key), route);
     }
 
     /// Objects that came more than once and were not the same each time, and where, in an order that

@@ -7,13 +7,12 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use gateway_api::apis::experimental::grpcroutes::GrpcRoute;
-use gateway_api::apis::experimental::httproutes::HttpRoute;
 use gateway_api::apis::standard::gatewayclasses::GatewayClass;
 use gateway_api::apis::standard::gateways::Gateway;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
+use serde_json::Value;
 
 use envoy_gateway::{BackendTrafficPolicy, EnvoyProxy};
 use service_entry::ServiceEntry;
@@ -32,14 +31,22 @@ pub enum Object {
     ServiceEntry(Box<ServiceEntry>),
     Gateway(Box<Gateway>),
     GatewayClass(Box<GatewayClass>),
-    HttpRoute(Box<HttpRoute>),
-    GrpcRoute(Box<GrpcRoute>),
+    /// By its kind, `HTTPRoute` or `GRPCRoute`.
+    Route(&'static str, Box<RouteObject>),
     Pod(Box<Pod>),
     BackendTrafficPolicy(Box<BackendTrafficPolicy>),
     EnvoyProxy(Box<EnvoyProxy>),
     MeshConfig(Box<MeshConfigMap>),
     /// By its kind.
     Workload(&'static str, Box<Workload>),
+}
+
+/// An HTTPRoute or GRPCRoute. Both have the same shape but types of their own, against which the reader checks the value.
+#[derive(Debug, Clone, Deserialize)]
+#[allow(missing_docs)]
+pub struct RouteObject {
+    pub metadata: ObjectMeta,
+    pub spec: Value,
 }
 
 /// What makes pods: a Deployment, a DaemonSet, a StatefulSet or a ReplicaSet.
@@ -94,7 +101,7 @@ impl Object {
         match self {
             Self::Service(_) | Self::Namespace(_) | Self::ServiceEntry(_) => true,
             Self::Gateway(_) | Self::GatewayClass(_) => true,
-            Self::HttpRoute(_) | Self::GrpcRoute(_) | Self::BackendTrafficPolicy(_) => false,
+            Self::Route(..) | Self::BackendTrafficPolicy(_) => false,
             Self::EnvoyProxy(_) | Self::MeshConfig(_) => false,
             Self::Pod(_) | Self::Workload(..) => false,
         }

@@ -1,21 +1,21 @@
-//! Rules of routes that Envoy Gateway itself sends to a Service's ClusterIP (`routingType: Service`):
-//! what the filter does not do, and what the label has no say in.
+//! The rules of routes that Envoy Gateway itself sends to a Service's ClusterIP (`routingType: Service`), whatever the
+//! filter decides and the label says.
 
 use std::fmt;
 
-use super::route_clusters::{Routes, serves};
+use super::routes::Routes;
 use mesh::route::{Backend, Parent, Rule, Target};
 use mesh::routing_type::{By, RoutingTypes};
 use mesh::{ObjectRef, Resolution, Resolved, World};
 
-/// A backend of a rule that is reached at its ClusterIP, or would be if it had one.
+/// A backend that Envoy Gateway sends to its ClusterIP, if it has one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Routed {
     /// The route.
     pub route: ObjectRef,
-    /// `rule/1 (pay)`, as in the names of clusters.
+    /// The rule as in the names of clusters, with its name: `rule/1 (pay)`.
     pub rule: String,
-    /// The field of the backends.
+    /// The field with the backends.
     pub field: String,
     /// The Service.
     pub service: ObjectRef,
@@ -23,25 +23,26 @@ pub struct Routed {
     pub port: Option<i64>,
     /// The policy or the EnvoyProxy with the routing type.
     pub by: ObjectRef,
-    /// Whether requests are refused in the cluster that the rule's services share.
+    /// Whether the filter refuses requests in the cluster that the rule's services share.
     pub refused: bool,
     /// Whether it has a ClusterIP.
     reached: bool,
-    /// What comes of it.
+    /// Where requests go.
     message: String,
-    /// What holds only where requests come in at some of the route's parents, or are allowed to.
+    /// The condition, if it holds only at some of the route's parents, or needs a ReferenceGrant.
     only: String,
 }
 
 /// All of them.
 pub fn routed(world: &World, resolution: &Resolution, routes: Routes<'_>) -> Vec<Routed> {
-    if world.policies.is_empty() && world.proxies.is_empty() {
+    let nothing = world.policies.is_empty() && world.proxies.is_empty();
+    if nothing || matches!(routes, Routes::None) {
         return Vec::new();
     }
     let types = RoutingTypes::new(world);
     let mut found = Vec::new();
     for ((kind, key), route) in &world.routes {
-        let parents = || route.parents.iter().filter(|it| serves(world, routes, &it.target));
+        let parents = || route.parents.iter().filter(|it| routes.include(world, &it.target));
         for (i, rule) in route.rules.iter().enumerate() {
             let by = |parent: &Parent| types.service((kind, key), rule.name.as_deref(), parent);
             let all = parents().all(|parent| by(parent).is_some());
@@ -86,7 +87,7 @@ fn only(by: &By, parent: Option<&Parent>) -> String {
         }
     }
     if let Some(namespace) = &by.grant {
-        only = format!("{only}, where a ReferenceGrant of namespace {namespace} allows it");
+        only = format!("{only}, if a ReferenceGrant of namespace {namespace} allows it");
     }
     only
 }
@@ -95,7 +96,7 @@ fn find<'a>(resolution: &'a Resolution, backend: &Backend) -> Option<&'a Resolve
     let Target::Service(key) = &backend.target else { return None };
     let object = ObjectRef::namespaced("Service", key);
     let mut services = resolution.services.iter();
-    // Envoy Gateway takes no ExternalName service.
+    // Envoy Gateway accepts no ExternalName service.
     services.find(|resolved| resolved.object == object && resolved.external_name.is_none())
 }
 
@@ -113,7 +114,7 @@ fn message(resolved: &Resolved) -> String {
         None => ", but it has no waypoint that is ready".to_owned(),
     };
     let refused = match (&resolved.required, resolved.label.on) {
-        (Some(_), false) => "; the filter refuses them, for it is required and not labelled",
+        (Some(_), false) => "; the filter refuses them, as it is required and not labelled",
         _ => "",
     };
     format!("to the ClusterIP of {service}, whatever its label says{waypoint}{refused}")
@@ -125,22 +126,22 @@ impl Routed {
         self.route == *route && self.field == field
     }
 
-    /// Where requests go, and what has it so.
+    /// Where requests go, and why.
     pub fn sent(&self) -> String {
         let what = if self.reached { "the ClusterIP" } else { "the endpoints (headless)" };
         format!("to {what} ({})", self.why())
     }
 
-    /// What is put in front where the rule's own cluster is refused.
+    /// The words before the rest if the filter refuses the rule's own cluster.
     fn condition(&self) -> &'static str {
         if self.refused {
-            "is refused in the cluster that its services share (ambiguous-service); where Envoy Gateway merges backends, it "
+            "is refused in the cluster that its services share (ambiguous-service); if Envoy Gateway merges backends, it "
         } else {
             ""
         }
     }
 
-    /// The same in a table, beside the service.
+    /// The same without the service, for a table.
     pub fn short(&self) -> String {
         let what = if self.reached { "the ClusterIP" } else { "the endpoints, as it is headless" };
         let condition = self.condition();
@@ -152,7 +153,7 @@ impl Routed {
         self.reached && self.only.is_empty()
     }
 
-    /// What has it so.
+    /// The setting that causes it, and its condition.
     fn why(&self) -> String {
         format!("routingType: Service of {}{}", self.by, self.only)
     }

@@ -5,27 +5,41 @@ use serde_json::{Value, json};
 use super::target::Target;
 use crate::envoy::yaml;
 
-/// etcd takes no more of a request than this (`--max-request-bytes`), and an object comes in one.
+/// etcd accepts requests of at most this size (`--max-request-bytes`), and a request holds a whole object.
 const STORED: usize = 3 << 19;
 
-/// What the API server stores beside the object as it was sent: uid, managed fields, status.
+/// What the API server adds to an object: uid, managed fields, status.
 const ADDED: usize = 4 << 10;
 
-/// All annotations of an object together may not be larger.
+/// The most that all annotations of an object hold together.
 const ANNOTATIONS: usize = 256 << 10;
 
-/// Where `kubectl apply` keeps a copy of the object, unless it is told `--server-side`.
+/// Where `kubectl apply` without `--server-side` keeps a copy of the object.
 const COPY: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// The data of a ConfigMap may not be larger, in bytes.
+/// The most bytes that the data of a ConfigMap holds.
 pub const CONFIG_MAP: usize = 1 << 20;
 
-/// So many of the largest parts are named.
+/// How many of the largest parts an error names.
 const NAMED: usize = 5;
+
+/// An object is larger than what a cluster stores.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{name} is not written: it has {bytes} bytes as JSON, and a cluster stores at most {STORED}, of which the API server \
+     needs {ADDED} itself (etcd's limit). The largest parts of the filter's configuration: {largest}. Give fewer \
+     services, or load the native module and let it follow a file (--form module --config-path FILE; -o config --out \
+     FILE writes it). A proxy without a control plane can follow a file with the wasm filter too (-o ecds)"
+)]
+pub struct TooLarge {
+    name: String,
+    bytes: usize,
+    largest: String,
+}
 
 /// Objects, with a comment before the first.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Objects {
+pub struct Manifest {
     comment: String,
     objects: Vec<Value>,
 }
@@ -41,7 +55,7 @@ pub(super) fn object(version: &str, kind: &str, target: &Target, spec: impl Into
     })
 }
 
-impl Objects {
+impl Manifest {
     pub(super) fn new(comment: impl Into<String>, objects: impl Into<Vec<Value>>) -> Self {
         Self { comment: comment.into(), objects: objects.into() }
     }
@@ -53,30 +67,23 @@ impl Objects {
         format!("{}{}", self.comment, documents.join("---\n"))
     }
 
-    /// What to say of each object that a client-side `kubectl apply` does not take.
+    /// A warning for each object that a client-side `kubectl apply` refuses.
     ///
     /// # Errors
-    /// Where an object is larger than what a cluster stores. `config` is the filter's configuration, whose
-    /// largest parts are named.
-    pub fn fit(&self, config: &Value) -> anyhow::Result<Vec<String>> {
+    /// If an object is larger than what a cluster stores. `config` is the filter's configuration, whose largest parts
+    /// the error names.
+    pub fn fit(&self, config: &Value) -> Result<Vec<String>, TooLarge> {
         let mut warnings = Vec::new();
         for object in &self.objects {
             let (name, bytes) = (named(object), object.to_string().len());
             if bytes > STORED - ADDED {
-                anyhow::bail!(
-                    "{name} is not written: as JSON it has {bytes} bytes, and a cluster stores {STORED} at most, \
-                     {ADDED} of which the API server needs itself (etcd's limit). The largest parts of the \
-                     filter's configuration: {}. Give fewer services, or take the native module and have it \
-                     follow a file (--form module --config-path FILE; -o config --out FILE writes it). A proxy \
-                     without a control plane can follow a file with the wasm filter too (-o ecds)",
-                    largest(config)
-                );
+                return Err(TooLarge { name, bytes, largest: largest(config) });
             }
             let copy = copy(object);
             if copy > ANNOTATIONS {
                 warnings.push(format!(
-                    "{name}: the copy that `kubectl apply` keeps in an annotation would have {copy} bytes, and \
-                     annotations end at {ANNOTATIONS}: use `kubectl apply --server-side`"
+                    "{name}: `kubectl apply` keeps a copy of {copy} bytes in an annotation, and annotations hold at \
+                     most {ANNOTATIONS}: use `kubectl apply --server-side`"
                 ));
             }
         }
@@ -84,7 +91,7 @@ impl Objects {
     }
 }
 
-/// Whether a configuration fits into a ConfigMap, which is only one of the ways to a file.
+/// Whether a configuration fits into a ConfigMap.
 pub fn fits_config_map(config: &str) -> bool {
     config.len() <= CONFIG_MAP
 }
@@ -94,8 +101,8 @@ fn named(object: &Value) -> String {
     format!("{} {}/{}", field("/kind"), field("/metadata/namespace"), field("/metadata/name"))
 }
 
-/// The bytes of the annotation: its name, and the object as Go writes it, with empty annotations in it and a
-/// line break behind it.
+/// The bytes of the annotation: its name, and the object as Go writes it, with empty annotations and a final line
+/// break.
 fn copy(object: &Value) -> usize {
     let text = object.to_string();
     let escaped = text.bytes().filter(|byte| matches!(byte, b'<' | b'>' | b'&')).count();
