@@ -1,7 +1,7 @@
 //! The files behind `-f`: a file as it is named, a folder's manifests in sorted order.
 
 use std::fs;
-use std::io::{Read, stdin};
+use std::io::{self, Read, stdin};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,8 +12,7 @@ use ingress_waypoint_file::irregular;
 use super::documents;
 use super::open::{is_descriptor, open};
 use super::out::Stream;
-use super::progress::Progress;
-use super::{Source, Wanted};
+use super::{Progress, Source, Wanted};
 use mesh::object;
 use yaml::Budget;
 
@@ -98,7 +97,7 @@ impl Input {
     /// Hands its objects to `sink`.
     pub fn read(
         &self,
-        progress: &Progress,
+        progress: &dyn Fn(Progress),
         wanted: Wanted,
         budget: &Budget,
         sink: &mut dyn FnMut(object::Read),
@@ -114,9 +113,23 @@ impl Input {
             .bom_sniffing(true)
             .strip_bom(true)
             .utf8_passthru(true)
-            .build(progress.count(raw));
+            .build(Counted { reader: raw, progress });
         let stream = Stream { path: &self.path, wanted, budget };
         documents::read(reader, stream, sink)
             .with_context(|| format!("cannot read {}", self.path.display()))
+    }
+}
+
+/// Tells how much is read through it.
+struct Counted<'a, R> {
+    reader: R,
+    progress: &'a dyn Fn(Progress),
+}
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.reader.read(buffer)?;
+        (self.progress)(Progress::Bytes(read));
+        Ok(read)
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use yaml::{Fields, Key, Tree};
 
 /// A value and what is wrong with its notation.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Node {
     pub value: Value,
     /// `path: reason`.

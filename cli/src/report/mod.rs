@@ -2,6 +2,7 @@
 //! standard error, colours only where a terminal shows them.
 
 mod page;
+pub mod progress;
 mod table;
 
 use std::fmt::Display;
