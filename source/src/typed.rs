@@ -27,6 +27,7 @@ impl ListKind {
     }
 
     /// What a list of this resource says.
+    #[cfg(feature = "cluster")]
     pub fn of_resource(resource: &Resource, version: &str) -> Self {
         Self { api_version: resource.api_version(version), item: resource.name.to_owned() }
     }
