@@ -3,9 +3,8 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use mesh::object::Read;
 use mesh::{MeshConfigChoice, Rules, Severity, World};
-use source::Wanted;
+use source::{Read, Wanted};
 
 use crate::args::Input;
 use crate::report::progress::shown;
@@ -31,12 +30,12 @@ pub fn world(input: &Input) -> anyhow::Result<(World, Exit)> {
             empty &= !object.is_of_mesh();
             drop(world.add(origin, object));
         }
-        Read::Broken(broken) => {
-            exit = Exit::LookAt;
-            let (origin, reason) = (broken.origin, broken.reason);
-            report::message(Severity::Error, format_args!("{origin}: {reason}"));
+        Read::Diagnostic(origin, diagnostic) => {
+            if diagnostic.severity == Severity::Error {
+                exit = Exit::LookAt;
+            }
+            report::diagnostic(origin.as_ref(), &diagnostic);
         }
-        Read::Warning(warning) => report::message(Severity::Warning, warning),
     };
     shown(|progress| source::read_wanted(&sources, Wanted::Mesh, progress, &mut sink))?;
     anyhow::ensure!(!empty, NO_OBJECTS);

@@ -17,13 +17,13 @@ use serde::{Deserialize, Deserializer};
 use tokio::time::{sleep, timeout};
 use yaml::Tree;
 
-use super::Progress;
 use super::client::{TRIES, connect};
 use super::kinds::{Kind, Resource, Wanted};
 use super::tree::Node;
 use super::typed::{self, ListKind};
+use super::{Progress, Read, warning};
 use mesh::Selector;
-use mesh::object::{Origin, Read};
+use mesh::object::Origin;
 
 /// Objects a page: what is held at once.
 const PAGE: u32 = 500;
@@ -122,7 +122,7 @@ impl List<'_> {
             match code {
                 404 => {}
                 403 if resource.is_optional() => {
-                    (self.sink)(Read::Warning(format!(
+                    (self.sink)(warning(format!(
                         "{url}: this account may not list {name} (403: {message}): read as if there were none; \
                          `ingress-waypoint rbac` prints what allows it"
                     )));
@@ -147,7 +147,7 @@ impl List<'_> {
             bail!("{url}: list {name}: not found (404): is this a Kubernetes API server?");
         }
         if !resource.is_optional() {
-            (self.sink)(Read::Warning(format!(
+            (self.sink)(warning(format!(
                 "the cluster does not serve {} (no CRD {name}): read as if there were none",
                 resource.name
             )));

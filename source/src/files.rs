@@ -12,8 +12,7 @@ use ingress_waypoint_file::irregular;
 use super::documents;
 use super::open::{is_descriptor, open};
 use super::out::Stream;
-use super::{Progress, Source, Wanted};
-use mesh::object;
+use super::{Progress, Source, Wanted, warning};
 use yaml::Budget;
 
 /// One file to read.
@@ -25,7 +24,7 @@ pub struct Input {
 }
 
 /// The files of all sources, in the order given.
-pub fn find(sources: &[Source], sink: &mut dyn FnMut(object::Read)) -> anyhow::Result<Vec<Input>> {
+pub fn find(sources: &[Source], sink: &mut dyn FnMut(super::Read)) -> anyhow::Result<Vec<Input>> {
     let mut files = Vec::new();
     for source in sources {
         match source {
@@ -37,7 +36,7 @@ pub fn find(sources: &[Source], sink: &mut dyn FnMut(object::Read)) -> anyhow::R
                 let before = files.len();
                 add(path, true, &mut Vec::new(), &mut files)?;
                 if files.len() == before {
-                    sink(object::Read::Warning(format!(
+                    sink(warning(format!(
                         "{}: no *.yaml, *.yml or *.json in this folder",
                         path.display()
                     )));
@@ -100,7 +99,7 @@ impl Input {
         progress: &dyn Fn(Progress),
         wanted: Wanted,
         budget: &Budget,
-        sink: &mut dyn FnMut(object::Read),
+        sink: &mut dyn FnMut(super::Read),
     ) -> anyhow::Result<()> {
         let raw: Box<dyn Read> = if self.is_stdin {
             Box::new(stdin().lock())

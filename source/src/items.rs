@@ -57,7 +57,7 @@ pub fn read(text: &mut impl BufRead, line: usize, out: &mut Out<'_>) -> io::Resu
     match yaml::from_slice(&cut.outer, cut.first_line, out.stream.budget, RootSeed(out)) {
         Ok(root) => out.end(root),
         Err(reason) => {
-            out.broken(None, reason);
+            out.invalid(None, reason);
             out.release()
         }
     }
@@ -139,7 +139,7 @@ impl Item {
             if let Err(reason) = yaml::from_slice(&self.text, self.line, budget, seed)
                 && (out.items == before && self.index >= out.skip)
             {
-                out.broken(Some(self.index), reason);
+                out.invalid(Some(self.index), reason);
                 out.items = self.index + 1;
             }
             self.index += 1;

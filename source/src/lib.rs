@@ -20,8 +20,8 @@ mod typed;
 
 use std::path::PathBuf;
 
-use mesh::Selector;
-use mesh::object::Read;
+use mesh::object::{Object, Origin};
+use mesh::{Code, Diagnostic, Selector, Severity};
 use yaml::Budget;
 
 pub use kinds::{Kind, RESOURCES, Resource, Wanted};
@@ -51,6 +51,16 @@ impl Source {
     }
 }
 
+/// What reading yields, one at a time.
+#[derive(Debug)]
+pub enum Read {
+    /// A usable object.
+    Object(Origin, Object),
+    /// An error: something that cannot be used, and that never hides other objects. Or a warning, such as a kind that
+    /// the cluster does not serve.
+    Diagnostic(Option<Origin>, Diagnostic),
+}
+
 /// How far the reading is.
 #[derive(Debug)]
 pub enum Progress {
@@ -66,6 +76,12 @@ pub enum Progress {
     Object,
 }
 
+/// A warning about a source as a whole.
+fn warning(message: String) -> Read {
+    let diagnostic = Diagnostic::new(Severity::Warning, Code::SourceIncomplete, None, message);
+    Read::Diagnostic(None, diagnostic)
+}
+
 /// Reads every kind of object, as [`read_wanted`] does.
 ///
 /// # Errors
@@ -78,7 +94,8 @@ pub fn read(sources: &[Source], sink: &mut dyn FnMut(Read)) -> anyhow::Result<()
 ///
 /// # Errors
 /// For a source that cannot be read at all: a path that does not exist, a cluster that does not
-/// answer or that refuses. Objects that cannot be used are no error, but [`Read::Broken`].
+/// answer or that refuses. An object that cannot be used is not one: it is a
+/// [`Read::Diagnostic`].
 pub fn read_wanted(
     sources: &[Source],
     wanted: Wanted,

@@ -12,9 +12,8 @@ use clap::Args;
 use gateway::objects::target::Gateway;
 use gateway::table::Compiled;
 use lint::{Objects, Options};
-use mesh::object::Read;
 use mesh::{Selector, Severity};
-use source::Wanted;
+use source::{Read, Wanted};
 
 /// `check`.
 #[derive(Debug, Args)]
@@ -59,12 +58,10 @@ pub fn command(arguments: &Arguments, format: Format) -> anyhow::Result<Exit> {
             empty &= !object.is_of_mesh();
             objects.add(origin, object);
         }
-        Read::Broken(broken) => {
-            unusable += 1;
-            let (origin, reason) = (broken.origin, broken.reason);
-            output::message(Severity::Error, format_args!("{origin}: {reason}"));
+        Read::Diagnostic(origin, diagnostic) => {
+            unusable += usize::from(diagnostic.severity == Severity::Error);
+            output::diagnostic(origin.as_ref(), &diagnostic);
         }
-        Read::Warning(warning) => output::message(Severity::Warning, warning),
     };
     shown(|progress| source::read_wanted(&sources, Wanted::Checks, progress, &mut sink))?;
     anyhow::ensure!(!empty, NO_OBJECTS);

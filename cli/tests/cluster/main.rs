@@ -6,9 +6,10 @@ mod server;
 mod tls;
 
 use ingress_waypoint_cli::rbac;
-use mesh::object::{Object, Read};
+use mesh::object::{Object, Origin};
+use mesh::{Code, Severity};
 use serde_json::{Value, json};
-use source::{RESOURCES, Wanted};
+use source::{RESOURCES, Read, Wanted};
 
 use server::{SERVICES, TOKEN, page, read, status, with};
 
@@ -29,8 +30,9 @@ fn services(reads: &[Read]) -> Vec<&str> {
 fn warnings(reads: &[Read]) -> Vec<&str> {
     let mut texts = Vec::new();
     for read in reads {
-        if let Read::Warning(text) = read {
-            texts.push(text.as_str());
+        if let Read::Diagnostic(None, found) = read {
+            assert_eq!((found.severity, found.code), (Severity::Warning, Code::SourceIncomplete));
+            texts.push(found.message.as_str());
         }
     }
     texts
@@ -194,11 +196,13 @@ fn a_broken_object_does_not_hide_the_others() {
     let (result, reads) = server.read(Wanted::Mesh, TOKEN);
     result.unwrap();
     assert_eq!(services(&reads), ["b"]);
-    let Some(Read::Broken(broken)) = reads.first() else { panic!("{reads:?}") };
-    assert_eq!(
-        broken.reason,
-        "Service n/a: spec.ports[0].port: invalid type: string \"x\", expected i32"
-    );
+    let Some(Read::Diagnostic(Some(Origin::Cluster), found)) = reads.first() else {
+        panic!("{reads:?}")
+    };
+    assert_eq!((found.severity, found.code), (Severity::Error, Code::ObjectInvalid));
+    let expected =
+        "Service n/a: spec.ports[0].port cannot be read: invalid type: string \"x\", expected i32";
+    assert_eq!(found.to_string(), expected);
 }
 
 #[test]

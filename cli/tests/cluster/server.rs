@@ -1,7 +1,7 @@
 //! A server that answers as the Kubernetes API does.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,9 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use mesh::Selector;
-use mesh::object;
 use serde_json::{Value, json};
-use source::{RESOURCES, Source, Wanted};
+use source::{RESOURCES, Read, Source, Wanted};
 
 pub const TOKEN: &str = "a-token";
 pub const SERVICES: &str = "/api/v1/services";
@@ -32,7 +31,7 @@ impl Server {
     }
 
     /// Starts one whose connections are made into streams of another kind.
-    pub fn start_as<S: Read + Write>(
+    pub fn start_as<S: io::Read + Write>(
         scheme: &str,
         answers: Answers,
         wrap: impl Fn(TcpStream) -> S + Send + Sync + 'static,
@@ -56,7 +55,7 @@ impl Server {
     }
 
     /// Reads the cluster with a token.
-    pub fn read(&self, wanted: Wanted, token: &str) -> (anyhow::Result<()>, Vec<object::Read>) {
+    pub fn read(&self, wanted: Wanted, token: &str) -> (anyhow::Result<()>, Vec<Read>) {
         let (cluster, user) = (json!({"server": self.url}), json!({"token": token}));
         read(&cluster, &user, wanted, None)
     }
@@ -74,7 +73,7 @@ pub fn read(
     user: &Value,
     wanted: Wanted,
     pods: Option<Selector>,
-) -> (anyhow::Result<()>, Vec<object::Read>) {
+) -> (anyhow::Result<()>, Vec<Read>) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config");
     std::fs::write(&path, kubeconfig(cluster, user).to_string()).unwrap();
@@ -120,7 +119,7 @@ pub fn kubeconfig(cluster: &Value, user: &Value) -> Value {
     })
 }
 
-fn serve<S: Read + Write>(stream: S, answers: &Mutex<Answers>, seen: &Mutex<Vec<String>>) {
+fn serve<S: io::Read + Write>(stream: S, answers: &Mutex<Answers>, seen: &Mutex<Vec<String>>) {
     let mut reader = BufReader::new(stream);
     loop {
         let mut first = String::new();
