@@ -11,7 +11,7 @@ use kube::{Client, Config};
 use tower::buffer::BufferLayer;
 use tower::retry::RetryLayer;
 
-/// How often a request is tried, or a list begun.
+/// How often a request is sent, or a list started.
 pub const TRIES: u32 = 5;
 
 /// For a connection, TLS included.
@@ -56,7 +56,7 @@ async fn config(context: Option<&str>) -> anyhow::Result<Config> {
         let known: Vec<_> = kubeconfig.contexts.iter().map(|c| c.name.as_str()).collect();
         bail!("no context {name:?} in the kubeconfig, only: {}", known.join(", "));
     };
-    // The client would go on as nobody, which has no rights.
+    // The client would go on without an account.
     if let Some(user) = context.user.as_deref().filter(|user| !user.is_empty())
         && !kubeconfig.auth_infos.iter().any(|known| known.name == user)
     {
@@ -74,7 +74,7 @@ async fn config(context: Option<&str>) -> anyhow::Result<Config> {
     if !names_proxy && Matcher::from_env().intercept(&config.cluster_url).is_none() {
         config.proxy_url = None;
     }
-    // An editor's line break at the end of a file is no part of the token.
+    // An editor's line break at the end of a file is not part of the token.
     let auth = &mut config.auth_info;
     if let (None, Some(file)) = (&auth.token, &auth.token_file) {
         let content = std::fs::read_to_string(file)

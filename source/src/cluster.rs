@@ -19,9 +19,9 @@ use yaml::Tree;
 
 use super::client::{TRIES, connect};
 use super::kinds::{Kind, Resource, Wanted};
+use super::read::{Progress, Read, warning};
 use super::tree::Node;
 use super::typed::{self, ListKind};
-use super::{Progress, Read, warning};
 use mesh::Selector;
 use mesh::object::Origin;
 
@@ -31,7 +31,7 @@ const PAGE: u32 = 500;
 /// For one page and all tries to get it.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Before a list is begun anew.
+/// Waits before a list is restarted.
 const WAITS: [Duration; TRIES as usize - 1] = [
     Duration::from_millis(200),
     Duration::from_millis(500),
@@ -157,7 +157,7 @@ impl List<'_> {
 
     async fn read_version(&mut self, client: &Client, version: &str) -> Result<(), Failure> {
         let list = ListKind::of_resource(self.resource, version);
-        // A list that is begun anew holds again what was handed over already, and one object may be
+        // A list that is restarted holds again what was handed over already, and one object may be
         // in the lists of two selectors.
         let mut seen = HashSet::new();
         for selector in self.selectors.clone() {
@@ -218,8 +218,8 @@ fn objects(
     Box::pin(watcher(api, config.page_size(PAGE)))
 }
 
-/// Whether a list that is begun anew may succeed. What the client has tried again already is not tried here, and what
-/// prevents a connection, such as an unknown authority, stays.
+/// Whether a list may succeed if it is restarted. The client has retried an overloaded server already, and what prevents
+/// a connection, such as an unknown authority, does not change.
 fn may_pass(error: &watcher::Error) -> bool {
     let watcher::Error::InitialListFailed(error) = error else { return false };
     match error {

@@ -14,17 +14,14 @@ use serde::de::DeserializeSeed as _;
 use super::items;
 use super::lines::{Documents, Text};
 use super::out::{Out, Stream};
+use super::read::Read as Yield;
 use super::tree::{Root, RootSeed};
 
 /// How much of a document is held to look at it.
 const WHOLE: usize = 4 << 20;
 
 /// Reads all documents of `input`. Errors are those of the input itself.
-pub fn read(
-    input: impl Read,
-    stream: Stream<'_>,
-    sink: &mut dyn FnMut(super::Read),
-) -> io::Result<()> {
+pub fn read(input: impl Read, stream: Stream<'_>, sink: &mut dyn FnMut(Yield)) -> io::Result<()> {
     let mut documents = Documents::new(input);
     let mut number = 0;
     while let Some(start) = documents.next()? {
@@ -91,7 +88,7 @@ fn json<R: Read>(
     whole: Option<&[u8]>,
     number: &mut usize,
     stream: Stream<'_>,
-    sink: &mut dyn FnMut(super::Read),
+    sink: &mut dyn FnMut(Yield),
 ) -> io::Result<()> {
     let mut is_first = true;
     loop {

@@ -10,9 +10,10 @@ use encoding_rs_io::DecodeReaderBytesBuilder;
 use ingress_waypoint_file::irregular;
 
 use super::documents;
+use super::kinds::Wanted;
 use super::open::{is_descriptor, open};
 use super::out::Stream;
-use super::{Progress, Source, Wanted, warning};
+use super::read::{Progress, Read as Yield, Source, warning};
 use yaml::Budget;
 
 /// One file to read.
@@ -24,7 +25,7 @@ pub struct Input {
 }
 
 /// The files of all sources, in the order given.
-pub fn find(sources: &[Source], sink: &mut dyn FnMut(super::Read)) -> anyhow::Result<Vec<Input>> {
+pub fn find(sources: &[Source], sink: &mut dyn FnMut(Yield)) -> anyhow::Result<Vec<Input>> {
     let mut files = Vec::new();
     for source in sources {
         match source {
@@ -83,7 +84,7 @@ fn add(
     for entry in entries {
         // A mounted ConfigMap holds everything twice: in `..data`, and as links into it.
         let is_hidden = entry.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
-        // A dangling link in a folder is nobody's manifest.
+        // A dangling link in a folder is not a manifest.
         if !is_hidden && entry.exists() {
             add(&entry, false, above, files)?;
         }
@@ -99,7 +100,7 @@ impl Input {
         progress: &dyn Fn(Progress),
         wanted: Wanted,
         budget: &Budget,
-        sink: &mut dyn FnMut(super::Read),
+        sink: &mut dyn FnMut(Yield),
     ) -> anyhow::Result<()> {
         let raw: Box<dyn Read> = if self.is_stdin {
             Box::new(stdin().lock())

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::Read;
 use super::kinds::Wanted;
+use super::read::Read;
 use super::tree::{Items, Node, Root};
 use super::typed::{self, ListKind};
 use mesh::Diagnostic;

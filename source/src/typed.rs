@@ -4,8 +4,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use serde_path_to_error::{Path, Segment};
 
-use super::Read;
 use super::kinds::{Kind, Resource, Wanted};
+use super::read::Read;
 use super::tree::Node;
 use mesh::facts::WAYPOINT_BOUND;
 use mesh::mesh_config::text_of;
@@ -40,7 +40,7 @@ pub fn has_kind(value: &Value) -> bool {
     value.get("kind").is_some()
 }
 
-/// Hands over the object, or each object of a list; nothing, if it is of no kind that is read.
+/// Hands over the object, or each object of a list; nothing, if it is not of a kind that is read.
 pub fn read(
     node: Node,
     list: Option<&ListKind>,
@@ -131,7 +131,9 @@ pub fn read(
     };
     sink(match typed {
         Ok(object) => Read::Object(origin.clone(), object),
-        Err(found) => Read::Diagnostic(Some(origin.clone()), Diagnostic { object: named, ..found }),
+        Err(found) => {
+            Read::Diagnostic(Some(origin.clone()), Diagnostic { object: named, ..*found })
+        }
     });
 }
 
@@ -140,7 +142,7 @@ pub fn error(object: Option<ObjectRef>, message: impl Into<String>) -> Diagnosti
     Diagnostic::new(Severity::Error, Code::ObjectInvalid, object, message)
 }
 
-/// Of the conditions the rules read one, of Services and ServiceEntries. An incomplete one is no reason to
+/// Of the conditions the rules read one, of Services and ServiceEntries. An incomplete one is not a reason to
 /// do without the object.
 fn keep_condition(kind: Kind, object: &mut Map<String, Value>) {
     let Some(Value::Object(status)) = object.get_mut("status") else { return };
@@ -164,7 +166,7 @@ fn keep_condition(kind: Kind, object: &mut Map<String, Value>) {
 }
 
 /// A ConfigMap that is known to hold a mesh configuration.
-fn mesh_config(value: Value) -> Result<MeshConfigMap, Diagnostic> {
+fn mesh_config(value: Value) -> Result<MeshConfigMap, Box<Diagnostic>> {
     let mesh = text_of(&value).unwrap_or_default().to_owned();
     let metadata = convert(value.get("metadata").cloned().unwrap_or_default())?;
     Ok(MeshConfigMap { metadata, mesh })
@@ -176,11 +178,11 @@ fn typed<T: DeserializeOwned>(value: &Value) -> Result<T, Error> {
     serde_path_to_error::deserialize(value)
 }
 
-fn convert<T: DeserializeOwned>(mut value: Value) -> Result<T, Diagnostic> {
+fn convert<T: DeserializeOwned>(mut value: Value) -> Result<T, Box<Diagnostic>> {
     typed(&value).map_err(|found| {
         let (path, inner) = (found.path(), found.inner());
         if path.iter().next().is_none() {
-            return error(None, inner.to_string());
+            return Box::new(error(None, inner.to_string()));
         }
         let diagnostic =
             error(None, format!("cannot be read: {inner}")).field(path.to_string(), None);
@@ -189,10 +191,10 @@ fn convert<T: DeserializeOwned>(mut value: Value) -> Result<T, Diagnostic> {
             *at = Value::String(at.to_string());
             let still = typed::<T>(&value).err().map(|error| error.path().to_string());
             if still.as_ref() != diagnostic.field.as_ref() {
-                return diagnostic.fix("put the value in quotes");
+                return Box::new(diagnostic.fix("put the value in quotes"));
             }
         }
-        diagnostic
+        Box::new(diagnostic)
     })
 }
 
@@ -201,7 +203,7 @@ fn convert<T: DeserializeOwned>(mut value: Value) -> Result<T, Diagnostic> {
 fn route<T: DeserializeOwned>(
     mut value: Value,
     left_out: &mut dyn FnMut(Diagnostic),
-) -> Result<T, Diagnostic> {
+) -> Result<T, Box<Diagnostic>> {
     loop {
         let found = match typed(&value) {
             Ok(route) => return Ok(route),

@@ -12,12 +12,12 @@ mod scalar;
 mod tree;
 
 pub use breaks::{Unified, is_separator, lines};
-pub use error::Error;
-pub use events::{Budget, Events, Place};
+pub use error::{Error, Place};
+pub use events::{Budget, Events};
 pub use read::{from_reader, from_slice};
 pub use tree::{Fields, Key, Problem, Tree};
 
-/// A YAML or JSON text that is no list of objects, as a value.
+/// A YAML or JSON text that is not a list of objects, as a value.
 ///
 /// # Errors
 /// What is wrong with its notation.
