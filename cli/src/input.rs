@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use mesh::object::Read;
 use mesh::{Rules, Severity, World};
-use source::Wanted;
+use source::{Read, Wanted};
 
 use crate::args::Input;
+use crate::report::progress::shown;
 use crate::report::{self, Exit};
 
 /// What is said where nothing was read.
@@ -24,18 +24,20 @@ pub fn world(input: &Input) -> anyhow::Result<(World, Exit)> {
     world.mesh_config = input.mesh_config.clone().unwrap_or_default();
     let mut exit = Exit::Done;
     let mut empty = true;
-    source::read_wanted(&input.sources(None)?, Wanted::Mesh, &mut |read| match read {
+    let sources = input.sources(None)?;
+    let mut sink = |read| match read {
         Read::Object(origin, object) => {
             empty &= !object.is_of_mesh();
             drop(world.add(origin, object));
         }
-        Read::Broken(broken) => {
-            exit = Exit::LookAt;
-            let (origin, reason) = (broken.origin, broken.reason);
-            report::message(Severity::Error, format_args!("{origin}: {reason}"));
+        Read::Diagnostic(origin, diagnostic) => {
+            if diagnostic.severity == Severity::Error {
+                exit = Exit::LookAt;
+            }
+            report::diagnostic(origin.as_ref(), &diagnostic);
         }
-        Read::Warning(warning) => report::message(Severity::Warning, warning),
-    })?;
+    };
+    shown(|progress| source::read_wanted(&sources, Wanted::Mesh, progress, &mut sink))?;
     anyhow::ensure!(!empty, NO_OBJECTS);
     Ok((world, exit))
 }

@@ -7,8 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use mesh::object::{Object, Read};
-use source::Source;
+use mesh::object::Object;
+use source::{Read, Source};
 
 fn cases() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/cli/input")
@@ -24,8 +24,11 @@ fn read(sources: &[Source]) -> (anyhow::Result<()>, Vec<Read>) {
 fn line(read: &Read) -> String {
     let (origin, object) = match read {
         Read::Object(origin, object) => (origin, object),
-        Read::Broken(broken) => return format!("broken {}: {}", broken.origin, broken.reason),
-        Read::Warning(warning) => return format!("warning {warning}"),
+        Read::Diagnostic(origin, found) => {
+            let origin = origin.as_ref().map(|origin| format!(" {origin}:")).unwrap_or_default();
+            let fix = found.fix.as_ref().map(|fix| format!(" (fix: {fix})")).unwrap_or_default();
+            return format!("{}{origin} {found}{fix}", found.severity);
+        }
     };
     let (kind, metadata): (&str, &ObjectMeta) = match object {
         Object::Service(object) => ("Service", &object.metadata),
@@ -93,7 +96,7 @@ fn a_folder_without_manifests_is_a_warning() {
     let folder = tempfile::tempdir().unwrap();
     let (result, reads) = read(&[Source::Path(folder.path().to_owned())]);
     result.unwrap();
-    assert!(matches!(reads.as_slice(), [Read::Warning(_)]), "{reads:?}");
+    assert!(matches!(reads.as_slice(), [Read::Diagnostic(None, _)]), "{reads:?}");
 }
 
 #[test]
@@ -123,7 +126,7 @@ fn an_alias_bomb_and_deep_nesting_are_broken_documents() {
     result.unwrap();
     let lines: Vec<_> = reads.iter().map(line).collect();
     assert_eq!(lines.len(), 4, "{lines:?}");
-    assert!(lines[..3].iter().all(|line| line.starts_with("broken ")), "{lines:?}");
+    assert!(lines[..3].iter().all(|line| line.starts_with("error ")), "{lines:?}");
     assert!(lines[3].ends_with("document 4: Namespace after"), "{lines:?}");
 }
 
@@ -232,7 +235,7 @@ mod streaming {
         let reads = streams("apiVersion: v1\nkind: List\nitems:\n", item, "metadata: {}\n");
         assert_eq!(reads.len(), MANY);
         assert!(line(&reads[700]).contains("item 700: line 3504, column "));
-        let broken = reads.iter().filter(|read| matches!(read, Read::Broken(_))).count();
+        let broken = reads.iter().filter(|read| matches!(read, Read::Diagnostic(..))).count();
         assert_eq!(broken, 1);
     }
 }

@@ -125,6 +125,8 @@ codes! {
         "On the way to a VIP the mesh chooses between primary and canary waypoint, once for each connection; a canary that cannot be used leaves all of them to the primary one."
     WaypointBound "waypoint-bound"
         "Istio's condition says what it bound; not whether the service has a VIP, nor whether the ingress gets there."
+    SourceIncomplete "source-incomplete"
+        "What is not read counts as if it did not exist."
     ObjectInvalid "object-invalid"
         "What the configuration cannot name is left out of it: its requests are those of an unknown service."
 }

@@ -1,140 +1,97 @@
-//! One page of a list out of the API server, with bounded patience.
+//! A client of the cluster's API server.
 
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
-use kube::api::{ListParams, Request};
+use anyhow::{Context as _, bail};
+use hyper_util::client::proxy::matcher::Matcher;
+use kube::client::ClientBuilder;
+use kube::client::retry::RetryPolicy;
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::core::Status;
 use kube::{Client, Config};
-use tokio::time::{sleep, timeout};
+use tower::buffer::BufferLayer;
+use tower::retry::RetryLayer;
 
-/// Objects a page: what is held as JSON at once.
-const PAGE: u32 = 500;
+/// How often a request is sent, or a list started.
+pub const TRIES: u32 = 5;
 
-/// For one page, from the request to its last byte.
-const TIMEOUT: Duration = Duration::from_secs(60);
+/// For a connection, TLS included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Waits between tries; one more try than waits.
-const WAITS: [Duration; 4] = [
-    Duration::from_millis(200),
-    Duration::from_millis(500),
-    Duration::from_secs(2),
-    Duration::from_secs(5),
-];
+/// Waits between the tries of an overloaded server, if it asks for no longer one.
+const WAITS: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(5)];
 
-/// The longest wait that a server may ask for.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
-
-/// Why there is no page.
-#[derive(Debug)]
-pub enum Failure {
-    /// 404: the resource is not served.
-    NotServed,
-    /// 410: the continue token expired.
-    Expired,
-    /// 401, with the server's words.
-    Unauthorized(String),
-    /// 403, with the server's words.
-    Forbidden(String),
-    /// Anything else, after all tries.
-    Other(anyhow::Error),
+/// A client for the cluster of a kubeconfig's context, or for the one that this runs in, and the API server's address.
+pub async fn connect(context: Option<&str>) -> anyhow::Result<(Client, String)> {
+    let mut config = config(context).await?;
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    config.headers.push((
+        "user-agent".parse()?,
+        concat!("ingress-waypoint/", env!("CARGO_PKG_VERSION")).parse()?,
+    ));
+    // The client's own tries go on for hours.
+    config.default_retry = false;
+    let [shortest, longest] = WAITS;
+    let policy = RetryPolicy::new(shortest, longest, TRIES - 1, true)?;
+    let url = config.cluster_url.to_string();
+    let client = ClientBuilder::try_from(config)
+        .with_context(|| format!("cannot use the account for {url}"))?
+        .with_layer(&BufferLayer::new(1))
+        .with_layer(&RetryLayer::new(policy))
+        .build();
+    Ok((client, url))
 }
 
-/// The API server and how to name it.
-pub struct Api {
-    client: Client,
-    /// Its address.
-    pub url: String,
-}
-
-impl Api {
-    /// The cluster of a kubeconfig's context, or the one that this runs in.
-    pub async fn connect(context: Option<&str>) -> anyhow::Result<Self> {
-        let mut config = match context {
-            Some(context) => {
-                let kubeconfig = Kubeconfig::read().context("cannot read the kubeconfig")?;
-                let known: Vec<_> = kubeconfig.contexts.iter().map(|c| c.name.as_str()).collect();
-                if !known.contains(&context) {
-                    return Err(anyhow!(
-                        "no context {context:?} in the kubeconfig, only: {}",
-                        known.join(", ")
-                    ));
-                }
-                let options =
-                    KubeConfigOptions { context: Some(context.to_owned()), ..Default::default() };
-                Config::from_custom_kubeconfig(kubeconfig, &options)
-                    .await
-                    .with_context(|| format!("cannot use the kubeconfig's context {context:?}"))?
-            }
-            None => Config::infer().await.context(
-                "no cluster: neither a kubeconfig (KUBECONFIG, ~/.kube/config) nor a pod's account",
-            )?,
-        };
-        // Its own tries go on for hours.
-        config.default_retry = false;
-        config.connect_timeout = Some(Duration::from_secs(10));
-        config.read_timeout = Some(TIMEOUT);
-        let url = config.cluster_url.to_string();
-        let client = Client::try_from(config)
-            .with_context(|| format!("cannot use the account for {url}"))?;
-        Ok(Self { client, url })
+async fn config(context: Option<&str>) -> anyhow::Result<Config> {
+    let kubeconfig = match Kubeconfig::read() {
+        Ok(kubeconfig) => kubeconfig,
+        Err(error) if context.is_some() => return Err(error).context("cannot read the kubeconfig"),
+        Err(error) => return of_pod(&error.to_string()),
+    };
+    let current = kubeconfig.current_context.clone().filter(|name| !name.is_empty());
+    let Some(name) = context.map(str::to_owned).or(current) else {
+        return of_pod("it has no current context");
+    };
+    let named = kubeconfig.contexts.iter().find(|context| context.name == name);
+    let Some(context) = named.and_then(|named| named.context.as_ref()) else {
+        let known: Vec<_> = kubeconfig.contexts.iter().map(|c| c.name.as_str()).collect();
+        bail!("no context {name:?} in the kubeconfig, only: {}", known.join(", "));
+    };
+    // The client would go on without an account.
+    if let Some(user) = context.user.as_deref().filter(|user| !user.is_empty())
+        && !kubeconfig.auth_infos.iter().any(|known| known.name == user)
+    {
+        bail!("no user {user:?} in the kubeconfig, which its context {name:?} names");
     }
-
-    /// One page of the list at `path`, as JSON.
-    pub async fn page(
-        &self,
-        path: &str,
-        selector: Option<&str>,
-        token: Option<&str>,
-    ) -> Result<String, Failure> {
-        let mut params = ListParams::default().limit(PAGE);
-        params.label_selector = selector.map(str::to_owned);
-        params.continue_token = token.map(str::to_owned);
-        let mut waits = WAITS.iter();
-        loop {
-            let request = Request::new(path).list(&params).map_err(other)?;
-            let wait = waits.next().copied();
-            let failure = match timeout(TIMEOUT, self.client.request_text(request)).await {
-                Ok(Ok(page)) => return Ok(page),
-                Ok(Err(kube::Error::Api(status))) => match status.code {
-                    401 => return Err(Failure::Unauthorized(status.message)),
-                    403 => return Err(Failure::Forbidden(status.message)),
-                    404 => return Err(Failure::NotServed),
-                    410 => return Err(Failure::Expired),
-                    429 | 500..=599 => {
-                        if let Some(wait) = wait {
-                            sleep(asked_wait(&status).unwrap_or(wait)).await;
-                            continue;
-                        }
-                        anyhow!("the server answered {}: {}", status.code, status.message)
-                    }
-                    code => return Err(other(anyhow!("the server answered {code}: {status}"))),
-                },
-                // What the credentials' own tooling says cannot change by asking again.
-                Ok(Err(error @ kube::Error::Auth(_))) => {
-                    return Err(Failure::Unauthorized(format!("{:#}", anyhow::Error::new(error))));
-                }
-                Ok(Err(error)) => anyhow::Error::new(error),
-                Err(_) => anyhow!("no answer within {} s", TIMEOUT.as_secs()),
-            };
-            match wait {
-                Some(wait) => sleep(wait).await,
-                None => {
-                    let tries = WAITS.len() + 1;
-                    return Err(other(failure.context(format!("gave up after {tries} tries"))));
-                }
-            }
+    let cluster = kubeconfig.clusters.iter().find(|cluster| cluster.name == context.cluster);
+    let cluster = cluster.and_then(|named| named.cluster.as_ref());
+    let names_proxy =
+        cluster.and_then(|it| it.proxy_url.as_deref()).is_some_and(|url| !url.is_empty());
+    let options = KubeConfigOptions { context: Some(name.clone()), ..Default::default() };
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &options)
+        .await
+        .with_context(|| format!("cannot use the kubeconfig's context {name:?}"))?;
+    // The client knows HTTPS_PROXY, but not NO_PROXY.
+    if !names_proxy && Matcher::from_env().intercept(&config.cluster_url).is_none() {
+        config.proxy_url = None;
+    }
+    // An editor's line break at the end of a file is not part of the token.
+    let auth = &mut config.auth_info;
+    if let (None, Some(file)) = (&auth.token, &auth.token_file) {
+        let content = std::fs::read_to_string(file)
+            .with_context(|| format!("cannot read the token file {file}"))?;
+        let token = content.trim();
+        if token.len() < content.len() {
+            auth.token = Some(token.to_owned().into());
         }
     }
+    Ok(config)
 }
 
-fn other(error: impl Into<anyhow::Error>) -> Failure {
-    Failure::Other(error.into())
-}
-
-/// The wait that an overloaded server asks for.
-fn asked_wait(status: &Status) -> Option<Duration> {
-    let seconds = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
-    (seconds > 0).then(|| Duration::from_secs(seconds.into()).min(LONGEST_WAIT))
+/// The configuration of a pod's account.
+fn of_pod(kubeconfig: &str) -> anyhow::Result<Config> {
+    Config::incluster().with_context(|| {
+        format!(
+            "no cluster: neither a kubeconfig (KUBECONFIG, ~/.kube/config: {kubeconfig}) nor a pod's account"
+        )
+    })
 }

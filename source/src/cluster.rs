@@ -1,21 +1,50 @@
 //! The live cluster: every kind's list, page by page.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
+use futures::{Stream, StreamExt as _};
+use hyper_util::client::legacy;
+use kube::api::{ApiResource, DynamicObject, ObjectMeta};
+use kube::client::AuthError;
+use kube::core::{DynamicResourceScope, Status};
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Client};
 use serde::de::DeserializeSeed as _;
-use serde_json::{Map, Value};
+use serde::{Deserialize, Deserializer};
+use tokio::time::{sleep, timeout};
+use yaml::Tree;
 
-use super::client::{Api, Failure};
+use super::client::{TRIES, connect};
 use super::kinds::{Kind, Resource, Wanted};
-use super::progress::Progress;
-use super::tree::{Items, Node, Root, RootSeed};
+use super::read::{Progress, Read, warning};
+use super::tree::Node;
 use super::typed::{self, ListKind};
 use mesh::Selector;
-use mesh::object::{Origin, Read};
+use mesh::object::Origin;
 
-/// How often a list is begun anew because its continue token expired.
-const RESTARTS: usize = 3;
+/// Objects a page: what is held at once.
+const PAGE: u32 = 500;
+
+/// For one page and all tries to get it.
+const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Waits before a list is restarted.
+const WAITS: [Duration; TRIES as usize - 1] = [
+    Duration::from_millis(200),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(3),
+];
+
+/// Why there is no list.
+enum Failure {
+    /// The server refuses it, at least now.
+    Status(Box<Status>),
+    Other(anyhow::Error),
+}
 
 /// Lists what is wanted.
 pub fn read(
@@ -23,28 +52,40 @@ pub fn read(
     pods: Option<&Selector>,
     mesh_config: Option<&str>,
     wanted: Wanted,
+    progress: &dyn Fn(Progress),
     sink: &mut dyn FnMut(Read),
 ) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let api = Api::connect(context).await?;
-        let progress = Progress::of_cluster();
+        progress(Progress::Cluster);
+        let (client, url) = connect(context).await?;
         let mut forbidden = Vec::new();
         for resource in wanted.resources() {
-            progress.kind(resource.full_name());
-            let selectors = selectors(resource, pods);
-            let namespace = resource.namespace.map(|namespace| mesh_config.unwrap_or(namespace));
-            let mut list =
-                List { resource, namespace, selectors, wanted, sink, progress: &progress };
-            if let Some(message) = list.read(&api).await? {
-                forbidden.push((resource, message));
+            progress(Progress::Kind(resource.full_name()));
+            let mut list = List {
+                resource,
+                namespace: resource.namespace.map(|namespace| mesh_config.unwrap_or(namespace)),
+                selectors: selectors(resource, pods),
+                wanted,
+                progress,
+                sink,
+            };
+            if let Some(message) = list.read(&client, &url).await? {
+                forbidden.push((resource.full_name(), message));
             }
         }
-        refuse(&forbidden, &api)
+        // All at once, so that it is fixed at once.
+        let [(_, message), ..] = &*forbidden else { return Ok(()) };
+        let names: Vec<_> = forbidden.iter().map(|(name, _)| name.as_str()).collect();
+        bail!(
+            "{url}: this account may not list {} (403: {message}); `ingress-waypoint rbac` prints the \
+             ServiceAccount, ClusterRole and ClusterRoleBinding that allow it",
+            names.join(", "),
+        )
     })
 }
 
-/// One list for each, as a selector knows no "or"; `None` asks for all objects.
+/// One list for each, as a selector has no "or"; `None` asks for all objects.
 fn selectors(resource: &Resource, pods: Option<&Selector>) -> Vec<Option<String>> {
     let known = resource.selectors.iter().map(|selector| Some((*selector).to_owned()));
     match (resource.kind, pods) {
@@ -54,158 +95,200 @@ fn selectors(resource: &Resource, pods: Option<&Selector>) -> Vec<Option<String>
     }
 }
 
-/// All that is forbidden at once, so that it is mended at once.
-fn refuse(forbidden: &[(&Resource, String)], api: &Api) -> anyhow::Result<()> {
-    let [(_, message), ..] = forbidden else { return Ok(()) };
-    let names: Vec<_> = forbidden.iter().map(|(resource, _)| resource.full_name()).collect();
-    bail!(
-        "{}: this account may not list {} (403: {message}); `ingress-waypoint rbac` prints the \
-         ServiceAccount, ClusterRole and ClusterRoleBinding that allow it",
-        api.url,
-        names.join(", "),
-    )
-}
-
 struct List<'a> {
     resource: &'static Resource,
     namespace: Option<&'a str>,
     selectors: Vec<Option<String>>,
     wanted: Wanted,
+    progress: &'a dyn Fn(Progress),
     sink: &'a mut dyn FnMut(Read),
-    progress: &'a Progress,
 }
 
 impl List<'_> {
-    /// Reads the list in the first version that is served; gives the server's words if that is
+    /// Reads the list in the first version that is served; returns the server's message if that is
     /// forbidden.
-    async fn read(&mut self, api: &Api) -> anyhow::Result<Option<String>> {
+    async fn read(&mut self, client: &Client, url: &str) -> anyhow::Result<Option<String>> {
         let resource = self.resource;
         let name = resource.full_name();
         for version in resource.versions {
-            match self.read_version(api, version).await {
+            let status = match self.read_version(client, version).await {
                 Ok(()) => return Ok(None),
-                Err(Failure::NotServed) => {}
-                Err(Failure::Forbidden(message)) if resource.is_optional() => {
-                    (self.sink)(Read::Warning(format!(
-                        "{}: this account may not list {name} (403: {message}): read as if there were none; \
-                         `ingress-waypoint rbac` prints what allows it",
-                        api.url
+                Err(Failure::Other(error)) => {
+                    return Err(error).with_context(|| format!("{url}: list {name}"));
+                }
+                Err(Failure::Status(status)) => status,
+            };
+            let Status { code, message, .. } = *status;
+            match code {
+                404 => {}
+                403 if resource.is_optional() => {
+                    (self.sink)(warning(format!(
+                        "{url}: this account may not list {name} (403: {message}): read as if there were none; \
+                         `ingress-waypoint rbac` prints what allows it"
                     )));
                     return Ok(None);
                 }
-                Err(Failure::Forbidden(message)) => return Ok(Some(message)),
-                Err(Failure::Unauthorized(message)) => bail!(
-                    "{}: list {name}: the credentials are not accepted (401: {message}): they \
-                     expired, or belong to another cluster; log in anew, or choose with --context",
-                    api.url
+                403 => return Ok(Some(message)),
+                401 => bail!(
+                    "{url}: list {name}: the credentials are not accepted (401: {message}): they \
+                     expired, or belong to another cluster; log in again, or choose with --context"
                 ),
-                Err(Failure::Expired) => bail!(
-                    "{}: list {name}: the list expired {} times before its end (410); the server \
-                     keeps its history for too short a time, or is too slow",
-                    api.url,
-                    RESTARTS + 1
+                410 => bail!(
+                    "{url}: list {name}: the list expired {TRIES} times before its end (410); the server \
+                     keeps its history for too short a time, or is too slow"
                 ),
-                Err(Failure::Other(error)) => {
-                    return Err(error).with_context(|| format!("{}: list {name}", api.url));
-                }
+                429 | 500.. => bail!(
+                    "{url}: list {name}: gave up after {TRIES} tries: the server answered {code}: {message}"
+                ),
+                _ => bail!("{url}: list {name}: the server answered {code}: {message}"),
             }
         }
         if resource.group.is_empty() {
-            bail!("{}: list {name}: not found (404): is this a Kubernetes API server?", api.url);
+            bail!("{url}: list {name}: not found (404): is this a Kubernetes API server?");
         }
-        if resource.is_optional() {
-            return Ok(None);
+        if !resource.is_optional() {
+            (self.sink)(warning(format!(
+                "the cluster does not serve {} (no CRD {name}): read as if there were none",
+                resource.name
+            )));
         }
-        (self.sink)(Read::Warning(format!(
-            "the cluster does not serve {} (no CRD {name}): read as if there were none",
-            resource.name
-        )));
         Ok(None)
     }
 
-    async fn read_version(&mut self, api: &Api, version: &str) -> Result<(), Failure> {
-        let prefix = if self.resource.group.is_empty() { "/api" } else { "/apis" };
-        let namespace = self.namespace.map(|it| format!("namespaces/{it}/")).unwrap_or_default();
-        let (version_of, plural) = (self.resource.api_version(version), self.resource.plural);
-        let path = format!("{prefix}/{version_of}/{namespace}{plural}");
-        // A list that is begun anew holds again what was handed over already, and one object may be
+    async fn read_version(&mut self, client: &Client, version: &str) -> Result<(), Failure> {
+        let list = ListKind::of_resource(self.resource, version);
+        // A list that is restarted holds again what was handed over already, and one object may be
         // in the lists of two selectors.
         let mut seen = HashSet::new();
         for selector in self.selectors.clone() {
-            self.read_pages(api, &path, version, selector.as_deref(), &mut seen).await?;
+            let mut events = objects(client, self.resource, version, self.namespace, selector);
+            let mut waits = WAITS.iter();
+            loop {
+                let event = timeout(PAGE_TIMEOUT, events.next()).await.map_err(|_| {
+                    Failure::Other(anyhow!("no answer within {} s", PAGE_TIMEOUT.as_secs()))
+                })?;
+                match event {
+                    Some(Ok(Event::InitApply(Item { node, meta }))) => {
+                        if seen.insert((meta.namespace, meta.name)) {
+                            (self.progress)(Progress::Object);
+                            typed::read(
+                                node,
+                                Some(&list),
+                                self.wanted,
+                                &Origin::Cluster,
+                                self.sink,
+                            );
+                        }
+                    }
+                    // Here the list ends and the watch would begin.
+                    Some(Ok(Event::InitDone)) | None => break,
+                    Some(Ok(_)) => {}
+                    Some(Err(error)) => {
+                        let wait = waits.next().filter(|_| may_pass(&error));
+                        let Some(wait) = wait else { return Err(failure(error)) };
+                        sleep(*wait).await;
+                    }
+                }
+            }
         }
         Ok(())
     }
+}
 
-    async fn read_pages(
-        &mut self,
-        api: &Api,
-        path: &str,
-        version: &str,
-        selector: Option<&str>,
-        seen: &mut HashSet<(String, String)>,
-    ) -> Result<(), Failure> {
-        let mut restarts = 0;
-        let mut token: Option<String> = None;
-        loop {
-            let page = match api.page(path, selector, token.as_deref()).await {
-                Err(Failure::Expired) if token.is_some() && restarts < RESTARTS => {
-                    restarts += 1;
-                    token = None;
-                    continue;
-                }
-                page => page?,
-            };
-            let mut items = Page {
-                list: ListKind::of_resource(self.resource, version),
-                wanted: self.wanted,
-                seen: &mut *seen,
-                sink: self.sink,
-                count: 0,
-            };
-            let mut json = serde_json::Deserializer::from_str(&page);
-            let root = RootSeed(&mut items)
-                .deserialize(&mut json)
-                .context("the server's answer is no list")
-                .map_err(Failure::Other)?;
-            self.progress.add(items.count);
-            let (Root::List(node) | Root::Object(node)) = root else {
-                return Err(Failure::Other(anyhow!("the server's answer is no list")));
-            };
-            token = next_token(&node.value);
-            if token.is_none() {
-                return Ok(());
-            }
+/// The objects of a list, and then their changes.
+fn objects(
+    client: &Client,
+    resource: &Resource,
+    version: &str,
+    namespace: Option<&str>,
+    selector: Option<String>,
+) -> impl Stream<Item = watcher::Result<Event<Item>>> + Unpin {
+    let dynamic = ApiResource {
+        group: resource.group.to_owned(),
+        version: version.to_owned(),
+        api_version: resource.api_version(version),
+        kind: resource.name.to_owned(),
+        plural: resource.plural.to_owned(),
+    };
+    let api = match namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &dynamic),
+        None => Api::all_with(client.clone(), &dynamic),
+    };
+    let config = watcher::Config { label_selector: selector, ..Default::default() };
+    Box::pin(watcher(api, config.page_size(PAGE)))
+}
+
+/// Whether a list may succeed if it is restarted. The client has retried an overloaded server already, and what prevents
+/// a connection, such as an unknown authority, does not change.
+fn may_pass(error: &watcher::Error) -> bool {
+    let watcher::Error::InitialListFailed(error) = error else { return false };
+    match error {
+        kube::Error::Api(status) => matches!(status.code, 410 | 500..=502),
+        kube::Error::HyperError(_) => true,
+        kube::Error::Service(error) => {
+            let connecting = error.downcast_ref().is_some_and(legacy::Error::is_connect);
+            !connecting && !error.is::<AuthError>()
         }
+        _ => false,
     }
 }
 
-fn next_token(list: &Value) -> Option<String> {
-    let token = list.get("metadata")?.get("continue")?.as_str()?;
-    (!token.is_empty()).then(|| token.to_owned())
+fn failure(error: watcher::Error) -> Failure {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status)) => Failure::Status(status),
+        watcher::Error::InitialListFailed(error) => Failure::Other(error.into()),
+        error => Failure::Other(error.into()),
+    }
 }
 
-/// Takes a page's items, which do not say what they are.
-struct Page<'a> {
-    list: ListKind,
-    wanted: Wanted,
-    /// Namespaces and names.
-    seen: &'a mut HashSet<(String, String)>,
-    sink: &'a mut dyn FnMut(Read),
-    count: u64,
+/// An object that is not typed yet, so that one that cannot be typed hides no other.
+#[derive(Debug, Clone)]
+struct Item {
+    node: Node,
+    meta: ObjectMeta,
 }
 
-impl Items for Page<'_> {
-    fn begin(&mut self, _: &Map<String, Value>) {}
-
-    fn item(&mut self, _: usize, node: Node) {
-        let part = |key| {
-            let part = node.value.get("metadata").and_then(|metadata| metadata.get(key));
-            part.and_then(Value::as_str).unwrap_or_default().to_owned()
+impl<'de> Deserialize<'de> for Item {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut tree = Tree::default();
+        let value = tree.deserialize(deserializer)?;
+        let text = |key| Some(value.get("metadata")?.get(key)?.as_str()?.to_owned());
+        let meta = ObjectMeta {
+            name: text("name"),
+            namespace: text("namespace"),
+            uid: text("uid"),
+            resource_version: text("resourceVersion"),
+            ..ObjectMeta::default()
         };
-        if self.seen.insert((part("namespace"), part("name"))) {
-            self.count += 1;
-            typed::read(node, Some(&self.list), self.wanted, &Origin::Cluster, self.sink);
-        }
+        Ok(Self { node: Node { value, problems: tree.problems }, meta })
+    }
+}
+
+impl kube::Resource for Item {
+    type DynamicType = ApiResource;
+    type Scope = DynamicResourceScope;
+
+    fn kind(resource: &ApiResource) -> Cow<'_, str> {
+        DynamicObject::kind(resource)
+    }
+
+    fn group(resource: &ApiResource) -> Cow<'_, str> {
+        DynamicObject::group(resource)
+    }
+
+    fn version(resource: &ApiResource) -> Cow<'_, str> {
+        DynamicObject::version(resource)
+    }
+
+    fn plural(resource: &ApiResource) -> Cow<'_, str> {
+        DynamicObject::plural(resource)
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.meta
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.meta
     }
 }

@@ -14,18 +14,14 @@ use serde::de::DeserializeSeed as _;
 use super::items;
 use super::lines::{Documents, Text};
 use super::out::{Out, Stream};
+use super::read::Read as Yield;
 use super::tree::{Root, RootSeed};
-use mesh::object;
 
 /// How much of a document is held to look at it.
 const WHOLE: usize = 4 << 20;
 
 /// Reads all documents of `input`. Errors are those of the input itself.
-pub fn read(
-    input: impl Read,
-    stream: Stream<'_>,
-    sink: &mut dyn FnMut(object::Read),
-) -> io::Result<()> {
+pub fn read(input: impl Read, stream: Stream<'_>, sink: &mut dyn FnMut(Yield)) -> io::Result<()> {
     let mut documents = Documents::new(input);
     let mut number = 0;
     while let Some(start) = documents.next()? {
@@ -69,7 +65,7 @@ fn yaml<R: Read>(
             items::read(text, line, out)
         }
         Err(reason) => {
-            out.broken(None, reason);
+            out.invalid(None, reason);
             out.release()
         }
     }
@@ -92,7 +88,7 @@ fn json<R: Read>(
     whole: Option<&[u8]>,
     number: &mut usize,
     stream: Stream<'_>,
-    sink: &mut dyn FnMut(object::Read),
+    sink: &mut dyn FnMut(Yield),
 ) -> io::Result<()> {
     let mut is_first = true;
     loop {
@@ -124,7 +120,7 @@ fn json<R: Read>(
                 {
                     return out.end(root);
                 }
-                out.broken(None, json_error(&error, first_line));
+                out.invalid(None, json_error(&error, first_line));
                 out.release()?;
                 // An unclosed value may end in the `{` that it began with.
                 if error.is_eof() || !text.resume_at_brace()? {

@@ -1,7 +1,7 @@
 //! The files behind `-f`: a file as it is named, a folder's manifests in sorted order.
 
 use std::fs;
-use std::io::{Read, stdin};
+use std::io::{self, Read, stdin};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,11 +10,10 @@ use encoding_rs_io::DecodeReaderBytesBuilder;
 use ingress_waypoint_file::irregular;
 
 use super::documents;
+use super::kinds::Wanted;
 use super::open::{is_descriptor, open};
 use super::out::Stream;
-use super::progress::Progress;
-use super::{Source, Wanted};
-use mesh::object;
+use super::read::{Progress, Read as Yield, Source, warning};
 use yaml::Budget;
 
 /// One file to read.
@@ -26,7 +25,7 @@ pub struct Input {
 }
 
 /// The files of all sources, in the order given.
-pub fn find(sources: &[Source], sink: &mut dyn FnMut(object::Read)) -> anyhow::Result<Vec<Input>> {
+pub fn find(sources: &[Source], sink: &mut dyn FnMut(Yield)) -> anyhow::Result<Vec<Input>> {
     let mut files = Vec::new();
     for source in sources {
         match source {
@@ -38,7 +37,7 @@ pub fn find(sources: &[Source], sink: &mut dyn FnMut(object::Read)) -> anyhow::R
                 let before = files.len();
                 add(path, true, &mut Vec::new(), &mut files)?;
                 if files.len() == before {
-                    sink(object::Read::Warning(format!(
+                    sink(warning(format!(
                         "{}: no *.yaml, *.yml or *.json in this folder",
                         path.display()
                     )));
@@ -85,7 +84,7 @@ fn add(
     for entry in entries {
         // A mounted ConfigMap holds everything twice: in `..data`, and as links into it.
         let is_hidden = entry.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
-        // A dangling link in a folder is nobody's manifest.
+        // A dangling link in a folder is not a manifest.
         if !is_hidden && entry.exists() {
             add(&entry, false, above, files)?;
         }
@@ -98,10 +97,10 @@ impl Input {
     /// Hands its objects to `sink`.
     pub fn read(
         &self,
-        progress: &Progress,
+        progress: &dyn Fn(Progress),
         wanted: Wanted,
         budget: &Budget,
-        sink: &mut dyn FnMut(object::Read),
+        sink: &mut dyn FnMut(Yield),
     ) -> anyhow::Result<()> {
         let raw: Box<dyn Read> = if self.is_stdin {
             Box::new(stdin().lock())
@@ -114,9 +113,23 @@ impl Input {
             .bom_sniffing(true)
             .strip_bom(true)
             .utf8_passthru(true)
-            .build(progress.count(raw));
+            .build(Counted { reader: raw, progress });
         let stream = Stream { path: &self.path, wanted, budget };
         documents::read(reader, stream, sink)
             .with_context(|| format!("cannot read {}", self.path.display()))
+    }
+}
+
+/// Tells how much is read through it.
+struct Counted<'a, R> {
+    reader: R,
+    progress: &'a dyn Fn(Progress),
+}
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.reader.read(buffer)?;
+        (self.progress)(Progress::Bytes(read));
+        Ok(read)
     }
 }

@@ -1,4 +1,4 @@
-//! A `List` in block style, cut into its items without parsing it: one that is no YAML then hides
+//! A `List` in block style, cut into its items without parsing it: one that is not YAML then hides
 //! no other, and none is held beside another.
 //!
 //! That is safe: what belongs to an item is indented deeper than its dash, the lines of block,
@@ -57,7 +57,7 @@ pub fn read(text: &mut impl BufRead, line: usize, out: &mut Out<'_>) -> io::Resu
     match yaml::from_slice(&cut.outer, cut.first_line, out.stream.budget, RootSeed(out)) {
         Ok(root) => out.end(root),
         Err(reason) => {
-            out.broken(None, reason);
+            out.invalid(None, reason);
             out.release()
         }
     }
@@ -84,7 +84,7 @@ impl Cut {
         self.after_separator = line.last() != Some(&b'\n');
         if self.in_items && has_content(line) && !is_closed {
             let indent = line.iter().position(|byte| *byte != b' ').unwrap_or_default();
-            // A tab is no indentation: an error of the item that it stands in.
+            // A tab is not indentation: an error of the item that it stands in.
             let tab = line.get(indent) == Some(&b'\t');
             match dash(line) {
                 Some(at) if self.column.is_none_or(|column| column == at) => {
@@ -130,7 +130,7 @@ struct Item {
 
 impl Item {
     fn end(&mut self, out: &mut Out<'_>) {
-        // Comments between `items:` and the first dash are none.
+        // Comments between `items:` and the first dash are not an item.
         if self.text.split(|byte| *byte == b'\n').any(has_content) {
             // An alias bomb or a broken end is found after the item was handed over: once is
             // enough.
@@ -139,7 +139,7 @@ impl Item {
             if let Err(reason) = yaml::from_slice(&self.text, self.line, budget, seed)
                 && (out.items == before && self.index >= out.skip)
             {
-                out.broken(Some(self.index), reason);
+                out.invalid(Some(self.index), reason);
                 out.items = self.index + 1;
             }
             self.index += 1;

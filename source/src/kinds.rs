@@ -161,9 +161,9 @@ impl Resource {
         RESOURCES.iter().chain(FROM_FILES).find(|r| r.name == kind && r.group == group)
     }
 
-    /// Whether another group's object could bear the name, so that only the group can tell.
-    pub fn is_named(kind: &str) -> bool {
-        RESOURCES.iter().any(|r| r.name == kind)
+    /// The kind of this name, which another group's object could have too: only the group can tell.
+    pub fn named(kind: &str) -> Option<&'static Self> {
+        RESOURCES.iter().find(|resource| resource.name == kind)
     }
 
     /// Whether a cluster can well be without it: what it decides is told, and no more.

@@ -1,9 +1,12 @@
-//! Kubernetes objects out of files, standard input or the live cluster, one at a time.
+//! Kubernetes objects out of files, streams and the live cluster, one at a time.
 //!
-//! Nothing here holds a whole dump: a file is read document by document, a `List` item by item,
-//! the cluster page by page. What cannot be used is said and never hides what stands beside it.
+//! What is opened, listed and typed lives here; what objects mean is the mesh's. Nothing here prints, decides, or holds
+//! a whole dump: a file is read document by document, a `List` item by item, the cluster page by page. An object that
+//! cannot be used is a diagnostic and never hides another.
 
+#[cfg(feature = "cluster")]
 mod client;
+#[cfg(feature = "cluster")]
 mod cluster;
 mod documents;
 mod files;
@@ -12,72 +15,53 @@ mod kinds;
 mod lines;
 pub mod open;
 mod out;
-mod progress;
+mod read;
 mod tree;
 mod typed;
 
-use std::path::PathBuf;
-
-use mesh::Selector;
-use mesh::object::Read;
 use yaml::Budget;
 
 pub use kinds::{Kind, RESOURCES, Resource, Wanted};
-
-/// Where objects come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
-    /// A file, or a folder with its `*.yaml`, `*.yml` and `*.json`.
-    Path(PathBuf),
-    /// Standard input (`-`).
-    Stdin,
-    /// The live cluster.
-    Cluster {
-        /// The kubeconfig's context, if not its current one.
-        context: Option<String>,
-        /// The ingress's pods, where no label of theirs names a Gateway: no others are listed.
-        pods: Option<Selector>,
-        /// The namespace of the mesh configuration, where it is not Istio's own.
-        mesh_config: Option<String>,
-    },
-}
-
-impl Source {
-    /// What the argument of `-f` means.
-    pub fn from_argument(argument: &str) -> Self {
-        if argument == "-" { Self::Stdin } else { Self::Path(PathBuf::from(argument)) }
-    }
-}
+pub use read::{Progress, Read, Source};
 
 /// Reads every kind of object, as [`read_wanted`] does.
 ///
 /// # Errors
 /// As [`read_wanted`].
 pub fn read(sources: &[Source], sink: &mut dyn FnMut(Read)) -> anyhow::Result<()> {
-    read_wanted(sources, Wanted::Checks, sink)
+    read_wanted(sources, Wanted::Checks, &|_| {}, sink)
 }
 
 /// Reads the sources in the order given and hands what they hold to `sink`, one at a time.
 ///
 /// # Errors
 /// For a source that cannot be read at all: a path that does not exist, a cluster that does not
-/// answer or that refuses. Objects that cannot be used are no error, but [`Read::Broken`].
+/// answer or that refuses. An object that cannot be used is not one: it is a
+/// [`Read::Diagnostic`].
 pub fn read_wanted(
     sources: &[Source],
     wanted: Wanted,
+    progress: &dyn Fn(Progress),
     sink: &mut dyn FnMut(Read),
 ) -> anyhow::Result<()> {
     let files = files::find(sources, sink)?;
-    let progress = progress::Progress::of_bytes(files.iter().map(|f| f.size).sum::<Option<u64>>());
+    if !files.is_empty() {
+        progress(Progress::Files(files.iter().map(|file| file.size).sum()));
+    }
     let budget = Budget::default();
     for file in &files {
-        file.read(&progress, wanted, &budget, sink)?;
+        file.read(progress, wanted, &budget, sink)?;
     }
-    progress.finish();
     for source in sources {
-        if let Source::Cluster { context, pods, mesh_config } = source {
-            let of_mesh = mesh_config.as_deref();
-            cluster::read(context.as_deref(), pods.as_ref(), of_mesh, wanted, sink)?;
+        match source {
+            #[cfg(feature = "cluster")]
+            Source::Cluster { context, pods, mesh_config } => {
+                let (context, of_mesh) = (context.as_deref(), mesh_config.as_deref());
+                cluster::read(context, pods.as_ref(), of_mesh, wanted, progress, sink)?;
+            }
+            #[cfg(not(feature = "cluster"))]
+            Source::Cluster { .. } => anyhow::bail!("this program was built without `cluster`"),
+            Source::Path(_) | Source::Stdin => {}
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Cuts a stream into YAML documents without parsing it, so that a document that is no YAML ends
+//! Cuts a stream into YAML documents without parsing it, so that a document that is not YAML ends
 //! where it ends.
 //!
 //! That is safe: a line that begins with `---` or `...` and a blank ends a document wherever it
@@ -20,7 +20,7 @@ pub struct Documents<R> {
     taken: usize,
     /// The number of the line that `piece` is on, from 1.
     line: usize,
-    /// Inside a document, past its `---`.
+    /// Inside a document, after its `---`.
     inside: bool,
     ended: bool,
 }

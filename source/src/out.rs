@@ -8,10 +8,12 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::kinds::Wanted;
+use super::read::Read;
 use super::tree::{Items, Node, Root};
 use super::typed::{self, ListKind};
-use mesh::object::{Broken, Origin, Read};
-use yaml::Budget;
+use mesh::Diagnostic;
+use mesh::object::Origin;
+use yaml::{Budget, Problem};
 
 /// One file or stream, and what is wanted of it.
 #[derive(Clone, Copy)]
@@ -45,10 +47,14 @@ impl<'a> Out<'a> {
         Origin::File { path: Arc::clone(self.stream.path), document: self.document, item }
     }
 
-    /// Names something that cannot be used.
-    pub fn broken(&mut self, item: Option<usize>, reason: String) {
+    /// Names something that is not an object.
+    pub fn invalid(&mut self, item: Option<usize>, message: String) {
+        self.error(item, typed::error(None, message));
+    }
+
+    fn error(&mut self, item: Option<usize>, diagnostic: Diagnostic) {
         let origin = self.origin(item);
-        (self.sink)(Read::Broken(Broken { origin, reason }));
+        (self.sink)(Read::Diagnostic(Some(origin), diagnostic));
     }
 
     /// The document is read: what it is, and what its list's items are.
@@ -56,7 +62,7 @@ impl<'a> Out<'a> {
         match root {
             Root::Empty => {}
             Root::NotObject(what) => {
-                self.broken(None, format!("expected a Kubernetes object, found {what}"));
+                self.invalid(None, format!("expected a Kubernetes object, found {what}"));
             }
             Root::Object(node) => {
                 let origin = self.origin(None);
@@ -67,7 +73,8 @@ impl<'a> Out<'a> {
                     self.begin(outer);
                 }
                 for problem in node.problems {
-                    self.broken(None, problem);
+                    let diagnostic = typed::error(None, problem.message);
+                    self.error(None, diagnostic.field(problem.field, None));
                 }
             }
         }
@@ -95,7 +102,7 @@ impl<'a> Out<'a> {
         let mut file = waiting.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.rewind()?;
         let lines = serde_json::Deserializer::from_reader(BufReader::new(file));
-        for line in lines.into_iter::<(usize, Value, Vec<String>)>() {
+        for line in lines.into_iter::<(usize, Value, Vec<Problem>)>() {
             let (index, value, problems) = line?;
             self.hand_over(index, Node { value, problems });
         }

@@ -7,14 +7,13 @@ use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use yaml::{Fields, Key, Tree};
+use yaml::{Fields, Key, Problem, Tree};
 
 /// A value and what is wrong with its notation.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Node {
     pub value: Value,
-    /// `path: reason`.
-    pub problems: Vec<String>,
+    pub problems: Vec<Problem>,
 }
 
 /// What a document is.
@@ -72,7 +71,8 @@ impl<'de> Visitor<'de> for RootSeed<'_> {
         }
         let kind = outer.map.get("kind").and_then(Value::as_str);
         if is_no_list && kind.is_some_and(|kind| kind.ends_with("List")) {
-            tree.problems.push("items: expected a list".to_owned());
+            let (field, message) = ("items".to_owned(), "is not a list".to_owned());
+            tree.problems.push(Problem { field, message });
             is_list = true;
         }
         let node = Node { value: Value::Object(outer.map), problems: tree.problems };

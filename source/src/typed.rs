@@ -7,10 +7,12 @@ use serde_json::{Map, Value, json};
 use serde_path_to_error::{Path, Segment};
 
 use super::kinds::{Kind, Resource, Wanted};
+use super::read::Read;
 use super::tree::Node;
 use mesh::facts::WAYPOINT_BOUND;
 use mesh::mesh_config::text_of;
-use mesh::object::{Broken, MeshConfigMap, Object, Origin, Read, RouteObject, Workload};
+use mesh::object::{MeshConfigMap, Object, Origin, RouteObject, Workload};
+use mesh::{Code, Diagnostic, ObjectRef, Severity};
 
 /// `apiVersion` and `kind` of the list that an object is an item of: a `ServiceList`'s items do
 /// not say what they are.
@@ -29,6 +31,7 @@ impl ListKind {
     }
 
     /// What a list of this resource says.
+    #[cfg(feature = "cluster")]
     pub fn of_resource(resource: &Resource, version: &str) -> Self {
         Self { api_version: resource.api_version(version), item: resource.name.to_owned() }
     }
@@ -39,7 +42,7 @@ pub fn has_kind(value: &Value) -> bool {
     value.get("kind").is_some()
 }
 
-/// Hands over the object, or each object of a list; nothing, if it is of no kind that is read.
+/// Hands over the object, or each object of a list; nothing, if it is not of a kind that is read.
 pub fn read(
     node: Node,
     list: Option<&ListKind>,
@@ -47,18 +50,19 @@ pub fn read(
     origin: &Origin,
     sink: &mut dyn FnMut(Read),
 ) {
-    let mut broken = |reason: String| sink(Read::Broken(Broken { origin: origin.clone(), reason }));
+    let mut broken = |diagnostic| sink(Read::Diagnostic(Some(origin.clone()), diagnostic));
     let Value::Object(mut object) = node.value else {
-        return broken("expected an object".to_owned());
+        return broken(error(None, "expected an object"));
     };
     let list = list.filter(|list| !list.item.is_empty());
     let kind = match (object.get("kind"), list) {
         (Some(Value::String(kind)), _) => kind.clone(),
-        (Some(_), _) => return broken("kind: expected a string".to_owned()),
+        (Some(_), _) => return broken(error(None, "is not a string").field("kind", None)),
         (None, Some(list)) => list.item.clone(),
         (None, None) => {
             let named = name_of(&object, "object");
-            return broken(format!("{named}: no kind: not a Kubernetes object"));
+            let missing = error(named, "is missing: this is not a Kubernetes object");
+            return broken(missing.field("kind", None));
         }
     };
     if let (Some(inner), Some(Value::Array(_))) = (ListKind::of(&object), object.get("items")) {
@@ -70,14 +74,14 @@ pub fn read(
         }
         return;
     }
-    let named = name_of(&object, &kind);
     let api_version = match (object.get("apiVersion"), list) {
         (Some(Value::String(version)), _) => version.clone(),
         (None, Some(list)) => list.api_version.clone(),
         (version, _) => {
-            if Resource::is_named(&kind) {
-                let what = version.map_or("missing", |_| "expected a string");
-                broken(format!("{named}: apiVersion: {what}"));
+            if let Some(resource) = Resource::named(&kind) {
+                let message = version.map_or("is missing", |_| "is not a string");
+                let named = name_of(&object, resource.name);
+                broken(error(named, message).field("apiVersion", None));
             }
             return;
         }
@@ -91,43 +95,58 @@ pub fn read(
         return;
     }
     let Value::Object(mut object) = value else { return };
-    if !node.problems.is_empty() {
-        return broken(format!("{named}: {}", node.problems.join("; ")));
+    let named = name_of(&object, resource.name);
+    match &*node.problems {
+        [] => {}
+        [problem] => {
+            let problem = error(named, &*problem.message).field(&*problem.field, None);
+            return broken(problem);
+        }
+        problems => return broken(error(named, yaml::joined(problems))),
     }
     if object.get("metadata").and_then(|m| m.get("name")).is_none() {
-        return broken(format!("{named}: metadata.name: missing"));
+        let message = format!("is missing: a {} without a name", resource.name);
+        return broken(error(None, message).field("metadata.name", None));
     }
     keep_condition(resource.kind, &mut object);
     let value = Value::Object(object);
+    let mut left_out = |found| {
+        let found = Diagnostic { object: named.clone(), ..found };
+        sink(Read::Diagnostic(Some(origin.clone()), found));
+    };
     let typed = match resource.kind {
-        Kind::Service => convert(&value).map(|o| Object::Service(Box::new(o))),
-        Kind::Namespace => convert(&value).map(|o| Object::Namespace(Box::new(o))),
-        Kind::ServiceEntry => convert(&value).map(|o| Object::ServiceEntry(Box::new(o))),
-        Kind::Gateway => convert(&value).map(|o| Object::Gateway(Box::new(o))),
-        Kind::GatewayClass => convert(&value).map(|o| Object::GatewayClass(Box::new(o))),
-        Kind::Pod => convert(&value).map(|o| Object::Pod(Box::new(o))),
+        Kind::Service => convert(value).map(|o| Object::Service(Box::new(o))),
+        Kind::Namespace => convert(value).map(|o| Object::Namespace(Box::new(o))),
+        Kind::ServiceEntry => convert(value).map(|o| Object::ServiceEntry(Box::new(o))),
+        Kind::Gateway => convert(value).map(|o| Object::Gateway(Box::new(o))),
+        Kind::GatewayClass => convert(value).map(|o| Object::GatewayClass(Box::new(o))),
+        Kind::Pod => convert(value).map(|o| Object::Pod(Box::new(o))),
         Kind::BackendTrafficPolicy => {
-            convert(&value).map(|o| Object::BackendTrafficPolicy(Box::new(o)))
+            convert(value).map(|o| Object::BackendTrafficPolicy(Box::new(o)))
         }
-        Kind::EnvoyProxy => convert(&value).map(|o| Object::EnvoyProxy(Box::new(o))),
-        Kind::Workload => convert(&value)
+        Kind::EnvoyProxy => convert(value).map(|o| Object::EnvoyProxy(Box::new(o))),
+        Kind::Workload => convert(value)
             .map(|template: Workload| Object::Workload(resource.name, Box::new(template))),
-        Kind::MeshConfig => mesh_config(&value).map(|o| Object::MeshConfig(Box::new(o))),
-        Kind::HttpRoute => route::<HttpRoute>(value, &named, sink)
-            .map(|route| Object::Route(resource.name, Box::new(route))),
-        Kind::GrpcRoute => route::<GrpcRoute>(value, &named, sink)
-            .map(|route| Object::Route(resource.name, Box::new(route))),
+        Kind::MeshConfig => mesh_config(value).map(|o| Object::MeshConfig(Box::new(o))),
+        Kind::HttpRoute => route::<HttpRoute>(value, &mut left_out)
+            .map(|o| Object::Route(resource.name, Box::new(o))),
+        Kind::GrpcRoute => route::<GrpcRoute>(value, &mut left_out)
+            .map(|o| Object::Route(resource.name, Box::new(o))),
     };
     sink(match typed {
         Ok(object) => Read::Object(origin.clone(), object),
-        Err(error) => {
-            let reason = format!("{named}: {}", describe(&error));
-            Read::Broken(Broken { origin: origin.clone(), reason })
+        Err(found) => {
+            Read::Diagnostic(Some(origin.clone()), Diagnostic { object: named, ..*found })
         }
     });
 }
 
-/// Of the conditions the rules read one, of Services and ServiceEntries. An incomplete one is no reason to
+/// What is wrong with an object, or with what is not one.
+pub fn error(object: Option<ObjectRef>, message: impl Into<String>) -> Diagnostic {
+    Diagnostic::new(Severity::Error, Code::ObjectInvalid, object, message)
+}
+
+/// Of the conditions the rules read one, of Services and ServiceEntries. An incomplete one is not a reason to
 /// do without the object.
 fn keep_condition(kind: Kind, object: &mut Map<String, Value>) {
     let Some(Value::Object(status)) = object.get_mut("status") else { return };
@@ -151,82 +170,92 @@ fn keep_condition(kind: Kind, object: &mut Map<String, Value>) {
 }
 
 /// A ConfigMap that is known to hold a mesh configuration.
-fn mesh_config(value: &Value) -> Result<MeshConfigMap, Error> {
-    let metadata = convert(value.get("metadata").unwrap_or(&Value::Null))?;
-    Ok(MeshConfigMap { metadata, mesh: text_of(value).unwrap_or_default().to_owned() })
+fn mesh_config(value: Value) -> Result<MeshConfigMap, Box<Diagnostic>> {
+    let mesh = text_of(&value).unwrap_or_default().to_owned();
+    let metadata = convert(value.get("metadata").cloned().unwrap_or_default())?;
+    Ok(MeshConfigMap { metadata, mesh })
 }
 
 type Error = serde_path_to_error::Error<serde_json::Error>;
 
-fn convert<T: DeserializeOwned>(value: &Value) -> Result<T, Error> {
+fn typed<T: DeserializeOwned>(value: &Value) -> Result<T, Error> {
     serde_path_to_error::deserialize(value)
+}
+
+fn convert<T: DeserializeOwned>(value: Value) -> Result<T, Box<Diagnostic>> {
+    typed(&value).map_err(|found| unreadable::<T>(value, &found))
+}
+
+/// Why a value is not a `T`.
+fn unreadable<T: DeserializeOwned>(mut value: Value, found: &Error) -> Box<Diagnostic> {
+    let (path, inner) = (found.path(), found.inner());
+    if path.iter().next().is_none() {
+        return Box::new(error(None, inner.to_string()));
+    }
+    let diagnostic = error(None, format!("cannot be read: {inner}")).field(path.to_string(), None);
+    // An unquoted `true`, `yes` or `1` is what people write into labels and annotations.
+    if let Some(at) = at(&mut value, path).filter(|at| at.is_boolean() || at.is_number()) {
+        *at = Value::String(at.to_string());
+        let still = typed::<T>(&value).err().map(|error| error.path().to_string());
+        if still.as_ref() != diagnostic.field.as_ref() {
+            return Box::new(diagnostic.fix("put the value in quotes"));
+        }
+    }
+    Box::new(diagnostic)
 }
 
 /// Checks the route against the type of its kind. A newer Gateway API has filters that this type does not have: such a
 /// filter is left out with a warning, instead of the route.
 fn route<T: DeserializeOwned>(
     mut value: Value,
-    named: &str,
-    sink: &mut dyn FnMut(Read),
-) -> Result<RouteObject, Error> {
+    left_out: &mut dyn FnMut(Diagnostic),
+) -> Result<RouteObject, Box<Diagnostic>> {
     loop {
-        let error = match convert::<T>(&value) {
-            Ok(_) => return convert(&value),
-            Err(error) => error,
+        let found = match typed::<T>(&value) {
+            Ok(_) => return convert(value),
+            Err(found) => found,
         };
-        let is_unknown = error.inner().to_string().starts_with("unknown variant");
-        if !is_unknown || !remove_filter(&mut value, error.path()) {
-            return Err(error);
-        }
-        let reason = describe(&error);
-        // All the filters that are known would be no help.
-        let reason = reason.split(", expected ").next().unwrap_or(&reason);
-        sink(Read::Warning(format!("{named}: {reason}: this filter is left out")));
-    }
-}
-
-/// Removes the element of `filters` that the path leads into.
-fn remove_filter(mut value: &mut Value, path: &Path) -> bool {
-    let mut in_filters = false;
-    for segment in path {
-        let next = match segment {
-            Segment::Seq { index } => match value {
-                Value::Array(array) if in_filters && *index < array.len() => {
-                    array.remove(*index);
-                    return true;
-                }
-                _ => value.get_mut(index),
-            },
-            Segment::Map { key } => {
-                in_filters = key == "filters";
-                value.get_mut(key)
-            }
-            Segment::Enum { .. } | Segment::Unknown => None,
+        let Some(kind) = remove_filter(&mut value, found.path()) else {
+            return Err(unreadable::<T>(value, &found));
         };
-        let Some(next) = next else { return false };
-        value = next;
+        let warning = error(None, "is not known: this filter is left out");
+        let warning = warning.field(found.path().to_string(), Some(kind));
+        left_out(Diagnostic { severity: Severity::Warning, ..warning });
     }
-    false
 }
 
-fn describe(error: &Error) -> String {
-    let path = error.path().to_string();
-    let inner = error.inner().to_string();
-    // An unquoted `true`, `yes` or `1` is what people write into labels and annotations.
-    let is_text = inner.starts_with("invalid type: ") && inner.ends_with("expected a string");
-    let hint = if is_text { " (put it in quotes)" } else { "" };
-    if path == "." { inner } else { format!("{path}: {inner}{hint}") }
+/// Removes the element of `filters` whose type the path names; returns that type.
+fn remove_filter(value: &mut Value, path: &Path) -> Option<String> {
+    let segments: Vec<_> = path.iter().collect();
+    let is_named =
+        |segment: &&Segment, name| matches!(segment, Segment::Map { key } if key == name);
+    segments.last().filter(|last| is_named(last, "type"))?;
+    let kind = at(value, segments.iter().copied())?.as_str()?.to_owned();
+    let filters = segments.iter().position(|segment| is_named(segment, "filters"))?;
+    let Some(Segment::Seq { index }) = segments.get(filters + 1) else { return None };
+    let filters = at(value, segments.into_iter().take(filters + 1))?.as_array_mut()?;
+    (*index < filters.len()).then(|| filters.remove(*index))?;
+    Some(kind)
 }
 
-/// `Service default/reviews`.
-fn name_of(object: &Map<String, Value>, kind: &str) -> String {
-    let metadata = object.get("metadata").and_then(Value::as_object);
-    let part = |key| metadata.and_then(|metadata| text(metadata, key));
-    let name = part("name").or_else(|| part("generateName")).unwrap_or("without a name");
-    match part("namespace") {
-        Some(namespace) => format!("{kind} {namespace}/{name}"),
-        None => format!("{kind} {name}"),
-    }
+/// The value that a path leads to.
+fn at<'a>(
+    value: &'a mut Value,
+    path: impl IntoIterator<Item = &'a Segment>,
+) -> Option<&'a mut Value> {
+    path.into_iter().try_fold(value, |value, segment| match segment {
+        Segment::Seq { index } => value.get_mut(index),
+        Segment::Map { key } => value.get_mut(key),
+        Segment::Enum { .. } | Segment::Unknown => None,
+    })
+}
+
+/// `Service default/reviews`; `None` without a name.
+fn name_of(object: &Map<String, Value>, kind: &'static str) -> Option<ObjectRef> {
+    let metadata = object.get("metadata")?.as_object()?;
+    let name = text(metadata, "name").or_else(|| text(metadata, "generateName"))?;
+    let namespace = text(metadata, "namespace").map(str::to_owned);
+    Some(ObjectRef { kind, namespace, name: name.to_owned() })
 }
 
 fn text<'a>(object: &'a Map<String, Value>, key: &str) -> Option<&'a str> {

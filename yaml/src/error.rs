@@ -2,9 +2,21 @@
 
 use std::fmt;
 
-use granit_parser::ScanError;
+use granit_parser::{Marker, ScanError};
 
-use super::Place;
+/// A place in the text, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Place {
+    pub line: usize,
+    pub column: usize,
+}
+
+impl From<Marker> for Place {
+    fn from(mark: Marker) -> Self {
+        Self { line: mark.line(), column: mark.col() + 1 }
+    }
+}
 
 /// What is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,9 +8,10 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::rc::Rc;
 
-use granit_parser::{BorrowedInput, Event, Marker, Parser, StrInput, options};
+use granit_parser::{BorrowedInput, Event, Parser, StrInput, options};
 
-use super::{Error, Unified};
+use crate::breaks::Unified;
+use crate::error::{Error, Place};
 
 /// How many bytes aliases may stand for, and how many may stand behind the anchors of one document.
 const MAX_EXPANDED: usize = 32 << 20;
@@ -25,20 +26,6 @@ pub struct Budget(Rc<Cell<usize>>);
 impl Default for Budget {
     fn default() -> Self {
         Self(Rc::new(Cell::new(MAX_EXPANDED)))
-    }
-}
-
-/// A place in the text, from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub struct Place {
-    pub line: usize,
-    pub column: usize,
-}
-
-impl From<Marker> for Place {
-    fn from(mark: Marker) -> Self {
-        Self { line: mark.line(), column: mark.col() + 1 }
     }
 }
 
@@ -99,7 +86,7 @@ impl<'a, I: BorrowedInput<'a>> Events<'a, I> {
     /// The next event, and where it stands; [`Event::StreamEnd`] at the end and ever after.
     ///
     /// # Errors
-    /// What is no YAML, and aliases that stand for too much.
+    /// What is not YAML, and aliases that stand for too much.
     pub fn next_event(&mut self) -> Result<(Event<'a>, Place), Error> {
         loop {
             let (event, place) = match self.replay() {

@@ -8,8 +8,10 @@ use serde::de::value::StrDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
-use super::scalar::{self, Scalar};
-use crate::{Budget, Error, Events, Place, Unified, is_separator};
+use crate::breaks::{Unified, is_separator};
+use crate::error::{Error, Place};
+use crate::events::{Budget, Events};
+use crate::scalar::{self, Scalar};
 
 /// Nesting beyond this is an attack on the stack; JSON is held to the same.
 const MAX_DEPTH: usize = 128;

@@ -1,5 +1,5 @@
 //! What a YAML scalar is to Go's YAML (`sigs.k8s.io/yaml`), by which kubectl prints and reads objects. What Go reads as
-//! text kubectl prints without quotes: `nO`, `1e400`. (Envoy's reader differs; see `envoy::scalar`.)
+//! text kubectl prints without quotes: `nO`, `1e400`. (Envoy's reader differs.)
 
 use granit_parser::Tag;
 
@@ -31,7 +31,7 @@ pub fn read<'a>(text: &'a str, is_plain: bool, tag: Option<&Tag>) -> Result<Scal
         | (Some("bool"), Scalar::Bool(_))
         | (Some("null"), Scalar::Null) => true,
         (Some("int" | "float" | "bool" | "null" | "binary"), _) => false,
-        // `!!str`, `!`, and those that nobody knows.
+        // `!!str`, `!`, and unknown ones.
         _ => return Ok(Scalar::Text(text)),
     };
     if fits {
@@ -94,7 +94,7 @@ fn integer(text: &str) -> Option<Scalar<'static>> {
     }
 }
 
-/// `1.5`, `.5`, `1.`, `1e3`; what is too large is none.
+/// `1.5`, `.5`, `1.`, `1e3`; what is too large is not one.
 fn float(text: &str) -> Option<Scalar<'static>> {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     // Else Rust's `inf`, `nan` and `infinity` would pass.

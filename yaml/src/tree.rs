@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::{self, Display};
 
 use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Number, Value};
 
 /// So many problems of one object are noted, and cut to so many bytes: each holds a path, which may be long.
@@ -15,8 +15,23 @@ const MAX_PATH: usize = 200;
 #[derive(Default)]
 pub struct Tree {
     path: String,
-    /// `path: reason`.
-    pub problems: Vec<String>,
+    /// What a value alone would hide.
+    pub problems: Vec<Problem>,
+}
+
+/// What is wrong with the notation of a field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// `spec.clusterIP`.
+    pub field: String,
+    /// To be read after the field.
+    pub message: String,
+}
+
+impl Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.field, self.message)
+    }
 }
 
 /// An object in the making.
@@ -38,14 +53,14 @@ pub enum Key {
 
 impl Tree {
     /// Notes what is wrong at the path.
-    fn problem(&mut self, reason: impl Display) {
+    fn problem(&mut self, message: impl Into<String>) {
         if self.problems.len() < MAX_PROBLEMS {
             let end = self.path.floor_char_boundary(MAX_PATH);
             let (path, more) = (
                 self.path.get(..end).unwrap_or_default(),
                 if end < self.path.len() { "…" } else { "" },
             );
-            self.problems.push(format!("{path}{more}: {reason}"));
+            self.problems.push(Problem { field: format!("{path}{more}"), message: message.into() });
         }
     }
 
@@ -71,7 +86,7 @@ impl Tree {
         self.path.push_str(&key);
         let was_merged = into.merged.remove(&key);
         if into.map.contains_key(&key) && !was_merged {
-            self.problem("duplicate key");
+            self.problem("is a duplicate key");
         }
         let value = access.next_value_seed(&mut *self)?;
         self.path.truncate(length);
@@ -197,7 +212,7 @@ impl<'de> Visitor<'de> for &mut Tree {
         // JSON has no such number, so no API server takes it.
         Ok(Number::from_f64(value).map_or_else(
             || {
-                self.problem(format_args!("{value} is not a number that JSON knows"));
+                self.problem(format!("is {value}, which is not a number in JSON"));
                 Value::Null
             },
             Value::Number,

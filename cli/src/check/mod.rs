@@ -6,14 +6,14 @@ pub use report::{Report, exit};
 
 use crate::args::{Input, RuleArgs, Settings};
 use crate::input::{NO_OBJECTS, warn_of_unmatched};
+use crate::report::progress::shown;
 use crate::report::{self as output, Exit, Format};
 use clap::Args;
 use gateway::objects::target::Gateway;
 use gateway::table::{Compiled, Purpose};
 use lint::{Objects, Options};
-use mesh::object::Read;
 use mesh::{Selector, Severity};
-use source::Wanted;
+use source::{Read, Wanted};
 
 /// `check`.
 #[derive(Debug, Args)]
@@ -53,18 +53,17 @@ pub fn command(arguments: &Arguments, format: Format) -> anyhow::Result<Exit> {
     let mut unusable = 0;
     let mut empty = true;
     let sources = arguments.input.sources(arguments.gateway_pods.as_ref())?;
-    source::read_wanted(&sources, Wanted::Checks, &mut |read| match read {
+    let mut sink = |read| match read {
         Read::Object(origin, object) => {
             empty &= !object.is_of_mesh();
             objects.add(origin, object);
         }
-        Read::Broken(broken) => {
-            unusable += 1;
-            let (origin, reason) = (broken.origin, broken.reason);
-            output::message(Severity::Error, format_args!("{origin}: {reason}"));
+        Read::Diagnostic(origin, diagnostic) => {
+            unusable += usize::from(diagnostic.severity == Severity::Error);
+            output::diagnostic(origin.as_ref(), &diagnostic);
         }
-        Read::Warning(warning) => output::message(Severity::Warning, warning),
-    })?;
+    };
+    shown(|progress| source::read_wanted(&sources, Wanted::Checks, progress, &mut sink))?;
     anyhow::ensure!(!empty, NO_OBJECTS);
     let gateway = arguments.gateway.as_ref();
     let options = Options {

@@ -2,6 +2,7 @@
 //! standard error, colours only where a terminal shows them.
 
 mod page;
+pub mod progress;
 mod table;
 
 use std::cmp::Reverse;
@@ -14,6 +15,7 @@ use ingress_waypoint::escape::escape_json;
 use ingress_waypoint::{Outcome, config};
 use serde::Serialize;
 
+use mesh::object::Origin;
 use mesh::{Diagnostic, Severity};
 pub use page::{Page, Tone, Words};
 pub use table::Table;
@@ -111,15 +113,23 @@ pub fn diagnostics<'a>(found: impl IntoIterator<Item = &'a Diagnostic>, least: S
     sorted.sort_by_key(|it| (Reverse(it.severity), it.code));
     for group in sorted.chunk_by(|a, b| (a.severity, a.code) == (b.severity, b.code)) {
         for diagnostic in group.iter().take(SHOWN) {
-            message(diagnostic.severity, diagnostic);
-            let mut page = Page::default();
-            details(&mut page, 1, diagnostic);
-            anstream::eprint!("{}", page.as_str());
+            self::diagnostic(None, diagnostic);
         }
         if let (Some(first), more @ 1..) = (group.first(), group.len().saturating_sub(SHOWN)) {
             message(first.severity, format_args!("… and {more} more like this"));
         }
     }
+}
+
+/// Prints a diagnostic to standard error, with the place where its object was read.
+pub fn diagnostic(origin: Option<&Origin>, found: &Diagnostic) {
+    match origin {
+        Some(origin) => message(found.severity, format_args!("{origin}: {found}")),
+        None => message(found.severity, found),
+    }
+    let mut page = Page::default();
+    details(&mut page, 1, found);
+    anstream::eprint!("{}", page.as_str());
 }
 
 /// Adds what a diagnostic concerns, and how to fix it.

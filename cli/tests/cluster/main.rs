@@ -1,18 +1,19 @@
 //! The live mode against a server that speaks the Kubernetes API over HTTP, with TLS and without.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod kubeconfig;
 mod server;
 mod tls;
 
 use ingress_waypoint_cli::rbac;
-use mesh::object::{Object, Read};
+use mesh::object::{Object, Origin};
+use mesh::{Code, Severity};
 use serde_json::{Value, json};
-use source::{RESOURCES, Wanted};
+use source::{RESOURCES, Read, Wanted};
 
-use server::{TOKEN, page, read, status, with};
+use server::{SERVICES, TOKEN, page, read, status, with};
 
 const PODS: &str = "/api/v1/pods";
-const SERVICES: &str = "/api/v1/services";
 const GATEWAY_CLASSES: &str = "/apis/gateway.networking.k8s.io/v1/gatewayclasses";
 const ROUTES: &str = "/apis/gateway.networking.k8s.io/v1/httproutes";
 
@@ -29,8 +30,9 @@ fn services(reads: &[Read]) -> Vec<&str> {
 fn warnings(reads: &[Read]) -> Vec<&str> {
     let mut texts = Vec::new();
     for read in reads {
-        if let Read::Warning(text) = read {
-            texts.push(text.as_str());
+        if let Read::Diagnostic(None, found) = read {
+            assert_eq!((found.severity, found.code), (Severity::Warning, Code::SourceIncomplete));
+            texts.push(found.message.as_str());
         }
     }
     texts
@@ -123,7 +125,7 @@ fn envoy_gateways_kinds_may_be_missing_or_forbidden() {
 fn an_older_version_is_asked_for() {
     let v1 = "/apis/gateway.networking.k8s.io/v1/gateways";
     let old = "/apis/gateway.networking.k8s.io/v1beta1/gateways";
-    let gateway = json!({"kind": "GatewayList", "metadata": {}, "items": [{
+    let gateway = json!({"kind": "GatewayList", "metadata": {"resourceVersion": "1"}, "items": [{
         "metadata": {"name": "g", "namespace": "n"},
         "spec": {"gatewayClassName": "istio-waypoint", "listeners": []},
     }]});
@@ -164,7 +166,7 @@ fn an_expired_continue_token_begins_the_list_anew_without_duplicates() {
     let always =
         [(SERVICES, vec![page(&["a"], Some("old"))]), ("/api/v1/services#old", vec![expired])];
     let error = with(&always).read(Wanted::Mesh, TOKEN).0.unwrap_err().to_string();
-    assert!(error.contains("the list expired 4 times before its end (410)"), "{error}");
+    assert!(error.contains("the list expired 5 times before its end (410)"), "{error}");
 }
 
 #[test]
@@ -194,11 +196,13 @@ fn a_broken_object_does_not_hide_the_others() {
     let (result, reads) = server.read(Wanted::Mesh, TOKEN);
     result.unwrap();
     assert_eq!(services(&reads), ["b"]);
-    let Some(Read::Broken(broken)) = reads.first() else { panic!("{reads:?}") };
-    assert_eq!(
-        broken.reason,
-        "Service n/a: spec.ports[0].port: invalid type: string \"x\", expected i32"
-    );
+    let Some(Read::Diagnostic(Some(Origin::Cluster), found)) = reads.first() else {
+        panic!("{reads:?}")
+    };
+    assert_eq!((found.severity, found.code), (Severity::Error, Code::ObjectInvalid));
+    let expected =
+        "Service n/a: spec.ports[0].port cannot be read: invalid type: string \"x\", expected i32";
+    assert_eq!(found.to_string(), expected);
 }
 
 #[test]

@@ -1,17 +1,19 @@
 //! A server that answers as the Kubernetes API does.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
 use mesh::Selector;
-use mesh::object;
 use serde_json::{Value, json};
-use source::{RESOURCES, Source, Wanted};
+use source::{RESOURCES, Read, Source, Wanted};
 
 pub const TOKEN: &str = "a-token";
+pub const SERVICES: &str = "/api/v1/services";
 
 /// What the server answers, once each in this order and then the last one for good.
 pub type Answers = BTreeMap<String, Vec<(u16, Value)>>;
@@ -20,6 +22,7 @@ pub type Answers = BTreeMap<String, Vec<(u16, Value)>>;
 pub struct Server {
     pub url: String,
     pub requests: Arc<Mutex<Vec<String>>>,
+    pub connections: Arc<AtomicUsize>,
 }
 
 impl Server {
@@ -28,7 +31,7 @@ impl Server {
     }
 
     /// Starts one whose connections are made into streams of another kind.
-    pub fn start_as<S: Read + Write>(
+    pub fn start_as<S: io::Read + Write>(
         scheme: &str,
         answers: Answers,
         wrap: impl Fn(TcpStream) -> S + Send + Sync + 'static,
@@ -38,18 +41,21 @@ impl Server {
         let requests = Arc::new(Mutex::new(Vec::new()));
         let (answers, seen) = (Arc::new(Mutex::new(answers)), Arc::clone(&requests));
         let wrap = Arc::new(wrap);
+        let connections = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&connections);
         thread::spawn(move || {
             for stream in listener.incoming() {
+                count.fetch_add(1, Ordering::Relaxed);
                 let (answers, seen) = (Arc::clone(&answers), Arc::clone(&seen));
                 let wrap = Arc::clone(&wrap);
                 thread::spawn(move || serve(wrap(stream.unwrap()), &answers, &seen));
             }
         });
-        Self { url, requests }
+        Self { url, requests, connections }
     }
 
     /// Reads the cluster with a token.
-    pub fn read(&self, wanted: Wanted, token: &str) -> (anyhow::Result<()>, Vec<object::Read>) {
+    pub fn read(&self, wanted: Wanted, token: &str) -> (anyhow::Result<()>, Vec<Read>) {
         let (cluster, user) = (json!({"server": self.url}), json!({"token": token}));
         read(&cluster, &user, wanted, None)
     }
@@ -67,10 +73,40 @@ pub fn read(
     user: &Value,
     wanted: Wanted,
     pods: Option<Selector>,
-) -> (anyhow::Result<()>, Vec<object::Read>) {
+) -> (anyhow::Result<()>, Vec<Read>) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config");
-    let config = json!({
+    std::fs::write(&path, kubeconfig(cluster, user).to_string()).unwrap();
+    let sources = [Source::Cluster { context: Some("here".to_owned()), pods, mesh_config: None }];
+    let mut reads = Vec::new();
+    // The kubeconfig's place is the process's own, so one test at a time reads it.
+    static KUBECONFIG: Mutex<()> = Mutex::new(());
+    let guard = KUBECONFIG.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    // SAFETY: no other thread of this test program reads the environment unlocked.
+    unsafe { std::env::set_var("KUBECONFIG", &path) };
+    let result = source::read_wanted(&sources, wanted, &|_| {}, &mut |read| reads.push(read));
+    drop(guard);
+    (result, reads)
+}
+
+/// Runs the command with a kubeconfig, in an environment of its own: what it prints if that fails.
+pub fn compile(config: &Value, environment: &[(&str, &str)]) -> Result<(), String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config");
+    std::fs::write(&path, config.to_string()).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_ingress-waypoint"))
+        .args(["compile", "--cluster", "--context", "here"])
+        .envs(environment.iter().copied())
+        .env("KUBECONFIG", &path)
+        .output()
+        .unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    if output.status.success() { Ok(()) } else { Err(error) }
+}
+
+/// A kubeconfig with a context that is not its current one.
+pub fn kubeconfig(cluster: &Value, user: &Value) -> Value {
+    json!({
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": "elsewhere",
@@ -80,40 +116,37 @@ pub fn read(
             {"name": "here", "context": {"cluster": "c", "user": "u"}},
             {"name": "elsewhere", "context": {"cluster": "none", "user": "u"}},
         ],
-    });
-    std::fs::write(&path, config.to_string()).unwrap();
-    let sources = [Source::Cluster { context: Some("here".to_owned()), pods, mesh_config: None }];
-    let mut reads = Vec::new();
-    // The kubeconfig's place is the process's own, so one test at a time reads it.
-    static KUBECONFIG: Mutex<()> = Mutex::new(());
-    let guard = KUBECONFIG.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    // SAFETY: no other thread of this test program reads the environment unlocked.
-    unsafe { std::env::set_var("KUBECONFIG", &path) };
-    let result = source::read_wanted(&sources, wanted, &mut |read| reads.push(read));
-    drop(guard);
-    (result, reads)
+    })
 }
 
-fn serve<S: Read + Write>(stream: S, answers: &Mutex<Answers>, seen: &Mutex<Vec<String>>) {
+fn serve<S: io::Read + Write>(stream: S, answers: &Mutex<Answers>, seen: &Mutex<Vec<String>>) {
     let mut reader = BufReader::new(stream);
     loop {
         let mut first = String::new();
         if reader.read_line(&mut first).unwrap_or(0) == 0 {
             return;
         }
-        let mut is_authorized = false;
+        let mut headers = Vec::new();
         loop {
             let mut header = String::new();
             reader.read_line(&mut header).unwrap();
-            is_authorized |=
-                header.trim_end().eq_ignore_ascii_case(&format!("authorization: Bearer {TOKEN}"));
             if header == "\r\n" {
                 break;
             }
+            headers.push(header.trim_end().to_lowercase());
         }
+        let has = |header: &str| headers.contains(&header.to_lowercase());
         let target = first.split(' ').nth(1).unwrap().to_owned();
-        assert!(first.starts_with("GET "), "only lists: {first}");
         seen.lock().unwrap().push(target.clone());
+        if first.starts_with("CONNECT ") {
+            // As a proxy whose every way leads here.
+            reader.get_mut().write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+            continue;
+        }
+        assert!(first.starts_with("GET "), "only lists: {first}");
+        assert!(has(concat!("user-agent: ingress-waypoint/", env!("CARGO_PKG_VERSION"))));
+        assert!(has("accept-encoding: gzip"));
+        let is_authorized = has(&format!("authorization: Bearer {TOKEN}"));
         let (code, body) = if is_authorized {
             answer(&target, &mut answers.lock().unwrap())
         } else {

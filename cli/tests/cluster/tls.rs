@@ -1,6 +1,7 @@
 //! A server with a certificate of a cluster's own authority, as every real one has.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -9,7 +10,7 @@ use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use serde_json::json;
 use source::Wanted;
 
-use crate::server::{Server, TOKEN, empty, read};
+use crate::server::{Server, TOKEN, compile, empty, kubeconfig, read};
 
 /// An authority, and what it signs.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -65,8 +66,29 @@ fn the_kubeconfigs_authority_is_trusted_and_no_other() {
     };
     read_with(&authority).unwrap();
     let asked = server.requests.lock().unwrap().len();
+    let connections = server.connections.load(Ordering::Relaxed);
     let error = format!("{:#}", read_with(&other).unwrap_err());
     assert!(error.contains("invalid peer certificate"), "{error}");
+    assert_eq!(server.requests.lock().unwrap().len(), asked);
+    assert_eq!(server.connections.load(Ordering::Relaxed), connections + 1, "not tried again");
+}
+
+#[test]
+fn the_environments_proxy_is_used_and_its_exceptions_are_not() {
+    let authority = Authority::new();
+    let server = authority.serve(true);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ca.pem");
+    std::fs::write(&path, authority.0.pem()).unwrap();
+    let cluster = json!({"server": server.url, "certificate-authority": path});
+    let config = kubeconfig(&cluster, &json!({"token": TOKEN}));
+    let nobody = ("HTTPS_PROXY", "http://127.0.0.1:1");
+    // All is read, and there is nothing.
+    let error = compile(&config, &[nobody, ("NO_PROXY", "127.0.0.1")]).unwrap_err();
+    assert!(error.contains("no objects of the mesh were read"), "{error}");
+    let asked = server.requests.lock().unwrap().len();
+    let error = compile(&config, &[nobody, ("NO_PROXY", "127.0.0.2")]).unwrap_err();
+    assert!(error.contains("list namespaces: "), "{error}");
     assert_eq!(server.requests.lock().unwrap().len(), asked);
 }
 

@@ -9,9 +9,9 @@ mod print;
 use std::fs;
 use std::path::Path;
 
-use mesh::object::{Object, Read};
+use mesh::object::Object;
 use proptest::prelude::*;
-use source::Source;
+use source::{Read, Source};
 
 /// JSON, which Go prints as YAML by way of, takes no longer key.
 const KEY: usize = 1000;
@@ -34,7 +34,7 @@ fn read(text: &str) -> Vec<Result<[String; 3], String>> {
                 let key = metadata.annotations.and_then(|all| all.into_keys().next());
                 Ok([metadata.name, value, key].map(Option::unwrap_or_default))
             }
-            Read::Broken(broken) => Err(broken.reason),
+            Read::Diagnostic(_, found) => Err(found.to_string()),
             other => Err(format!("{other:?}")),
         });
     })

@@ -124,26 +124,6 @@ pub enum Origin {
     Cluster,
 }
 
-/// Something that was found and could not be used: it never hides what stands beside it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Broken {
-    /// Where.
-    pub origin: Origin,
-    /// What was wrong: `Service default/reviews: spec.ports[0].port: …`.
-    pub reason: String,
-}
-
-/// What reading objects yields, one at a time.
-#[derive(Debug)]
-pub enum Read {
-    /// A usable object.
-    Object(Origin, Object),
-    /// One that was not.
-    Broken(Broken),
-    /// Something about the source as a whole, such as a kind that the cluster does not serve.
-    Warning(String),
-}
-
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
