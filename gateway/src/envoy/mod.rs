@@ -4,7 +4,6 @@
 pub mod fragments;
 pub mod json;
 pub mod native;
-pub mod scalar;
 pub mod tree;
 pub mod yaml;
 

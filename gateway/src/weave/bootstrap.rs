@@ -57,7 +57,7 @@ pub fn empty(root: &Map) -> Option<Problem> {
     if is_bootstrap(root) {
         return None;
     }
-    let keys: Vec<_> = root.entries().iter().take(5).map(|entry| &*entry.key).collect();
+    let keys: Vec<_> = root.entries().iter().take(5).map(|(key, _)| &**key).collect();
     let keys = if keys.is_empty() { "nothing".to_owned() } else { keys.join(", ") };
     let reason =
         format!("has none of the fields of a bootstrap ({}), but {keys}", FIELDS.join(", "));
@@ -78,8 +78,8 @@ fn kubernetes(kind: &str, root: &Map) -> String {
         let holds = |node: &Node| {
             node.text().is_some_and(|text| FIELDS.iter().any(|field| text.contains(field)))
         };
-        let entry = entries.iter().find(|entry| holds(&entry.value)).or(entries.first())?;
-        Some(format!("{field}.{:?}", entry.key))
+        let (key, _) = entries.iter().find(|(_, value)| holds(value)).or(entries.first())?;
+        Some(format!("{field}.{:?}", key))
     });
     match data {
         Some(key) => format!(

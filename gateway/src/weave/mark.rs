@@ -2,7 +2,7 @@
 //! there is a way to the VIP.
 
 use crate::envoy::fragments::{FILTER, VIP_ROUTE};
-use crate::envoy::tree::{Entry, Map, Node};
+use crate::envoy::tree::{Map, Node};
 
 /// Where the mark stands.
 const LEVELS: [&str; 3] = ["metadata", "filter_metadata", FILTER];
@@ -33,7 +33,7 @@ pub fn put(route: &mut Map) {
         let Some(inner) = value_at_mut(map, level).and_then(Node::map_mut) else { return };
         map = inner;
     }
-    map.set(VIP_ROUTE, Node::Plain("true".to_owned()));
+    map.set(VIP_ROUTE, Node::Bool(true));
     if let Some((key, level)) = beside {
         map.set(key, Node::from(level));
     }
@@ -44,22 +44,22 @@ fn position(map: &Map, level: &str) -> Option<usize> {
     if level != FILTER {
         return map.position(level);
     }
-    map.entries().iter().position(|entry| !entry.ignored && entry.key == level)
+    map.entries().iter().position(|entry| entry.0 == level)
 }
 
 fn value_at<'m>(map: &'m Map, level: &str) -> Option<&'m Node> {
-    map.entries().get(position(map, level)?).map(|entry| &entry.value)
+    map.entries().get(position(map, level)?).map(|(_, value)| value)
 }
 
 fn value_at_mut<'m>(map: &'m mut Map, level: &str) -> Option<&'m mut Node> {
     let position = position(map, level)?;
-    map.entries_mut().get_mut(position).map(|entry| &mut entry.value)
+    map.entries_mut().get_mut(position).map(|(_, value)| value)
 }
 
 fn set_at(map: &mut Map, level: &str, value: Node) {
     match value_at_mut(map, level) {
         Some(place) => *place = value,
-        None => map.entries_mut().push(Entry { key: level.to_owned(), ignored: false, value }),
+        None => map.entries_mut().push((level.to_owned(), value)),
     }
 }
 
@@ -80,8 +80,8 @@ pub fn take(route: &mut Map) {
 /// Takes it off all that is in a connection manager.
 pub fn take_all(manager: &mut Map) {
     take(manager);
-    for entry in manager.entries_mut() {
-        take_all_in(&mut entry.value);
+    for (_, value) in manager.entries_mut() {
+        take_all_in(value);
     }
 }
 
@@ -157,7 +157,7 @@ mod tests {
             let marked = Node::Map(map.clone());
             let metadata = marked.get("metadata").and_then(|node| node.get("filter_metadata"));
             let mark = metadata.and_then(|node| node.map()?.get_exactly(FILTER)?.get(VIP_ROUTE));
-            assert_eq!(mark, Some(&Node::Plain("true".to_owned())), "{route}");
+            assert_eq!(mark, Some(&Node::Bool(true)), "{route}");
             let mut again = map.clone();
             take(&mut again);
             assert_eq!(Node::Map(again), before, "{route}");

@@ -6,7 +6,7 @@ use ingress_waypoint::config::{Forward, PROTOCOL_HEADER};
 use super::headers::Headers;
 use super::report::{Report, Severity};
 use crate::envoy::fragments::{chosen, chosen_http2};
-use crate::envoy::tree::{Entry, Map, Node};
+use crate::envoy::tree::{Map, Node};
 
 /// The fields of a route action that say which cluster; one of them is there.
 const SPECIFIERS: [&str; 5] = [
@@ -148,5 +148,5 @@ fn rename(map: &mut Map, fields: &[&str], field: &str, value: Node) {
         map.remove(field);
     }
     let at = first.unwrap_or(0).min(map.entries().len());
-    map.entries_mut().insert(at, Entry { key: field.to_owned(), ignored: false, value });
+    map.entries_mut().insert(at, (field.to_owned(), value));
 }
