@@ -6,6 +6,7 @@
 
 mod allowed;
 pub mod canary;
+pub mod code;
 pub mod conflict;
 pub mod diagnostic;
 mod entries;
@@ -33,7 +34,8 @@ pub mod waypoint;
 pub mod world;
 
 pub use canary::Canary;
-pub use diagnostic::{Note, ObjectRef, Severity};
+pub use code::Code;
+pub use diagnostic::{Diagnostic, Diagnostics, ObjectRef, Severity};
 pub use facts::{
     ClassFacts, Condition, EntryFacts, GatewayFacts, Key, Labels, Meta, PolicyFacts, PortFacts,
     ProxyFacts, ServiceFacts,
@@ -44,7 +46,7 @@ pub use mesh_config::{ConfigMapFacts, MeshConfig, MeshConfigChoice};
 pub use name::{is_label, is_name};
 pub use outside::Outside;
 pub use ports::Ports;
-pub use reasons::Step;
+pub use reasons::{Rule, Step};
 pub use resolve::{Resolution, Resolved, Rules};
 pub use selector::Selector;
 pub use sight::Sight;

@@ -8,7 +8,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::canary::Canary;
 use crate::conflict::HostConflict;
-use crate::diagnostic::{Note, ObjectRef};
+use crate::diagnostic::{Diagnostic, Diagnostics, ObjectRef};
 use crate::entries::{self, Entry};
 use crate::facts::{Condition, Key, Meta, ServiceFacts};
 use crate::hosts::{Claimant, Hosts, Rejected};
@@ -89,8 +89,8 @@ pub struct Resolved {
 pub struct Resolution {
     /// By namespace, name and kind.
     pub services: Vec<Resolved>,
-    /// Without order of importance, each once.
-    pub notes: Vec<Note>,
+    /// The worst first, each once.
+    pub diagnostics: Vec<Diagnostic>,
     /// Hosts whose requests are refused, for they would be taken from what is required.
     pub rejected: Vec<Rejected>,
     /// Namespaces of which all services are required, those too that are not known yet.
@@ -130,14 +130,15 @@ impl World {
     pub fn resolve(&self, rules: &Rules) -> Resolution {
         let mut resolution =
             Resolution { required_namespaces: self.required_namespaces(), ..Resolution::default() };
-        let Resolution { services, notes, required_namespaces, .. } = &mut resolution;
+        let Resolution { services, required_namespaces, .. } = &mut resolution;
+        let diagnostics = &mut Vec::new();
         let mut claimants = Vec::new();
         for (key, facts) in &self.services {
             let object = ObjectRef::namespaced("Service", key);
-            if !check_name(&object, key, notes) {
+            if !check_name(&object, key, diagnostics) {
                 continue;
             }
-            let resolved = self.service(rules, object, key, facts, notes);
+            let resolved = self.service(rules, object, key, facts, diagnostics);
             if resolved.service.is_some() {
                 claimants.push(resolved.claimant(facts.meta.created));
             }
@@ -147,12 +148,12 @@ impl World {
         let mut all = Vec::new();
         for (key, facts) in &self.entries {
             let object = ObjectRef::namespaced("ServiceEntry", key);
-            if !check_name(&object, key, notes) {
+            if !check_name(&object, key, diagnostics) {
                 continue;
             }
-            let hosts = entries::hosts(facts, &object, notes);
+            let hosts = entries::hosts(facts, &object, diagnostics);
             let scope = self.scope_of_entry(rules, key, facts);
-            let common = self.common(rules, object, key, &facts.meta, scope, notes);
+            let common = self.common(rules, object, key, &facts.meta, scope, diagnostics);
             let common = Common { waypoint_bound: facts.waypoint_bound.clone(), ..common };
             claimants.push(common.claimant(facts.meta.created, &hosts));
             all.push(Entry { key, facts, common, hosts });
@@ -168,19 +169,18 @@ impl World {
         }
         resolution.rejected = hosts.into_rejected();
         for resolved in &resolution.services {
-            resolved.note(self, &mut resolution.notes);
+            diagnostics.extend(resolved.diagnostics(self));
         }
         let conflicts = resolution.host_conflicts();
-        resolution.notes.extend(conflicts.iter().map(HostConflict::note));
-        resolution.notes.extend(shared_vip::notes(&resolution.services));
-        self.note_input(rules, &mut resolution.notes);
+        diagnostics.extend(conflicts.iter().filter_map(HostConflict::diagnostic));
+        diagnostics.extend(shared_vip::of_required(&resolution.services));
+        self.diagnose(rules, diagnostics);
+        resolution.diagnostics = diagnostics.drain(..).collect::<Diagnostics>().into_list();
         let place = |resolved: &Resolved| {
             let ObjectRef { kind, namespace, name } = resolved.object.clone();
             (namespace, name, kind)
         };
         resolution.services.sort_by_cached_key(place);
-        resolution.notes.sort();
-        resolution.notes.dedup();
         resolution
     }
 
@@ -190,10 +190,10 @@ impl World {
         object: ObjectRef,
         key: &Key,
         facts: &ServiceFacts,
-        notes: &mut Vec<Note>,
+        diagnostics: &mut Vec<Diagnostic>,
     ) -> Resolved {
         let scope = self.scope_of_service(rules, key, facts);
-        let common = self.common(rules, object, key, &facts.meta, scope, notes);
+        let common = self.common(rules, object, key, &facts.meta, scope, diagnostics);
         let common = Common { waypoint_bound: facts.waypoint_bound.clone(), ..common };
         let vips = Vips::of_service(facts, rules.allow_loopback);
         let mut resolved = common.resolved(vips, Ports::of_service(&facts.ports));
@@ -215,10 +215,10 @@ impl World {
         key: &Key,
         meta: &Meta,
         scope: Scope,
-        notes: &mut Vec<Note>,
+        diagnostics: &mut Vec<Diagnostic>,
     ) -> Common {
         let namespace = self.namespace(&key.namespace);
-        let required = RequiredBy::read(rules, &object, meta, namespace, notes);
+        let required = RequiredBy::read(rules, &object, meta, namespace, diagnostics);
         let binding = Binding::read(self, &key.namespace, &meta.labels, scope.visibility);
         Common {
             origin: meta.origin.clone(),
