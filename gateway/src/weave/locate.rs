@@ -1,6 +1,6 @@
 //! Finds what is patched: the HTTP connection managers of all listeners, their filters and their routes.
 
-use super::vip_route::is_route;
+use super::route::is_route;
 use crate::envoy::fragments::CONNECTION_MANAGER;
 use crate::envoy::tree::{Map, Node};
 

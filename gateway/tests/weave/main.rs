@@ -18,6 +18,7 @@ use gateway::envoy::fragments::Switch;
 use gateway::envoy::native::Module;
 use gateway::envoy::yaml;
 use gateway::weave::{self, Patched, Report};
+use mesh::{Code, Diagnostic};
 use serde_json::{Value, json};
 
 fn workspace() -> PathBuf {
@@ -76,13 +77,13 @@ fn refused(envoy: &str, config: &str) -> String {
 
 /// What Envoy reads.
 fn value(text: &str) -> Value {
-    serde_json::to_value(yaml::read(text).unwrap_or_else(|error| panic!("{error}\n{text}"))).unwrap()
+    serde_json::to_value(yaml::read(text).unwrap_or_else(|error| panic!("{error}\n{text}")))
+        .unwrap()
 }
 
 fn notes(report: &Report) -> String {
-    let line =
-        |note: &weave::Note| format!("{:?} {}: {}\n", note.severity, note.path, note.message);
-    report.notes.iter().map(line).collect()
+    let line = |it: &Diagnostic| format!("{:?} {}\n", it.severity, weave::line(it));
+    report.diagnostics.iter().map(line).collect()
 }
 
 /// There and back, and there twice.
@@ -94,7 +95,7 @@ fn round_trip(form: &Form, envoy: &str, config: &str) {
     assert_eq!(again.text, patched.text, "patched twice is patched once");
     // Comments and aliases are lost once.
     let mut report = patched.report.clone();
-    report.notes.retain(|note| note.path != "the Envoy configuration");
+    report.diagnostics.retain(|it| it.code != Code::TextLost);
     assert_eq!(again.report, report);
     let removed = weave::remove(&patched.text).unwrap();
     assert_eq!(value(&removed.text), original);

@@ -100,7 +100,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn is_ignore(tag: &Tag) -> bool {
+/// Whether Envoy passes over a key with this tag.
+pub(super) fn is_ignore(tag: &Tag) -> bool {
     tag.handle() == "!" && tag.suffix() == "ignore"
 }
 
