@@ -9,7 +9,8 @@ use crate::args::FormArgs;
 use crate::input;
 use crate::out_file::write_atomically;
 use crate::report::{self, Exit, Format};
-use gateway::weave::{Patched, Report, Severity, policy, put_in, remove};
+use gateway::weave::{self, Patched, Report};
+use mesh::Severity;
 
 /// `patch`.
 #[derive(Debug, Args)]
@@ -22,7 +23,7 @@ Examples:
       --form module --config-path /etc/ingress-waypoint.json > ready.yaml
   ingress-waypoint patch ready.yaml --remove > envoy.yaml
 
-The configuration goes to standard output (or --out), what there is to know to standard error.")]
+The configuration goes to standard output (or --out), the report to standard error.")]
 pub struct Arguments {
     /// A static Envoy configuration, YAML or JSON, or - for standard input
     #[arg(value_name = "ENVOY.yaml")]
@@ -30,7 +31,7 @@ pub struct Arguments {
     /// The filter's configuration, or - for standard input
     #[arg(long, value_name = "FILE", required_unless_present = "remove")]
     pub config: Option<PathBuf>,
-    /// Take out what an earlier patch put in
+    /// Remove what an earlier patch added
     #[arg(long, conflicts_with = "config")]
     pub remove: bool,
     /// Write to this file instead of standard output, moved into place as a whole
@@ -41,10 +42,10 @@ pub struct Arguments {
     pub form: FormArgs,
 }
 
-/// Patches, or takes the patch out.
+/// Patches, or removes the patch.
 ///
 /// # Errors
-/// Where a file cannot be read, or all that stands in the way in it.
+/// A file cannot be read, or has problems: all of them.
 pub fn command(arguments: &Arguments, format: Format) -> anyhow::Result<Exit> {
     let read = |path: &PathBuf| -> anyhow::Result<String> {
         let text = String::from_utf8(input::read(path)?);
@@ -58,12 +59,12 @@ pub fn command(arguments: &Arguments, format: Format) -> anyhow::Result<Exit> {
     let patched = match &arguments.config {
         Some(config) => {
             let (text, form) = (read(config)?, arguments.form.form()?);
-            // What is wrong there is not wrong in Envoy's configuration.
-            let policy =
-                policy(&text, &form).with_context(|| format!("{left}: {}", shown(config)))?;
-            put_in(&envoy, &text, &policy, &form)
+            // Problems of this file are not problems of Envoy's configuration.
+            let policy = weave::policy(&text, &form)
+                .with_context(|| format!("{left}: {}", shown(config)))?;
+            weave::apply_with(&envoy, &text, &policy, &form)
         }
-        None => remove(&envoy),
+        None => weave::remove(&envoy),
     };
     let Patched { text, report } = patched.context(left)?;
     match &arguments.out {
@@ -74,10 +75,10 @@ pub fn command(arguments: &Arguments, format: Format) -> anyhow::Result<Exit> {
         None => report::raw(&text)?,
     }
     match format {
-        Format::Text => say(&report, arguments.remove),
+        Format::Text => print(&report, arguments.remove),
         Format::Json => eprintln!("{}", report::to_json(&report)?),
     }
-    let warned = report.notes.iter().any(|note| note.severity == Severity::Warning);
+    let warned = report.diagnostics.iter().any(|it| it.severity >= Severity::Warning);
     Ok(if warned { Exit::LookAt } else { Exit::Done })
 }
 
@@ -85,11 +86,11 @@ fn shown(path: &Path) -> String {
     if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
 }
 
-fn say(report: &Report, removed: bool) {
-    let verb = if removed { "taken out of" } else { "put into" };
+fn print(report: &Report, removed: bool) {
+    let verb = if removed { "removed from" } else { "added to" };
     for touched in &report.connection_managers {
         let how = match touched.specifiers {
-            0 => format!("{} twins", touched.vip_routes),
+            0 => format!("{} VIP routes", touched.vip_routes),
             1 => "a specifier".to_owned(),
             many => format!("{many} specifiers"),
         };
@@ -101,17 +102,13 @@ fn say(report: &Report, removed: bool) {
             "{verb} listener {:?} ({}): {how} for {} routes{upgrades}",
             touched.listener, touched.path, touched.routes
         );
-        report::message(mesh::Severity::Info, text);
+        report::message(Severity::Info, text);
     }
     if !report.clusters.is_empty() {
         let text = format!("{verb} the clusters: {}", report.clusters.join(", "));
-        report::message(mesh::Severity::Info, text);
+        report::message(Severity::Info, text);
     }
-    for note in &report.notes {
-        let severity = match note.severity {
-            Severity::Info => mesh::Severity::Info,
-            Severity::Warning => mesh::Severity::Warning,
-        };
-        report::message(severity, format_args!("{}: {}", note.path, note.message));
+    for diagnostic in &report.diagnostics {
+        report::message(diagnostic.severity, weave::line(diagnostic));
     }
 }

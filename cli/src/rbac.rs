@@ -4,7 +4,7 @@ use clap::Args;
 use mesh::mesh_config::ISTIO_SYSTEM;
 use std::fmt::Write as _;
 
-use gateway::envoy::scalar::quoted;
+use gateway::envoy::yaml;
 use mesh::is_label;
 use source::{RESOURCES, Resource, Wanted};
 
@@ -38,7 +38,8 @@ pub fn namespace(text: &str) -> Result<String, String> {
 /// it may not list in others.
 pub fn manifests(namespace: &str, istio: &str) -> String {
     // A namespace can be called `on` or `123`.
-    let (namespace, istio) = (quoted(namespace), quoted(istio));
+    let [namespace, istio] =
+        [namespace, istio].map(|name| yaml::write(&name).trim_end().to_owned());
     let (role, role_of_one) = (
         rules(|resource| resource.namespace.is_none()),
         rules(|resource| resource.namespace.is_some()),

@@ -158,8 +158,7 @@ pub fn error(error: &anyhow::Error) {
     let mut before = String::new();
     for cause in error.chain() {
         let core = cause.downcast_ref::<config::Problems>().map(|all| lines(all.iter()));
-        let patch =
-            || cause.downcast_ref::<gateway::weave::Problems>().map(|all| lines(all.0.iter()));
+        let patch = || cause.downcast_ref::<gateway::weave::Problems>().map(|all| all.lines());
         if let Some(problems) = core.or_else(patch) {
             for problem in problems {
                 message(Severity::Error, format_args!("{before}{problem}"));

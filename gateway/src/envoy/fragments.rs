@@ -36,8 +36,7 @@ pub const CONNECTION_MANAGER: &str =
 /// The key of the metadata that marks a route that has VIP routes beside it, in the namespace [`FILTER`].
 pub const VIP_ROUTE: &str = "vip_route";
 
-/// The connections to one VIP at most, unless somebody says otherwise: as many as Envoy opens to a cluster of
-/// its own that says nothing.
+/// The default maximum of connections to one VIP: Envoy's own default for a cluster.
 pub const MAX_CONNECTIONS_PER_VIP: u32 = 1024;
 
 /// Where the VM of the filter has the global switch from. A configuration with
@@ -215,7 +214,7 @@ pub fn http_filters(config: &str, load: &Wasm) -> [Value; 2] {
     [fresh_route(), json!({"name": FILTER, "typed_config": wasm(config, load)})]
 }
 
-/// Takes the headers out that a client sent under the names of ours, before any route is resolved.
+/// Removes headers of the filter's own names that a client sent, before any route is resolved.
 pub fn early_header_mutation(name: &str, headers: &[&str]) -> Value {
     let kind = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation";
     let mutations: Vec<_> = headers.iter().map(|header| json!({"remove": header})).collect();
@@ -232,8 +231,8 @@ pub fn stats_tags() -> [Value; 3] {
     ]
 }
 
-/// What a twin's match has more than its route's: the field of the match, and an item for it.
-/// `None` for the mechanism that needs no twins.
+/// What the match of a VIP route has in addition to that of its plain route: the field of the match, and an item for it.
+/// `None` for the mechanism that needs no VIP routes.
 pub fn chosen(forward: &Forward) -> Option<(&'static str, Value)> {
     match &forward.via {
         Via::FilterState => Some((
@@ -253,15 +252,15 @@ pub fn chosen(forward: &Forward) -> Option<(&'static str, Value)> {
     }
 }
 
-/// What the match of a twin for HTTP/2 has on top: an item of `headers`.
+/// What the match of a VIP route for HTTP/2 has in addition: an item of `headers`.
 pub fn chosen_http2() -> Value {
     json!({"name": PROTOCOL_HEADER, "string_match": {"exact": "http2"}})
 }
 
-/// The names of [`general_twins`], in that order.
+/// The names of [`general_vip_routes`], in that order.
 pub const VIP_ROUTE_NAMES: [&str; 2] = ["to-vip-http2", "to-vip"];
 
-/// The two twins for all paths of a virtual host, for where its own routes are not known: first the
+/// The two VIP routes for all paths of a virtual host whose own routes are not known: first the
 /// narrower one, for HTTP/2.
 pub fn general_vip_routes(forward: &Forward) -> Option<[Value; 2]> {
     let (field, item) = chosen(forward)?;

@@ -1,10 +1,9 @@
-//! Envoy configuration as the outputs and `patch` write it: a tree that loses nothing, and the
-//! fragments that are the same wherever the filter is loaded.
+//! Envoy configuration as the outputs and `patch` write it: a tree of what Envoy reads, and the fragments that are the
+//! same wherever the filter is loaded.
 
 pub mod fragments;
 pub mod json;
 pub mod native;
-pub mod scalar;
 pub mod tree;
 pub mod yaml;
 
@@ -14,7 +13,7 @@ use native::Module;
 /// The form of the filter, and how Envoy loads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Form {
-    /// The wasm filter, with twin routes.
+    /// The wasm filter, with VIP routes.
     Wasm(Wasm),
     /// The native module: route specifier and HTTP filter.
     Module(Module),

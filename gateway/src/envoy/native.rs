@@ -83,8 +83,7 @@ impl Module {
         }
     }
 
-    /// What to say of a configuration that leaves the global switch to Envoy's environment because it lies
-    /// in a file.
+    /// The message for a configuration in a file without the global switch, which is then left to Envoy's environment.
     pub fn switch_left_out(&self, config: &str) -> Option<&'static str> {
         let has_switch = serde_json::from_str(config).is_ok_and(|config| has_switch(&config));
         (self.config_path.is_some() && !has_switch).then_some(
@@ -152,7 +151,7 @@ pub fn specifier(config: &str, module: &Module) -> Value {
 }
 
 /// The two ORIGINAL_DST clusters for the specifier, whose address comes in a header where the HTTP filter was
-/// not run: HTTP/1.1, then HTTP/2. In them a small filter takes the header out.
+/// not run: HTTP/1.1, then HTTP/2. In them a small filter removes the header.
 pub fn clusters(forward: &Forward, connect_timeout: &str, module: &Module) -> [Value; 2] {
     let vip_filter = json!({
         "name": VIP_FILTER,

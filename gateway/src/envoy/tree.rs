@@ -1,19 +1,19 @@
-//! An Envoy configuration as a tree that loses nothing Envoy would see: keys in their order, and
-//! of each scalar whether it is text or, like `1.10` and `on`, something a reader may take for a
-//! number or a boolean. Envoy decides that by the field, so such a scalar is kept as it was written.
+//! An Envoy configuration as Envoy reads it: keys in their order and with their spelling, values of the types that
+//! Envoy's own readers give them.
 
-use serde_json::Value;
-
-use super::scalar::is_text_to_envoy;
+use serde::{Serialize, Serializer};
+use serde_json::{Number, Value};
 
 /// A value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Node {
     /// `null`, `~`, or nothing at all.
     Null,
-    /// A number or a boolean, or what some reader takes for one, as it was written.
-    Plain(String),
-    /// Text, however it was quoted.
+    /// `true` or `false`.
+    Bool(bool),
+    /// A number, as JSON writes it.
+    Number(String),
+    /// Text.
     Text(String),
     /// A list.
     List(Vec<Node>),
@@ -23,25 +23,14 @@ pub enum Node {
 
 /// An object, its keys in their order.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Map(Vec<Entry>);
-
-/// A key and its value.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Entry {
-    /// The key.
-    pub key: String,
-    /// Whether the key has the tag `!ignore`, with which Envoy passes it over: a place for anchors.
-    pub ignored: bool,
-    /// The value.
-    pub value: Node,
-}
+pub struct Map(Vec<(String, Node)>);
 
 impl Node {
-    /// The text, if it is one to Envoy.
+    /// The text, if it is one to Envoy, which reads a YAML number as text unless it is a whole one of 32 bits.
     pub fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
-            Self::Plain(text) if is_text_to_envoy(text) => Some(text),
+            Self::Number(text) if text.parse::<i32>().is_err() => Some(text),
             _ => None,
         }
     }
@@ -91,12 +80,12 @@ impl Node {
 
 impl Map {
     /// The fields in their order.
-    pub fn entries(&self) -> &[Entry] {
+    pub fn entries(&self) -> &[(String, Node)] {
         &self.0
     }
 
     /// The fields in their order.
-    pub fn entries_mut(&mut self) -> &mut Vec<Entry> {
+    pub fn entries_mut(&mut self) -> &mut Vec<(String, Node)> {
         &mut self.0
     }
 
@@ -105,45 +94,43 @@ impl Map {
         self.0.is_empty()
     }
 
-    /// Where a field is. Envoy takes `snake_case` and `lowerCamelCase` alike, so this does too.
+    /// The position of a field. Envoy accepts `snake_case` and `lowerCamelCase`, and so does this.
     pub fn position(&self, field: &str) -> Option<usize> {
-        self.0.iter().position(|entry| !entry.ignored && same_field(&entry.key, field))
+        self.0.iter().position(|(key, _)| same_field(key, field))
     }
 
-    /// Whether there is a field that is none of these.
+    /// Whether there is a field other than these.
     pub fn has_others(&self, fields: &[&str]) -> bool {
-        let other = |entry: &Entry| !fields.iter().any(|field| same_field(&entry.key, field));
-        self.0.iter().any(|entry| !entry.ignored && other(entry))
+        self.0.iter().any(|(key, _)| !fields.iter().any(|field| same_field(key, field)))
     }
 
     /// A field's value.
     pub fn get(&self, field: &str) -> Option<&Node> {
-        self.0.get(self.position(field)?).map(|entry| &entry.value)
+        self.0.get(self.position(field)?).map(|(_, value)| value)
     }
 
     /// The value of a key that is no field of Envoy's, but a name: it has one spelling.
-    pub fn get_exactly(&self, key: &str) -> Option<&Node> {
-        let entry = self.0.iter().find(|entry| !entry.ignored && entry.key == key);
-        entry.map(|entry| &entry.value)
+    pub fn get_exactly(&self, name: &str) -> Option<&Node> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value)
     }
 
     /// A field's value.
     pub fn get_mut(&mut self, field: &str) -> Option<&mut Node> {
         let position = self.position(field)?;
-        self.0.get_mut(position).map(|entry| &mut entry.value)
+        self.0.get_mut(position).map(|(_, value)| value)
     }
 
     /// Sets a field, in its place if it is there, else behind the others.
     pub fn set(&mut self, field: &str, value: Node) {
         match self.get_mut(field) {
             Some(place) => *place = value,
-            None => self.0.push(Entry { key: field.to_owned(), ignored: false, value }),
+            None => self.0.push((field.to_owned(), value)),
         }
     }
 
-    /// Takes a field out.
+    /// Removes a field.
     pub fn remove(&mut self, field: &str) -> Option<Node> {
-        self.position(field).map(|position| self.0.remove(position).value)
+        self.position(field).map(|position| self.0.remove(position).1)
     }
 
     /// Adds an item to a list, which is made if it is not there.
@@ -177,22 +164,24 @@ fn same_field(key: &str, field: &str) -> bool {
     key.next().is_none()
 }
 
+impl FromIterator<(String, Node)> for Map {
+    fn from_iter<I: IntoIterator<Item = (String, Node)>>(entries: I) -> Self {
+        Self(entries.into_iter().collect())
+    }
+}
+
 impl From<&Value> for Node {
     fn from(value: &Value) -> Self {
         match value {
             Value::Null => Self::Null,
-            Value::Bool(value) => Self::Plain(value.to_string()),
-            Value::Number(value) => Self::Plain(value.to_string()),
+            Value::Bool(value) => Self::Bool(*value),
+            Value::Number(value) => Self::Number(value.to_string()),
             Value::String(value) => Self::Text(value.clone()),
             Value::Array(items) => Self::List(items.iter().map(Self::from).collect()),
-            Value::Object(fields) => Self::Map(Map(fields
-                .iter()
-                .map(|(key, value)| Entry {
-                    key: key.clone(),
-                    ignored: false,
-                    value: Self::from(value),
-                })
-                .collect())),
+            Value::Object(fields) => {
+                let entry = |(key, value): (&String, _)| (key.clone(), Self::from(value));
+                Self::Map(fields.iter().map(entry).collect())
+            }
         }
     }
 }
@@ -206,5 +195,21 @@ impl From<Value> for Node {
 impl From<&str> for Node {
     fn from(value: &str) -> Self {
         Self::Text(value.to_owned())
+    }
+}
+
+impl Serialize for Node {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Null => serializer.serialize_unit(),
+            Self::Bool(value) => serializer.serialize_bool(*value),
+            Self::Number(text) => {
+                let number: Number = text.parse().map_err(serde::ser::Error::custom)?;
+                number.serialize(serializer)
+            }
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::List(items) => serializer.collect_seq(items),
+            Self::Map(map) => serializer.collect_map(map.0.iter().map(|(key, value)| (key, value))),
+        }
     }
 }

@@ -16,5 +16,5 @@ pub fn resource(config: &str, load: &Wasm) -> String {
     });
     let hash = Sha256::digest(resource.to_string());
     let version: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    yaml::write(&json!({"version_info": version, "resources": [resource]}).into())
+    yaml::write(&json!({"version_info": version, "resources": [resource]}))
 }

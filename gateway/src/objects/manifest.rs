@@ -62,8 +62,7 @@ impl Manifest {
 
     /// As YAML, with the comment.
     pub fn text(&self) -> String {
-        let documents: Vec<_> =
-            self.objects.iter().map(|object| yaml::write(&object.into())).collect();
+        let documents: Vec<_> = self.objects.iter().map(yaml::write).collect();
         format!("{}{}", self.comment, documents.join("---\n"))
     }
 

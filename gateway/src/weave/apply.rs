@@ -1,51 +1,55 @@
-//! Puts the filter, the clusters, the VIP routes and the metric labels in.
+//! Adds the filter, the clusters, the VIP routes and the metric labels.
 
 use ingress_waypoint::Policy;
 use ingress_waypoint::config::{DESTINATION_HEADER, PROTOCOL_HEADER, Via};
+use mesh::Code;
 use serde_json::Value;
 
-use super::examine::Examiner;
 use super::faults::{Fault, Faults};
-use super::headers::note_followers;
+use super::filter_faults::Examiner;
 use super::locate::{
     Place, connection_managers, filter_chains, is_discovered, is_extension, route_configurations,
 };
-use super::managed::{EARLY, item_name};
-use super::network::{Ways, discovered_managers, old_managers};
+use super::network_filters::{Ways, discovered_managers, old_managers};
+use super::own_headers::note_followers;
+use super::own_item::{EARLY, item_name};
 use super::reach::Reach;
-use super::report::{Problems, Report, Severity};
+use super::report::{Problems, Report};
+use super::route_settings::{self, Endpoints};
 use super::routes::{Routes, note_other_sources};
-use super::settings::{self, Endpoints};
-use super::{bootstrap, mark, resources, runtime, specifiers, taken, unreached};
+use super::{
+    clusters, not_bootstrap, route_mark, route_specifiers, runtime_layer, stats_tags, taken_names,
+    unreached_services,
+};
 use crate::envoy::Form;
 use crate::envoy::fragments::{ROUTER, early_header_mutation, has_http2, http_filters, stats_tags};
 use crate::envoy::native;
 use crate::envoy::tree::{Map, Node};
 
-/// Puts it all into a configuration that has nothing of ours.
-pub fn put_in(
+/// Adds all of it to a configuration from which an earlier patch was removed.
+pub fn apply(
     root: &mut Node,
     policy: &Policy,
     config: &str,
     form: &Form,
 ) -> Result<Report, Problems> {
     let forward = policy.forward();
-    taken::refuse(root, forward, form)?;
+    taken_names::refuse(root, forward, form)?;
     let mut report = Report::default();
     let mut faults = Faults::default();
     let endpoints = Endpoints::new(root, policy);
     let services: Value = serde_json::from_str(config).unwrap_or_default();
     let routes = Routes { policy, endpoints: &endpoints, form, http2: has_http2(&services) };
-    let early = headers_taken_out(&forward.via, form);
+    let early = removed_headers(&forward.via, form);
     let filters: Vec<Node> = match form {
         Form::Wasm(load) => http_filters(config, load).map(Node::from).into(),
         Form::Module(load) => vec![Node::from(native::http_filter(config, load))],
     };
     connection_managers(root, &mut |place, manager| {
-        mark::take_all(manager);
+        route_mark::remove_all(manager);
         let examiner = Examiner::of(manager, place, policy, routes.is_module(), routes.headers());
         let mut ways = Ways { policy, faults: &mut faults, report: &mut report };
-        let chains = put_in_filters(manager, place, &filters, &examiner.reach, &mut ways);
+        let chains = add_filters(manager, place, &filters, &examiner.reach, &mut ways);
         if chains == 0 {
             return;
         }
@@ -55,21 +59,21 @@ pub fn put_in(
         });
         if !early.is_empty() {
             let name = item_name(manager.get(EARLY));
-            // The last, so that none behind it brings a client's value back.
+            // The last, so that none after it restores a client's value.
             manager.push(EARLY, Node::from(early_header_mutation(name, &early)));
         }
-        let mut touched = routes.put_in(manager, place, &early, &mut report);
+        let mut touched = routes.apply(manager, place, &early, &mut report);
         touched.chains = chains;
         if let Form::Module(load) = form {
             let specifier = native::specifier(config, load);
-            touched.specifiers = specifiers::put_in(manager, place, &specifier, &mut report);
+            touched.specifiers = route_specifiers::add(manager, place, &specifier, &mut report);
         }
         note_other_sources(manager, place, form, &mut report);
         report.connection_managers.push(touched);
     });
     let old = old_managers(root);
     if report.connection_managers.is_empty() {
-        // What was found out about managers that had to be left as they are goes before all else.
+        // Faults of connection managers that were left as they are come first.
         faults.settle(&mut report)?;
         return Err(nothing_to_patch(root, old));
     }
@@ -78,39 +82,39 @@ pub fn put_in(
             "in listener {:?}, {what}: it is left as it is, and Envoy refuses the file",
             place.listener
         );
-        report.note(Severity::Warning, &place.path, message);
+        report.warn(Code::OldConnectionManager, &place.path, message);
     }
     for path in discovered_managers(root) {
         let message = "the HTTP connection manager comes from extension discovery, and the filter \
                        and what its routes need belong there: without them requests go to the \
                        endpoints, those for a required service too";
-        report.note(Severity::Warning, &path, message);
+        report.warn(Code::ListenersElsewhere, &path, message);
     }
     let others = Ways { policy, faults: &mut faults, report: &mut report }.examine(root);
     faults.settle(&mut report)?;
-    unreached::note(root, policy, &services, others, &mut report);
+    unreached_services::note(root, policy, &services, others, &mut report);
     note_followers(root, &early, &mut report);
     let Some(root) = root.map_mut() else { return Ok(report) };
     if let Some(resources) = root.get_mut("static_resources").and_then(Node::map_mut) {
-        report.clusters = resources::clusters_in(resources, forward, form);
+        report.clusters = clusters::add(resources, forward, form);
     }
     match form {
-        Form::Wasm(_) => resources::stats_tags_in(root, &stats_tags(), &mut report),
+        Form::Wasm(_) => stats_tags::add(root, &stats_tags(), &mut report),
         Form::Module(load) => {
             if let Some(message) = load.switch_left_out(config) {
-                report.note(Severity::Warning, "ingressUseWaypoints", message);
+                report.warn(Code::SwitchNotSet, "ingressUseWaypoints", message);
             }
-            resources::stats_tags_in(root, &native::stats_tags(), &mut report);
-            runtime::put_in(root, &mut report);
-            specifiers::note_clusters(root, &services, &mut report);
+            stats_tags::add(root, &native::stats_tags(), &mut report);
+            runtime_layer::add(root, &mut report);
+            route_specifiers::note_clusters(root, &services, &mut report);
         }
     }
-    settings::note_dynamic_resources(root, &mut report);
+    route_settings::note_dynamic_resources(root, &mut report);
     Ok(report)
 }
 
-/// What a client must not bring along.
-fn headers_taken_out<'v>(via: &'v Via, form: &Form) -> Vec<&'v str> {
+/// The headers that no client may send.
+fn removed_headers<'v>(via: &'v Via, form: &Form) -> Vec<&'v str> {
     match (form, via) {
         (Form::Module(_), _) => vec![DESTINATION_HEADER],
         (Form::Wasm(_), Via::OriginalDstHeader { header }) => vec![header, PROTOCOL_HEADER],
@@ -118,8 +122,8 @@ fn headers_taken_out<'v>(via: &'v Via, form: &Form) -> Vec<&'v str> {
     }
 }
 
-/// Puts the filters before the router of each chain. Returns how many chains have one.
-fn put_in_filters(
+/// Adds the filters before the router of each chain. Returns the number of chains with a router.
+fn add_filters(
     manager: &mut Map,
     place: &Place,
     ours: &[Node],
@@ -158,18 +162,16 @@ fn nothing_to_patch(root: &Node, old: Vec<(Place, String)>) -> Problems {
     for (place, what) in old {
         let reason =
             format!("{what}, which Envoy refuses: patch takes HTTP connection managers of API v3");
-        problems.add(&place.path, None, reason);
+        problems.add(Code::OldConnectionManager, &place.path, None, reason);
     }
     if problems.0.is_empty() {
-        let root = root.map();
-        problems.0.extend(
-            root.and_then(|root| bootstrap::other(root).or_else(|| bootstrap::empty(root))),
-        );
+        let other = |root| not_bootstrap::other(root).or_else(|| not_bootstrap::empty(root));
+        problems.0.extend(root.map().and_then(other).into_iter().flat_map(|other| other.0));
     }
     if problems.0.is_empty() {
         let reason = "hold no HTTP connection manager that could be patched (listeners from LDS \
-                      are made ready where they come from)";
-        problems.add("static_resources.listeners", None, reason);
+                      are patched at their source)";
+        problems.add(Code::NothingToPatch, "static_resources.listeners", None, reason);
     }
     problems
 }

@@ -1,81 +1,73 @@
-//! What keeps requests from their waypoint though all is put in, and what that weighs: the one place
-//! that says what is refused and what is only said.
+//! What keeps requests from their waypoint although the filter is there. The one table that says what is refused, what
+//! is a warning, and what is fine.
 
-use std::fmt;
+use mesh::{Code, Diagnostic, Severity};
 
 use super::reach::{Level, Reach};
-use super::report::{Problems, Report, Severity};
+use super::report::{Problems, Report};
 use crate::envoy::fragments::{FILTER, FRESH_ROUTE};
 
-/// Something in the configuration that goes against the filter.
+/// Something in the configuration that works against the filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
     /// `typed_per_filter_config` disables the wasm filter.
     FilterDisabled,
-    /// The same, for requests that a filter in front can have another route chosen for.
+    /// The same, for requests for which an earlier filter can have another route chosen.
     FilterDisabledAtFirst,
     /// `typed_per_filter_config` disables the module's HTTP filter, beside its specifier.
     ModuleFilterDisabled,
-    /// `typed_per_filter_config` gives the filter a configuration, which it has none of.
+    /// `typed_per_filter_config` configures the filter, which has no configuration per route.
     FilterConfigured,
-    /// The filter that resolves the route in front of the filter is disabled.
+    /// The filter that resolves the route before the filter is disabled.
     FreshRouteDisabled,
-    /// The router writes the header that the VIP's cluster reads the address from.
+    /// The router writes the header from which the VIP's cluster reads the address.
     AddressWritten(String),
     /// The router removes it.
     AddressRemoved(String),
-    /// The router writes or removes another header that is the filter's own.
+    /// The router writes or removes another header of the filter.
     OwnHeaderChanged(String),
-    /// A filter in front writes the header with the address, which the filter refuses.
+    /// An earlier filter writes the header with the address, which the filter refuses.
     AddressWrittenInFront(String),
-    /// A chain of HTTP filters does not end with a router: the filter is not put in.
+    /// A chain of HTTP filters does not end with a router: the filter is not added.
     NoRouter,
     /// Something other than a router forwards to a cluster.
-    PastTheFilter {
+    BypassesFilter {
         /// The listener's name.
         listener: String,
         /// The name of what forwards.
         filter: String,
-        /// The cluster's.
+        /// The cluster's name.
         cluster: String,
     },
 }
 
-/// What becomes of a fault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Weight {
-    /// Nothing is written.
-    Refuse,
-    /// It is said.
-    Warn,
-    /// Nobody is harmed.
-    Pass,
-}
-use Weight::{Pass, Refuse, Warn};
-
 impl Fault {
-    /// By the gravest service that it touches: required, opted in, not known, none of these.
-    fn weights(&self) -> [Weight; 4] {
+    /// What kind it is, and how severe it is for the most protected service that it reaches: required, opted in, not
+    /// known, any other. An error is refused; `None` harms no one.
+    fn rule(&self) -> (Code, [Option<Severity>; 4]) {
+        const ERROR: Option<Severity> = Some(Severity::Error);
+        const WARN: Option<Severity> = Some(Severity::Warning);
         match self {
-            Self::FilterDisabled | Self::AddressWritten(_) | Self::AddressRemoved(_) => {
-                [Refuse, Warn, Warn, Pass]
-            }
-            Self::OwnHeaderChanged(_) => [Refuse, Warn, Warn, Pass],
-            Self::NoRouter => [Refuse, Warn, Warn, Warn],
+            Self::FilterDisabled => (Code::FilterDisabled, [ERROR, WARN, WARN, None]),
+            // Whether an earlier filter does so is not known.
+            Self::FilterDisabledAtFirst => (Code::FilterDisabled, [WARN, WARN, None, None]),
             // The specifier has chosen the VIP, and the VIP's cluster takes the address from it.
-            Self::ModuleFilterDisabled => [Warn, Warn, Pass, Pass],
-            // Whether a filter in front does so cannot be seen.
-            Self::FilterDisabledAtFirst => [Warn, Warn, Pass, Pass],
-            Self::FreshRouteDisabled => [Warn, Warn, Warn, Pass],
-            // No HTTP filter can be put there.
-            Self::PastTheFilter { .. } => [Warn, Warn, Pass, Pass],
-            // Closed, whoever it is for.
-            Self::FilterConfigured | Self::AddressWrittenInFront(_) => [Warn; 4],
+            Self::ModuleFilterDisabled => (Code::FilterDisabled, [WARN, WARN, None, None]),
+            Self::FreshRouteDisabled => (Code::FilterDisabled, [WARN, WARN, WARN, None]),
+            // Requests are refused, whoever they are for.
+            Self::FilterConfigured => (Code::FilterConfigured, [WARN; 4]),
+            Self::AddressWrittenInFront(_) => (Code::OwnHeaderChanged, [WARN; 4]),
+            Self::AddressWritten(_) | Self::AddressRemoved(_) | Self::OwnHeaderChanged(_) => {
+                (Code::OwnHeaderChanged, [ERROR, WARN, WARN, None])
+            }
+            Self::NoRouter => (Code::ChainWithoutRouter, [ERROR, WARN, WARN, WARN]),
+            // No HTTP filter can be added there.
+            Self::BypassesFilter { .. } => (Code::BypassesFilter, [WARN, WARN, None, None]),
         }
     }
 
-    fn weight(&self, level: Level) -> Weight {
-        let [required, opted_in, unknown, others] = self.weights();
+    fn severity(&self, level: Level) -> Option<Severity> {
+        let (_, [required, opted_in, unknown, others]) = self.rule();
         match level {
             Level::Required => required,
             Level::OptedIn => opted_in,
@@ -83,87 +75,89 @@ impl Fault {
             Level::Others => others,
         }
     }
-}
 
-/// A fault, and whom it touches.
-struct Said<'f>(&'f Fault, &'f Reach);
-
-impl fmt::Display for Said<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(fault, reach) = self;
-        match fault {
-            Fault::FilterDisabled => write!(
-                f,
-                "disables the filter {FILTER} on the way to {reach}: such requests bypass the waypoint. \
-                 Take it out"
+    fn message(&self, reach: &Reach) -> String {
+        match self {
+            Self::FilterDisabled => format!(
+                "disables the filter {FILTER} on the way to {reach}: such requests bypass the waypoint"
             ),
-            Fault::FilterDisabledAtFirst => write!(
-                f,
-                "disables the filter {FILTER} for all requests that have this route at first: where a \
-                 filter in front changes the request and has its route chosen anew, it can still reach \
-                 {reach}, past the waypoint. Take it out, or see that no filter does so"
+            Self::FilterDisabledAtFirst => format!(
+                "disables the filter {FILTER} for all requests that have this route at first: where an earlier \
+                 filter changes the request and has its route chosen again, it can still reach {reach}, and \
+                 bypasses the waypoint"
             ),
-            Fault::ModuleFilterDisabled => write!(
-                f,
-                "disables the filter {FILTER} on the way to {reach}: the route specifier sends such \
-                 requests to the VIP all the same, but they are not counted and the access log has no \
-                 decision. Take it out"
+            Self::ModuleFilterDisabled => format!(
+                "disables the filter {FILTER} on the way to {reach}: the route specifier still sends such requests \
+                 to the VIP, but they are not counted and the access log has no decision"
             ),
-            Fault::FilterConfigured => write!(
-                f,
-                "is a configuration for the filter {FILTER}, which has none per route: Envoy refuses \
-                 it, or ignores it where it is optional. Take it out"
+            Self::FilterConfigured => format!(
+                "is a configuration for the filter {FILTER}, which has none per route: Envoy refuses it, or ignores \
+                 it where it is optional"
             ),
-            Fault::FreshRouteDisabled => write!(
-                f,
-                "disables the filter {FRESH_ROUTE}: where a filter in front has the route chosen anew, \
-                 {FILTER} decides by the route as it was, and requests can reach {reach}, past the \
-                 waypoint. Take it out"
+            Self::FreshRouteDisabled => format!(
+                "disables the filter {FRESH_ROUTE}: where an earlier filter has the route chosen again, {FILTER} \
+                 decides by the old route, and requests can reach {reach} and bypass the waypoint"
             ),
-            Fault::AddressWritten(header) => write!(
-                f,
-                "writes {header}, by which the filter sends requests to the VIP, on the way to {reach}: \
-                 the router does so after the filter, and the address that is written here takes the \
-                 place of the VIP. Have it on the routes that need it, whose VIP routes go without"
+            Self::AddressWritten(header) => format!(
+                "writes {header}, by which the filter sends requests to the VIP, on the way to {reach}: the router \
+                 does so after the filter, and the address that is written here replaces the VIP"
             ),
-            Fault::AddressRemoved(header) => write!(
-                f,
-                "removes {header}, by which the filter sends requests to the VIP, on the way to {reach}: \
-                 the router does so after the filter, and such requests have no destination. Take it \
-                 out: a client's own header is taken out before that"
+            Self::AddressRemoved(header) => format!(
+                "removes {header}, by which the filter sends requests to the VIP, on the way to {reach}: the router \
+                 does so after the filter, and such requests have no destination"
             ),
-            Fault::OwnHeaderChanged(header) => write!(
-                f,
-                "writes or removes {header} on the way to {reach}: it is a header that only the filter \
-                 may set. Take it out"
+            Self::OwnHeaderChanged(header) => format!(
+                "writes or removes {header} on the way to {reach}: it is a header that only the filter may set"
             ),
-            Fault::AddressWrittenInFront(header) => write!(
-                f,
-                "writes {header} in front of the filter, which refuses requests that have it \
-                 (forged-destination). Use another header there"
+            Self::AddressWrittenInFront(header) => format!(
+                "writes {header} in front of the filter, which refuses requests that have it (forged-destination)"
             ),
-            Fault::NoRouter => write!(
-                f,
-                "does not end with a router that is known here, and is left as it is: its requests \
-                 do not pass the filter, and its routes lead to {reach}"
+            Self::NoRouter => format!(
+                "does not end with a router that is known here, and is left as it is: its requests do not pass the \
+                 filter, and its routes lead to {reach}"
             ),
-            Fault::PastTheFilter { listener, filter, cluster } => write!(
-                f,
-                "in listener {listener:?} the filter {filter:?} leads to the cluster {cluster:?} of \
-                 {reach}: no HTTP filter sees what passes there, which bypasses the waypoint"
+            Self::BypassesFilter { listener, filter, cluster } => format!(
+                "in listener {listener:?} the filter {filter:?} leads to the cluster {cluster:?} of {reach}: no HTTP \
+                 filter sees these connections, which bypass the waypoint"
             ),
         }
     }
+
+    fn fix(&self) -> Option<&'static str> {
+        match self {
+            Self::FilterDisabled
+            | Self::ModuleFilterDisabled
+            | Self::FilterConfigured
+            | Self::FreshRouteDisabled
+            | Self::OwnHeaderChanged(_) => Some("remove it"),
+            Self::FilterDisabledAtFirst => Some("remove it, or make sure that no filter does so"),
+            Self::AddressWritten(_) => {
+                Some("set it on the routes that need it: their VIP routes leave it out")
+            }
+            Self::AddressRemoved(_) => {
+                Some("remove it: a client's own header is removed before that")
+            }
+            Self::AddressWrittenInFront(_) => Some("use another header there"),
+            Self::NoRouter | Self::BypassesFilter { .. } => None,
+        }
+    }
+
+    fn diagnostic(&self, path: &str, reach: &Reach) -> Option<Diagnostic> {
+        let severity = self.severity(reach.level)?;
+        let diagnostic = Diagnostic::new(severity, self.rule().0, None, self.message(reach));
+        let fix = self.fix().map(str::to_owned);
+        Some(Diagnostic { fix, ..diagnostic.field(path, None) })
+    }
 }
 
-/// The faults of a configuration, each at its place with all whom it touches there.
+/// The faults of a configuration, each at its place with all services that it reaches there.
 #[derive(Debug, Default)]
 pub struct Faults(Vec<(Fault, String, Reach)>);
 
 impl Faults {
-    /// Adds one, or whom it touches besides.
+    /// Adds a fault, or further services that it reaches.
     pub fn add(&mut self, fault: Fault, path: &str, reach: &Reach) {
-        if fault.weight(reach.level) == Pass {
+        if fault.severity(reach.level).is_none() {
             return;
         }
         let known = self.0.iter_mut().find(|(known, at, _)| *known == fault && at == path);
@@ -173,20 +167,15 @@ impl Faults {
         }
     }
 
-    /// Says what is to be said.
+    /// Adds the faults to the report.
     ///
     /// # Errors
-    /// All that is refused.
+    /// All that are refused.
     pub fn settle(self, report: &mut Report) -> Result<(), Problems> {
-        let mut problems = Problems::default();
-        for (fault, path, reach) in &self.0 {
-            let said = Said(fault, reach).to_string();
-            match fault.weight(reach.level) {
-                Refuse => problems.add(path, None, said),
-                Warn => report.note(Severity::Warning, path, said),
-                Pass => {}
-            }
-        }
-        if problems.0.is_empty() { Ok(()) } else { Err(problems) }
+        let found = self.0.iter().filter_map(|(fault, path, reach)| fault.diagnostic(path, reach));
+        let (refused, rest): (Vec<_>, Vec<_>) =
+            found.partition(|diagnostic| diagnostic.severity == Severity::Error);
+        rest.into_iter().for_each(|diagnostic| report.add(diagnostic));
+        Problems(refused).or(())
     }
 }

@@ -1,6 +1,6 @@
 //! Finds what is patched: the HTTP connection managers of all listeners, their filters and their routes.
 
-use super::vip_route::is_route;
+use super::route::is_route;
 use crate::envoy::fragments::CONNECTION_MANAGER;
 use crate::envoy::tree::{Map, Node};
 
@@ -36,9 +36,11 @@ pub fn is_type(map: &Map, name: &str) -> bool {
 /// Whether a field of type bool is set. Envoy takes `on` and `"true"` too; what is not false counts.
 pub fn is_true(node: &Node) -> bool {
     match node {
-        Node::Plain(text) | Node::Text(text) => {
+        Node::Bool(value) => *value,
+        Node::Text(text) => {
             !["false", "no", "off", "n"].iter().any(|no| no.eq_ignore_ascii_case(text))
         }
+        Node::Number(_) => true,
         _ => false,
     }
 }
@@ -90,8 +92,8 @@ pub fn walk<'n>(map: &'n Map, path: &str, visit: &mut dyn FnMut(&str, &'n Map) -
     if !visit(path, map) {
         return;
     }
-    for entry in map.entries().iter().filter(|entry| !entry.ignored) {
-        walk_node(&entry.value, &format!("{path}.{}", entry.key), visit);
+    for (key, value) in map.entries() {
+        walk_node(value, &format!("{path}.{key}"), visit);
     }
 }
 
@@ -146,9 +148,9 @@ fn descend(node: &mut Node, place: &Place, visit: &mut dyn FnMut(&Place, &mut Ma
                 }
             }
             None => {
-                for entry in map.entries_mut().iter_mut().filter(|entry| !entry.ignored) {
-                    let place = Place { path: place.at(&entry.key), ..place.clone() };
-                    descend(&mut entry.value, &place, visit);
+                for (key, value) in map.entries_mut() {
+                    let place = Place { path: place.at(key), ..place.clone() };
+                    descend(value, &place, visit);
                 }
             }
         },

@@ -1,4 +1,4 @@
-//! Whom requests on a route can reach: what a fault there weighs.
+//! Which services requests on a route can reach, by which a fault there is judged.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -6,10 +6,10 @@ use std::fmt;
 use ingress_waypoint::{Outcome, Policy, Question};
 
 use super::report::listed;
-use super::vip_route::legs_of;
+use super::route::legs_of;
 use crate::envoy::tree::{Map, Node};
 
-/// The gravest last.
+/// How protected a service is; the most protected last.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// Services that did not opt in, or none.
@@ -23,7 +23,7 @@ pub enum Level {
     Required,
 }
 
-/// The gravest level, and who is at that.
+/// The most protected level, and the services at it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reach {
     /// The level.
@@ -45,7 +45,7 @@ impl Reach {
                 Self::one(Level::OptedIn, service.to_string())
             }
             (Some(_), _) => Self::default(),
-            // As ambiguous, or for its namespace, or as all that is not known.
+            // It is ambiguous, of a rejected namespace, or unknown clusters are refused.
             (None, Outcome::Reject(_)) => {
                 Self::one(Level::Required, format!("what the cluster {name:?} leads to"))
             }
@@ -58,7 +58,7 @@ impl Reach {
         Self::one(Level::Unknown, why.into())
     }
 
-    /// Any service, for what is said: a client or a plugin names the cluster.
+    /// Any service: a client or a plugin names the cluster.
     pub fn any(policy: &Policy, why: impl Into<String>) -> Self {
         let services = policy.summary();
         let level = match (services.required, services.opted_in) {
@@ -73,7 +73,7 @@ impl Reach {
         Self { level, who: BTreeSet::from([who]), any: None }
     }
 
-    /// The gravest of both.
+    /// Joins both: the more protected level counts.
     pub fn join(&mut self, other: &Self) {
         if other.level > self.level {
             *self = other.clone();
@@ -108,7 +108,7 @@ impl fmt::Display for Reach {
 pub struct Leg<'r> {
     /// Its entry among weighted clusters, and where that is.
     pub entry: Option<(String, &'r Map)>,
-    /// Whom it reaches.
+    /// What it reaches.
     pub reach: Reach,
 }
 

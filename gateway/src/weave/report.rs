@@ -1,23 +1,24 @@
-//! What `patch` tells a person: what was done and what to know about it, or why nothing was.
+//! What `patch` reports: what it changed and what to know about that, or why it changed nothing.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
+use mesh::{Code, Diagnostic, Severity};
 use serde::Serialize;
 
-/// What was done.
+/// What was changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// Each HTTP connection manager that was touched.
+    /// Each HTTP connection manager that was changed.
     pub connection_managers: Vec<Touched>,
-    /// The clusters that were put in or taken out.
+    /// The clusters that were added or removed.
     pub clusters: Vec<String>,
     /// What to know about it.
-    pub notes: Vec<Note>,
+    pub diagnostics: Vec<Diagnostic>,
 }
 
-/// An HTTP connection manager, and what was put in or taken out there.
+/// An HTTP connection manager, and what was added or removed there.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Touched {
@@ -25,57 +26,24 @@ pub struct Touched {
     pub path: String,
     /// The name of its listener.
     pub listener: String,
-    /// Chains of HTTP filters that the filter is in: the manager's, and those that upgrades have.
+    /// Chains of HTTP filters that have the filter: the manager's own, and those of upgrades.
     pub chains: usize,
     /// Routes that lead to a cluster.
     pub routes: usize,
-    /// Twins of them, for the wasm filter.
+    /// VIP routes beside them, for the wasm filter.
     pub vip_routes: usize,
     /// Specifiers that choose for all of them, for the native module.
     pub specifiers: usize,
 }
 
-/// How much a note matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Severity {
-    /// Good to know.
-    Info,
-    /// Requests may go another way than wanted, or fail.
-    Warning,
-}
-
-/// Something to know.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Note {
-    /// How much it matters.
-    pub severity: Severity,
-    /// Where in the configuration.
-    pub path: String,
-    /// What there is to know.
-    pub message: String,
-}
-
-/// Why nothing was done: all that stands in the way, at once.
+/// Why nothing was changed: all problems at once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Problems(pub Vec<Problem>);
-
-/// One thing that stands in the way: `static_resources.clusters[2].name: "waypoint_vip" is taken`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Problem {
-    /// Where.
-    pub path: String,
-    /// The value there, as JSON.
-    pub value: Option<String>,
-    /// Why that cannot be, to be read after the value.
-    pub reason: String,
-}
+pub struct Problems(pub Vec<Diagnostic>);
 
 /// As many names are shown; the rest is counted.
 const SHOWN: usize = 5;
 
-/// A list of names, as a sentence has it.
+/// A list of names for a sentence.
 pub fn listed(names: &BTreeSet<String>) -> String {
     let shown: Vec<_> = names.iter().take(SHOWN).map(String::as_str).collect();
     match names.len().saturating_sub(SHOWN) {
@@ -84,49 +52,73 @@ pub fn listed(names: &BTreeSet<String>) -> String {
     }
 }
 
+/// A diagnostic on one line: `static_resources.clusters[2].name: "waypoint_vip" is taken; fix: rename it`.
+pub fn line(diagnostic: &Diagnostic) -> String {
+    let Diagnostic { field, value, message, fix, .. } = diagnostic;
+    let mut line = field.as_ref().map(|field| format!("{field}: ")).unwrap_or_default();
+    if let Some(value) = value {
+        line.push_str(&format!("{value:?} "));
+    }
+    line.push_str(message);
+    if let Some(fix) = fix {
+        line.push_str(&format!("; fix: {fix}"));
+    }
+    line
+}
+
 impl Report {
-    pub(super) fn note(&mut self, severity: Severity, path: &str, message: impl Into<String>) {
-        let note = Note { severity, path: path.to_owned(), message: message.into() };
-        if !self.notes.contains(&note) {
-            self.notes.push(note);
+    pub(super) fn add(&mut self, diagnostic: Diagnostic) {
+        if !self.diagnostics.contains(&diagnostic) {
+            self.diagnostics.push(diagnostic);
         }
+    }
+
+    pub(super) fn warn(&mut self, code: Code, path: &str, message: impl Into<String>) {
+        self.add(Diagnostic::new(Severity::Warning, code, None, message).field(path, None));
+    }
+
+    pub(super) fn inform(&mut self, code: Code, path: &str, message: impl Into<String>) {
+        self.add(Diagnostic::new(Severity::Info, code, None, message).field(path, None));
     }
 }
 
 impl Problems {
-    pub(super) fn one(path: &str, value: Option<&str>, reason: impl Into<String>) -> Self {
+    pub(super) fn one(
+        code: Code,
+        path: &str,
+        value: Option<&str>,
+        message: impl Into<String>,
+    ) -> Self {
         let mut problems = Self::default();
-        problems.add(path, value, reason);
+        problems.add(code, path, value, message);
         problems
     }
 
-    pub(super) fn add(&mut self, path: &str, value: Option<&str>, reason: impl Into<String>) {
-        self.0.push(Problem {
-            path: path.to_owned(),
-            value: value.map(|value| format!("{value:?}")),
-            reason: reason.into(),
-        });
+    pub(super) fn add(
+        &mut self,
+        code: Code,
+        path: &str,
+        value: Option<&str>,
+        message: impl Into<String>,
+    ) {
+        let diagnostic = Diagnostic::new(Severity::Error, code, None, message);
+        self.0.push(diagnostic.field(path, value.map(str::to_owned)));
     }
-}
 
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.value {
-            Some(value) => write!(f, "{}: {value} {}", self.path, self.reason),
-            None => write!(f, "{}: {}", self.path, self.reason),
-        }
+    /// The value, where there are no problems.
+    pub(super) fn or<T>(self, value: T) -> Result<T, Self> {
+        if self.0.is_empty() { Ok(value) } else { Err(self) }
+    }
+
+    /// Each on one line.
+    pub fn lines(&self) -> Vec<String> {
+        self.0.iter().map(line).collect()
     }
 }
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, problem) in self.0.iter().enumerate() {
-            if i > 0 {
-                f.write_str("\n")?;
-            }
-            problem.fmt(f)?;
-        }
-        Ok(())
+        f.write_str(&self.lines().join("\n"))
     }
 }
 

@@ -1,18 +1,20 @@
-//! The routes of a connection manager: gives them VIP routes, where the form has those.
+//! The routes of a connection manager: adds their VIP routes, if the form of the filter needs those.
 
 use ingress_waypoint::Policy;
+use mesh::Code;
 
-use super::headers::{Headers, note_follows};
 use super::locate::{Place, route_configurations, route_lists};
-use super::mark;
-use super::report::{Report, Severity, Touched};
-use super::settings::{self, Endpoints};
-use super::specifiers;
-use super::vip_route::{Twins, is_cluster_action};
+use super::own_headers::{Headers, note_follows};
+use super::report::{Report, Touched};
+use super::route::is_cluster_action;
+use super::route_mark;
+use super::route_settings::{self, Endpoints};
+use super::route_specifiers;
+use super::vip_route::VipRoutes;
 use crate::envoy::Form;
 use crate::envoy::tree::{Map, Node};
 
-/// What routes are worked on with.
+/// What the routes are edited with.
 pub struct Routes<'a> {
     /// Knows the services.
     pub policy: &'a Policy,
@@ -30,42 +32,42 @@ impl Routes<'_> {
         matches!(self.form, Form::Module(_))
     }
 
-    /// The headers that nobody else may change. A specifier writes its own over whatever was changed.
+    /// The headers that nothing else may change. A specifier overwrites any change.
     pub fn headers(&self) -> Headers<'_> {
         if self.is_module() { Headers::none() } else { Headers::of(self.policy.forward()) }
     }
 
-    /// Works on all that stand in the connection manager. `taken_out` are the headers that are taken out of
-    /// every request.
-    pub fn put_in(
+    /// Edits the routes in the connection manager. `removed` are the headers that are removed from every
+    /// request.
+    pub fn apply(
         &self,
         manager: &mut Map,
         place: &Place,
-        taken_out: &[&str],
+        removed: &[&str],
         report: &mut Report,
     ) -> Touched {
         let (path, listener) = (place.path.clone(), place.listener.clone());
         let mut touched = Touched { path, listener, ..Touched::default() };
         route_configurations(manager, place, &mut |path, config| {
-            settings::note_shared(config, path, self.endpoints, report);
-            settings::note_matchers(config, path, self.is_module(), report);
+            route_settings::note_shared(config, path, self.endpoints, report);
+            route_settings::note_matchers(config, path, self.is_module(), report);
             if !self.is_module() {
-                specifiers::note_others(config, path, false, report);
+                route_specifiers::note_others(config, path, false, report);
             }
             route_lists(config, path, &mut |path, routes| {
                 let mut all = Vec::with_capacity(routes.len() * 3);
                 for (i, mut route) in routes.drain(..).enumerate() {
                     let path = format!("{path}[{i}]");
-                    note_follows(&route, &path, taken_out, report);
+                    note_follows(&route, &path, removed, report);
                     if is_cluster_action(&route) {
                         let forward = self.policy.forward();
-                        settings::note_route(&route, &path, forward, self.endpoints, report);
+                        route_settings::note_route(&route, &path, forward, self.endpoints, report);
                         touched.routes += 1;
                         let made = self.vip_routes(&mut route, &path, report);
                         touched.vip_routes += made.len();
                         all.extend(made);
                     } else {
-                        settings::note_other_route(&path, self.endpoints, report);
+                        route_settings::note_other_route(&path, self.endpoints, report);
                     }
                     all.push(route);
                 }
@@ -75,21 +77,21 @@ impl Routes<'_> {
         touched
     }
 
-    /// Those of a plain route, which is marked.
+    /// The VIP routes of a plain route, which is marked.
     fn vip_routes(&self, route: &mut Node, path: &str, report: &mut Report) -> Vec<Node> {
         if self.is_module() {
             return Vec::new();
         }
-        let vip_routes = Twins { forward: self.policy.forward(), http2: self.http2 };
+        let vip_routes = VipRoutes { forward: self.policy.forward(), http2: self.http2 };
         let made = vip_routes.of(route, path, report);
         if let Some(route) = route.map_mut().filter(|_| !made.is_empty()) {
-            mark::put(route);
+            route_mark::add(route);
         }
         made
     }
 }
 
-/// Where else routes come from: the field, and what that is.
+/// Other sources of routes: the field, and its name.
 pub fn other_sources(manager: &Map) -> impl Iterator<Item = (&'static str, &'static str)> {
     let scoped = manager.get("scoped_routes").is_some_and(|scoped| {
         let list = scoped.get("scoped_route_configurations_list");
@@ -107,7 +109,7 @@ pub fn other_sources(manager: &Map) -> impl Iterator<Item = (&'static str, &'sta
     .filter_map(|(there, field, what)| there.then_some((field, what)))
 }
 
-/// Routes that stand elsewhere have to be made ready there.
+/// Notes routes that have to be patched at their source.
 pub fn note_other_sources(manager: &Map, place: &Place, form: &Form, report: &mut Report) {
     let listener = &place.listener;
     let what_becomes = match form {
@@ -123,6 +125,6 @@ pub fn note_other_sources(manager: &Map, place: &Place, form: &Form, report: &mu
     for (field, what) in other_sources(manager) {
         let message =
             format!("the routes of listener {listener:?} come from {what}, and {what_becomes}");
-        report.note(Severity::Warning, &place.at(field), message);
+        report.warn(Code::RoutesElsewhere, &place.at(field), message);
     }
 }

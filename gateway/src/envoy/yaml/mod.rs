@@ -1,6 +1,7 @@
 //! A tree as YAML, read and written.
 
 mod read;
+mod scalar;
 mod scan;
 mod write;
 

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use granit_parser::{Event, ScalarStyle, StrInput, Tag};
 use ingress_waypoint::escape::quote;
 
-use crate::envoy::scalar::{integer_to_envoy, is_null, is_typed};
-use crate::envoy::tree::{Entry, Map, Node};
+use super::scalar;
+use crate::envoy::tree::{Map, Node};
 use ::yaml::{Budget, Error, Events, Place};
 
 /// Deeper than any configuration of Envoy can be, and no danger to the stack.
@@ -48,7 +48,7 @@ impl<'a> Reader<'a> {
             Event::Scalar(text, style, _, tag) => {
                 let text_by_tag = refuse(tag.as_deref(), place)?;
                 let quoted = text_by_tag || style != ScalarStyle::Plain;
-                Ok(scalar(text.into_owned(), quoted))
+                Ok(if quoted { Node::Text(text.into_owned()) } else { scalar::plain(&text) })
             }
             Event::SequenceStart(_, _, tag) => {
                 refuse(tag.as_deref(), place)?;
@@ -93,26 +93,15 @@ impl<'a> Reader<'a> {
             }
             let (event, place) = self.0.next_event()?;
             let value = self.node(event, place, depth + 1)?;
-            map.entries_mut().push(Entry { key, ignored, value });
+            if !ignored {
+                map.entries_mut().push((key, value));
+            }
         }
     }
 }
 
-fn scalar(text: String, quoted: bool) -> Node {
-    if quoted {
-        Node::Text(text)
-    } else if is_null(&text) {
-        Node::Null
-    } else if is_typed(&text) {
-        // What has more than 32 bits may be text, and to Envoy that is the decimal number.
-        let large = integer_to_envoy(&text).filter(|value| i32::try_from(*value).is_err());
-        Node::Plain(large.map_or(text, |value| value.to_string()))
-    } else {
-        Node::Text(text)
-    }
-}
-
-fn is_ignore(tag: &Tag) -> bool {
+/// Whether Envoy passes over a key with this tag.
+pub(super) fn is_ignore(tag: &Tag) -> bool {
     tag.handle() == "!" && tag.suffix() == "ignore"
 }
 

@@ -2,6 +2,8 @@
 
 use granit_parser::{Event, Parser, ScalarStyle};
 
+use super::read::is_ignore;
+
 /// What a text has that the tree has not.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Scan {
@@ -9,6 +11,8 @@ pub struct Scan {
     pub comments: usize,
     /// Aliases, each in the place of what its anchor stands for.
     pub aliases: usize,
+    /// Keys with the tag `!ignore`, which Envoy passes over: a place for anchors.
+    pub ignored: usize,
     /// The lines with a merge key, `<<`.
     pub merges: Vec<usize>,
 }
@@ -32,8 +36,9 @@ pub fn scan(text: &str) -> Scan {
                 scan.aliases += 1;
                 is_key(&mut open);
             }
-            Event::Scalar(text, style, ..) => {
+            Event::Scalar(text, style, _, tag) => {
                 let key = is_key(&mut open);
+                scan.ignored += usize::from(key && tag.is_some_and(|tag| is_ignore(&tag)));
                 let merge = key && style == ScalarStyle::Plain && text == "<<";
                 scan.merges.extend(merge.then(|| span.start.line()));
             }
@@ -69,8 +74,9 @@ mod tests {
         let found = scan(
             "# one\na: &a {x: 1} # two\nb: [*a, *a, <<]\nc:\n  \"<<\": 1\n  << : *a\nd: {<<: *a, e: <<}\nf: \"#\"\n",
         );
-        assert_eq!(found, Scan { comments: 2, aliases: 4, merges: vec![6, 7] });
+        assert_eq!(found, Scan { comments: 2, aliases: 4, ignored: 0, merges: vec![6, 7] });
         assert_eq!(scan("a: b\n"), Scan::default());
+        assert_eq!(scan("!ignore a: {b: !ignore c, !ignore d: e}\n").ignored, 2);
         assert_eq!(scan("a: [ # one\n").comments, 1);
     }
 }

@@ -1,25 +1,26 @@
-//! Names of ours that somebody else has: what is left under them once all of ours is taken out.
+//! Refuses a configuration in which something else has a name of ours. An earlier patch was removed before that.
 
 use ingress_waypoint::config::Forward;
+use mesh::Code;
 
 use super::locate::{Place, connection_managers, filter_chains, route_configurations};
-use super::managed::{EARLY, OURS};
+use super::own_item::{EARLY, OURS};
 use super::report::Problems;
-use super::specifiers;
+use super::route_specifiers;
 use crate::envoy::Form;
 use crate::envoy::fragments::FRESH_ROUTE;
 use crate::envoy::tree::Node;
 
-/// Refuses them.
+/// Refuses these names.
 pub fn refuse(root: &mut Node, forward: &Forward, form: &Form) -> Result<(), Problems> {
     let mut problems = Problems::default();
     let clusters = root.get("static_resources").and_then(|resources| resources.get("clusters"));
     for (i, cluster) in clusters.and_then(Node::list).into_iter().flatten().enumerate() {
         if let Some(name) = cluster.name().filter(|n| forward.is_waypoint_cluster(n.as_bytes())) {
             let path = format!("static_resources.clusters[{i}].name");
-            let reason = "is taken by a cluster that this command did not put in: choose another \
+            let reason = "is taken by a cluster that this command did not add: choose another \
                           forward.cluster";
-            problems.add(&path, Some(name), reason);
+            problems.add(Code::NameTaken, &path, Some(name), reason);
         }
     }
     connection_managers(root, &mut |place, manager| {
@@ -31,10 +32,10 @@ pub fn refuse(root: &mut Node, forward: &Forward, form: &Form) -> Result<(), Pro
     });
     connection_managers(root, &mut |place: &Place, manager| {
         route_configurations(manager, place, &mut |path, config| {
-            specifiers::refuse_taken_names(config, path, &mut problems);
+            route_specifiers::refuse_taken_names(config, path, &mut problems);
         });
     });
-    if problems.0.is_empty() { Ok(()) } else { Err(problems) }
+    problems.or(())
 }
 
 fn refuse_items(items: &[Node], path: &str, form: &Form, problems: &mut Problems) {
@@ -44,11 +45,11 @@ fn refuse_items(items: &[Node], path: &str, form: &Form, problems: &mut Problems
     for (i, item) in items.iter().enumerate() {
         if let Some(name) = item.name().filter(ours) {
             let reason = if item.get("config_discovery").is_some() {
-                "is discovered: its configuration is `compile -o ecds`, and stands elsewhere"
+                "is discovered: its configuration is `compile -o ecds`, which is in another file"
             } else {
                 "is taken by another filter: rename that one"
             };
-            problems.add(&format!("{path}[{i}].name"), Some(name), reason);
+            problems.add(Code::NameTaken, &format!("{path}[{i}].name"), Some(name), reason);
         }
     }
 }

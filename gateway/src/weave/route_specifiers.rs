@@ -3,28 +3,28 @@
 use std::collections::BTreeMap;
 
 use ingress_waypoint::config::DESTINATION_HEADER;
+use mesh::Code;
 use serde_json::Value;
 
-use super::headers::follows;
 use super::locate::{Place, is_extension, route_configurations};
-use super::managed::{OURS, item_name, take_out_item};
-use super::report::{Problems, Report, Severity};
+use super::own_headers::follows;
+use super::own_item::{OURS, item_name, remove_item};
+use super::report::{Problems, Report};
 use crate::envoy::native::MODULE_SPECIFIER;
 use crate::envoy::tree::{Map, Node};
 
 /// The list of what may change a route once it has been matched.
 const FIELD: &str = "route_specifiers";
 
-/// Puts the specifier into each route configuration that stands in the connection manager. Returns how
-/// many there are.
-pub fn put_in(manager: &mut Map, place: &Place, specifier: &Value, report: &mut Report) -> usize {
+/// Adds the specifier to each route configuration in the connection manager. Returns their number.
+pub fn add(manager: &mut Map, place: &Place, specifier: &Value, report: &mut Report) -> usize {
     let mut specifiers = 0;
     route_configurations(manager, place, &mut |path, config| {
         let mut specifier = specifier.clone();
         if let Some(name) = specifier.get_mut("name") {
             *name = item_name(config.get(FIELD)).into();
         }
-        // The last, so that it is handed what the others have made of the route.
+        // The last, so that it sees the changes of the others.
         config.push(FIELD, Node::from(specifier));
         specifiers += 1;
         note_others(config, path, true, report);
@@ -32,37 +32,42 @@ pub fn put_in(manager: &mut Map, place: &Place, specifier: &Value, report: &mut 
     specifiers
 }
 
-/// What is left under our names is somebody else's: two specifiers would choose one after the other.
+/// Refuses specifiers with the names of ours: two would choose one after the other.
 pub fn refuse_taken_names(config: &Map, path: &str, problems: &mut Problems) {
     let list = config.get(FIELD).and_then(Node::list).unwrap_or_default();
     for (i, item) in list.iter().enumerate() {
         if let Some(name) = item.name().filter(|name| OURS.contains(name)) {
             let path = format!("{path}.{FIELD}[{i}].name");
-            problems.add(&path, Some(name), "is taken by another specifier: take that one out");
+            problems.add(
+                Code::NameTaken,
+                &path,
+                Some(name),
+                "is taken by another specifier: remove that one",
+            );
         }
     }
 }
 
-/// Takes ours out. Returns whether there was one.
-pub fn take_out(config: &mut Map) -> bool {
-    take_out_item(config, FIELD, |item| is_extension(item, MODULE_SPECIFIER))
+/// Removes the specifier. Returns whether there was one.
+pub fn remove(config: &mut Map) -> bool {
+    remove_item(config, FIELD, |item| is_extension(item, MODULE_SPECIFIER))
 }
 
 /// Notes specifiers that may change what was chosen: with a specifier of ours those of virtual hosts and
-/// routes; with VIP routes, to which they apply too, all.
+/// routes; with VIP routes, to which they apply too, all of them.
 pub fn note_others(config: &Map, path: &str, module: bool, report: &mut Report) {
     let mut note = |specifiers: Option<&Node>, path: &str| {
         if specifiers.and_then(Node::list).is_some_and(|list| !list.is_empty()) {
             let when = if module {
-                "stand beside the one that chooses the VIP"
+                "run beside the one that chooses the VIP"
             } else {
                 "run on VIP routes too"
             };
             let message = format!(
                 "{when}: where one of them changes the cluster, requests bypass the waypoint, those for a \
-                 required service too. Take them out, or have them leave the cluster as it is"
+                 required service too. Remove them, or make sure that they leave the cluster as it is"
             );
-            report.note(Severity::Warning, &format!("{path}.{FIELD}"), message);
+            report.warn(Code::OtherSpecifier, &format!("{path}.{FIELD}"), message);
         }
     };
     if !module {
@@ -96,20 +101,20 @@ pub fn note_clusters(root: &Map, services: &Value, report: &mut Report) {
                 Some(cluster) if follows(cluster, DESTINATION_HEADER) => continue,
                 Some(cluster) if is_original_dst(cluster) => format!(
                     "the cluster {name:?} does not take the address from {DESTINATION_HEADER} \
-                     (original_dst_lb_config, as in the cluster that is put in): requests that the HTTP \
+                     (original_dst_lb_config, as in the cluster that is added): requests that the HTTP \
                      filter does not run for are not sent to the VIP, but fail, or go to the address of a \
                      PROXY header"
                 ),
                 Some(_) => format!(
                     "the cluster {name:?} is not of type ORIGINAL_DST: requests go to its endpoints, \
-                     past the waypoint"
+                     and bypass the waypoint"
                 ),
                 None if discovered => continue,
                 None => format!(
                     "the configuration has no cluster {name:?}: requests are answered with 503"
                 ),
             };
-            report.note(Severity::Warning, &path, message);
+            report.warn(Code::WaypointCluster, &path, message);
         }
     }
 }

@@ -1,17 +1,18 @@
-//! Services that ask for their waypoint and that no route of the file is known to lead to.
+//! Services that opted in and that no route of the file is known to lead to.
 
 use std::collections::BTreeSet;
 
 use ingress_waypoint::{Direct, Outcome, Policy, Question};
+use mesh::Code;
 use serde_json::Value;
 
 use super::locate::{connection_managers, route_configurations, route_lists};
-use super::report::{Report, Severity, listed};
-use super::vip_route::clusters_of;
+use super::report::{Report, listed};
+use super::route::clusters_of;
 use crate::envoy::tree::Node;
 
 /// Notes them where a route leads to a cluster of no service, which may be one of theirs: its
-/// requests would go past their waypoint.
+/// requests would bypass their waypoint.
 /// `clusters` are those that something other than a route leads to.
 pub fn note(
     root: &mut Node,
@@ -48,12 +49,12 @@ pub fn note(
     let unreached: BTreeSet<_> = asking.map(name).filter(|name| !reached.contains(name)).collect();
     if !unknown.is_empty() && !unreached.is_empty() {
         let message = format!(
-            "no route is known to lead to {}, which ask for their waypoint, and the clusters {} are \
-             of no service: where one is theirs, their requests go past the waypoint until the \
+            "no route is known to lead to {}, which opted in, and the clusters {} are \
+             of no service: where one is theirs, their requests bypass the waypoint until the \
              service lists it in its `clusters`",
             listed(&unreached),
             listed(&unknown)
         );
-        report.note(Severity::Warning, "static_resources.listeners", message);
+        report.warn(Code::ServiceUnreached, "static_resources.listeners", message);
     }
 }

@@ -1,5 +1,5 @@
-//! Where `typed_per_filter_config` disables a filter that is put in. Of all places that say something
-//! about a filter the innermost counts: a weighted cluster, its route, its virtual host, the route
+//! Where `typed_per_filter_config` disables a filter that is added. Of all places that configure a filter the
+//! innermost counts: a weighted cluster, its route, its virtual host, the route
 //! configuration.
 
 use super::faults::{Fault, Faults};
@@ -10,11 +10,11 @@ use crate::envoy::tree::{Map, Node};
 
 const FILTER_CONFIG: &str = "envoy.config.route.v3.FilterConfig";
 
-/// What one place says about a filter.
-enum Says {
+/// What one place sets for a filter.
+enum Setting {
     /// It does not run.
     Off,
-    /// It does.
+    /// It runs.
     On,
     /// It has a configuration that Envoy refuses or ignores.
     Something,
@@ -28,30 +28,30 @@ pub fn at(filter: &str, places: &[(&str, &Map)], faults: &mut Faults) -> Option<
             continue;
         };
         let path = format!("{path}.typed_per_filter_config.{filter}");
-        match message(config) {
-            Says::Off => return Some(path),
-            Says::On => return None,
-            Says::Something if filter == FILTER => {
+        match setting(config) {
+            Setting::Off => return Some(path),
+            Setting::On => return None,
+            Setting::Something if filter == FILTER => {
                 faults.add(Fault::FilterConfigured, &path, &Reach::default());
             }
-            Says::Something => {}
+            Setting::Something => {}
         }
     }
     None
 }
 
-fn message(config: &Node) -> Says {
-    let Some(config) = config.map() else { return Says::Something };
+fn setting(config: &Node) -> Setting {
+    let Some(config) = config.map() else { return Setting::Something };
     if config.get("@type").and_then(Node::text).map(message_of) != Some(FILTER_CONFIG) {
-        return Says::Something;
+        return Setting::Something;
     }
     let empty = |config: &Node| config.map().is_some_and(Map::is_empty);
     if config.get("disabled").is_some_and(is_true) {
-        Says::Off
+        Setting::Off
     } else if config.get("config").is_some_and(empty) {
         // An empty one is how Envoy is told that a filter runs again.
-        Says::On
+        Setting::On
     } else {
-        Says::Something
+        Setting::Something
     }
 }

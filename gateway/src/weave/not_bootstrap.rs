@@ -1,7 +1,9 @@
-//! What a file is that holds nothing to patch: whoever gives one wants to know what to give instead.
+//! What a file is that is not a bootstrap with something to patch, and what to give instead.
+
+use mesh::Code;
 
 use super::locate::message_of;
-use super::report::Problem;
+use super::report::Problems;
 use crate::envoy::tree::{Map, Node};
 
 /// The fields of a bootstrap.
@@ -26,8 +28,13 @@ const OTHERS: [(&str, &str); 4] = [
     ("listeners", "is at the top, as in Envoy's API v1: it belongs in static_resources"),
 ];
 
-/// What a file is that is not a bootstrap, as far as that can be told.
-pub fn other(root: &Map) -> Option<Problem> {
+/// Refuses a file that is known to be something else than a bootstrap.
+pub fn refuse_others(root: &Node) -> Result<(), Problems> {
+    root.map().and_then(other).map_or(Ok(()), Err)
+}
+
+/// What a file is that is not a bootstrap, as far as that is known.
+pub fn other(root: &Map) -> Option<Problems> {
     let text = |field| root.get(field).and_then(Node::text);
     if let (Some(_), Some(kind)) = (text("apiVersion"), text("kind")) {
         return Some(problem("kind", Some(kind), kubernetes(kind, root)));
@@ -45,8 +52,8 @@ pub fn other(root: &Map) -> Option<Problem> {
     Some(problem(field, None, (*reason).to_owned()))
 }
 
-/// Why a bootstrap holds nothing to patch; or that it is not one, where no more can be told.
-pub fn empty(root: &Map) -> Option<Problem> {
+/// Why a bootstrap has nothing to patch, or that it is not a bootstrap.
+pub fn empty(root: &Map) -> Option<Problems> {
     if let Some(source) = root.get("dynamic_resources").and_then(lds) {
         let reason = format!(
             "has the listeners come from {source}: they are patched where they are made, and \
@@ -57,7 +64,7 @@ pub fn empty(root: &Map) -> Option<Problem> {
     if is_bootstrap(root) {
         return None;
     }
-    let keys: Vec<_> = root.entries().iter().take(5).map(|entry| &*entry.key).collect();
+    let keys: Vec<_> = root.entries().iter().take(5).map(|(key, _)| &**key).collect();
     let keys = if keys.is_empty() { "nothing".to_owned() } else { keys.join(", ") };
     let reason =
         format!("has none of the fields of a bootstrap ({}), but {keys}", FIELDS.join(", "));
@@ -68,8 +75,8 @@ fn is_bootstrap(root: &Map) -> bool {
     FIELDS.iter().any(|field| root.get(field).is_some())
 }
 
-fn problem(path: &str, value: Option<&str>, reason: String) -> Problem {
-    Problem { path: path.to_owned(), value: value.map(|value| format!("{value:?}")), reason }
+fn problem(path: &str, value: Option<&str>, message: String) -> Problems {
+    Problems::one(Code::NotABootstrap, path, value, message)
 }
 
 fn kubernetes(kind: &str, root: &Map) -> String {
@@ -78,13 +85,13 @@ fn kubernetes(kind: &str, root: &Map) -> String {
         let holds = |node: &Node| {
             node.text().is_some_and(|text| FIELDS.iter().any(|field| text.contains(field)))
         };
-        let entry = entries.iter().find(|entry| holds(&entry.value)).or(entries.first())?;
-        Some(format!("{field}.{:?}", entry.key))
+        let (key, _) = entries.iter().find(|(_, value)| holds(value)).or(entries.first())?;
+        Some(format!("{field}.{:?}", key))
     });
     match data {
         Some(key) => format!(
-            "is a Kubernetes object, not a bootstrap: take out the text of its {key}, patch that, and put \
-             it back"
+            "is a Kubernetes object, not a bootstrap: patch the text of its {key}, and write that \
+             back"
         ),
         None => format!(
             "is a Kubernetes object, not a bootstrap: patch takes the file that an Envoy is started with{}",
@@ -113,7 +120,7 @@ fn lds(dynamic: &Node) -> Option<String> {
     })
 }
 
-/// What to say of a text that cannot be read, where it is a template.
+/// The message for a text that cannot be read because it is a template.
 pub fn template(text: &str) -> Option<String> {
     let marks = |line: &str| ["{{", "{%", "<%"].iter().find(|mark| line.contains(**mark)).copied();
     let (line, mark) =

@@ -1,17 +1,18 @@
-//! Settings that mean something else, or nothing, on the way to one VIP. Twins keep them all, for
+//! Settings that mean something else, or nothing, on the way to one VIP. VipRoutes keep them all, for
 //! none keeps Envoy from working; what a person should know about them goes into the report.
 
 use std::collections::BTreeMap;
 
 use ingress_waypoint::config::{Forward, Via};
 use ingress_waypoint::{Direct, Outcome, Policy, Protocol, Question, Reject};
+use mesh::Code;
 
 use super::reach::{Level, Reach};
-use super::report::{Report, Severity};
-use super::vip_route::{clusters_of, legs_of};
+use super::report::Report;
+use super::route::{clusters_of, legs_of};
 use crate::envoy::tree::{Map, Node};
 
-/// The static clusters, and what the filter says about requests to them.
+/// The static clusters, and the policy for requests to them.
 #[derive(Debug)]
 pub struct Endpoints<'a> {
     policy: &'a Policy,
@@ -32,7 +33,7 @@ impl<'a> Endpoints<'a> {
         Self { policy, tls, aggregates: aggregates.collect() }
     }
 
-    /// Whom a cluster of no service's name reaches by what it is made of.
+    /// What an aggregate cluster reaches.
     fn reach_of_members(&self, name: &str) -> Reach {
         let mut reach = Reach::default();
         for member in self.aggregates.get(name).into_iter().flatten() {
@@ -42,7 +43,7 @@ impl<'a> Endpoints<'a> {
     }
 }
 
-/// The clusters of an aggregate one.
+/// The clusters of an aggregate cluster.
 fn members(cluster: &Node) -> Option<Vec<String>> {
     let config = cluster.get("cluster_type")?.get("typed_config")?;
     let aggregate = config.get("@type")?.text()?.ends_with("clusters.aggregate.v3.ClusterConfig");
@@ -56,7 +57,7 @@ fn is_tls(cluster: &Node) -> bool {
     config.is_some_and(|url| url.ends_with("tls.v3.UpstreamTlsContext"))
 }
 
-/// Notes what there is to know about a route and its twins.
+/// Notes what there is to know about a route and its VIP routes.
 pub fn note_route(
     route: &Node,
     path: &str,
@@ -70,25 +71,25 @@ pub fn note_route(
     if has(action, "hash_policy") {
         let message = "has no effect on the way to a VIP, which is one address: session affinity \
                        is the waypoint's";
-        report.note(Severity::Info, &format!("{path}.hash_policy"), message);
+        report.inform(Code::SettingWithoutEffect, &format!("{path}.hash_policy"), message);
     }
     if has(action, "metadata_match") {
         let message = "has no effect on the way to a VIP: subsets are the waypoint's";
-        report.note(Severity::Info, &format!("{path}.metadata_match"), message);
+        report.inform(Code::SettingWithoutEffect, &format!("{path}.metadata_match"), message);
     }
     if has(action, "auto_host_rewrite") {
         let message = "has no effect on the way to a VIP, which has no name: the request keeps its \
                        authority";
-        report.note(Severity::Info, &format!("{path}.auto_host_rewrite"), message);
+        report.inform(Code::SettingWithoutEffect, &format!("{path}.auto_host_rewrite"), message);
     }
     note_retries(action, &path, report);
     note_mirrors(action, &path, endpoints.policy, report);
     if has(action, "internal_redirect_policy")
         && matches!(forward.via, Via::OriginalDstHeader { .. })
     {
-        let message = "with original-dst-header a request for an enrolled service is refused once \
+        let message = "with original-dst-header a request for a service that opted in is refused once \
                        it is redirected internally: use filter-state";
-        report.note(Severity::Warning, &format!("{path}.internal_redirect_policy"), message);
+        report.warn(Code::InternalRedirect, &format!("{path}.internal_redirect_policy"), message);
     }
     note_chosen(action, &path, report);
     for name in clusters_of(action) {
@@ -96,17 +97,17 @@ pub fn note_route(
     }
 }
 
-/// Where it is not the route that names the cluster.
+/// Notes a header that names the cluster.
 fn note_chosen(action: &Map, path: &str, report: &mut Report) {
     let mut note = |path: &str, fields: Option<&Map>| {
         let header = fields.and_then(|fields| fields.get("cluster_header")?.text());
         if let Some(header) = header {
             let message = format!(
-                "whoever sends {header} names the cluster here, a client too unless that is taken out in \
-                 front: any service, each of which is decided by itself, and the clusters that lead to \
+                "the header {header} names the cluster here, and a client can send it unless an earlier \
+                 filter removes it: any service, each of which is decided by itself, and the clusters that lead to \
                  the VIPs, whose requests are refused (forged-destination) while the filter is switched on"
             );
-            report.note(Severity::Info, &format!("{path}.cluster_header"), message);
+            report.inform(Code::ClusterChosenByClient, &format!("{path}.cluster_header"), message);
         }
     };
     note(path, Some(action));
@@ -127,36 +128,36 @@ fn note_cluster(name: &str, path: &str, endpoints: &Endpoints<'_>, report: &mut 
                     "the cluster {name:?} is made of clusters of {reach}: the filter knows no service by \
                      its name, and its requests bypass the waypoint. List it in the service's `clusters`"
                 );
-                return report.note(Severity::Warning, path, message);
+                return report.warn(Code::ClusterUnknown, path, message);
             }
             let message = format!(
                 "the cluster {name:?} is of no service in the configuration: its requests go to \
                  the endpoints (a service can list it in its `clusters`)"
             );
-            report.note(Severity::Info, path, message);
+            report.inform(Code::ClusterUnknown, path, message);
         }
         Outcome::Waypoint { .. } if endpoints.tls.get(name) == Some(&true) && !own_cluster => {
             let message = format!(
-                "the cluster {name:?} speaks TLS to its endpoints, and nothing does on the way to \
+                "the cluster {name:?} speaks TLS to its endpoints, but not on the way to \
                  the VIP: the waypoint has to"
             );
-            report.note(Severity::Warning, path, message);
+            report.warn(Code::TlsToEndpoints, path, message);
         }
         _ => {}
     }
 }
 
-/// Notes what becomes of a route without a cluster, a redirect or an answer, which has no twin.
+/// Notes what becomes of a route without a cluster, a redirect or a direct response, which has no VIP route.
 pub fn note_other_route(path: &str, endpoints: &Endpoints<'_>, report: &mut Report) {
     let outcome = endpoints.policy.decide(Question::Cluster(b"")).outcome;
     if outcome == Outcome::Reject(Reject::UnknownService) {
         let message = "with `unknownService: reject` the filter refuses what this route redirects or \
                        answers: disable the filter there, by its typed_per_filter_config";
-        report.note(Severity::Warning, path, message);
+        report.warn(Code::RedirectRefused, path, message);
     }
 }
 
-/// What virtual hosts and the route configuration set for all their routes, twins included.
+/// Notes what virtual hosts and the route configuration set for all their routes, VIP routes included.
 pub fn note_shared(config: &Map, path: &str, endpoints: &Endpoints<'_>, report: &mut Report) {
     note_mirrors(config, path, endpoints.policy, report);
     let hosts = config.get("virtual_hosts").and_then(Node::list).unwrap_or_default();
@@ -168,14 +169,18 @@ pub fn note_shared(config: &Map, path: &str, endpoints: &Endpoints<'_>, report: 
     }
 }
 
-/// Where routes stand that get no VIP routes, unless a specifier chooses for them.
+/// Notes matchers, whose routes get no VIP routes; a specifier chooses for them too.
 pub fn note_matchers(config: &Map, path: &str, specifier: bool, report: &mut Report) {
     let hosts = config.get("virtual_hosts").and_then(Node::list).unwrap_or_default();
     for (i, host) in hosts.iter().enumerate() {
         if host.get("matcher").is_some() && !specifier {
             let message = "routes in a matcher get no VIP routes: requests for a required service are \
                            refused (no-vip-route), and others go to the endpoints";
-            report.note(Severity::Warning, &format!("{path}.virtual_hosts[{i}].matcher"), message);
+            report.warn(
+                Code::RoutesInMatcher,
+                &format!("{path}.virtual_hosts[{i}].matcher"),
+                message,
+            );
         }
     }
 }
@@ -186,7 +191,11 @@ fn note_retries(settings: &Map, path: &str, report: &mut Report) {
         if policy.get(field).is_some() {
             let message = "has no effect on the way to a VIP: a retry goes to the same address, and \
                            the waypoint may pick another endpoint";
-            report.note(Severity::Info, &format!("{path}.retry_policy.{field}"), message);
+            report.inform(
+                Code::SettingWithoutEffect,
+                &format!("{path}.retry_policy.{field}"),
+                message,
+            );
         }
     }
 }
@@ -201,18 +210,17 @@ fn note_mirrors(settings: &Map, path: &str, policy: &Policy, report: &mut Report
             Level::Unknown | Level::Others => String::new(),
         };
         let message = format!(
-            "mirrored requests go to the endpoints of their cluster, past any waypoint{whose}"
+            "mirrored requests go to the endpoints of their cluster, and bypass any waypoint{whose}"
         );
-        report.note(Severity::Warning, &format!("{path}.request_mirror_policies[{i}]"), message);
+        report.warn(Code::RouteMirror, &format!("{path}.request_mirror_policies[{i}]"), message);
     }
 }
 
-/// What comes from elsewhere is not patched here.
+/// Notes listeners that come by discovery.
 pub fn note_dynamic_resources(root: &Map, report: &mut Report) {
     let Some(dynamic) = root.get("dynamic_resources").and_then(Node::map) else { return };
     if dynamic.get("lds_config").is_some() {
-        let message = "listeners from LDS are not patched here: they are made ready where they \
-                       come from";
-        report.note(Severity::Warning, "dynamic_resources.lds_config", message);
+        let message = "listeners from LDS are not patched here: patch them at their source";
+        report.warn(Code::ListenersElsewhere, "dynamic_resources.lds_config", message);
     }
 }

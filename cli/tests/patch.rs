@@ -1,4 +1,10 @@
-//! The command itself: its exit codes, and that nothing is written where it refuses.
+//! The command `patch`: its exit codes, and that nothing is written where it refuses. What it writes is tested in the
+//! crate `gateway`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+#[allow(dead_code)]
+#[path = "../../gateway/tests/weave/build.rs"]
+mod build;
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +12,7 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
-use crate::build::{bootstrap, config, disables, manager, to};
+use build::{bootstrap, config, disables, manager, to};
 
 fn patch(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_ingress-waypoint"))

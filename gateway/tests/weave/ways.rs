@@ -91,7 +91,7 @@ fn tcp_proxy_to_a_required_service() {
                 let name = filter["name"].as_str().unwrap();
                 let expected = format!(
                     "Warning {PLACE}.{field}: in listener \"tcp\" the filter \"{name}\" leads to the \
-                     cluster \"{cluster}\" of {who}: no HTTP filter sees what passes there, which bypasses \
+                     cluster \"{cluster}\" of {who}: no HTTP filter sees these connections, which bypass \
                      the waypoint\n"
                 );
                 assert_eq!(said, expected);
@@ -195,7 +195,7 @@ fn cluster_by_a_clients_header() {
     }
 }
 
-/// The case, and all else that goes by a header which is taken out of every request.
+/// The case, and all else that goes by a header which is removed from every request.
 #[test]
 fn own_header_routing_broken() {
     let header = "X-Envoy-Original-Dst-Host";
@@ -230,7 +230,7 @@ fn own_header_routing_broken() {
         let envoy = bootstrap(&[manager(&[route])]).to_string();
         let said = notes(&apply(&envoy, &config("original-dst-header")).report);
         let place = format!(
-            "Warning {}.{}.routes[0].{field}: goes by {header}",
+            "Warning {}.{}.routes[0].{field}: depends on {header}",
             crate::build::HERE,
             crate::build::HOST
         );

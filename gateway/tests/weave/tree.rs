@@ -1,7 +1,5 @@
 //! What is read as YAML or JSON and written again is the same, to Envoy and to every other reader;
-//! and what `patch` puts into any configuration it takes out again.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-
+//! and what `patch` adds to any configuration it removes again.
 use gateway::envoy::Form;
 use gateway::envoy::tree::Node;
 use gateway::envoy::{json, yaml};

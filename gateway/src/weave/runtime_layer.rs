@@ -1,23 +1,24 @@
-//! The runtime flag that the native module's metrics have their names by, in a layer of its own.
+//! The runtime flag on which the names of the native module's metrics depend, in a layer of its own.
 
+use mesh::Code;
 use serde_json::json;
 
-use super::report::{Report, Severity};
+use super::report::Report;
 use crate::envoy::fragments::FILTER;
 use crate::envoy::native::runtime_layer;
 use crate::envoy::tree::{Map, Node};
 
 const FIELD: &str = "layered_runtime";
 
-/// The layer that Envoy has where there are none, which goes in beside ours then.
+/// The layer that Envoy has by default, which is added too where there are no layers.
 const ADMIN: &str = "ingress_waypoint_admin";
 
-/// Puts the layer in, as the first, so that any other can override it.
-pub fn put_in(root: &mut Map, report: &mut Report) {
+/// Adds the layer as the first, so that any other can override it.
+pub fn add(root: &mut Map, report: &mut Report) {
     let mut skip = |message: &str| {
         let message =
             format!("{message}: the module's metrics have \"dynamicmodulescustom\" in their names");
-        report.note(Severity::Info, "layered_runtime.layers", message);
+        report.inform(Code::MetricNames, "layered_runtime.layers", message);
     };
     match root.get_mut(FIELD) {
         None => {
@@ -38,8 +39,8 @@ pub fn put_in(root: &mut Map, report: &mut Report) {
     }
 }
 
-/// Takes it out.
-pub fn take_out(root: &mut Map) {
+/// Removes the layer.
+pub fn remove(root: &mut Map) {
     let ours = Node::from(runtime_layer());
     let layers = root.get_mut(FIELD).and_then(|runtime| runtime.map_mut()?.get_mut("layers"));
     let Some(layers) = layers.and_then(Node::list_mut) else { return };

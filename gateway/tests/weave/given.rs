@@ -15,7 +15,7 @@ fn not_a_bootstrap() {
         (
             "apiVersion: v1\nkind: ConfigMap\ndata:\n  notes: x\n  envoy.yaml: |\n    static_resources: {}\n",
             "kind: \"ConfigMap\" is a Kubernetes object",
-            "take out the text of its data.\"envoy.yaml\"",
+            "patch the text of its data.\"envoy.yaml\"",
         ),
         (
             "apiVersion: v1\nkind: Secret\nstringData: {e: 'admin: {}'}\n",
@@ -95,15 +95,14 @@ fn merge_key() {
 fn aliases_expanded_comments_lost() {
     let lost = |yaml: &str| {
         let report = weave::remove(yaml).unwrap().report;
-        let mut said = report.notes.into_iter().filter(|n| n.path == "the Envoy configuration");
+        let mut said = report.diagnostics.into_iter().filter(|it| it.code == mesh::Code::TextLost);
         let note = said.next().map(|note| (note.severity, note.message));
         assert_eq!(said.next(), None);
         note
     };
     let both = "# keep me\nadmin: &a {b: 1}\nnode: *a\n";
-    let said =
-        "comments are dropped, aliases are written out, and --remove does not bring them back";
-    assert_eq!(lost(both), Some((weave::Severity::Info, said.to_owned())));
+    let said = "comments are dropped, aliases are written out, and --remove does not restore them";
+    assert_eq!(lost(both), Some((mesh::Severity::Info, said.to_owned())));
     assert!(lost("admin: {} # why\n").unwrap().1.starts_with("comments are dropped, and"));
     assert!(
         lost("admin: &a {}\nnode: *a\n").unwrap().1.starts_with("aliases are written out, and")

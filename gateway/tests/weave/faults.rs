@@ -3,6 +3,7 @@
 
 use gateway::envoy::Form;
 use gateway::weave;
+use mesh::Severity;
 use serde_json::{Value, json};
 
 use crate::build::{
@@ -15,17 +16,20 @@ use crate::{apply, apply_as, module, notes};
 fn at(envoy: &str, config: &str, form: &Form, path: &str) -> (&'static str, String) {
     match weave::apply(envoy, config, form) {
         Err(problems) => {
-            let mut here = problems.0.iter().filter(|problem| problem.path == path);
+            let mut here =
+                problems.0.iter().filter(|problem| problem.field.as_deref() == Some(path));
             let problem = here.next().unwrap_or_else(|| panic!("refused elsewhere: {problems}"));
-            ("refused", problem.reason.clone())
+            ("refused", weave::line(problem))
         }
-        Ok(patched) => match patched.report.notes.iter().find(|note| note.path == path) {
-            Some(note) if note.severity == weave::Severity::Warning => {
-                ("warning", note.message.clone())
+        Ok(patched) => {
+            match patched.report.diagnostics.iter().find(|it| it.field.as_deref() == Some(path)) {
+                Some(note) if note.severity == Severity::Warning => {
+                    ("warning", note.message.clone())
+                }
+                Some(note) => ("info", note.message.clone()),
+                None => ("nothing", String::new()),
             }
-            Some(note) => ("info", note.message.clone()),
-            None => ("nothing", String::new()),
-        },
+        }
     }
 }
 
@@ -86,11 +90,14 @@ fn route_disables_the_filter() {
         format!(
             "{HERE}.{HOST}.routes[0].typed_per_filter_config.ingress_waypoint: disables the filter \
              ingress_waypoint on the way to shop/reviews, which is required: such requests bypass the \
-             waypoint. Take it out"
+             waypoint; fix: remove it"
         )
     );
     let said = notes(&apply_as(&module(), &envoy, &config("filter-state")).report);
-    assert!(said.contains("Warning") && said.contains("the route specifier sends such"), "{said}");
+    assert!(
+        said.contains("Warning") && said.contains("the route specifier still sends such"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -377,7 +384,7 @@ fn specifiers_that_run_behind_the_filters_are_said() {
             manager.pointer_mut(pointer).unwrap()["route_specifiers"] = json!([{"name": "mine"}]);
         });
         for (form, when) in [
-            (module(), "stand beside the one that chooses the VIP"),
+            (module(), "run beside the one that chooses the VIP"),
             (Form::default(), "run on VIP routes too"),
         ] {
             let said = notes(&apply_as(&form, &envoy, &config("filter-state")).report);

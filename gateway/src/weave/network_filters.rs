@@ -3,32 +3,33 @@
 use std::collections::BTreeSet;
 
 use ingress_waypoint::Policy;
+use mesh::Code;
 
 use super::faults::{Fault, Faults};
 use super::locate::{
     Place, is_discovered, is_manager, message_of, outside_managers, structured_message, walk,
 };
 use super::reach::Reach;
-use super::report::{Report, Severity};
+use super::report::Report;
 use crate::envoy::fragments::CONNECTION_MANAGER;
 use crate::envoy::tree::{Map, Node};
 
-/// The filter state by which `tcp_proxy` is told another cluster.
+/// The filter state that tells `tcp_proxy` another cluster.
 const TCP_PROXY_CLUSTER: &str = "envoy.tcp_proxy.cluster";
 
-/// What connection managers are called that have no type.
+/// The names of connection managers that have no type.
 const MANAGER_NAMES: [&str; 2] =
     ["envoy.http_connection_manager", "envoy.filters.network.http_connection_manager"];
 
 const SNI_CLUSTER: &str = "envoy.extensions.filters.network.sni_cluster.v3.SniCluster";
 
-/// Where it is looked for, and what is found.
+/// Where to look, and what is found.
 pub struct Ways<'a> {
     /// Knows the services.
     pub policy: &'a Policy,
     /// The faults.
     pub faults: &'a mut Faults,
-    /// What else there is to know.
+    /// What else to know.
     pub report: &'a mut Report,
 }
 
@@ -57,7 +58,7 @@ impl Ways<'_> {
                 return false;
             }
             for (field, cluster) in clusters_in(map) {
-                let fault = Fault::PastTheFilter {
+                let fault = Fault::BypassesFilter {
                     listener: place.listener.clone(),
                     filter: name.to_owned(),
                     cluster: cluster.to_owned(),
@@ -68,11 +69,11 @@ impl Ways<'_> {
             }
             if let Some(by) = chosen_by(map) {
                 let message = format!(
-                    "in listener {:?} {by} names the cluster: any service's, which is reached past its \
+                    "in listener {:?} {by} names the cluster: any service's, whose requests bypass its \
                      waypoint",
                     place.listener
                 );
-                self.report.note(Severity::Warning, path, message);
+                self.report.warn(Code::ClusterChosenByClient, path, message);
             }
             true
         });
@@ -83,7 +84,7 @@ impl Ways<'_> {
 /// The clusters that an object names, whatever filter it belongs to, each with the field.
 fn clusters_in(map: &Map) -> Vec<(String, &str)> {
     let mut found = Vec::new();
-    // With a `uri` it is what the filter itself asks, and no way of a connection's.
+    // With a `uri` it is what the filter itself asks, and no connection goes there.
     if let Some(cluster) = map.get("cluster").and_then(Node::text)
         && map.get("uri").is_none()
     {
@@ -129,7 +130,7 @@ fn other_manager(map: &Map) -> Option<&str> {
     other.then_some(message)
 }
 
-/// The HTTP connection managers that Envoy does not take, and what they are.
+/// The HTTP connection managers that Envoy does not accept, and what they are.
 pub fn old_managers(root: &Node) -> Vec<(Place, String)> {
     let mut found = Vec::new();
     outside_managers(root, &mut |place, map| {
@@ -149,7 +150,7 @@ pub fn old_managers(root: &Node) -> Vec<(Place, String)> {
     found
 }
 
-/// Where a connection manager comes by extension discovery, which cannot be patched here.
+/// Connection managers that come by extension discovery, which cannot be patched here.
 pub fn discovered_managers(root: &Node) -> Vec<String> {
     let mut found = Vec::new();
     outside_managers(root, &mut |place, map| {

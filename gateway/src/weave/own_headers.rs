@@ -1,12 +1,13 @@
-//! Who else writes or removes the headers that are the filter's own. What stands on a plain route is left
-//! out of its VIP routes; what counts for those too is a fault.
+//! What else writes or removes the filter's own headers. On a plain route that is left out of its VIP routes; elsewhere it
+//! applies to VIP routes too, and is a fault.
 
 use ingress_waypoint::config::{Forward, PROTOCOL_HEADER, Via};
+use mesh::Code;
 
 use super::faults::{Fault, Faults};
 use super::locate::{is_true, walk, walk_node};
 use super::reach::Reach;
-use super::report::{Report, Severity};
+use super::report::Report;
 use crate::envoy::fragments::ORIGINAL_DST_HEADER;
 use crate::envoy::tree::{Map, Node};
 
@@ -22,7 +23,7 @@ pub struct Headers<'f> {
 }
 
 impl<'f> Headers<'f> {
-    /// Those of a mechanism.
+    /// The headers of a mechanism.
     pub fn of(forward: &'f Forward) -> Self {
         match &forward.via {
             Via::OriginalDstHeader { header } => {
@@ -34,7 +35,7 @@ impl<'f> Headers<'f> {
         }
     }
 
-    /// None, where there are no VIP routes.
+    /// No headers: there are no VIP routes.
     pub fn none() -> Self {
         Self { address: None, protocol: None }
     }
@@ -60,7 +61,7 @@ impl<'f> Headers<'f> {
         }
     }
 
-    /// Those that something changes: by which field and item.
+    /// The own headers that an object changes, each with its field and item.
     fn changed(self, map: &Map) -> impl Iterator<Item = (&'static str, usize, &'f str)> {
         FIELDS.into_iter().flat_map(move |(field, read)| {
             let items = map.get(field).and_then(Node::list).unwrap_or_default().iter().enumerate();
@@ -68,7 +69,7 @@ impl<'f> Headers<'f> {
         })
     }
 
-    /// Leaves them out of a VIP route, or of one of its weighted clusters.
+    /// Removes such changes from a VIP route, or from one of its weighted clusters.
     pub fn leave_out(self, map: &mut Map) {
         for (field, read) in FIELDS {
             let Some(items) = map.get_mut(field).and_then(Node::list_mut) else { continue };
@@ -80,18 +81,18 @@ impl<'f> Headers<'f> {
         }
     }
 
-    /// Says what is left out of a route's VIP routes.
+    /// Notes what is left out of a route's VIP routes.
     pub fn note_left_out(self, route: &Map, path: &str, report: &mut Report) {
         for (field, i, own) in self.changed(route) {
             let message = format!(
                 "changes {own}, which only the filter may do on the way to a VIP: the VIP routes of this \
-                 route go without that"
+                 route leave it out"
             );
-            report.note(Severity::Info, &format!("{path}.{field}[{i}]"), message);
+            report.inform(Code::OwnHeaderChanged, &format!("{path}.{field}[{i}]"), message);
         }
     }
 
-    /// Looks at the mutations that HTTP filters make, of their own or per route. `all` is whom the
+    /// Looks at the header mutations of HTTP filters, their own and those per route. `all` is what the
     /// connection manager's routes reach.
     pub fn examine_filters(self, map: &Map, path: &str, all: &Reach, faults: &mut Faults) {
         const FIELDS: [&str; 3] = ["http_filters", "upgrade_configs", "typed_per_filter_config"];
@@ -101,7 +102,7 @@ impl<'f> Headers<'f> {
             let removed = map.get("remove").and_then(Node::text);
             let is = |name: Option<&str>| name.is_some_and(|n| address.eq_ignore_ascii_case(n));
             if path.contains("upstream_http_filters") && (is(written) || is(removed)) {
-                // Behind the choice of a host, and so for the next attempt.
+                // These run after a host is chosen, and so change the next attempt.
                 faults.add(self.fault(address, is(written)), path, all);
             } else if is(written) {
                 faults.add(Fault::AddressWrittenInFront(address.to_owned()), path, all);
@@ -134,42 +135,42 @@ pub fn follows(cluster: &Node, header: &str) -> bool {
     config.get("use_http_header").is_some_and(is_true) && name.eq_ignore_ascii_case(header)
 }
 
-/// Notes the clusters that follow a header which is taken out of every request.
-pub fn note_followers(root: &Node, taken_out: &[&str], report: &mut Report) {
+/// Notes the clusters that take their address from a header that is removed from every request.
+pub fn note_followers(root: &Node, removed: &[&str], report: &mut Report) {
     let clusters = root.get("static_resources").and_then(|resources| resources.get("clusters"));
     for (i, cluster) in clusters.and_then(Node::list).unwrap_or_default().iter().enumerate() {
-        for header in taken_out.iter().filter(|header| follows(cluster, header)) {
+        for header in removed.iter().filter(|header| follows(cluster, header)) {
             let name = cluster.name().unwrap_or_default();
             let message = format!(
-                "the cluster {name:?} goes where {header} says, and that is taken out of every request as \
-                 it comes in: its requests have no destination. Have the filter use another header \
+                "the cluster {name:?} takes its address from {header}, which is removed from every request as \
+                 it comes in: its requests have no destination. Use another header for the filter \
                  (forward.header), or filter-state"
             );
             let path = format!("static_resources.clusters[{i}].original_dst_lb_config");
-            report.note(Severity::Warning, &path, message);
+            report.warn(Code::HeaderRemoved, &path, message);
         }
     }
 }
 
-/// The same of a route.
-pub fn note_follows(route: &Node, path: &str, taken_out: &[&str], report: &mut Report) {
+/// The same for a route.
+pub fn note_follows(route: &Node, path: &str, removed: &[&str], report: &mut Report) {
     let mut note = |path: String, header: &str| {
         let message = format!(
-            "goes by {header}, which is taken out of every request as it comes in. Have the filter use \
-             another header (forward.header), or filter-state"
+            "depends on {header}, which is removed from every request as it comes in. Use another header \
+             for the filter (forward.header), or filter-state"
         );
-        report.note(Severity::Warning, &path, message);
+        report.warn(Code::HeaderRemoved, &path, message);
     };
     let matched = route.get("match").and_then(|matched| matched.get("headers")?.list());
     for (i, item) in matched.unwrap_or_default().iter().enumerate() {
-        if let Some(name) = item.name().filter(|name| is_among(name, taken_out)) {
+        if let Some(name) = item.name().filter(|name| is_among(name, removed)) {
             note(format!("{path}.match.headers[{i}]"), name);
         }
     }
     let Some(action) = route.get("route").and_then(Node::map) else { return };
     for field in ["cluster_header", "host_rewrite_header"] {
         let header = action.get(field).and_then(Node::text);
-        if let Some(header) = header.filter(|name| is_among(name, taken_out)) {
+        if let Some(header) = header.filter(|name| is_among(name, removed)) {
             note(format!("{path}.route.{field}"), header);
         }
     }

@@ -1,32 +1,32 @@
-//! Looks for what keeps the requests of a connection manager from the filter or from the VIP, on every way
-//! that they can go.
+//! Looks for what keeps the requests of a connection manager from the filter or from the VIP, on every way they can
+//! take.
 
 use ingress_waypoint::Policy;
 
-use super::disabled;
+use super::disabled_filter;
 use super::faults::{Fault, Faults};
-use super::headers::Headers;
 use super::locate::{Place, filter_chains, matcher_routes, route_configurations};
 use super::managed::is_ours;
+use super::own_headers::Headers;
 use super::reach::{Leg, Reach, legs};
+use super::route::is_route;
 use super::routes::other_sources;
-use super::vip_route::is_route;
 use crate::envoy::fragments::{FILTER, FRESH_ROUTE};
 use crate::envoy::tree::{Map, Node};
 
-/// What faults in a connection manager are weighed by.
+/// What is looked for in a connection manager, and by what a fault is judged.
 pub struct Examiner<'a> {
     policy: &'a Policy,
     module: bool,
     headers: Headers<'a>,
-    /// Whom its routes reach, all of them.
+    /// What its routes reach, all of them.
     pub reach: Reach,
-    /// Whether there are filters in front, which can have the route chosen anew.
+    /// Whether there are earlier filters, which can have the route chosen again.
     in_front: bool,
 }
 
 impl<'a> Examiner<'a> {
-    /// Looks at a connection manager in which nothing of ours stands.
+    /// Looks at a connection manager without the filter.
     pub fn of(
         manager: &mut Map,
         place: &Place,
@@ -72,7 +72,7 @@ impl<'a> Examiner<'a> {
     }
 
     fn disabled(&self, places: &[(&str, &Map)], reach: &Reach, faults: &mut Faults) {
-        if let Some(path) = disabled::at(FILTER, places, faults) {
+        if let Some(path) = disabled_filter::at(FILTER, places, faults) {
             if self.module {
                 return faults.add(Fault::ModuleFilterDisabled, &path, reach);
             }
@@ -85,7 +85,7 @@ impl<'a> Examiner<'a> {
         if self.module {
             return;
         }
-        if let Some(path) = disabled::at(FRESH_ROUTE, places, faults) {
+        if let Some(path) = disabled_filter::at(FRESH_ROUTE, places, faults) {
             let reach = if self.in_front { &self.reach } else { reach };
             faults.add(Fault::FreshRouteDisabled, &path, reach);
         }

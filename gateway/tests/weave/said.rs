@@ -42,7 +42,8 @@ fn a_filter_that_refuses_what_it_does_not_know_is_warned_about() {
     let (envoy, config) = case("settings", "envoy.yaml");
     let strict = config.replacen('{', "{\"unknownService\": \"reject\",", 1);
     let report = apply(&envoy, &strict).report;
-    let warned = report.notes.iter().filter(|note| note.message.contains("redirects or answers"));
+    let warned =
+        report.diagnostics.iter().filter(|note| note.message.contains("redirects or answers"));
     assert_eq!(warned.count(), 4); // two routes in two filter chains
 }
 
@@ -53,7 +54,7 @@ fn names_that_are_taken_are_refused() {
     assert_eq!(
         refused(&taken, &config),
         "static_resources.clusters[0].name: \"waypoint_vip_h2\" is taken by a cluster that this \
-         command did not put in: choose another forward.cluster"
+         command did not add: choose another forward.cluster"
     );
     for name in ["ingress_waypoint", "fresh_route"] {
         let refused =

@@ -4,23 +4,40 @@
 
 mod build;
 mod chains;
-mod exits;
 mod faults;
 mod given;
-#[path = "../golden/mod.rs"]
-mod golden;
 mod marks;
 mod said;
+mod tree;
 mod ways;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use gateway::envoy::Form;
 use gateway::envoy::fragments::Switch;
 use gateway::envoy::native::Module;
+use gateway::envoy::yaml;
 use gateway::weave::{self, Patched, Report};
-use golden::{golden, text, workspace};
+use mesh::{Code, Diagnostic};
 use serde_json::{Value, json};
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}
+
+/// A file's text; its path begins at the root of the workspace.
+fn text(path: impl AsRef<Path>) -> String {
+    let path = workspace().join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Compares with a file, or writes it where `UPDATE_GOLDEN` is set.
+fn golden(path: &Path, actual: &str) {
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(workspace().join(path), actual).unwrap();
+    }
+    assert!(text(path) == actual, "{} differs; now:\n{actual}", path.display());
+}
 
 fn cases() -> [(&'static str, &'static str, Form); 5] {
     let file = Some("/etc/ingress-waypoint/services.json".to_owned());
@@ -58,14 +75,15 @@ fn refused(envoy: &str, config: &str) -> String {
     weave::apply(envoy, config, &Form::default()).unwrap_err().to_string()
 }
 
+/// What Envoy reads.
 fn value(text: &str) -> Value {
-    serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{error}\n{text}"))
+    serde_json::to_value(yaml::read(text).unwrap_or_else(|error| panic!("{error}\n{text}")))
+        .unwrap()
 }
 
 fn notes(report: &Report) -> String {
-    let line =
-        |note: &weave::Note| format!("{:?} {}: {}\n", note.severity, note.path, note.message);
-    report.notes.iter().map(line).collect()
+    let line = |it: &Diagnostic| format!("{:?} {}\n", it.severity, weave::line(it));
+    report.diagnostics.iter().map(line).collect()
 }
 
 /// There and back, and there twice.
@@ -77,7 +95,7 @@ fn round_trip(form: &Form, envoy: &str, config: &str) {
     assert_eq!(again.text, patched.text, "patched twice is patched once");
     // Comments and aliases are lost once.
     let mut report = patched.report.clone();
-    report.notes.retain(|note| note.path != "the Envoy configuration");
+    report.diagnostics.retain(|it| it.code != Code::TextLost);
     assert_eq!(again.report, report);
     let removed = weave::remove(&patched.text).unwrap();
     assert_eq!(value(&removed.text), original);

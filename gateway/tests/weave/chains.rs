@@ -74,7 +74,7 @@ fn names_that_are_taken_in_the_chain_of_an_upgrade_are_refused() {
     }
 }
 
-/// Which the filter cannot be put into.
+/// The filter cannot be added there.
 #[test]
 fn a_chain_without_a_router_is_refused_or_said() {
     let discovered = |kind: &str| json!([{"name": "later", "config_discovery": {"type_urls": [self::kind(kind)]}}]);

@@ -2,18 +2,18 @@
 //! there is a way to the VIP.
 
 use crate::envoy::fragments::{FILTER, VIP_ROUTE};
-use crate::envoy::tree::{Entry, Map, Node};
+use crate::envoy::tree::{Map, Node};
 
 /// Where the mark stands.
 const LEVELS: [&str; 3] = ["metadata", "filter_metadata", FILTER];
 
-/// Beside the mark: which of the levels stood there as an empty object.
+/// Beside the mark: the first level that was an empty object.
 const IN_EMPTY: &str = "in_empty";
-/// The same of one that stood there as `null`.
+/// Beside the mark: the first level that was `null`.
 const IN_NULL: &str = "in_null";
 
-/// Puts the mark on a route. What stands there and can hold none stays, as Envoy refuses it.
-pub fn put(route: &mut Map) {
+/// Adds the mark to a route. Metadata of another type stays, as Envoy refuses it.
+pub fn add(route: &mut Map) {
     if is_blocked(route, &LEVELS) {
         return;
     }
@@ -33,7 +33,7 @@ pub fn put(route: &mut Map) {
         let Some(inner) = value_at_mut(map, level).and_then(Node::map_mut) else { return };
         map = inner;
     }
-    map.set(VIP_ROUTE, Node::Plain("true".to_owned()));
+    map.set(VIP_ROUTE, Node::Bool(true));
     if let Some((key, level)) = beside {
         map.set(key, Node::from(level));
     }
@@ -44,22 +44,22 @@ fn position(map: &Map, level: &str) -> Option<usize> {
     if level != FILTER {
         return map.position(level);
     }
-    map.entries().iter().position(|entry| !entry.ignored && entry.key == level)
+    map.entries().iter().position(|entry| entry.0 == level)
 }
 
 fn value_at<'m>(map: &'m Map, level: &str) -> Option<&'m Node> {
-    map.entries().get(position(map, level)?).map(|entry| &entry.value)
+    map.entries().get(position(map, level)?).map(|(_, value)| value)
 }
 
 fn value_at_mut<'m>(map: &'m mut Map, level: &str) -> Option<&'m mut Node> {
     let position = position(map, level)?;
-    map.entries_mut().get_mut(position).map(|entry| &mut entry.value)
+    map.entries_mut().get_mut(position).map(|(_, value)| value)
 }
 
 fn set_at(map: &mut Map, level: &str, value: Node) {
     match value_at_mut(map, level) {
         Some(place) => *place = value,
-        None => map.entries_mut().push(Entry { key: level.to_owned(), ignored: false, value }),
+        None => map.entries_mut().push((level.to_owned(), value)),
     }
 }
 
@@ -72,29 +72,29 @@ fn is_blocked(map: &Map, levels: &[&str]) -> bool {
     }
 }
 
-/// Takes it off, and all that was made for it.
-pub fn take(route: &mut Map) {
-    take_from(route, &LEVELS, &mut None);
+/// Removes the mark, and all that was added for it.
+pub fn remove(route: &mut Map) {
+    remove_from(route, &LEVELS, &mut None);
 }
 
-/// Takes it off all that is in a connection manager.
-pub fn take_all(manager: &mut Map) {
-    take(manager);
-    for entry in manager.entries_mut() {
-        take_all_in(&mut entry.value);
+/// Removes the mark from everything in a connection manager.
+pub fn remove_all(manager: &mut Map) {
+    remove(manager);
+    for (_, value) in manager.entries_mut() {
+        remove_all_in(value);
     }
 }
 
-fn take_all_in(node: &mut Node) {
+fn remove_all_in(node: &mut Node) {
     match node {
-        Node::Map(map) => take_all(map),
-        Node::List(items) => items.iter_mut().for_each(take_all_in),
+        Node::Map(map) => remove_all(map),
+        Node::List(items) => items.iter_mut().for_each(remove_all_in),
         _ => {}
     }
 }
 
-/// `before` is what stood where, with what is in it.
-fn take_from(map: &mut Map, levels: &[&'static str], before: &mut Option<(String, Node)>) {
+/// `before` is the level that was empty or `null`, and which of the two.
+fn remove_from(map: &mut Map, levels: &[&'static str], before: &mut Option<(String, Node)>) {
     let Some((level, inner_levels)) = levels.split_first() else {
         map.remove(VIP_ROUTE);
         for (key, node) in [(IN_EMPTY, Node::Map(Map::default())), (IN_NULL, Node::Null)] {
@@ -108,7 +108,7 @@ fn take_from(map: &mut Map, levels: &[&'static str], before: &mut Option<(String
     if !is_marked(inner, inner_levels) {
         return;
     }
-    take_from(inner, inner_levels, before);
+    remove_from(inner, inner_levels, before);
     if inner.is_empty() {
         match before.take_if(|(at, _)| at == level) {
             Some((_, node)) => set_at(map, level, node),
@@ -153,13 +153,13 @@ mod tests {
         ] {
             let before = yaml::read(route).unwrap();
             let Node::Map(mut map) = before.clone() else { panic!("{route}") };
-            put(&mut map);
+            add(&mut map);
             let marked = Node::Map(map.clone());
             let metadata = marked.get("metadata").and_then(|node| node.get("filter_metadata"));
             let mark = metadata.and_then(|node| node.map()?.get_exactly(FILTER)?.get(VIP_ROUTE));
-            assert_eq!(mark, Some(&Node::Plain("true".to_owned())), "{route}");
+            assert_eq!(mark, Some(&Node::Bool(true)), "{route}");
             let mut again = map.clone();
-            take(&mut again);
+            remove(&mut again);
             assert_eq!(Node::Map(again), before, "{route}");
         }
     }
