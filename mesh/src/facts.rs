@@ -138,6 +138,11 @@ pub struct ProxyFacts {
 }
 
 impl Key {
+    /// What is not behind any name of the namespace.
+    pub fn first(namespace: &str) -> Self {
+        Self { namespace: namespace.to_owned(), name: String::new() }
+    }
+
     /// Where an object gives no namespace it is in `default`, as for kubectl.
     pub fn of(meta: &ObjectMeta) -> Self {
         let namespace = meta.namespace.clone().filter(|namespace| !namespace.is_empty());

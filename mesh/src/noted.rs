@@ -14,7 +14,8 @@ use crate::name::{is_label, is_name};
 use crate::outside::Outside;
 use crate::outside::Said;
 use crate::required::{REQUIRED, RequiredBy};
-use crate::resolve::{Resolved, Rules};
+use crate::resolve::Resolved;
+use crate::rules::Rules;
 use crate::world::World;
 
 impl World {

@@ -21,9 +21,9 @@ pub fn by_vip<'r>(
 }
 
 /// An error for each address of a required service that an object of another namespace has too.
-pub(crate) fn notes(services: &[Resolved]) -> Vec<Note> {
+pub(crate) fn notes<'r>(services: impl Iterator<Item = &'r Resolved>) -> Vec<Note> {
     let mut notes = Vec::new();
-    for (vip, owners) in by_vip(services.iter()) {
+    for (vip, owners) in by_vip(services) {
         let Some(required) = owners.values().find(|it| it.required.is_some()) else { continue };
         let namespace = &required.object.namespace;
         let others = owners.values().filter(|it| it.object.namespace != *namespace);

@@ -4,6 +4,8 @@
 //! waypoint is ready, lets the namespace in, and is for services. There is no second choice: an
 //! object whose own waypoint cannot be used does not get its namespace's.
 
+use std::collections::BTreeMap;
+
 use gateway_api::apis::standard::gateways::{
     GatewayListeners, GatewayListenersAllowedRoutesNamespacesFrom as From,
 };
@@ -109,14 +111,42 @@ pub enum Owner {
     Class,
 }
 
+/// What of a Gateway decides on the services that name it.
+#[derive(Debug, PartialEq, Eq)]
+struct Waypoint {
+    class: String,
+    /// Whether the mesh's `discoverySelectors` select its namespace.
+    is_selected: bool,
+    is_ready: bool,
+    allowed: Allowed,
+    selector: Option<Selector>,
+    is_for: For,
+}
+
+/// All Gateways as waypoints, each read once for all services.
+#[derive(Debug, Default)]
+pub(crate) struct Waypoints(BTreeMap<Key, Waypoint>);
+
+/// The namespace of an object: its name, and its labels and annotations if it was read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Space<'a> {
+    pub name: &'a str,
+    pub meta: Option<&'a Meta>,
+}
+
 impl Binding {
     /// Binds an object with these labels and that visibility in that namespace.
-    pub fn read(world: &World, namespace: &str, labels: &Labels, visibility: Visibility) -> Self {
+    pub(crate) fn read(
+        waypoints: &Waypoints,
+        labels: &Labels,
+        namespace: Space<'_>,
+        visibility: Visibility,
+    ) -> Self {
         let managed = labels.get(MANAGED);
         if let Some(by) = managed.filter(|by| CONTROLLERS.contains(&by.as_str())) {
             return Self::Managed(by.clone());
         }
-        let of_namespace = world.namespace(namespace).map(|meta| &meta.labels);
+        let of_namespace = namespace.meta.map(|meta| &meta.labels);
         let places = [(Place::Object, Some(labels)), (Place::Namespace, of_namespace)];
         for (place, labels) in places {
             let Some(labels) = labels else { continue };
@@ -124,11 +154,11 @@ impl Binding {
             if name == "none" {
                 return Self::None(place);
             }
-            let named = labels.get(USE_WAYPOINT_NAMESPACE).map_or(namespace, String::as_str);
+            let named = labels.get(USE_WAYPOINT_NAMESPACE).map_or(namespace.name, String::as_str);
             let gateway = Key { namespace: named.to_owned(), name: name.clone() };
-            let unusable = unusable(world, &gateway, namespace).or_else(|| {
+            let unusable = waypoints.unusable(&gateway, namespace).or_else(|| {
                 let confined =
-                    visibility == Visibility::Namespace && gateway.namespace != namespace;
+                    visibility == Visibility::Namespace && gateway.namespace != namespace.name;
                 confined.then_some(Unusable::OtherNamespace)
             });
             let reference = Reference { gateway, place };
@@ -154,48 +184,82 @@ impl Binding {
     }
 }
 
-/// Why the services of a namespace cannot be bound to a waypoint.
-pub fn unusable(world: &World, gateway: &Key, namespace: &str) -> Option<Unusable> {
-    // A name that no cluster takes is that of no Gateway, whatever a file says.
-    let named = is_label(&gateway.namespace) && is_name(&gateway.name);
-    let Some(found) = world.gateways.get(gateway).filter(|_| named) else {
-        return Some(Unusable::Missing);
-    };
-    if !world.knows_namespace(&gateway.namespace) {
-        return Some(Unusable::NotSelected);
+impl Waypoints {
+    /// Reads all Gateways.
+    pub fn read(world: &World) -> Self {
+        let read = |key: &Key| Some((key.clone(), Waypoint::read(world, key)?));
+        Self(world.gateways.keys().filter_map(read).collect())
     }
-    if !found.is_ready() {
-        return Some(Unusable::NotReady);
+
+    /// Reads one Gateway again, or forgets it if it is gone. Whether it became another.
+    pub fn update(&mut self, world: &World, gateway: &Key) -> bool {
+        let new = Waypoint::read(world, gateway);
+        let is_new = self.0.get(gateway) != new.as_ref();
+        match new {
+            Some(new) => drop(self.0.insert(gateway.clone(), new)),
+            None => drop(self.0.remove(gateway)),
+        }
+        is_new
     }
-    let allowed = found.allowed(world);
-    if !allows(world, gateway, namespace, &allowed) {
-        return Some(Unusable::NotAllowed(allowed.0));
+
+    /// The Gateways of a namespace.
+    pub fn of_namespace(&self, namespace: &str) -> impl Iterator<Item = &Key> {
+        let keys = self.0.range(Key::first(namespace)..).map(|(key, _)| key);
+        keys.take_while(move |key| key.namespace == namespace)
     }
-    let is_for = found.is_for(world);
-    if !matches!(is_for.value.as_str(), "service" | "all") {
-        return Some(Unusable::NotForServices(is_for));
+
+    /// The Gateways of a class.
+    pub fn of_class(&self, class: &str) -> impl Iterator<Item = &Key> {
+        self.0.iter().filter(move |(_, it)| it.class == class).map(|(key, _)| key)
     }
-    None
+
+    /// Why the services of a namespace cannot be bound to a waypoint.
+    pub fn unusable(&self, gateway: &Key, namespace: Space<'_>) -> Option<Unusable> {
+        let Some(waypoint) = self.0.get(gateway) else { return Some(Unusable::Missing) };
+        if !waypoint.is_selected {
+            Some(Unusable::NotSelected)
+        } else if !waypoint.is_ready {
+            Some(Unusable::NotReady)
+        } else if !waypoint.allows(gateway, namespace) {
+            Some(Unusable::NotAllowed(waypoint.allowed.clone()))
+        } else if !matches!(waypoint.is_for.value.as_str(), "service" | "all") {
+            Some(Unusable::NotForServices(waypoint.is_for.clone()))
+        } else {
+            None
+        }
+    }
 }
 
-fn allows(
-    world: &World,
-    gateway: &Key,
-    namespace: &str,
-    allowed: &(Allowed, Option<Selector>),
-) -> bool {
-    match allowed {
-        (Allowed { from: Some("All"), .. }, _) => true,
-        (Allowed { from: Some("Selector"), .. }, Some(selector)) => {
-            let labels = world.namespace(namespace).map(|meta| meta.labels.clone());
-            let mut labels = labels.unwrap_or_default();
-            // The API server puts it on every Namespace; a manifest need not have it.
-            labels.insert(NAMESPACE_NAME.to_owned(), namespace.to_owned());
-            selector.matches(&labels)
+impl Waypoint {
+    fn read(world: &World, key: &Key) -> Option<Self> {
+        // A name that no cluster takes is that of no Gateway, whatever a file says.
+        let is_named = is_label(&key.namespace) && is_name(&key.name);
+        let gateway = world.gateways.get(key).filter(|_| is_named)?;
+        let (allowed, selector) = gateway.allowed(world);
+        Some(Self {
+            class: gateway.class.clone(),
+            is_selected: world.knows_namespace(&key.namespace),
+            is_ready: gateway.is_ready(),
+            allowed,
+            selector,
+            is_for: gateway.is_for(world),
+        })
+    }
+
+    fn allows(&self, gateway: &Key, namespace: Space<'_>) -> bool {
+        match (self.allowed.from, &self.selector) {
+            (Some("All"), _) => true,
+            (Some("Selector"), Some(selector)) => {
+                let labels = namespace.meta.map(|meta| meta.labels.clone());
+                let mut labels = labels.unwrap_or_default();
+                // The API server puts it on every Namespace; a manifest need not have it.
+                labels.insert(NAMESPACE_NAME.to_owned(), namespace.name.to_owned());
+                selector.matches(&labels)
+            }
+            // A selector that is absent or broken selects nothing.
+            (Some("Selector"), None) => false,
+            _ => gateway.namespace == namespace.name,
         }
-        // A selector that is absent or broken selects nothing.
-        (Allowed { from: Some("Selector"), .. }, None) => false,
-        _ => gateway.namespace == namespace,
     }
 }
 
