@@ -1,30 +1,22 @@
 //! What is kept of each object: the few facts that the rules read, so that a large cluster fits.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use gateway_api::apis::standard::gatewayclasses::GatewayClass;
 use gateway_api::apis::standard::gateways::{Gateway, GatewayListeners, GatewayStatusAddresses};
 use k8s_openapi::api::core::v1::{Service, ServicePort};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
-use serde::Deserialize;
 
 use crate::object::Origin;
 use crate::object::envoy_gateway::{PolicySpec, ProxySpec};
 use crate::object::service_entry::{Address, Port, ServiceEntry};
 
+pub use crate::key::Key;
+pub use crate::object::Condition;
+
 /// Labels or annotations.
 pub type Labels = BTreeMap<String, String>;
-
-/// Namespace and name of a namespaced object.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key {
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-}
 
 /// What every object has.
 #[derive(Debug, Clone)]
@@ -54,18 +46,6 @@ pub struct ServiceFacts {
     pub session_affinity: Option<String>,
     pub ports: Vec<PortFacts>,
     pub waypoint_bound: Option<Condition>,
-}
-
-/// A condition in an object's status.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[allow(missing_docs)]
-pub struct Condition {
-    #[serde(rename = "type")]
-    pub type_: String,
-    /// `True` or `False`.
-    pub status: String,
-    #[serde(default)]
-    pub message: String,
 }
 
 /// The condition in which Istio says whether an object is bound to its waypoint.
@@ -135,29 +115,6 @@ pub struct PolicyFacts {
 pub struct ProxyFacts {
     pub meta: Meta,
     pub spec: ProxySpec,
-}
-
-impl Key {
-    /// What is not behind any name of the namespace.
-    pub fn first(namespace: &str) -> Self {
-        Self { namespace: namespace.to_owned(), name: String::new() }
-    }
-
-    /// Where an object gives no namespace it is in `default`, as for kubectl.
-    pub fn of(meta: &ObjectMeta) -> Self {
-        let namespace = meta.namespace.clone().filter(|namespace| !namespace.is_empty());
-        Self {
-            namespace: namespace.unwrap_or_else(|| "default".to_owned()),
-            name: meta.name.clone().unwrap_or_default(),
-        }
-    }
-}
-
-impl fmt::Display for Key {
-    /// `namespace/name`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
-    }
 }
 
 impl Meta {

@@ -15,6 +15,7 @@ pub mod hosts;
 mod id;
 mod index;
 mod judge;
+mod key;
 pub mod label;
 pub mod mesh_config;
 pub mod name;
@@ -32,6 +33,7 @@ pub mod selector;
 pub mod setting;
 pub mod shared_vip;
 pub mod sight;
+pub mod state;
 pub mod vips;
 pub mod waypoint;
 pub mod world;
@@ -39,14 +41,16 @@ pub mod world;
 pub use canary::Canary;
 pub use diagnostic::{Note, ObjectRef, Severity};
 pub use facts::{
-    ClassFacts, Condition, EntryFacts, GatewayFacts, Key, Labels, Meta, PolicyFacts, PortFacts,
-    ProxyFacts, ServiceFacts,
+    ClassFacts, EntryFacts, GatewayFacts, Labels, Meta, PolicyFacts, PortFacts, ProxyFacts,
+    ServiceFacts,
 };
 pub use hosts::Rejected;
 pub use index::{Change, Changes, Items};
+pub use key::Key;
 pub use label::{Compat, Label};
 pub use mesh_config::{ConfigMapFacts, MeshConfig, MeshConfigChoice};
 pub use name::{is_label, is_name};
+pub use object::Condition;
 pub use outside::Outside;
 pub use ports::Ports;
 pub use reasons::Step;
@@ -54,6 +58,7 @@ pub use resolve::{Resolution, Resolved};
 pub use rules::Rules;
 pub use selector::Selector;
 pub use sight::Sight;
+pub use state::{OF_SERVICES, State, Sync};
 pub use vips::Vips;
 pub use waypoint::Binding;
 pub use world::{World, newer, version};

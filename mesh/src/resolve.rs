@@ -58,7 +58,7 @@ pub struct Resolved {
 }
 
 /// All services, and what was noticed on the way.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Resolution {
     /// By namespace, name and kind.
     pub services: Vec<Resolved>,

@@ -2,6 +2,7 @@
 //! plain reading of the rules says, and the same whatever the order of the objects.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "../../../mesh/tests/made/mod.rs"]
 mod mesh;
 
 use ::mesh::object::{Object, Origin};

@@ -15,6 +15,8 @@ use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 
+use crate::key::Key;
+
 use envoy_gateway::{BackendTrafficPolicy, EnvoyProxy};
 use service_entry::ServiceEntry;
 
@@ -42,6 +44,26 @@ pub enum Object {
     Workload(&'static str, Box<Workload>),
 }
 
+/// The kinds of object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs)]
+pub enum Kind {
+    Service,
+    Namespace,
+    ServiceEntry,
+    Gateway,
+    GatewayClass,
+    HttpRoute,
+    GrpcRoute,
+    BackendTrafficPolicy,
+    EnvoyProxy,
+    Pod,
+    /// What makes pods: a Deployment, DaemonSet, StatefulSet or ReplicaSet.
+    Workload,
+    /// Of all ConfigMaps, those with a mesh configuration of Istio's.
+    MeshConfig,
+}
+
 /// What makes pods: a Deployment, a DaemonSet, a StatefulSet or a ReplicaSet.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Workload {
@@ -59,6 +81,18 @@ pub struct WorkloadSpec {
     /// What each of them is like.
     #[serde(default)]
     pub template: Template,
+}
+
+/// A condition in an object's status.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[allow(missing_docs)]
+pub struct Condition {
+    #[serde(rename = "type")]
+    pub type_: String,
+    /// `True` or `False`.
+    pub status: String,
+    #[serde(default)]
+    pub message: String,
 }
 
 /// A ConfigMap with a mesh configuration of Istio's.
@@ -87,7 +121,64 @@ pub struct TemplateSpec {
     pub host_network: Option<bool>,
 }
 
+impl Kind {
+    /// As objects of the kind say it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Service => "Service",
+            Self::Namespace => "Namespace",
+            Self::ServiceEntry => "ServiceEntry",
+            Self::Gateway => "Gateway",
+            Self::GatewayClass => "GatewayClass",
+            Self::HttpRoute => "HTTPRoute",
+            Self::GrpcRoute => "GRPCRoute",
+            Self::BackendTrafficPolicy => "BackendTrafficPolicy",
+            Self::EnvoyProxy => "EnvoyProxy",
+            Self::Pod => "Pod",
+            Self::Workload => "workload",
+            Self::MeshConfig => "ConfigMap",
+        }
+    }
+}
+
 impl Object {
+    /// Its kind.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Service(_) => Kind::Service,
+            Self::Namespace(_) => Kind::Namespace,
+            Self::ServiceEntry(_) => Kind::ServiceEntry,
+            Self::Gateway(_) => Kind::Gateway,
+            Self::GatewayClass(_) => Kind::GatewayClass,
+            Self::HttpRoute(_) => Kind::HttpRoute,
+            Self::GrpcRoute(_) => Kind::GrpcRoute,
+            Self::Pod(_) => Kind::Pod,
+            Self::BackendTrafficPolicy(_) => Kind::BackendTrafficPolicy,
+            Self::EnvoyProxy(_) => Kind::EnvoyProxy,
+            Self::MeshConfig(_) => Kind::MeshConfig,
+            Self::Workload(..) => Kind::Workload,
+        }
+    }
+
+    /// Its namespace and name, or its name where its kind has no namespaces.
+    pub fn key(&self) -> Key {
+        let meta = match self {
+            Self::Service(it) => &it.metadata,
+            Self::Namespace(it) => return Key::global(&it.metadata),
+            Self::ServiceEntry(it) => &it.metadata,
+            Self::Gateway(it) => &it.metadata,
+            Self::GatewayClass(it) => return Key::global(&it.metadata),
+            Self::HttpRoute(it) => &it.metadata,
+            Self::GrpcRoute(it) => &it.metadata,
+            Self::Pod(it) => &it.metadata,
+            Self::BackendTrafficPolicy(it) => &it.metadata,
+            Self::EnvoyProxy(it) => &it.metadata,
+            Self::MeshConfig(it) => &it.metadata,
+            Self::Workload(_, it) => &it.metadata,
+        };
+        Key::of(meta)
+    }
+
     /// Whether it is one of those that the mesh's rules are about: of the others alone, routes, pods and
     /// configurations, nothing is made.
     pub fn is_of_mesh(&self) -> bool {
