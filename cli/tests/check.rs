@@ -7,12 +7,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anstream::adapter::strip_str;
+use gateway::table::Compiled;
+use gateway::table::config::Configuration;
 use gateway::table::config::IpFamily;
 use ingress_waypoint_cli::check::{self, Report};
 use ingress_waypoint_cli::report::Exit;
-use lint::{Code, Finding, Objects, Options};
+use lint::{Objects, Options};
 use mesh::object::{Object, Origin, Read};
-use mesh::{Compat, Severity};
+use mesh::{Code, Compat, Diagnostic, Severity};
 use serde_json::Value;
 use source::Source;
 
@@ -39,9 +41,9 @@ fn objects(path: PathBuf) -> Vec<(Origin, Object)> {
     objects
 }
 
-fn options(path: &Path) -> Options {
-    let mut options = Options::default();
-    let Ok(text) = fs::read_to_string(path) else { return options };
+fn options(path: &Path) -> (Options, Configuration) {
+    let (mut options, mut settings) = <(Options, Configuration)>::default();
+    let Ok(text) = fs::read_to_string(path) else { return (options, settings) };
     let given: serde_json::Map<String, Value> = serde_json::from_str(&text).unwrap();
     for (name, value) in given {
         let value = value.as_str().unwrap();
@@ -50,25 +52,29 @@ fn options(path: &Path) -> Options {
             "required" => options.rules.required = Some(value.parse().unwrap()),
             "ipFamily" => {
                 let family: IpFamily = clap::ValueEnum::from_str(value, false).unwrap();
-                options.settings.ip_family = Some(family);
+                settings.ip_family = Some(family);
             }
             "allowLoopback" => options.rules.allow_loopback = value == "true",
             "gatewayPods" => options.pods = Some(value.parse().unwrap()),
             other => panic!("{other}"),
         }
     }
-    options
+    (options, settings)
 }
 
-fn run(objects: impl IntoIterator<Item = (Origin, Object)>, options: &Options) -> Vec<Finding> {
+fn run(
+    objects: impl IntoIterator<Item = (Origin, Object)>,
+    (options, settings): &(Options, Configuration),
+) -> Vec<Diagnostic> {
     let mut all = Objects::default();
     for (origin, object) in objects {
         all.add(origin, object);
     }
-    lint::run(&all, options).unwrap()
+    let compiled = Compiled::new(&all.world, &options.rules, settings).unwrap();
+    lint::check(&all, &compiled, options)
 }
 
-fn findings(name: &str) -> Vec<Finding> {
+fn findings(name: &str) -> Vec<Diagnostic> {
     let options = options(&folder(name).join("options.json"));
     run(objects(folder(name).join("objects.yaml")), &options)
 }
@@ -98,7 +104,9 @@ fn what_is_fine_has_no_finding() {
 #[test]
 fn each_code_has_a_folder_where_it_is_found() {
     let folders = folders();
-    for code in Code::ALL {
+    // Those are about objects for Envoy Gateway, which `compile` makes.
+    let others = [Code::ListenerLeftOut, Code::RoutesNotRead];
+    for code in Code::ALL.iter().filter(|code| !others.contains(code)) {
         assert!(folders.contains(&code.to_string()), "{code}");
         assert!(findings(code.as_str()).iter().any(|finding| finding.code == *code), "{code}");
     }
@@ -141,8 +149,8 @@ fn the_order_of_the_objects_does_not_matter() {
 fn a_finding_says_why_and_how_to_mend_it() {
     for name in folders() {
         for finding in findings(&name) {
-            assert!(!finding.why.is_empty() && !finding.fix.is_empty(), "{finding:?}");
-            assert!(finding.field.is_some(), "{finding:?}");
+            assert!(finding.fix.as_ref().is_some_and(|fix| !fix.is_empty()), "{finding:?}");
+            assert!(finding.object.is_none() || finding.field.is_some(), "{finding:?}");
             assert!(!finding.message.contains("  "), "{finding:?}");
         }
     }
@@ -165,9 +173,11 @@ fn a_namespaces_mistake_is_one_finding() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("objects.yaml");
     fs::write(&path, text).unwrap();
-    let findings = run(objects(path), &Options::default());
-    let found: Vec<_> =
-        findings.iter().map(|f| (f.code, f.object.to_string(), f.affects.len())).collect();
+    let findings = run(objects(path), &Default::default());
+    let found: Vec<_> = findings
+        .iter()
+        .map(|f| (f.code, f.object.as_ref().unwrap().to_string(), f.affects.len()))
+        .collect();
     let expected = [
         (Code::WaypointNotFound, "Namespace shop".to_owned(), 1000),
         (Code::PortLeftOut, "Namespace shop".to_owned(), 1000),
@@ -209,7 +219,7 @@ fn the_report_says_each_reason_once() {
 #[test]
 fn what_objects_say_cannot_steer_a_terminal() {
     let mut finding = findings("label-not-boolean").remove(0);
-    finding.object.name = "a\u{1b}[2Jb".to_owned();
+    finding.object.as_mut().unwrap().name = "a\u{1b}[2Jb".to_owned();
     finding.value = Some("c\u{7}d".to_owned());
     finding.affects = vec!["e\rf".to_owned()];
     let text = Report::new(vec![finding], 0).text().as_str().to_owned();
@@ -226,7 +236,7 @@ fn severities_are_kept_apart_by_compat() {
     assert_eq!(severity("label-overrides-namespace"), Severity::Info);
     assert_eq!(severity("label-overrides-namespace-kgateway"), Severity::Warning);
     assert_eq!(
-        options(&folder("label-overrides-namespace-kgateway/options.json")).rules.compat,
+        options(&folder("label-overrides-namespace-kgateway/options.json")).0.rules.compat,
         Compat::Kgateway
     );
 }

@@ -2,17 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use crate::code::Code;
-use crate::finding::{Cause, Findings};
 use crate::scope::{Scope, reaches_waypoint};
 use mesh::route::{Route, Rule, Target};
 use mesh::setting::{Does, Setting};
-use mesh::{ObjectRef, Resolved, Severity};
+use mesh::{Code, Diagnostic, Diagnostics, ObjectRef, Resolved, Severity};
 
 /// The rules of routes that a waypoint serves, by service.
 type AtWaypoint<'a> = BTreeMap<&'a ObjectRef, Vec<(ObjectRef, &'a Rule)>>;
 
-pub(crate) fn check(scope: &Scope<'_>, out: &mut Findings) {
+pub(crate) fn check(scope: &Scope<'_>, out: &mut Diagnostics) {
     let at_waypoint = at_waypoint(scope);
     if at_waypoint.is_empty() {
         return;
@@ -81,7 +79,7 @@ fn meet(first: &Rule, second: &Rule, firsts: &[&Setting]) -> bool {
 }
 
 fn compare(
-    out: &mut Findings,
+    out: &mut Diagnostics,
     gateways: &ObjectRef,
     firsts: &[&Setting],
     second: &ObjectRef,
@@ -104,15 +102,15 @@ fn compare(
                     "keep it in one of the two: at the waypoint ({second}) it also holds for requests from within the mesh"
                 )
             };
-            let cause = Cause::new(Code::PolicyTwice, gateways.clone(), message)
-                .field(first.field.clone(), None)
-                .fix(fix);
             // A second timeout does not change what happens to a request that is in time.
             let severity = match first.does {
                 Does::Timeout => Severity::Info,
                 _ => Severity::Warning,
             };
-            out.add_for(severity, cause, resolved.object.to_string());
+            let cause = Diagnostic::new(severity, Code::PolicyTwice, gateways.clone(), message)
+                .field(first.field.clone(), None)
+                .fix(fix);
+            out.add(cause.affects(resolved.object.to_string()));
         }
     }
 }

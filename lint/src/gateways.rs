@@ -2,15 +2,13 @@
 
 use gateway_api::apis::standard::gateways::GatewayListenersTlsMode;
 
-use crate::code::Code;
-use crate::finding::{Cause, Findings};
 use crate::objects::{PodFacts, REDIRECTION};
 use crate::scope::{Scope, reaches_waypoint};
-use mesh::{Key, ObjectRef, Severity};
+use mesh::{Code, Diagnostic, Diagnostics, Key, ObjectRef, Severity};
 
 const MODE: &str = "istio.io/dataplane-mode";
 
-pub(crate) fn check(scope: &Scope<'_>, out: &mut Findings) {
+pub(crate) fn check(scope: &Scope<'_>, out: &mut Diagnostics) {
     // A gateway that sends nothing to a VIP may be where it likes.
     if !scope.services().any(reaches_waypoint) {
         return;
@@ -37,7 +35,7 @@ fn is_ingress(scope: &Scope<'_>, pod: &PodFacts) -> bool {
 }
 
 /// What is found of one pod is found of all its siblings, so it is said of the Gateway.
-fn captured(scope: &Scope<'_>, out: &mut Findings, itself: &ObjectRef, pod: &PodFacts) {
+fn captured(scope: &Scope<'_>, out: &mut Diagnostics, itself: &ObjectRef, pod: &PodFacts) {
     let object = match &pod.gateway {
         Some(gateway) => ObjectRef::namespaced("Gateway", gateway),
         None => itself.clone(),
@@ -45,17 +43,13 @@ fn captured(scope: &Scope<'_>, out: &mut Findings, itself: &ObjectRef, pod: &Pod
     let namespace = itself.namespace.as_deref().unwrap_or_default();
     let causes = [on_host_network(&object, pod), uncaptured(scope, &object, namespace, pod)];
     for cause in causes.into_iter().flatten() {
-        if object == *itself {
-            out.add(Severity::Error, cause);
-        } else {
-            out.add_for(Severity::Error, cause, itself.to_string());
-        }
+        out.add(if object == *itself { cause } else { cause.affects(itself.to_string()) });
     }
 }
 
-fn on_host_network(object: &ObjectRef, pod: &PodFacts) -> Option<Cause> {
+fn on_host_network(object: &ObjectRef, pod: &PodFacts) -> Option<Diagnostic> {
     let message = "puts its pods on the host's network";
-    let cause = Cause::new(Code::GatewayHostNetwork, object.clone(), message)
+    let cause = Diagnostic::new(Severity::Error, Code::GatewayHostNetwork, object.clone(), message)
         .field(format!("{}spec.hostNetwork", pod.prefix), Some("true".to_owned()))
         .fix("run its pods without hostNetwork, behind a Service of type LoadBalancer or NodePort");
     pod.host_network.then_some(cause)
@@ -66,8 +60,9 @@ fn uncaptured(
     object: &ObjectRef,
     namespace: &str,
     pod: &PodFacts,
-) -> Option<Cause> {
-    let cause = |code, message: &str| Cause::new(code, object.clone(), message);
+) -> Option<Diagnostic> {
+    let cause =
+        |code, message: &str| Diagnostic::new(Severity::Error, code, object.clone(), message);
     // The CNI says what it did; labels only say what it is to do.
     let redirection = pod.redirection.as_deref();
     if redirection == Some("enabled") {
@@ -115,15 +110,15 @@ fn uncaptured(
 }
 
 /// Silence would be taken for an answer.
-fn unread(out: &mut Findings, key: &Key) {
+fn unread(out: &mut Diagnostics, key: &Key) {
     let message = "names no pod that was read, nor a Deployment or DaemonSet that makes its pods: whether the mesh captures what they send was not checked";
-    let cause = Cause::new(Code::GatewayPodsNotRead, ObjectRef::namespaced("Gateway", key), message)
+    let cause = Diagnostic::new(Severity::Info, Code::GatewayPodsNotRead, ObjectRef::namespaced("Gateway", key), message)
         .field("metadata.name", Some(key.name.clone()))
         .fix("give its pods along with the other objects (kubectl get pods -A -o yaml), or select them with --gateway-pods");
-    out.add(Severity::Info, cause);
+    out.add(cause);
 }
 
-fn listeners(scope: &Scope<'_>, out: &mut Findings, key: &Key) {
+fn listeners(scope: &Scope<'_>, out: &mut Diagnostics, key: &Key) {
     let Some(gateway) = scope.objects.world.gateways.get(key) else { return };
     for (i, listener) in gateway.listeners.iter().enumerate() {
         let mode = listener.tls.as_ref().and_then(|tls| tls.mode.as_ref());
@@ -134,13 +129,14 @@ fn listeners(scope: &Scope<'_>, out: &mut Findings, key: &Key) {
         }
         let message =
             format!("is no HTTP: listener {:?} is not covered by the filter", listener.name);
-        let cause = Cause::new(
+        let cause = Diagnostic::new(
+            Severity::Info,
             Code::ListenerNotCovered,
             ObjectRef::namespaced("Gateway", key),
             message,
         )
         .field(format!("spec.listeners[{i}].protocol"), Some(protocol.to_owned()))
         .fix("let no TCPRoute or TLSRoute of it lead to a service that asks for its waypoint");
-        out.add(Severity::Info, cause);
+        out.add(cause);
     }
 }

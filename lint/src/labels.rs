@@ -4,15 +4,13 @@
 use ingress_waypoint::switch::parse_bool;
 
 use crate::bind::Wish;
-use crate::code::Code;
-use crate::finding::{Cause, Findings};
-use crate::scope::{Scope, listed};
+use crate::scope::Scope;
 use mesh::fix;
 use mesh::label::{INGRESS_USE_WAYPOINT, Place};
 use mesh::waypoint::{Binding, USE_WAYPOINT, USE_WAYPOINT_NAMESPACE};
-use mesh::{Compat, Labels, Meta, ObjectRef, Resolved, Severity};
+use mesh::{Code, Compat, Diagnostic, Diagnostics, Labels, Meta, ObjectRef, Resolved, Severity};
 
-pub(crate) fn check(scope: &Scope<'_>, out: &mut Findings) {
+pub(crate) fn check(scope: &Scope<'_>, out: &mut Diagnostics) {
     for (name, meta) in &scope.objects.world.namespaces {
         let object = ObjectRef::global("Namespace", name);
         value(scope, out, &object, meta, None);
@@ -29,10 +27,15 @@ pub(crate) fn check(scope: &Scope<'_>, out: &mut Findings) {
         let Some(text) = gateway.meta.labels.get(INGRESS_USE_WAYPOINT) else { continue };
         let object = ObjectRef::namespaced("Gateway", key);
         let fix = "label the Service, the ServiceEntry or its Namespace";
-        let cause = Cause::new(Code::LabelOnGateway, object, "has no effect on a Gateway")
-            .label(INGRESS_USE_WAYPOINT, Some(text.clone()))
-            .fix(fix);
-        out.add(Severity::Warning, cause);
+        let cause = Diagnostic::new(
+            Severity::Warning,
+            Code::LabelOnGateway,
+            object,
+            "has no effect on a Gateway",
+        )
+        .label(INGRESS_USE_WAYPOINT, Some(text.clone()))
+        .fix(fix);
+        out.add(cause);
     }
 }
 
@@ -55,14 +58,12 @@ fn wrong(scope: &Scope<'_>, text: &str) -> bool {
 
 fn value(
     scope: &Scope<'_>,
-    out: &mut Findings,
+    out: &mut Diagnostics,
     object: &ObjectRef,
     meta: &Meta,
     resolved: Option<&Resolved>,
 ) {
-    if let Some((severity, cause)) = wrong_value(scope, object, &meta.labels, resolved) {
-        out.add(severity, cause);
-    }
+    out.extend(wrong_value(scope, object, &meta.labels, resolved));
 }
 
 fn wrong_value(
@@ -70,7 +71,7 @@ fn wrong_value(
     object: &ObjectRef,
     labels: &Labels,
     resolved: Option<&Resolved>,
-) -> Option<(Severity, Cause)> {
+) -> Option<Diagnostic> {
     let text = labels.get(INGRESS_USE_WAYPOINT).filter(|text| wrong(scope, text))?;
     let enable = fix::label(object, INGRESS_USE_WAYPOINT, "true");
     let kind = if object.kind == "Namespace" { "namespace" } else { "service" };
@@ -113,10 +114,10 @@ fn wrong_value(
     // Under kgateway the namespace's label may ask for the waypoint all the same.
     let is_on = resolved.is_some_and(|resolved| resolved.label.on);
     let severity = if is_on { Severity::Warning } else { Severity::Error };
-    let cause = Cause::new(Code::LabelNotBoolean, object.clone(), message)
+    let cause = Diagnostic::new(severity, Code::LabelNotBoolean, object.clone(), message)
         .label(INGRESS_USE_WAYPOINT, Some(text.clone()))
         .fix(fix);
-    Some((severity, cause))
+    Some(cause)
 }
 
 fn is_waypoints_name(scope: &Scope<'_>, object: &ObjectRef, labels: &Labels, text: &str) -> bool {
@@ -131,20 +132,19 @@ fn is_waypoints_name(scope: &Scope<'_>, object: &ObjectRef, labels: &Labels, tex
 }
 
 /// The services that inherit the namespace's value.
-fn of_namespace(scope: &Scope<'_>, out: &mut Findings, resolved: &Resolved) {
+fn of_namespace(scope: &Scope<'_>, out: &mut Diagnostics, resolved: &Resolved) {
     if resolved.label.own.is_some() || resolved.label.on {
         return;
     }
     let Some(name) = &resolved.object.namespace else { return };
     let Some(meta) = scope.objects.world.namespace(name) else { return };
     let object = ObjectRef::global("Namespace", name);
-    if let Some((severity, cause)) = wrong_value(scope, &object, &meta.labels, None) {
-        out.add_for(severity, cause, listed(resolved));
-    }
+    let cause = wrong_value(scope, &object, &meta.labels, None);
+    out.extend(cause.map(|cause| cause.affects(resolved.listed())));
 }
 
 /// Labels that were written as annotations: one finding for each label that is missing.
-fn annotation(scope: &Scope<'_>, out: &mut Findings, object: &ObjectRef, meta: &Meta) {
+fn annotation(scope: &Scope<'_>, out: &mut Diagnostics, object: &ObjectRef, meta: &Meta) {
     let annotated = |key: &str| {
         meta.annotations.get(key).filter(|_| !meta.labels.contains_key(key)).map(String::as_str)
     };
@@ -166,10 +166,11 @@ fn annotation(scope: &Scope<'_>, out: &mut Findings, object: &ObjectRef, meta: &
             _ => bind(),
         };
         let message = "is an annotation, and has to be a label";
-        let cause = Cause::new(Code::LabelAsAnnotation, object.clone(), message)
-            .field(format!("metadata.annotations[{key}]"), Some(text.to_owned()))
-            .fix(fix);
-        out.add(Severity::Error, cause);
+        let cause =
+            Diagnostic::new(Severity::Error, Code::LabelAsAnnotation, object.clone(), message)
+                .field(format!("metadata.annotations[{key}]"), Some(text.to_owned()))
+                .fix(fix);
+        out.add(cause);
     }
 }
 
@@ -181,7 +182,7 @@ pub(crate) fn is_annotated(meta: &Meta) -> bool {
 }
 
 /// A service that says no under a namespace that says yes.
-fn overrides(scope: &Scope<'_>, out: &mut Findings, resolved: &Resolved) {
+fn overrides(scope: &Scope<'_>, out: &mut Diagnostics, resolved: &Resolved) {
     let label = &resolved.label;
     let (Some(own), Some(namespace)) = (&label.own, &label.namespace) else { return };
     if parse_bool(&own.text) != Some(false) || !namespace.is_on() {
@@ -195,7 +196,7 @@ fn overrides(scope: &Scope<'_>, out: &mut Findings, resolved: &Resolved) {
                 .to_owned(),
         ),
         Compat::Kgateway => {
-            let namespace = super::scope::culprit(resolved, Place::Namespace).object;
+            let namespace = resolved.at(Place::Namespace);
             (
                 Severity::Warning,
                 "is ignored for the namespace's \"true\": the service goes to the waypoint, and under Istio to its endpoints",
@@ -206,8 +207,9 @@ fn overrides(scope: &Scope<'_>, out: &mut Findings, resolved: &Resolved) {
             )
         }
     };
-    let cause = Cause::new(Code::LabelOverridesNamespace, resolved.object.clone(), message)
-        .label(INGRESS_USE_WAYPOINT, Some(own.text.clone()))
-        .fix(fix);
-    out.add(severity, cause);
+    let cause =
+        Diagnostic::new(severity, Code::LabelOverridesNamespace, resolved.object.clone(), message)
+            .label(INGRESS_USE_WAYPOINT, Some(own.text.clone()))
+            .fix(fix);
+    out.add(cause);
 }

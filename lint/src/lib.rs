@@ -1,65 +1,82 @@
-//! Findings: what is probably not as it was meant, why it matters and how to fix it.
+//! What is probably not as it was meant, why it matters and how to fix it.
 //!
-//! A finding is an error where what was asked for does not happen: a service that asks for its
-//! waypoint is bypassed or refused. Services that don't ask are left alone, whatever is odd about
-//! them. What has one cause is one finding, however many services suffer from it. Each check looks at what `mesh`
-//! resolved and `gateway` made of it; none decides anything. No I/O is here.
+//! An error means that what was asked for does not happen: a service that asks for its waypoint is
+//! bypassed or refused. Services that don't ask are left alone, whatever is odd about them. What has one
+//! cause is one diagnostic, however many services it affects. Each check looks at what `mesh` resolved and
+//! `gateway` made of it; none decides anything. No I/O is here.
 
 mod bind;
-mod code;
 mod duplicate_policy;
 mod entries;
-mod finding;
+pub mod envoy_gateway;
 mod gateways;
 mod labels;
-mod notes;
 mod objects;
 mod options;
-mod outside;
 mod ports;
-mod required;
 mod routes;
 mod scope;
 mod traffic;
 mod vips;
-pub mod warnings;
 mod waypoints;
 
 use gateway::table::Compiled;
+use mesh::{Diagnostic, Diagnostics, Severity};
 
-pub use code::Code;
-pub use finding::Finding;
 pub use objects::Objects;
 pub use options::Options;
 
-use finding::Findings;
 use scope::Scope;
 
-/// Looks at everything. The result depends on the objects alone, not on their order: the worst
-/// first, then by code and object.
-///
-/// # Errors
-/// Where the filter's core refuses the configuration, which only settings can bring about.
-pub fn run(objects: &Objects, options: &Options) -> anyhow::Result<Vec<Finding>> {
-    let compiled = Compiled::new(&objects.world, &options.rules, &options.settings)?;
-    let scope = Scope::new(objects, options, &compiled);
-    let mut findings = Findings::default();
-    let checks = [
-        labels::check,
-        waypoints::check,
-        required::check,
-        vips::check,
-        outside::check,
-        entries::check,
-        ports::check,
-        gateways::check,
-        traffic::check,
-        routes::check,
-        duplicate_policy::check,
-        notes::check,
-    ];
-    for check in checks {
-        check(&scope, &mut findings);
+type Check = fn(&Scope<'_>, &mut Diagnostics);
+
+/// What decides whether a service reaches its waypoint.
+const OF_SERVICES: &[Check] = &[
+    labels::check,
+    waypoints::check,
+    vips::check,
+    entries::check,
+    ports::check,
+    routes::routing_types,
+    not_in_mesh,
+];
+
+/// What its way to the waypoint changes for requests, and whether the mesh captures them at all.
+const OF_TRAFFIC: &[Check] =
+    &[gateways::check, traffic::check, routes::check, duplicate_policy::check];
+
+/// Everything that there is to say. The result depends on the objects alone, not on their order: the
+/// worst first, then by code and object.
+pub fn check(objects: &Objects, compiled: &Compiled, options: &Options) -> Vec<Diagnostic> {
+    let mut found: Diagnostics = compiled.diagnostics().cloned().collect();
+    let scope = Scope::new(objects, options, compiled);
+    for check in OF_SERVICES.iter().chain(OF_TRAFFIC) {
+        check(&scope, &mut found);
     }
-    Ok(findings.into_list())
+    found.into_list()
+}
+
+/// What there is to say about a configuration. Its errors are those of the rules: what is required and
+/// cannot be had, or is left out. That a service bypasses its waypoint is a warning here.
+pub fn services(objects: &Objects, compiled: &Compiled, options: &Options) -> Vec<Diagnostic> {
+    let mut found = Diagnostics::default();
+    let scope = Scope::new(objects, options, compiled);
+    for check in OF_SERVICES {
+        check(&scope, &mut found);
+    }
+    let mut all: Diagnostics = compiled.diagnostics().cloned().collect();
+    all.extend(
+        found
+            .into_list()
+            .into_iter()
+            .map(|found| Diagnostic { severity: found.severity.min(Severity::Warning), ..found }),
+    );
+    all.into_list()
+}
+
+/// Services that the mesh's own configuration keeps out of the mesh. Those that are required are found by
+/// the rules.
+fn not_in_mesh(scope: &Scope<'_>, out: &mut Diagnostics) {
+    let services = scope.services().filter(|it| it.required.is_none());
+    out.extend(services.filter_map(|it| it.not_in_mesh(&scope.objects.world)));
 }

@@ -48,6 +48,12 @@ pub(crate) struct PodFacts {
     pub phase: Option<String>,
 }
 
+impl From<World> for Objects {
+    fn from(world: World) -> Self {
+        Self { world, ..Self::default() }
+    }
+}
+
 impl Objects {
     /// Takes an object in; the order does not matter.
     pub fn add(&mut self, origin: Origin, object: Object) {

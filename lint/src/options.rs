@@ -1,6 +1,5 @@
 //! What the checks depend on beside the objects.
 
-use gateway::table::config::Configuration;
 use mesh::{Key, Rules, Selector};
 
 /// What the checks depend on beside the objects.
@@ -8,8 +7,6 @@ use mesh::{Key, Rules, Selector};
 pub struct Options {
     /// The mesh's rules.
     pub rules: Rules,
-    /// The settings that the configuration is to have.
-    pub settings: Configuration,
     /// The ingress Gateway; all that are no waypoints where absent.
     pub gateway: Option<Key>,
     /// The ingress's pods, where no label of theirs names a Gateway.

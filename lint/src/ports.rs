@@ -2,16 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::code::Code;
-use crate::finding::{Cause, Findings};
-use crate::scope::{Scope, asks_itself, culprit, is_in_mesh};
+use crate::scope::{Scope, asks_itself};
 use mesh::label::{INGRESS_USE_WAYPOINT, Place};
 use mesh::ports::LeftOut;
-use mesh::{ObjectRef, Resolved, Severity};
+use mesh::{Code, Diagnostic, Diagnostics, ObjectRef, Resolved, Severity};
 
-pub(crate) fn check(scope: &Scope<'_>, out: &mut Findings) {
+pub(crate) fn check(scope: &Scope<'_>, out: &mut Diagnostics) {
     let routed = routed(scope);
-    for resolved in scope.asking().filter(|resolved| is_in_mesh(resolved)) {
+    for resolved in scope.asking().filter(|resolved| resolved.is_in_mesh()) {
         for port in &resolved.ports.left_out {
             // HTTP and UDP may have one number between them.
             let is_kept = u16::try_from(port.number)
@@ -39,20 +37,20 @@ fn routed<'a>(scope: &Scope<'a>) -> Routed<'a> {
 }
 
 fn left_out(
-    out: &mut Findings,
+    out: &mut Diagnostics,
     resolved: &Resolved,
     port: &LeftOut,
     routes: Option<&BTreeSet<String>>,
 ) {
-    let cause = |message: String| {
-        Cause::new(Code::PortLeftOut, resolved.object.clone(), message)
+    let cause = |severity, message: String| {
+        Diagnostic::new(severity, Code::PortLeftOut, resolved.object.clone(), message)
             .field(port.from.field.clone(), port.from.value.clone())
     };
     if let Some(routes) = routes {
         let message = format!("{}, and port {} is sent HTTP by a route", port.why, port.number);
         let fix = port.fix(resolved.object.kind);
         for route in routes {
-            out.add_for(Severity::Error, cause(message.clone()).fix(fix), route.clone());
+            out.add(cause(Severity::Error, message.clone()).fix(fix).affects(route));
         }
         return;
     }
@@ -64,17 +62,16 @@ fn left_out(
         // A service without a port for HTTP was hardly labelled for nothing.
         let nothing_left = resolved.ports.kept.is_empty();
         let severity = if nothing_left { Severity::Warning } else { Severity::Info };
-        out.add(
-            severity,
-            cause(format!("{}: port {} is left out", port.why, port.number)).fix(fix),
-        );
+        let message = format!("{}: port {} is left out", port.why, port.number);
+        out.add(cause(severity, message).fix(fix));
         return;
     }
-    let object = culprit(resolved, Place::Namespace).object;
+    let object = resolved.at(Place::Namespace);
     let value = resolved.label.value().map(|value| value.text.clone());
     let message = "asks for the waypoint of services with ports that are left out";
-    let cause =
-        Cause::new(Code::PortLeftOut, object, message).label(INGRESS_USE_WAYPOINT, value).fix(fix);
+    let cause = Diagnostic::new(Severity::Info, Code::PortLeftOut, object, message)
+        .label(INGRESS_USE_WAYPOINT, value)
+        .fix(fix);
     let listed = format!("{}, port {}: {} {}", resolved.object, port.number, port.from, port.why);
-    out.add_for(Severity::Info, cause, listed);
+    out.add(cause.affects(listed));
 }

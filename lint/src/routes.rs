@@ -1,22 +1,23 @@
 //! Settings of the ingress's routes that lose their meaning at a VIP, or lead past the waypoint.
 
-use crate::code::Code;
-use crate::finding::{Cause, Findings};
-use crate::scope::{Scope, asks, is_in_mesh, listed, reaches_waypoint};
+use crate::scope::{Scope, reaches_waypoint};
 use gateway::table::route_clusters::{Routes, serves};
 use mesh::route::{Route, Rule, Target};
 use mesh::routing_type::RoutingTypes;
 use mesh::setting::{Change, Does, Setting};
-use mesh::{Key, ObjectRef, Resolved, Severity};
+use mesh::{Code, Diagnostic, Diagnostics, Key, ObjectRef, Resolved, Severity};
 
-pub(crate) fn check(scope: &Scope<'_>, out: &mut Findings) {
+pub(crate) fn routing_types(scope: &Scope<'_>, out: &mut Diagnostics) {
     for routed in &scope.compiled.routed {
         let message = "has Envoy Gateway send requests to the ClusterIP of a Service, whatever its label says";
-        let cause = Cause::new(Code::RoutingTypeService, routed.by.clone(), message)
+        let cause = Diagnostic::new(Severity::Info, Code::RoutingTypeService, routed.by.clone(), message)
             .field("spec.routingType", Some("Service".to_owned()))
             .fix("nothing, where the waypoint is meant to apply to these requests; else set it to Endpoint");
-        out.add_for(Severity::Info, cause, routed.to_string());
+        out.add(cause.affects(routed.to_string()));
     }
+}
+
+pub(crate) fn check(scope: &Scope<'_>, out: &mut Diagnostics) {
     let types = RoutingTypes::new(&scope.objects.world);
     for (route, facts) in scope.ingress_routes() {
         let mirrors_to_vips = mirrors_to_vips(scope, &types, &route, facts);
@@ -61,7 +62,7 @@ fn settings(rule: &Rule) -> impl Iterator<Item = &Setting> {
     rule.settings.iter().chain(rule.backends.iter().flat_map(|backend| &backend.settings))
 }
 
-fn lost(out: &mut Findings, route: &ObjectRef, setting: &Setting, resolved: &Resolved) {
+fn lost(out: &mut Diagnostics, route: &ObjectRef, setting: &Setting, resolved: &Resolved) {
     let (severity, what) = match &setting.does {
         Does::Header { response: false, name, change: Change::Remove | Change::Set(_) } => {
             (Severity::Error, format!("the client's own request header {name:?} is kept"))
@@ -78,38 +79,55 @@ fn lost(out: &mut Findings, route: &ObjectRef, setting: &Setting, resolved: &Res
         Does::Mirror(_) => return,
     };
     let message = format!("has no effect on the way to a VIP by a general twin: {what}");
-    let cause = Cause::new(Code::RouteSettingLost, route.clone(), message)
+    let cause = Diagnostic::new(severity, Code::RouteSettingLost, route.clone(), message)
         .field(setting.field.clone(), None)
         .fix("set it in a route of the service itself, at the waypoint; or take cluster-header, or a twin with the same settings");
-    out.add_for(severity, cause, listed(resolved));
+    out.add(cause.affects(resolved.listed()));
 }
 
-fn at_one_vip(out: &mut Findings, route: &ObjectRef, i: usize, rule: &Rule, resolved: &Resolved) {
+fn at_one_vip(
+    out: &mut Diagnostics,
+    route: &ObjectRef,
+    i: usize,
+    rule: &Rule,
+    resolved: &Resolved,
+) {
     if rule.session_persistence {
         let message = "does not hold for backends that are reached at their VIP";
-        let cause = Cause::new(Code::RouteSessionPersistence, route.clone(), message)
-            .field(format!("spec.rules[{i}].sessionPersistence"), None)
-            .fix("take it out, or give it to a route of the service itself, at the waypoint");
-        out.add_for(Severity::Warning, cause, listed(resolved));
+        let cause = Diagnostic::new(
+            Severity::Warning,
+            Code::RouteSessionPersistence,
+            route.clone(),
+            message,
+        )
+        .field(format!("spec.rules[{i}].sessionPersistence"), None)
+        .fix("take it out, or give it to a route of the service itself, at the waypoint");
+        out.add(cause.affects(resolved.listed()));
     }
     if rule.settings.iter().any(|setting| matches!(setting.does, Does::Retry { .. })) {
         let message = "goes to the same VIP again, where it is kept: whether to another pod is up to the waypoint";
-        let cause = Cause::new(Code::RouteRetry, route.clone(), message)
+        let cause = Diagnostic::new(Severity::Info, Code::RouteRetry, route.clone(), message)
             .field(format!("spec.rules[{i}].retry"), None)
             .fix("nothing, where any pod will do; else retry in a route of the service itself, at the waypoint");
-        out.add_for(Severity::Info, cause, listed(resolved));
+        out.add(cause.affects(resolved.listed()));
     }
 }
 
-fn mirror(scope: &Scope<'_>, out: &mut Findings, route: &ObjectRef, field: &str, target: &Target) {
-    for resolved in scope.find(target).into_iter().filter(|r| asks(r) && is_in_mesh(r)) {
+fn mirror(
+    scope: &Scope<'_>,
+    out: &mut Diagnostics,
+    route: &ObjectRef,
+    field: &str,
+    target: &Target,
+) {
+    for resolved in scope.find(target).into_iter().filter(|r| r.asks() && r.is_in_mesh()) {
         let severity =
             if resolved.required.is_some() { Severity::Error } else { Severity::Warning };
         let message = "mirrors requests to the endpoints of a service that asks for its waypoint";
-        let cause = Cause::new(Code::RouteMirror, route.clone(), message)
+        let cause = Diagnostic::new(severity, Code::RouteMirror, route.clone(), message)
             .field(format!("{field}.requestMirror.backendRef"), None)
             .fix("mirror in a route of the service itself, at the waypoint");
         // Not refused either: the filter does not see copies.
-        out.add_for(severity, cause, resolved.object.to_string());
+        out.add(cause.affects(resolved.object.to_string()));
     }
 }

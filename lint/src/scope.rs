@@ -7,7 +7,7 @@ use crate::options::Options;
 use gateway::table::Compiled;
 use mesh::label::Place;
 use mesh::route::{Backend, Parent, Route, Target};
-use mesh::waypoint::{Binding, MANAGED};
+use mesh::waypoint::MANAGED;
 use mesh::{Key, ObjectRef, Resolved};
 
 /// Everything that was read, and what the rules made of it.
@@ -18,13 +18,6 @@ pub(crate) struct Scope<'a> {
     by_object: BTreeMap<&'a ObjectRef, Vec<&'a Resolved>>,
     by_host: BTreeMap<&'a str, &'a Resolved>,
     bound_to: BTreeSet<&'a Key>,
-}
-
-/// Who a finding is about, where a label of a namespace stands for all its services.
-pub(crate) struct Culprit {
-    pub object: ObjectRef,
-    /// Whether the services are to be listed beside it.
-    pub is_namespace: bool,
 }
 
 impl<'a> Scope<'a> {
@@ -47,7 +40,7 @@ impl<'a> Scope<'a> {
 
     /// Those that ask for their waypoint, or require it.
     pub fn asking(&self) -> impl Iterator<Item = &'a Resolved> + use<'a> {
-        self.services().filter(|resolved| asks(resolved))
+        self.services().filter(|resolved| resolved.asks())
     }
 
     /// Whether the object is a waypoint, or an east-west gateway, rather than an ingress.
@@ -112,27 +105,15 @@ impl<'a> Scope<'a> {
     /// Those of a backend's services that ask for their waypoint.
     pub fn asking_backend(&self, backend: &Backend) -> Vec<&'a Resolved> {
         let mut found = self.find(&backend.target);
-        found.retain(|resolved| asks(resolved));
+        found.retain(|resolved| resolved.asks());
         found
     }
-}
-
-/// Whether a service asks for its waypoint, or requires it.
-pub(crate) fn asks(resolved: &Resolved) -> bool {
-    resolved.label.on || resolved.required.is_some()
-}
-
-/// Whether it is part of the mesh at all, and not one of the mesh's own gateways.
-pub(crate) fn is_in_mesh(resolved: &Resolved) -> bool {
-    resolved.external_name.is_none()
-        && resolved.outside.is_none()
-        && !matches!(resolved.binding, Binding::Managed(_))
 }
 
 /// Whether requests are sent to its VIP, so that the waypoint sees them.
 pub(crate) fn reaches_waypoint(resolved: &Resolved) -> bool {
     resolved.label.on
-        && is_in_mesh(resolved)
+        && resolved.is_in_mesh()
         && resolved.binding.ready().is_some()
         && !resolved.vips.addresses.is_empty()
 }
@@ -141,21 +122,4 @@ pub(crate) fn reaches_waypoint(resolved: &Resolved) -> bool {
 /// together with all others of its namespace.
 pub(crate) fn asks_itself(resolved: &Resolved) -> bool {
     resolved.label.on && resolved.label.from == Some(Place::Object) || resolved.required.is_some()
-}
-
-/// The object or its namespace.
-pub(crate) fn culprit(resolved: &Resolved, place: Place) -> Culprit {
-    let namespace = resolved.object.namespace.clone().unwrap_or_default();
-    match place {
-        Place::Object => Culprit { object: resolved.object.clone(), is_namespace: false },
-        Place::Namespace => {
-            Culprit { object: ObjectRef::global("Namespace", &namespace), is_namespace: true }
-        }
-    }
-}
-
-/// How a service is listed beside a finding about something else.
-pub(crate) fn listed(resolved: &Resolved) -> String {
-    let refused = if resolved.required.is_some() { " (required: refused)" } else { "" };
-    format!("{}{refused}", resolved.object)
 }

@@ -1,11 +1,9 @@
 //! Settings of a Service that lose their meaning where requests go to its VIP.
 
-use crate::code::Code;
-use crate::finding::{Cause, Findings};
 use crate::scope::{Scope, reaches_waypoint};
-use mesh::{Key, Resolved, Severity};
+use mesh::{Code, Diagnostic, Diagnostics, Key, Resolved, Severity};
 
-pub(crate) fn check(scope: &Scope<'_>, out: &mut Findings) {
+pub(crate) fn check(scope: &Scope<'_>, out: &mut Diagnostics) {
     for resolved in scope.services().filter(|resolved| reaches_waypoint(resolved)) {
         if resolved.object.kind != "Service" {
             continue;
@@ -17,31 +15,31 @@ pub(crate) fn check(scope: &Scope<'_>, out: &mut Findings) {
         if let Some(affinity @ "ClientIP") = affinity {
             let message = "does not hold for requests that go to the waypoint";
             let fix = "take it out, or give the waypoint a DestinationRule with a consistent hash for the service";
-            let cause = cause(resolved, Code::SessionAffinity, message)
+            let cause = cause(resolved, Severity::Warning, Code::SessionAffinity, message)
                 .field("spec.sessionAffinity", Some(affinity.to_owned()));
-            out.add(Severity::Warning, cause.fix(fix));
+            out.add(cause.fix(fix));
         }
         let Some(traffic) = scope.objects.traffic.get(&key) else { continue };
         if let Some(policy) = &traffic.internal_traffic_policy {
             let message =
                 "does not keep requests on the gateway's node: the waypoint may be on another";
-            let cause = cause(resolved, Code::TrafficPolicy, message)
+            let cause = cause(resolved, Severity::Warning, Code::TrafficPolicy, message)
                 .field("spec.internalTrafficPolicy", Some(policy.clone()))
                 .fix("take it out where requests must not depend on it");
-            out.add(Severity::Warning, cause);
+            out.add(cause);
         }
         if let Some(distribution) = &traffic.traffic_distribution {
             let message = "is seen from the waypoint, not from the gateway";
-            let cause = cause(resolved, Code::TrafficPolicy, message)
+            let cause = cause(resolved, Severity::Info, Code::TrafficPolicy, message)
                 .field("spec.trafficDistribution", Some(distribution.clone()))
                 .fix(
                     "nothing, where the waypoint is as near; else set it on the waypoint's Service",
                 );
-            out.add(Severity::Info, cause);
+            out.add(cause);
         }
     }
 }
 
-fn cause(resolved: &Resolved, code: Code, message: &str) -> Cause {
-    Cause::new(code, resolved.object.clone(), message)
+fn cause(resolved: &Resolved, severity: Severity, code: Code, message: &str) -> Diagnostic {
+    Diagnostic::new(severity, code, resolved.object.clone(), message)
 }

@@ -1,28 +1,29 @@
 //! The VIP: services that ask for their waypoint and have no address to be reached at, and
 //! addresses that two of them have.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use ingress_waypoint::{Direct, Outcome, Question, Reject, is_loopback};
 
-use crate::code::Code;
-use crate::finding::{Cause, Findings};
-use crate::scope::{Scope, asks, asks_itself, culprit, is_in_mesh, listed};
+use crate::scope::{Scope, asks_itself};
 use mesh::label::Place;
-use mesh::shared_vip::by_vip;
-use mesh::{Binding, ObjectRef, Resolved, Severity};
+use mesh::shared_vip::{self, by_vip};
+use mesh::{Binding, Code, Diagnostic, Diagnostics, ObjectRef, Resolved, Severity};
 
-pub(crate) fn check(scope: &Scope<'_>, out: &mut Findings) {
+pub(crate) fn check(scope: &Scope<'_>, out: &mut Diagnostics) {
     for resolved in scope.asking() {
         if resolved.external_name.is_some() {
-            external_name(out, resolved);
-        } else if is_in_mesh(resolved) && !matches!(resolved.binding, Binding::None(_)) {
+            // That a required one is refused is found by the rules.
+            if resolved.required.is_none() {
+                external_name(out, resolved);
+            }
+        } else if resolved.is_in_mesh() && !matches!(resolved.binding, Binding::None(_)) {
             dropped(out, resolved);
             if resolved.vips.addresses.is_empty() {
                 missing(out, resolved);
             } else if is_wrong_family(scope, resolved) {
-                wrong_family(scope, out, resolved);
+                wrong_family(out, resolved);
             }
         }
     }
@@ -32,32 +33,23 @@ pub(crate) fn check(scope: &Scope<'_>, out: &mut Findings) {
     }
 }
 
-fn loopback(scope: &Scope<'_>, out: &mut Findings) {
+fn loopback(scope: &Scope<'_>, out: &mut Diagnostics) {
     let message = "takes loopback addresses as VIPs, which no mesh captures";
-    let cause = || {
-        Cause::new(
-            Code::AllowLoopback,
-            ObjectRef::global("Configuration", "ingress-waypoint"),
-            message,
-        )
+    let cause = Diagnostic::new(Severity::Warning, Code::AllowLoopback, None, message)
         .field("allowLoopback", Some("true".to_owned()))
-        .fix("leave out --allow-loopback, except for a test where everything is on one machine")
-    };
-    out.add(Severity::Warning, cause());
-    for resolved in scope.services() {
-        if resolved.vips.addresses.iter().any(|vip| is_loopback(*vip)) {
-            out.add_for(Severity::Warning, cause(), listed(resolved));
-        }
-    }
+        .fix("leave out --allow-loopback, except for a test where everything is on one machine");
+    let has_loopback = |it: &&Resolved| it.vips.addresses.iter().any(|vip| is_loopback(*vip));
+    let affects = scope.services().filter(has_loopback).map(Resolved::listed).collect();
+    out.add(Diagnostic { affects, ..cause });
 }
 
-/// Adds a finding about a service that asks itself, or one about the namespace that asks for it.
-fn add(out: &mut Findings, resolved: &Resolved, inherited: Severity, cause: Cause) {
+/// Adds an error about a service that asks itself, or a diagnostic about the namespace that asks for it.
+fn add(out: &mut Diagnostics, resolved: &Resolved, inherited: Severity, cause: Diagnostic) {
     if asks_itself(resolved) {
-        out.add(Severity::Error, cause);
+        out.add(Diagnostic { severity: Severity::Error, ..cause });
         return;
     }
-    let object = culprit(resolved, Place::Namespace).object;
+    let object = resolved.at(Place::Namespace);
     // Whose field it is can be seen in the list.
     let message = match cause.code {
         Code::ExternalNameLabelled => {
@@ -69,12 +61,12 @@ fn add(out: &mut Findings, resolved: &Resolved, inherited: Severity, cause: Caus
             cause.message
         ),
     };
-    let cause = Cause { object, field: None, value: None, message, ..cause }
+    let cause = Diagnostic { severity: inherited, object: Some(object), message, ..cause }
         .label(mesh::label::INGRESS_USE_WAYPOINT, resolved.label.value().map(|v| v.text.clone()));
-    out.add_for(inherited, cause, listed(resolved));
+    out.add(cause.affects(resolved.listed()));
 }
 
-fn field(cause: &Cause) -> String {
+fn field(cause: &Diagnostic) -> String {
     let field = cause.field.clone().unwrap_or_default();
     // `spec.addresses[1]` of one and `spec.addresses[0]` of another are one cause.
     match field.split_once('[') {
@@ -83,14 +75,19 @@ fn field(cause: &Cause) -> String {
     }
 }
 
-fn external_name(out: &mut Findings, resolved: &Resolved) {
-    let cause = Cause::new(Code::ExternalNameLabelled, resolved.object.clone(), "has no waypoint")
-        .field("spec.externalName", resolved.external_name.clone())
-        .fix("take the label off it, or use a ServiceEntry for the host instead");
+fn external_name(out: &mut Diagnostics, resolved: &Resolved) {
+    let cause = Diagnostic::new(
+        Severity::Error,
+        Code::ExternalNameLabelled,
+        resolved.object.clone(),
+        "has no waypoint",
+    )
+    .field("spec.externalName", resolved.external_name.clone())
+    .fix("take the label off it, or use a ServiceEntry for the host instead");
     add(out, resolved, Severity::Info, cause);
 }
 
-fn missing(out: &mut Findings, resolved: &Resolved) {
+fn missing(out: &mut Diagnostics, resolved: &Resolved) {
     let vips = &resolved.vips;
     let is_entry = resolved.object.kind == "ServiceEntry";
     let is_headless = !is_entry && vips.value == "None";
@@ -113,12 +110,13 @@ fn missing(out: &mut Findings, resolved: &Resolved) {
         let _ = write!(message, "; {} {:?} {}", dropped.field, dropped.value, dropped.why);
     }
     let value = (!vips.value.is_empty()).then(|| vips.value.clone());
-    let cause =
-        Cause::new(code, resolved.object.clone(), message).field(vips.field, value).fix(fix);
+    let cause = Diagnostic::new(Severity::Warning, code, resolved.object.clone(), message)
+        .field(vips.field, value)
+        .fix(fix);
     add(out, resolved, inherited, cause);
 }
 
-fn dropped(out: &mut Findings, resolved: &Resolved) {
+fn dropped(out: &mut Diagnostics, resolved: &Resolved) {
     let vips = &resolved.vips;
     if vips.addresses.is_empty() && resolved.required.is_some() {
         return;
@@ -146,13 +144,13 @@ fn dropped(out: &mut Findings, resolved: &Resolved) {
                 dropped.why
             ),
         };
-        let cause = Cause::new(code, resolved.object.clone(), message)
+        let cause = Diagnostic::new(Severity::Warning, code, resolved.object.clone(), message)
             .field(dropped.field.clone(), Some(dropped.value.clone()))
             .fix(fix);
         if vips.addresses.is_empty() {
             add(out, resolved, Severity::Warning, cause);
         } else {
-            out.add(Severity::Warning, cause);
+            out.add(cause);
         }
     }
 }
@@ -165,49 +163,42 @@ fn is_wrong_family(scope: &Scope<'_>, resolved: &Resolved) -> bool {
     matches!(decision.outcome, Outcome::Direct(Direct::NoVip) | Outcome::Reject(Reject::NoVip))
 }
 
-fn wrong_family(scope: &Scope<'_>, out: &mut Findings, resolved: &Resolved) {
-    let family =
-        scope.options.settings.ip_family.map(|family| match serde_json::to_value(family) {
-            Ok(serde_json::Value::String(name)) => name,
-            _ => String::new(),
-        });
-    let message =
-        format!("holds no address of the family of ipFamily {}", family.unwrap_or_default());
-    let cause = Cause::new(Code::VipWrongFamily, resolved.object.clone(), message)
-        .field(resolved.vips.field, Some(resolved.vips.value.clone()))
-        .fix(match resolved.object.kind {
-            "ServiceEntry" => "give it an address of that family in spec.addresses",
-            _ => "make the service dual-stack (spec.ipFamilyPolicy: PreferDualStack)",
-        });
+fn wrong_family(out: &mut Diagnostics, resolved: &Resolved) {
+    let message = "holds no address of the family that ipFamily asks for";
+    let cause =
+        Diagnostic::new(Severity::Error, Code::VipWrongFamily, resolved.object.clone(), message)
+            .field(resolved.vips.field, Some(resolved.vips.value.clone()))
+            .fix(match resolved.object.kind {
+                "ServiceEntry" => "give it an address of that family in spec.addresses",
+                _ => "make the service dual-stack (spec.ipFamilyPolicy: PreferDualStack)",
+            });
     add(out, resolved, Severity::Error, cause);
 }
 
-fn shared(scope: &Scope<'_>, out: &mut Findings) {
-    let asking = scope.services().filter(|resolved| resolved.external_name.is_none());
-    let asking: BTreeSet<_> =
-        asking.filter(|resolved| asks(resolved)).map(|resolved| &resolved.object).collect();
-    // A dual-stack pair shares two addresses, and is one finding.
-    let mut groups: BTreeMap<BTreeMap<&ObjectRef, &str>, Vec<String>> = BTreeMap::new();
+/// Addresses that several services have, unless one is required and taken: that is found by the mesh.
+fn shared(scope: &Scope<'_>, out: &mut Diagnostics) {
+    // A dual-stack pair shares two addresses, and is one diagnostic.
+    let mut groups: BTreeMap<BTreeMap<&ObjectRef, (&str, bool)>, Vec<String>> = BTreeMap::new();
     for (vip, owners) in by_vip(scope.services()) {
-        if owners.len() > 1 {
-            let fields = owners.into_iter().map(|(owner, resolved)| (owner, resolved.vips.field));
-            groups.entry(fields.collect()).or_default().push(vip.to_string());
+        if owners.len() > 1 && shared_vip::taken_from(&owners).is_none() {
+            let asking = |owner: &Resolved| scope.object(&owner.object).iter().any(|it| it.asks());
+            let owners = owners.into_iter().map(|(owner, it)| (owner, (it.vips.field, asking(it))));
+            groups.entry(owners.collect()).or_default().push(vip.to_string());
         }
     }
     for (owners, vips) in groups {
-        let first = owners.iter().find(|(owner, _)| asking.contains(*owner));
-        let Some((first, field)) = first.map(|(owner, field)| (*owner, *field)) else { continue };
-        let fix = match field {
-            "status.addresses" => "give it spec.addresses that no other has",
-            "spec.addresses" => "give it an address of its own",
-            _ => "make one of the Services anew without the address: the cluster allocates another",
+        let Some((first, (field, _))) = owners.iter().find(|(_, (_, asks))| *asks) else {
+            continue;
         };
-        let message = "is an address of another service too";
-        let cause = Cause::new(Code::VipShared, first.clone(), message)
-            .field(field, Some(vips.join(", ")))
-            .fix(fix);
-        for other in owners.keys().filter(|owner| **owner != first) {
-            out.add_for(Severity::Error, cause.clone(), other.to_string());
-        }
+        let others = owners.keys().filter(|owner| owner != &first);
+        let cause = Diagnostic::new(
+            Severity::Error,
+            Code::VipShared,
+            (*first).clone(),
+            "is an address of another service too",
+        )
+        .field(*field, Some(vips.join(", ")))
+        .fix(shared_vip::fix(field));
+        out.add(Diagnostic { affects: others.map(ToString::to_string).collect(), ..cause });
     }
 }

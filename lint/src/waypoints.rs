@@ -1,10 +1,8 @@
 //! The waypoint: services that ask for one and have none, and waypoints that cannot be used.
 
 use crate::bind::Wish;
-use crate::code::Code;
-use crate::finding::{Cause, Findings};
 use crate::labels;
-use crate::scope::{Scope, asks, asks_itself, culprit, listed};
+use crate::scope::{Scope, asks_itself};
 use mesh::fix;
 use mesh::label::{INGRESS_USE_WAYPOINT, Place};
 use mesh::object::GATEWAY_NAME;
@@ -13,9 +11,11 @@ use mesh::waypoint::{
     Binding, MANAGED, Owner, Reference, USE_WAYPOINT, USE_WAYPOINT_NAMESPACE, Unusable,
     WAYPOINT_FOR,
 };
-use mesh::{Key, ObjectRef, Outside, Resolved, Severity, is_label, is_name};
+use mesh::{
+    Code, Diagnostic, Diagnostics, Key, ObjectRef, Outside, Resolved, Severity, is_label, is_name,
+};
 
-pub(crate) fn check(scope: &Scope<'_>, out: &mut Findings) {
+pub(crate) fn check(scope: &Scope<'_>, out: &mut Diagnostics) {
     for resolved in scope.services().filter(|it| it.external_name.is_none() && it.outside.is_none())
     {
         match &resolved.binding {
@@ -33,16 +33,13 @@ pub(crate) fn check(scope: &Scope<'_>, out: &mut Findings) {
     }
 }
 
-/// Adds a finding about the object, or about its namespace with the object beside it.
-fn add(out: &mut Findings, severity: Severity, resolved: &Resolved, cause: Cause) {
-    if cause.object == resolved.object {
-        out.add(severity, cause);
-    } else {
-        out.add_for(severity, cause, listed(resolved));
-    }
+/// Adds a diagnostic of the object, or of another one that affects the object.
+fn add(out: &mut Diagnostics, resolved: &Resolved, cause: Diagnostic) {
+    let is_own = cause.object.as_ref() == Some(&resolved.object);
+    out.add(if is_own { cause } else { cause.affects(resolved.listed()) });
 }
 
-fn unlabelled(scope: &Scope<'_>, out: &mut Findings, resolved: &Resolved) {
+fn unlabelled(scope: &Scope<'_>, out: &mut Diagnostics, resolved: &Resolved) {
     let namespace = resolved.object.namespace.as_deref().unwrap_or_default();
     let world = &scope.objects.world;
     let metas = [labels::meta(scope, resolved), world.namespace(namespace)];
@@ -50,22 +47,23 @@ fn unlabelled(scope: &Scope<'_>, out: &mut Findings, resolved: &Resolved) {
         return;
     }
     let place = resolved.label.from.unwrap_or(Place::Object);
-    let object = culprit(resolved, place).object;
+    let object = resolved.at(place);
     let message = "asks for a waypoint, and no istio.io/use-waypoint names one";
     let wish = Wish { object: &object, name: None, namespace: None, asks: None, also: None };
-    let cause = Cause::new(Code::LabelWithoutWaypoint, object.clone(), message)
-        .label(INGRESS_USE_WAYPOINT, resolved.label.value().map(|value| value.text.clone()))
-        .fix(wish.fix(scope));
-    add(out, Severity::Error, resolved, cause);
+    let cause =
+        Diagnostic::new(Severity::Error, Code::LabelWithoutWaypoint, object.clone(), message)
+            .label(INGRESS_USE_WAYPOINT, resolved.label.value().map(|value| value.text.clone()))
+            .fix(wish.fix(scope));
+    add(out, resolved, cause);
 }
 
-fn none(scope: &Scope<'_>, out: &mut Findings, resolved: &Resolved, place: Place) {
+fn none(scope: &Scope<'_>, out: &mut Diagnostics, resolved: &Resolved, place: Place) {
     // A single service taken out of what its namespace asks for is what `none` is there for.
     let deliberate = resolved.label.from == Some(Place::Namespace) && place == Place::Object;
     if deliberate && resolved.required.is_none() {
         return;
     }
-    let object = culprit(resolved, place).object;
+    let object = resolved.at(place);
     // A service that asks by itself is bound by itself: its namespace stays unbound.
     let whose = match resolved.label.from {
         Some(Place::Namespace) => object.clone(),
@@ -73,32 +71,33 @@ fn none(scope: &Scope<'_>, out: &mut Findings, resolved: &Resolved, place: Place
     };
     let message = "unbinds it from any waypoint, and istio.io/ingress-use-waypoint asks for one";
     let wish = Wish { object: &whose, name: None, namespace: None, asks: None, also: None };
-    let cause = Cause::new(Code::LabelWithoutWaypoint, object, message)
+    let cause = Diagnostic::new(Severity::Error, Code::LabelWithoutWaypoint, object, message)
         .label(USE_WAYPOINT, Some("none".to_owned()))
         .fix(wish.fix(scope));
-    add(out, Severity::Error, resolved, cause);
+    add(out, resolved, cause);
 }
 
-fn managed(out: &mut Findings, resolved: &Resolved, by: &str) {
+fn managed(out: &mut Diagnostics, resolved: &Resolved, by: &str) {
     let message = "marks a waypoint or an east-west gateway, which is never bound to a waypoint";
-    let cause = Cause::new(Code::WaypointItself, resolved.object.clone(), message)
-        .label(MANAGED, Some(by.to_owned()))
-        .fix(match resolved.label.from {
-            Some(Place::Object) => fix::unlabel(&resolved.object, INGRESS_USE_WAYPOINT),
-            _ => "take what requires it off it (ingress-waypoint/required)".to_owned(),
-        });
-    out.add(Severity::Warning, cause);
+    let cause =
+        Diagnostic::new(Severity::Warning, Code::WaypointItself, resolved.object.clone(), message)
+            .label(MANAGED, Some(by.to_owned()))
+            .fix(match resolved.label.from {
+                Some(Place::Object) => fix::unlabel(&resolved.object, INGRESS_USE_WAYPOINT),
+                _ => "take what requires it off it (ingress-waypoint/required)".to_owned(),
+            });
+    out.add(cause);
 }
 
 fn unusable(
     scope: &Scope<'_>,
-    out: &mut Findings,
+    out: &mut Diagnostics,
     resolved: &Resolved,
     reference: &Reference,
     why: &Unusable,
 ) {
     // Where nobody asks for it the ingress does not care, but the mesh does.
-    let severity = if asks(resolved) { Severity::Error } else { Severity::Info };
+    let severity = if resolved.asks() { Severity::Error } else { Severity::Info };
     let gateway = ObjectRef::namespaced("Gateway", &reference.gateway);
     let namespace = resolved.object.namespace.as_deref().unwrap_or_default();
     let world = &scope.objects.world;
@@ -112,18 +111,18 @@ fn unusable(
                 "is not in the mesh: {why}: the mesh does not know Gateway {}",
                 reference.gateway
             );
-            Cause::new(Code::WaypointNotFound, namespace, message)
+            Diagnostic::new(Severity::Error, Code::WaypointNotFound, namespace, message)
                 .field("metadata.name", Some(name.clone()))
                 .fix(change)
         }
         Unusable::OtherNamespace => {
-            let object = culprit(resolved, reference.place).object;
+            let object = resolved.at(reference.place);
             let message = format!(
                 "names Gateway {} of another namespace, and for ServiceEntries of {namespace} {}",
                 reference.gateway,
                 world.visible_as(namespace)
             );
-            Cause::new(Code::WaypointNotAllowed, object, message)
+            Diagnostic::new(Severity::Error, Code::WaypointNotAllowed, object, message)
                 .label(USE_WAYPOINT, Some(reference.gateway.name.clone()))
                 .fix(format!(
                     "bind it to a waypoint of its own namespace; or {}",
@@ -141,7 +140,7 @@ fn unusable(
                 "makes Gateway {} a waypoint that is not for services, and services are bound to it",
                 reference.gateway
             );
-            Cause::new(Code::WaypointNotForServices, object, message)
+            Diagnostic::new(Severity::Error, Code::WaypointNotForServices, object, message)
                 .label(WAYPOINT_FOR, Some(is_for.value.clone()))
                 .fix(fix::label(&gateway, WAYPOINT_FOR, is_for.fix()))
         }
@@ -150,16 +149,16 @@ fn unusable(
                 format!("{}: {namespace} is not allowed", allowed.whom(&reference.gateway));
             let facts = world.gateways.get(&reference.gateway);
             let fix = facts.map(|facts| allowed.fix(facts, namespace)).unwrap_or_default();
-            Cause::new(Code::WaypointNotAllowed, gateway, message)
+            Diagnostic::new(Severity::Error, Code::WaypointNotAllowed, gateway, message)
                 .field(allowed.field.clone(), allowed.from.map(str::to_owned))
                 .fix(fix)
         }
     };
-    add(out, severity, resolved, cause);
+    add(out, resolved, Diagnostic { severity, ..cause });
 }
 
 /// It has no address, or none of those that it has is one that the mesh takes.
-fn not_ready(scope: &Scope<'_>, gateway: ObjectRef, key: &Key) -> Cause {
+fn not_ready(scope: &Scope<'_>, gateway: ObjectRef, key: &Key) -> Diagnostic {
     let found = scope.objects.world.gateways.get(key);
     let unusable = found.and_then(|found| found.status_addresses.first());
     let Some(address) = unusable else {
@@ -168,7 +167,7 @@ fn not_ready(scope: &Scope<'_>, gateway: ObjectRef, key: &Key) -> Cause {
             key.namespace, key.name
         );
         let message = "holds no address: the waypoint is not ready";
-        return Cause::new(Code::WaypointNotReady, gateway, message)
+        return Diagnostic::new(Severity::Error, Code::WaypointNotReady, gateway, message)
             .field("status.addresses", None)
             .fix(fix);
     };
@@ -183,14 +182,14 @@ fn not_ready(scope: &Scope<'_>, gateway: ObjectRef, key: &Key) -> Cause {
             "is absent, so the mesh does not take the address: it takes IPAddress and Hostname"
         }
     };
-    Cause::new(Code::WaypointNotReady, gateway, message)
+    Diagnostic::new(Severity::Error, Code::WaypointNotReady, gateway, message)
         .field(format!("status.addresses[0].{field}"), value)
         .fix("see what wrote the status: Istio itself writes addresses of both types for its waypoints")
 }
 
 /// The label, or the one beside it, names no Gateway.
-fn missing(scope: &Scope<'_>, resolved: &Resolved, reference: &Reference) -> Cause {
-    let object = culprit(resolved, reference.place).object;
+fn missing(scope: &Scope<'_>, resolved: &Resolved, reference: &Reference) -> Diagnostic {
+    let object = resolved.at(reference.place);
     let Key { namespace, name } = &reference.gateway;
     let labels = scope.objects.world.meta(&object).map(|meta| &meta.labels);
     let beside = labels.and_then(|labels| labels.get(USE_WAYPOINT_NAMESPACE)).map(String::as_str);
@@ -204,7 +203,7 @@ fn missing(scope: &Scope<'_>, resolved: &Resolved, reference: &Reference) -> Cau
     let fix = wish.fix(scope);
     if let Some(beside) = beside.filter(|beside| !is_label(beside)) {
         let message = "is not the name of a namespace, so it names no waypoint";
-        return Cause::new(Code::WaypointNotFound, object, message)
+        return Diagnostic::new(Severity::Error, Code::WaypointNotFound, object, message)
             .label(USE_WAYPOINT_NAMESPACE, Some(beside.to_owned()))
             .fix(fix);
     }
@@ -223,7 +222,7 @@ fn missing(scope: &Scope<'_>, resolved: &Resolved, reference: &Reference) -> Cau
     } else {
         format!("names Gateway {namespace}/{name}, which does not exist")
     };
-    Cause::new(Code::WaypointNotFound, object, message)
+    Diagnostic::new(Severity::Error, Code::WaypointNotFound, object, message)
         .label(USE_WAYPOINT, Some(name.clone()))
         .fix(fix)
 }

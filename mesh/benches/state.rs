@@ -25,7 +25,7 @@ fn main() {
     println!("{:<52}{:>9} MiB", "memory for the objects", memory() - before);
     once("full resolve", || state.update().services.len());
     println!("{:<52}{:>9} MiB", "memory for objects and services", memory() - before);
-    once("diagnostics of all services", || state.notes().len());
+    once("diagnostics of all services", || state.diagnostics().len());
 
     changes("label of a service", &mut state, |n| {
         service(n % NAMESPACES, n, n.is_multiple_of(2), n)

@@ -2,7 +2,8 @@
 //!
 //! By a VIP the mesh (ztunnel) chooses the waypoint, once for a connection and not for a request.
 
-use crate::diagnostic::{Note, ObjectRef, Severity};
+use crate::code::Code;
+use crate::diagnostic::{Diagnostic, ObjectRef, Severity};
 use crate::facts::{Key, Meta};
 use crate::label::Place;
 use crate::waypoint::Binding;
@@ -126,10 +127,14 @@ impl Canary {
         }
     }
 
-    pub(crate) fn note(&self, object: ObjectRef, primary: Option<&Reference>) -> Note {
-        let severity = if self.weight.is_ok() { Severity::Info } else { Severity::Warning };
+    pub(crate) fn diagnostic(&self, object: ObjectRef, primary: Option<&Reference>) -> Diagnostic {
+        let (severity, fix) = match self.weight {
+            Ok(_) => (Severity::Info, "nothing, if a split by connection is enough"),
+            Err(_) => (Severity::Warning, "correct the field, or remove the canary's labels"),
+        };
         let (_, field, value) = self.field();
-        let (value, message) = (Some(value.to_owned()), self.message(primary));
-        Note { severity, rule: "waypoint-canary", object, field, value, message }
+        Diagnostic::new(severity, Code::WaypointCanary, object, self.message(primary))
+            .field(field, Some(value.to_owned()))
+            .fix(fix)
     }
 }

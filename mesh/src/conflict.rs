@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::diagnostic::{Note, ObjectRef, Severity, first_five};
+use crate::code::Code;
+use crate::diagnostic::{Diagnostic, ObjectRef, Severity, first_five};
 use crate::hosts::Rejected;
 use crate::outside::Outside;
 use crate::resolve::{Resolution, Resolved};
@@ -18,6 +19,10 @@ pub struct HostConflict {
     pub outcome: Outcome,
     /// The hosts, of the object itself.
     pub hosts: BTreeSet<String>,
+    /// Whether the object asks for its waypoint.
+    asks: bool,
+    /// Whether the other one does.
+    other_asks: bool,
 }
 
 /// What comes of it for the object that it is said of.
@@ -54,14 +59,14 @@ impl Resolution {
 
 /// All of them. What is said of who would take the hosts is not said again of who requires them.
 pub(crate) fn host_conflicts<'a>(
-    services: impl Iterator<Item = &'a Resolved>,
+    services: impl Iterator<Item = &'a Resolved> + Clone,
     rejected: impl Iterator<Item = &'a Rejected>,
 ) -> Vec<HostConflict> {
     let mut pairs = Pairs::new();
     let mut lost = BTreeSet::new();
     let taken: BTreeSet<_> =
         rejected.map(|it| (&it.required, &it.taker, it.host.as_str())).collect();
-    for resolved in services {
+    for resolved in services.clone() {
         let required = resolved.required.is_some();
         let is_lost = resolved.outside == Some(Outside::HostTaken);
         for (host, owner) in &resolved.shadowed {
@@ -84,11 +89,15 @@ pub(crate) fn host_conflicts<'a>(
         let outcome = Outcome::Takes { other_is_lost: lost.contains(&(required, host)) };
         pairs.entry((taker, required, outcome)).or_default().insert(host.to_owned());
     }
+    let asking = services.filter(|resolved| resolved.asks());
+    let asking: BTreeSet<_> = asking.map(|resolved| &resolved.object).collect();
     let conflicts = pairs.into_iter().map(|((object, other, outcome), hosts)| HostConflict {
         object: object.clone(),
         other: other.clone(),
         outcome,
         hosts,
+        asks: asking.contains(object),
+        other_asks: asking.contains(other),
     });
     conflicts.collect()
 }
@@ -146,27 +155,21 @@ impl HostConflict {
         }
     }
 
-    /// As a note on the object.
-    pub fn note(&self) -> Note {
-        let (rule, severity) = match self.outcome {
-            Outcome::Takes { .. } => ("host-of-required", Severity::Error),
-            Outcome::Refused
+    /// As a diagnostic of the object; none if neither object asks for its waypoint.
+    pub fn diagnostic(&self) -> Option<Diagnostic> {
+        let severity = match self.outcome {
+            Outcome::Takes { .. }
+            | Outcome::Refused
             | Outcome::Lost { required: true }
-            | Outcome::Shadowed { required: true } => ("host-taken", Severity::Error),
-            Outcome::Lost { .. } | Outcome::Shadowed { .. } => ("host-taken", Severity::Warning),
+            | Outcome::Shadowed { required: true } => Severity::Error,
+            Outcome::Lost { .. } | Outcome::Shadowed { .. } if self.asks => Severity::Warning,
+            Outcome::Lost { .. } | Outcome::Shadowed { .. } if self.other_asks => Severity::Info,
+            Outcome::Lost { .. } | Outcome::Shadowed { .. } => return None,
         };
-        let message = match self.outcome {
-            // Both may be meant so: each is known by its own name.
-            Outcome::Shadowed { required: false } => self.message(),
-            _ => format!("{}; {}", self.message(), self.fix()),
-        };
-        Note {
-            severity,
-            rule,
-            object: self.object.clone(),
-            field: "spec.hosts".to_owned(),
-            value: Some(self.value()),
-            message,
-        }
+        let object = self.object.clone();
+        let found = Diagnostic::new(severity, Code::HostClaimedTwice, object, self.message())
+            .field("spec.hosts", Some(self.value()))
+            .fix(self.fix());
+        Some(found)
     }
 }

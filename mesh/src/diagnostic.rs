@@ -1,12 +1,14 @@
-//! What the rules have to say beside their result, about one object each.
+//! Diagnostics: what is wrong, or worth knowing, about one object or field, and what to do about it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
+use crate::code::Code;
 use crate::facts::Key;
 
-/// How much a note matters.
+/// How much a diagnostic matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
@@ -14,7 +16,8 @@ pub enum Severity {
     Info,
     /// Probably not what was meant.
     Warning,
-    /// Requests are refused, or pass a waypoint that is required, or an object is not used at all.
+    /// What was asked for does not happen: a service is refused or bypasses its waypoint, or an object
+    /// is not used.
     Error,
 }
 
@@ -23,29 +26,142 @@ pub enum Severity {
 pub struct ObjectRef {
     /// Its kind.
     pub kind: &'static str,
-    /// Its namespace, where its kind has one.
+    /// Its namespace, if its kind has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
     /// Its name.
     pub name: String,
 }
 
-/// One thing that was noticed: `Service default/reviews: spec.ports[0]: …`.
+/// One thing that was found, everywhere from reading objects to the report. It reads
+/// `object: field "value" message`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Note {
+pub struct Diagnostic {
     /// How much it matters.
     pub severity: Severity,
-    /// A short name for this kind of note, the same for all of them.
-    pub rule: &'static str,
-    /// What it is about.
-    pub object: ObjectRef,
-    /// The field it was read from.
-    pub field: String,
-    /// What stands there.
+    /// What kind it is. In JSON, `why` follows it.
+    #[serde(flatten, serialize_with = "code_and_why")]
+    pub code: Code,
+    /// The object to change; `None` for the input as a whole, or an Envoy file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub object: Option<ObjectRef>,
+    /// The field.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// The field's value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
-    /// A sentence without the object's name.
+    /// What is wrong, to be read after object, field and value.
     pub message: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fix: Option<String>,
+    /// The objects that it concerns, other than the object itself.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub affects: Vec<String>,
+}
+
+fn code_and_why<S: Serializer>(code: &Code, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Both {
+        code: &'static str,
+        why: &'static str,
+    }
+    Both { code: code.as_str(), why: code.why() }.serialize(serializer)
+}
+
+impl Diagnostic {
+    /// A diagnostic without field, value and fix.
+    pub fn new(
+        severity: Severity,
+        code: Code,
+        object: impl Into<Option<ObjectRef>>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            severity,
+            code,
+            object: object.into(),
+            field: None,
+            value: None,
+            message: message.into(),
+            fix: None,
+            affects: Vec::new(),
+        }
+    }
+
+    /// With a field and its value.
+    #[must_use]
+    pub fn field(self, field: impl Into<String>, value: Option<String>) -> Self {
+        Self { field: Some(field.into()), value, ..self }
+    }
+
+    /// With a label and its value.
+    #[must_use]
+    pub fn label(self, label: &str, value: Option<String>) -> Self {
+        self.field(format!("metadata.labels[{label}]"), value)
+    }
+
+    /// With what to do about it.
+    #[must_use]
+    pub fn fix(self, fix: impl Into<String>) -> Self {
+        Self { fix: Some(fix.into()), ..self }
+    }
+
+    /// `spec.clusterIP "None" message`: all but the object.
+    pub fn text(&self) -> String {
+        let value = self.value.as_ref().map(|value| format!("{value:?}"));
+        let parts = [self.field.as_ref(), value.as_ref(), Some(&self.message)];
+        parts.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ")
+    }
+
+    /// With an object that it concerns.
+    #[must_use]
+    pub fn affects(mut self, affected: impl Into<String>) -> Self {
+        self.affects.push(affected.into());
+        self
+    }
+}
+
+/// Diagnostics by cause: those that differ in severity and affected objects alone become one.
+#[derive(Debug, Default)]
+pub struct Diagnostics(BTreeMap<Diagnostic, (Severity, BTreeSet<String>)>);
+
+impl Diagnostics {
+    /// Adds a diagnostic.
+    pub fn add(&mut self, diagnostic: Diagnostic) {
+        let (severity, affects) = (diagnostic.severity, diagnostic.affects);
+        let cause = Diagnostic { severity: Severity::Info, affects: Vec::new(), ..diagnostic };
+        let found = self.0.entry(cause).or_insert_with(|| (severity, BTreeSet::new()));
+        found.0 = found.0.max(severity);
+        found.1.extend(affects);
+    }
+
+    /// The worst first, then by code and object.
+    pub fn into_list(self) -> Vec<Diagnostic> {
+        let restored = self.0.into_iter().map(|(cause, (severity, affects))| Diagnostic {
+            severity,
+            affects: affects.into_iter().collect(),
+            ..cause
+        });
+        let mut list: Vec<_> = restored.collect();
+        list.sort_by_key(|diagnostic| std::cmp::Reverse(diagnostic.severity));
+        list
+    }
+}
+
+impl Extend<Diagnostic> for Diagnostics {
+    fn extend<T: IntoIterator<Item = Diagnostic>>(&mut self, diagnostics: T) {
+        diagnostics.into_iter().for_each(|diagnostic| self.add(diagnostic));
+    }
+}
+
+impl FromIterator<Diagnostic> for Diagnostics {
+    fn from_iter<T: IntoIterator<Item = Diagnostic>>(diagnostics: T) -> Self {
+        let mut all = Self::default();
+        all.extend(diagnostics);
+        all
+    }
 }
 
 /// The first five, and how many more there are.
@@ -90,12 +206,12 @@ impl fmt::Display for ObjectRef {
     }
 }
 
-impl fmt::Display for Note {
+impl fmt::Display for Diagnostic {
+    /// `Service default/reviews: spec.clusterIP "None" message`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.object, self.field)?;
-        if let Some(value) = &self.value {
-            write!(f, ": {value:?}")?;
+        if let Some(object) = &self.object {
+            write!(f, "{object}: ")?;
         }
-        write!(f, " {}", self.message)
+        f.write_str(&self.text())
     }
 }

@@ -9,7 +9,8 @@ use std::net::IpAddr;
 
 use ingress_waypoint::{Kind, host};
 
-use crate::diagnostic::{Note, ObjectRef, Severity};
+use crate::code::Code;
+use crate::diagnostic::{Diagnostic, ObjectRef, Severity};
 use crate::facts::{EntryFacts, Key};
 use crate::hosts::{Hosts, Standing};
 use crate::id::Id;
@@ -51,20 +52,17 @@ struct Group {
 pub(crate) fn hosts<'a>(
     facts: &'a EntryFacts,
     object: &ObjectRef,
-    notes: &mut Vec<Note>,
+    diagnostics: &mut Vec<Diagnostic>,
 ) -> Vec<(String, &'a str)> {
-    let mut note = |field: String, value: Option<&String>, message: &str| {
-        notes.push(Note {
-            severity: Severity::Error,
-            rule: "host",
-            object: object.clone(),
-            field,
-            value: value.cloned(),
-            message: message.to_owned(),
-        });
+    let mut invalid = |field: String, value: Option<&String>, message: &str| {
+        diagnostics.push(
+            Diagnostic::new(Severity::Error, Code::ObjectInvalid, object.clone(), message)
+                .field(field, value.cloned())
+                .fix("correct the field"),
+        );
     };
     if facts.hosts.is_empty() {
-        note("spec.hosts".to_owned(), None, "is empty: the ServiceEntry is left out");
+        invalid("spec.hosts".to_owned(), None, "is empty: the ServiceEntry is left out");
     }
     let mut seen = BTreeSet::new();
     let mut hosts = Vec::new();
@@ -77,7 +75,7 @@ pub(crate) fn hosts<'a>(
             Some(_) => {}
             None => {
                 let message = "is not a host name: it is left out";
-                note(format!("spec.hosts[{i}]"), Some(given), message);
+                invalid(format!("spec.hosts[{i}]"), Some(given), message);
             }
         }
     }

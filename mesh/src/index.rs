@@ -18,7 +18,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::conflict::{HostConflict, host_conflicts};
-use crate::diagnostic::{Note, ObjectRef};
+use crate::diagnostic::{Diagnostic, Diagnostics, ObjectRef};
 use crate::facts::Key;
 use crate::hosts::{Hosts, Rejected};
 use crate::id::Id;
@@ -77,8 +77,8 @@ pub(crate) struct Index {
 
 #[derive(Debug)]
 struct Record {
-    /// What was noticed of the object and its items, without those that depend on others.
-    notes: Vec<Note>,
+    /// What is wrong with the object and its items, without what depends on other services.
+    diagnostics: Vec<Diagnostic>,
     items: Items,
 }
 
@@ -158,14 +158,14 @@ impl Index {
     ) -> Option<Change> {
         let old = self.records.remove(id).map(|record| record.items);
         let new = reading.map(|mut reading| {
-            let mut notes = std::mem::take(&mut reading.notes);
+            let mut diagnostics = std::mem::take(&mut reading.diagnostics);
             let items = reading.resolve(id, &self.hosts, rules);
-            items.iter().for_each(|item| item.note(world, &mut notes));
-            notes.shrink_to_fit();
+            diagnostics.extend(items.iter().flat_map(|item| item.diagnostics(world)));
+            diagnostics.shrink_to_fit();
             // What stayed as it was keeps its place in memory.
             let same = old.clone().filter(|old| **old == items);
             let items = same.unwrap_or_else(|| Arc::new(items));
-            self.records.insert(id.clone(), Record { notes, items: items.clone() });
+            self.records.insert(id.clone(), Record { diagnostics, items: items.clone() });
             items
         });
         if old == new {
@@ -191,7 +191,7 @@ impl Index {
     }
 
     /// All items, by namespace, name and kind.
-    pub fn services(&self) -> impl Iterator<Item = &Resolved> {
+    pub fn services(&self) -> impl Iterator<Item = &Resolved> + Clone {
         self.records.values().flat_map(|record| record.items.iter())
     }
 
@@ -210,20 +210,18 @@ impl Index {
         self.hosts.required()
     }
 
-    /// Everything that was noticed, in order, each once.
-    pub fn notes(&self, world: &World, rules: &Rules) -> Vec<Note> {
-        let mut notes = Vec::new();
-        notes.extend(self.records.values().flat_map(|record| &record.notes).cloned());
+    /// What is wrong, the worst first, each once.
+    pub fn diagnostics(&self, world: &World, rules: &Rules) -> Vec<Diagnostic> {
+        let own = self.records.values().flat_map(|record| &record.diagnostics).cloned();
+        let mut all: Diagnostics = own.collect();
         let conflicts = host_conflicts(self.services(), self.rejected());
-        notes.extend(conflicts.iter().map(HostConflict::note));
+        all.extend(conflicts.iter().filter_map(HostConflict::diagnostic));
         let shared: BTreeSet<_> =
             self.by_vip.values().filter(|ids| ids.len() > 1).flatten().collect();
         let sharing = shared.into_iter().filter_map(|id| self.items(id));
-        notes.extend(shared_vip::notes(sharing.flat_map(|items| items.iter())));
-        world.note_input(rules, &mut notes);
-        notes.sort();
-        notes.dedup();
-        notes
+        all.extend(shared_vip::of_required(sharing.flat_map(|items| items.iter())));
+        all.extend(world.diagnose(rules));
+        all.into_list()
     }
 }
 
@@ -248,10 +246,15 @@ impl World {
     pub fn resolve(&self, rules: &Rules) -> Resolution {
         let mut index = Index::new(rules);
         drop(index.update(self, rules, Dirty { all: true, ..Dirty::default() }));
-        let notes = index.notes(self, rules);
+        let diagnostics = index.diagnostics(self, rules);
         let rejected = index.rejected().cloned().collect();
         let required_namespaces = index.required_namespaces().clone();
         let items = index.records.into_values().map(|record| Arc::unwrap_or_clone(record.items));
-        Resolution { services: items.flatten().collect(), notes, rejected, required_namespaces }
+        Resolution {
+            services: items.flatten().collect(),
+            diagnostics,
+            rejected,
+            required_namespaces,
+        }
     }
 }

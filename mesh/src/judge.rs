@@ -8,13 +8,13 @@ use std::sync::Arc;
 use ingress_waypoint::Kind;
 
 use crate::canary::Canary;
-use crate::diagnostic::Note;
+use crate::diagnostic::Diagnostic;
 use crate::entries::{self, Entry};
 use crate::facts::{Condition, Key, Meta, ServiceFacts};
 use crate::hosts::{Claimant, Hosts, service_host};
 use crate::id::Id;
 use crate::label::Label;
-use crate::noted::check_name;
+use crate::noted::{as_label, check_name};
 use crate::outside::{Outside, Scope};
 use crate::ports::Ports;
 use crate::required::RequiredBy;
@@ -35,8 +35,8 @@ pub(crate) struct Judge<'a, 'w> {
 /// An object, read.
 #[derive(Debug)]
 pub(crate) struct Reading<'a> {
-    /// What was noticed.
-    pub notes: Vec<Note>,
+    /// What is wrong with it.
+    pub diagnostics: Vec<Diagnostic>,
     kind: Read<'a>,
 }
 
@@ -51,35 +51,35 @@ enum Read<'a> {
 impl<'a> Judge<'a, '_> {
     /// Reads an object; `None` where there is none.
     pub fn read(self, id: &Id) -> Option<Reading<'a>> {
-        let mut notes = Vec::new();
+        let mut diagnostics = Vec::new();
         let world = self.world;
         let kind = if id.is_service() {
             let (key, facts) = world.services.get_key_value(&id.key)?;
-            if check_name(&id.object(), key, &mut notes) {
-                let service = self.service(id, facts, &mut notes);
+            if check_name(&id.object(), key, &mut diagnostics) {
+                let service = self.service(id, facts, &mut diagnostics);
                 Read::Service(Box::new(service), &facts.meta)
             } else {
                 Read::Nothing
             }
         } else {
             let (key, facts) = world.entries.get_key_value(&id.key)?;
-            if check_name(&id.object(), key, &mut notes) {
-                let hosts = entries::hosts(facts, &id.object(), &mut notes);
+            if check_name(&id.object(), key, &mut diagnostics) {
+                let hosts = entries::hosts(facts, &id.object(), &mut diagnostics);
                 let scope = world.scope_of_entry(self.rules, key, facts);
                 let bound = facts.waypoint_bound.clone();
-                let common = self.common(id, &facts.meta, bound, scope, &mut notes);
+                let common = self.common(id, &facts.meta, bound, scope, &mut diagnostics);
                 Read::Entry(Box::new(Entry { key, facts, common, hosts }))
             } else {
                 Read::Nothing
             }
         };
-        Some(Reading { notes, kind })
+        Some(Reading { diagnostics, kind })
     }
 
-    fn service(self, id: &Id, facts: &ServiceFacts, notes: &mut Vec<Note>) -> Resolved {
+    fn service(self, id: &Id, facts: &ServiceFacts, diagnostics: &mut Vec<Diagnostic>) -> Resolved {
         let key = &id.key;
         let scope = self.world.scope_of_service(self.rules, key, facts);
-        let common = self.common(id, &facts.meta, facts.waypoint_bound.clone(), scope, notes);
+        let common = self.common(id, &facts.meta, facts.waypoint_bound.clone(), scope, diagnostics);
         let is_alias = facts.type_.as_deref() == Some("ExternalName");
         let mut resolved = Resolved {
             hosts: vec![service_host(key, &self.rules.cluster_domain)],
@@ -99,12 +99,16 @@ impl<'a> Judge<'a, '_> {
         meta: &Meta,
         waypoint_bound: Option<Condition>,
         scope: Scope,
-        notes: &mut Vec<Note>,
+        diagnostics: &mut Vec<Diagnostic>,
     ) -> Resolved {
         let (rules, object) = (self.rules, id.object());
         let Key { namespace, .. } = &id.key;
         let space = Space { name: namespace, meta: self.world.namespace(namespace) };
-        let required = RequiredBy::read(rules, &object, meta, space.meta, notes);
+        let required = RequiredBy::read(rules, &object, meta, space.meta, diagnostics);
+        // Something else may require what the label does not.
+        if required.is_none() {
+            diagnostics.extend(as_label(object.clone(), meta));
+        }
         let binding = Binding::read(self.waypoints, &meta.labels, space, scope.visibility);
         let is_a_guess = scope.is_a_guess(rules);
         let scope = scope.of_required(rules, required.is_some());

@@ -6,6 +6,7 @@
 
 mod allowed;
 pub mod canary;
+pub mod code;
 pub mod conflict;
 pub mod diagnostic;
 mod entries;
@@ -39,7 +40,8 @@ pub mod waypoint;
 pub mod world;
 
 pub use canary::Canary;
-pub use diagnostic::{Note, ObjectRef, Severity};
+pub use code::Code;
+pub use diagnostic::{Diagnostic, Diagnostics, ObjectRef, Severity};
 pub use facts::{
     ClassFacts, EntryFacts, GatewayFacts, Labels, Meta, PolicyFacts, PortFacts, ProxyFacts,
     ServiceFacts,
@@ -53,7 +55,7 @@ pub use name::{is_label, is_name};
 pub use object::Condition;
 pub use outside::Outside;
 pub use ports::Ports;
-pub use reasons::Step;
+pub use reasons::{Rule, Step};
 pub use resolve::{Resolution, Resolved};
 pub use rules::Rules;
 pub use selector::Selector;

@@ -1,4 +1,4 @@
-//! What the rules notice: objects that cannot be named, labels that contradict each other, objects
+//! What the rules find wrong: objects that cannot be named, labels that contradict each other, objects
 //! that are missing.
 
 use std::collections::BTreeMap;
@@ -6,52 +6,42 @@ use std::collections::BTreeMap;
 use ingress_waypoint::host;
 use ingress_waypoint::switch::parse_bool;
 
-use crate::diagnostic::{Note, ObjectRef, Severity};
+use crate::code::Code;
+use crate::diagnostic::{Diagnostic, ObjectRef, Severity};
 use crate::facts::WAYPOINT_BOUND;
 use crate::facts::{Key, Meta};
+use crate::fix;
 use crate::label::{INGRESS_USE_WAYPOINT, Place};
 use crate::name::{is_label, is_name};
 use crate::outside::Outside;
 use crate::outside::Said;
-use crate::required::{REQUIRED, RequiredBy};
+use crate::required::{NOT_BOOLEAN, REQUIRED, RequiredBy, wrong_value};
 use crate::resolve::Resolved;
 use crate::rules::Rules;
+use crate::waypoint::Binding;
 use crate::world::World;
 
 impl World {
-    /// What is odd about the objects as a whole.
-    pub(crate) fn note_input(&self, rules: &Rules, notes: &mut Vec<Note>) {
+    /// What is wrong with the objects as a whole.
+    pub(crate) fn diagnose(&self, rules: &Rules) -> Vec<Diagnostic> {
+        let mut out = Vec::new();
         for (object, places) in self.conflicts() {
-            notes.push(Note {
-                severity: Severity::Warning,
-                rule: "given-twice",
-                object: object.clone(),
-                field: "metadata.name".to_owned(),
-                value: Some(object.name.clone()),
-                message: format!(
-                    "is given more than once and not the same each time: {} (the highest resourceVersion counts)",
-                    places.join("; ")
-                ),
-            });
+            let message =
+                format!("is given more than once, with different content: {}", places.join("; "));
+            out.push(
+                Diagnostic::new(Severity::Warning, Code::GivenTwice, object.clone(), message)
+                    .field("metadata.name", Some(object.name.clone()))
+                    .fix("give one copy of it; of several the one with the highest resourceVersion counts"),
+            );
         }
-        notes.extend(self.other_domain(rules));
-        notes.extend(self.note_mesh_config());
+        out.extend(self.other_domain(rules));
+        out.extend(self.diagnose_mesh_config());
         for (name, meta) in &self.namespaces {
-            notes.extend(not_boolean(ObjectRef::global("Namespace", name), meta));
+            let value = meta.annotations.get(REQUIRED).filter(|it| parse_bool(it).is_none());
+            let object = ObjectRef::global("Namespace", name);
+            out.extend(as_label(object.clone(), meta));
+            out.extend(value.map(|value| wrong_value(Severity::Error, object, value, NOT_BOOLEAN)));
         }
-        let services = self.services.iter().map(|(key, facts)| ("Service", key, &facts.meta));
-        let entries = self.entries.iter().map(|(key, facts)| ("ServiceEntry", key, &facts.meta));
-        // Something else may require what the label does not.
-        let named = services.chain(entries).filter_map(|(kind, key, meta)| {
-            let (object, namespace) =
-                (ObjectRef::namespaced(kind, key), self.namespaces.get(&key.namespace));
-            let required = RequiredBy::read(rules, &object, meta, namespace, &mut Vec::new());
-            required.is_none().then_some((object, meta))
-        });
-        let namespaces = self.namespaces.iter();
-        let namespaces =
-            namespaces.map(|(name, meta)| (ObjectRef::global("Namespace", name), meta));
-        notes.extend(named.chain(namespaces).filter_map(|(object, meta)| as_label(object, meta)));
         let mut unknown: BTreeMap<&String, usize> = BTreeMap::new();
         for key in self.services.keys().chain(self.entries.keys()) {
             if !self.namespaces.contains_key(&key.namespace) {
@@ -60,24 +50,22 @@ impl World {
         }
         for (namespace, services) in unknown {
             let plural = if services == 1 { "service counts" } else { "services count" };
-            notes.push(Note {
-                severity: Severity::Warning,
-                rule: "namespace-unknown",
-                object: ObjectRef::global("Namespace", namespace),
-                field: "metadata.labels".to_owned(),
-                value: None,
-                message: format!(
-                    "are not known, for the Namespace is not among the objects: its {services} {plural} as without labels and annotations from there"
-                ),
-            });
+            let message = format!(
+                "are not known, because the Namespace is not among the objects: its {services} {plural} as without labels and annotations from there"
+            );
+            let object = ObjectRef::global("Namespace", namespace);
+            out.push(
+                Diagnostic::new(Severity::Warning, Code::NamespaceUnknown, object, message)
+                    .field("metadata.labels", None)
+                    .fix("give the Namespace with the other objects (kubectl get namespaces -o yaml)"),
+            );
         }
+        out
     }
-}
 
-impl World {
-    /// Istio writes the host name of a waypoint's Service into its status, and so the domain of the
-    /// cluster. By another one the filter knows none of the names that Istio gives to clusters.
-    fn other_domain(&self, rules: &Rules) -> Option<Note> {
+    /// Istio writes the host name of a waypoint's Service into its status, and with it the cluster's
+    /// domain. With another domain the filter knows none of the names that Istio gives to clusters.
+    fn other_domain(&self, rules: &Rules) -> Option<Diagnostic> {
         let mut addresses = self.gateways.iter().flat_map(|(key, gateway)| {
             gateway.status_addresses.iter().map(move |address| (key, address))
         });
@@ -85,123 +73,162 @@ impl World {
             let (service, domain) = address.value.split_once(".svc.")?;
             let (_, namespace) = service.split_once('.')?;
             let domain = host::normalise(domain)?;
-            (namespace == key.namespace && domain != rules.cluster_domain).then(|| Note {
-                severity: Severity::Error,
-                rule: "cluster-domain",
-                object: ObjectRef::namespaced("Gateway", key),
-                field: "status.addresses".to_owned(),
-                value: Some(address.value.clone()),
-                message: format!(
-                    "says that the cluster's domain is {domain}, not {}: Istio's clusters would be of no \
-                     service, and requests go to the endpoints",
-                    rules.cluster_domain
-                ),
+            let message = format!(
+                "shows that the cluster's domain is {domain}, not {}: Istio's clusters would be those of no \
+                 service, and requests go to the endpoints",
+                rules.cluster_domain
+            );
+            let object = ObjectRef::namespaced("Gateway", key);
+            (namespace == key.namespace && domain != rules.cluster_domain).then(|| {
+                Diagnostic::new(Severity::Error, Code::ClusterDomain, object, message)
+                    .field("status.addresses", Some(address.value.clone()))
+                    .fix("give that domain (--cluster-domain)")
             })
         })
     }
 }
 
-/// An annotation that is neither true nor false.
-fn not_boolean(object: ObjectRef, meta: &Meta) -> Option<Note> {
-    let value = meta.annotations.get(REQUIRED).filter(|value| parse_bool(value).is_none())?;
-    Some(Note {
-        severity: Severity::Error,
-        rule: "required-value",
-        object,
-        field: format!("metadata.annotations[{REQUIRED}]"),
-        value: Some(value.clone()),
-        message: "is not a boolean and counts as \"true\"".to_owned(),
-    })
-}
-
 /// The annotation that makes a service fail closed, written as a label.
-fn as_label(object: ObjectRef, meta: &Meta) -> Option<Note> {
+pub(crate) fn as_label(object: ObjectRef, meta: &Meta) -> Option<Diagnostic> {
     let value = meta.labels.get(REQUIRED).filter(|value| parse_bool(value) != Some(false))?;
-    if meta.annotations.contains_key(REQUIRED) {
-        return None;
-    }
-    Some(Note {
-        severity: Severity::Error,
-        rule: "required-as-label",
-        object,
-        field: format!("metadata.labels[{REQUIRED}]"),
-        value: Some(value.clone()),
-        message: "is a label, and has to be an annotation: it requires nothing".to_owned(),
+    let message = "is a label, and has to be an annotation: it requires nothing";
+    (!meta.annotations.contains_key(REQUIRED)).then(|| {
+        Diagnostic::new(Severity::Error, Code::RequiredAsLabel, object, message)
+            .label(REQUIRED, Some(value.clone()))
+            .fix("make it an annotation")
     })
 }
 
 impl Resolved {
-    /// What is odd about the service.
-    pub(crate) fn note(&self, world: &World, notes: &mut Vec<Note>) {
-        let mut note = |severity, rule, field: &str, value: Option<String>, message: String| {
-            let (object, field) = (self.object.clone(), field.to_owned());
-            notes.push(Note { severity, rule, object, field, value, message });
-        };
-        if let (Some(name), Some(_)) = (&self.external_name, &self.required) {
-            let message = "is not part of the mesh, and the service is required: it is refused";
-            note(
-                Severity::Error,
-                "required-external-name",
-                "spec.externalName",
-                Some(name.clone()),
-                message.into(),
-            );
-        } else if let (Some(_), false) = (&self.required, self.label.on) {
-            let value = self.label.value().map(|value| value.text.clone());
-            let field = format!("metadata.labels[{}]", INGRESS_USE_WAYPOINT);
-            let message = "does not ask for the waypoint that the service requires: it is refused until the label is \"true\"";
-            note(Severity::Error, "required-not-labelled", &field, value, message.into());
+    /// Whether it asks for its waypoint, or requires it.
+    pub fn asks(&self) -> bool {
+        self.label.on || self.required.is_some()
+    }
+
+    /// Whether it is part of the mesh, and not one of the mesh's own gateways.
+    pub fn is_in_mesh(&self) -> bool {
+        self.external_name.is_none()
+            && self.outside.is_none()
+            && !matches!(self.binding, Binding::Managed(_))
+    }
+
+    /// How it is listed beside a diagnostic about another object.
+    pub fn listed(&self) -> String {
+        let refused = if self.required.is_some() { " (required: refused)" } else { "" };
+        format!("{}{refused}", self.object)
+    }
+
+    /// The object or its Namespace.
+    pub fn at(&self, place: Place) -> ObjectRef {
+        match place {
+            Place::Object => self.object.clone(),
+            Place::Namespace => self.namespace(),
         }
-        let severity = match self.required {
-            Some(_) => Severity::Error,
-            None => Severity::Warning,
-        };
-        let asks = self.label.on || self.required.is_some();
-        let namespace = self.object.namespace.clone().unwrap_or_default();
-        if let Some(outside) = self.outside.filter(|it| asks && *it != Outside::HostTaken) {
-            let then = match self.required {
-                Some(_) => "it is required, and requests are refused",
-                None => "requests go to the endpoints",
-            };
-            let Said { why, change } = world.outside(outside, &namespace);
-            let message = format!("is not in the mesh: {why}: {then}; {change}");
-            note(severity, "not-in-mesh", "metadata.namespace", Some(namespace), message);
-        } else if self.is_a_guess && self.label.on {
-            let message = format!(
-                "is the only namespace where its addresses are captured, for {}: an ingress elsewhere does not reach the waypoint by them; give the ingress (--gateway)",
-                world.visible_as(&namespace)
-            );
-            note(
-                Severity::Warning,
-                "visible-in-namespace",
-                "metadata.namespace",
-                Some(namespace),
-                message,
-            );
+    }
+
+    /// What is wrong with the service.
+    pub fn diagnostics(&self, world: &World) -> Vec<Diagnostic> {
+        let mut out = Vec::new();
+        match (&self.required, &self.external_name) {
+            (Some(_), Some(name)) => out.push(
+                Diagnostic::new(
+                    Severity::Error,
+                    Code::ExternalNameLabelled,
+                    self.object.clone(),
+                    "is not part of the mesh, and the service is required: it is refused",
+                )
+                .field("spec.externalName", Some(name.clone()))
+                .fix("use a ServiceEntry for the host, or remove what requires it"),
+            ),
+            (Some(by), None) if !self.label.on && self.outside.is_none() => {
+                out.push(self.not_labelled(by));
+            }
+            _ => {}
         }
-        if let Some(condition) = self.waypoint_bound.as_ref().filter(|_| asks) {
+        out.extend(self.not_in_mesh(world).filter(|_| self.required.is_some()));
+        if let Some(condition) = self.waypoint_bound.as_ref().filter(|_| self.asks()) {
             let message = format!(
                 "is a hint from Istio, not a verdict: {}",
                 condition.message.trim_end_matches('.')
             );
-            let field = format!("status.conditions[{WAYPOINT_BOUND}]");
-            note(Severity::Info, "waypoint-bound", &field, Some(condition.status.clone()), message);
+            out.push(
+                Diagnostic::new(Severity::Info, Code::WaypointBound, self.object.clone(), message)
+                    .field(
+                        format!("status.conditions[{WAYPOINT_BOUND}]"),
+                        Some(condition.status.clone()),
+                    )
+                    .fix("nothing: ingress-waypoint explain says what decides, and what the filter does"),
+            );
         }
         if let Some(canary) = &self.canary {
-            let object = match canary.field().0 {
-                Place::Object => self.object.clone(),
-                Place::Namespace => ObjectRef::global(
-                    "Namespace",
-                    self.object.namespace.as_deref().unwrap_or_default(),
-                ),
-            };
-            notes.push(canary.note(object, self.binding.ready()));
+            out.push(canary.diagnostic(self.at(canary.field().0), self.binding.ready()));
         }
+        out
+    }
+
+    fn not_labelled(&self, by: &RequiredBy) -> Diagnostic {
+        // A namespace that requires the waypoint and does not ask for it is one thing to fix.
+        let place = match (by, &self.label.own) {
+            (RequiredBy::Annotation(Place::Namespace, _), None) => Place::Namespace,
+            _ => Place::Object,
+        };
+        let object = self.at(place);
+        let requires = match by {
+            RequiredBy::Selector(selector) => format!("--required {selector}"),
+            RequiredBy::Annotation(..) => format!("the annotation {REQUIRED}"),
+        };
+        let message = match self.label.value() {
+            Some(_) => format!("does not ask for the waypoint, which {requires} requires"),
+            None => format!("is absent, and {requires} requires the waypoint"),
+        };
+        let diagnostic = Diagnostic::new(
+            Severity::Error,
+            Code::RequiredNotLabelled,
+            object.clone(),
+            format!("{message}: requests are refused until the label is \"true\""),
+        )
+        .label(INGRESS_USE_WAYPOINT, self.label.value().map(|value| value.text.clone()))
+        .fix(fix::label(&object, INGRESS_USE_WAYPOINT, "true"));
+        match place {
+            Place::Namespace => diagnostic.affects(self.listed()),
+            Place::Object => diagnostic,
+        }
+    }
+
+    /// What keeps it out of the mesh: all of a namespace by one cause.
+    pub fn not_in_mesh(&self, world: &World) -> Option<Diagnostic> {
+        let namespace = self.object.namespace.as_deref().unwrap_or_default();
+        let (severity, message, fix) = match self.outside {
+            // Found with the object that has the hosts.
+            Some(Outside::HostTaken) => return None,
+            Some(_) if !self.asks() => return None,
+            Some(outside) => {
+                let Said { why, change } = world.outside(outside, namespace);
+                (Severity::Error, format!("is not in the mesh: {why}"), change)
+            }
+            None if self.is_a_guess && self.label.on => {
+                let message = format!(
+                    "is the only namespace where the addresses of its ServiceEntries are captured, because {}: an ingress elsewhere does not reach the waypoint by them",
+                    world.visible_as(namespace)
+                );
+                let fix = format!(
+                    "give the ingress (--gateway); if it is elsewhere, {}",
+                    world.make_public(namespace)
+                );
+                (Severity::Warning, message, fix)
+            }
+            None => return None,
+        };
+        let found = Diagnostic::new(severity, Code::NotInMesh, self.namespace(), message)
+            .field("metadata.name", Some(namespace.to_owned()))
+            .fix(fix)
+            .affects(self.listed());
+        Some(found)
     }
 }
 
 /// Whether the configuration can name the object; a cluster never has one that it cannot.
-pub(crate) fn check_name(object: &ObjectRef, key: &Key, notes: &mut Vec<Note>) -> bool {
+pub(crate) fn check_name(object: &ObjectRef, key: &Key, out: &mut Vec<Diagnostic>) -> bool {
     let name_fits = if object.kind == "Service" { is_label } else { is_name };
     let fields = [
         ("metadata.namespace", &key.namespace, is_label as fn(&str) -> bool),
@@ -209,14 +236,12 @@ pub(crate) fn check_name(object: &ObjectRef, key: &Key, notes: &mut Vec<Note>) -
     ];
     for (field, name, fits) in fields {
         if !fits(name) {
-            notes.push(Note {
-                severity: Severity::Error,
-                rule: "name",
-                object: object.clone(),
-                field: field.to_owned(),
-                value: Some(name.clone()),
-                message: "is not a Kubernetes name: the object is left out".to_owned(),
-            });
+            let message = "is not a Kubernetes name: the object is left out";
+            out.push(
+                Diagnostic::new(Severity::Error, Code::ObjectInvalid, object.clone(), message)
+                    .field(field, Some(name.clone()))
+                    .fix("correct the field"),
+            );
             return false;
         }
     }

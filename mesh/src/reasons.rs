@@ -3,6 +3,8 @@
 
 mod waypoint;
 
+use std::fmt;
+
 use ingress_waypoint::switch::parse_bool;
 use serde::Serialize;
 
@@ -18,11 +20,47 @@ use crate::resolve::Resolved;
 use crate::sight::Sight;
 use crate::world::World;
 
+/// The rules that a chain is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rule {
+    /// The mesh knows the object.
+    InTheMesh,
+    /// The label that asks for the waypoint.
+    IngressUseWaypoint,
+    /// The label that names the waypoint.
+    UseWaypoint,
+    /// The second waypoint.
+    WaypointCanary,
+    /// The waypoint exists and has an address.
+    WaypointReady,
+    /// The waypoint's Gateway allows routes from the namespace.
+    AllowedRoutes,
+    /// The waypoint is for services.
+    WaypointFor,
+    /// A ServiceEntry is visible where its waypoint is.
+    Visibility,
+    /// The service has an address that the mesh captures.
+    Vip,
+    /// HTTP can be sent to the port.
+    Port,
+    /// The service is required to go through its waypoint.
+    Required,
+    /// Istio's condition.
+    WaypointBound,
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
 /// One rule, applied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Step {
-    /// The rule's short name.
-    pub rule: &'static str,
+    /// The rule.
+    pub rule: Rule,
     /// Whether it lets the service go to its waypoint.
     pub holds: bool,
     /// The object that it was read from.
@@ -62,18 +100,11 @@ impl Resolved {
         steps
     }
 
-    fn namespace(&self) -> ObjectRef {
+    pub(crate) fn namespace(&self) -> ObjectRef {
         ObjectRef::global("Namespace", self.object.namespace.as_deref().unwrap_or_default())
     }
 
-    fn at(&self, place: Place) -> ObjectRef {
-        match place {
-            Place::Object => self.object.clone(),
-            Place::Namespace => self.namespace(),
-        }
-    }
-
-    fn own(&self, rule: &'static str, holds: bool, field: impl Into<String>) -> Step {
+    fn own(&self, rule: Rule, holds: bool, field: impl Into<String>) -> Step {
         let object = self.object.clone();
         let (field, message) = (field.into(), String::new());
         Step { rule, holds, object, field, value: None, message, change: None }
@@ -82,7 +113,8 @@ impl Resolved {
     fn mesh_step(&self, world: &World) -> Step {
         let (hosts, others) = (self.hosts.join(", "), self.others());
         let is_entry = self.object.kind == "ServiceEntry";
-        let step = self.own("in-the-mesh", true, if is_entry { "spec.hosts" } else { "spec.type" });
+        let step =
+            self.own(Rule::InTheMesh, true, if is_entry { "spec.hosts" } else { "spec.type" });
         let of_hosts = |hosts: String| is_entry.then_some(hosts);
         let lost = |message: String| Step {
             holds: false,
@@ -163,7 +195,7 @@ impl Resolved {
         Some(Step {
             value: Some(status.clone()),
             message: format!("a hint from Istio, not a verdict: {message}"),
-            ..self.own("waypoint-bound", true, format!("status.conditions[{WAYPOINT_BOUND}]"))
+            ..self.own(Rule::WaypointBound, true, format!("status.conditions[{WAYPOINT_BOUND}]"))
         })
     }
 
@@ -171,7 +203,7 @@ impl Resolved {
         let field = label(INGRESS_USE_WAYPOINT);
         let enrol = fix::label(&self.object, INGRESS_USE_WAYPOINT, "true");
         let leave = fix::label(&self.object, INGRESS_USE_WAYPOINT, "false");
-        let step = self.own("ingress-use-waypoint", self.label.on, field);
+        let step = self.own(Rule::IngressUseWaypoint, self.label.on, field);
         let change = Some(if self.label.on { leave } else { enrol });
         let (Some(place), Some(value)) = (self.label.from, self.label.value()) else {
             let message = "neither the service nor its namespace asks for the waypoint".into();
@@ -205,7 +237,7 @@ impl Resolved {
 
     fn vip_step(&self) -> Step {
         let (vips, holds) = (&self.vips, !self.vips.addresses.is_empty());
-        let step = self.own("vip", holds, vips.field);
+        let step = self.own(Rule::Vip, holds, vips.field);
         let value = (!vips.value.is_empty()).then(|| vips.value.clone());
         let dropped: String = vips
             .dropped
@@ -231,17 +263,17 @@ impl Resolved {
                 }
             );
             let value = kept.from.value.clone();
-            Step { value, message, ..self.own("port", true, kept.from.field.as_str()) }
+            Step { value, message, ..self.own(Rule::Port, true, kept.from.field.as_str()) }
         });
         let left_out = self.ports.left_out.iter().map(|port| {
             let message = format!("{}: port {} is left out", port.why, port.number);
             let value = port.from.value.clone();
-            Step { value, message, ..self.own("port", false, port.from.field.as_str()) }
+            Step { value, message, ..self.own(Rule::Port, false, port.from.field.as_str()) }
         });
         let mut steps: Vec<_> = kept.chain(left_out).collect();
         if steps.is_empty() {
             let message = "no port is declared".into();
-            steps.push(Step { message, ..self.own("port", false, "spec.ports") });
+            steps.push(Step { message, ..self.own(Rule::Port, false, "spec.ports") });
         }
         steps
     }
@@ -253,13 +285,13 @@ impl Resolved {
             RequiredBy::Selector(selector) => Step {
                 value: Some(selector.clone()),
                 message: format!("matches --required: {message}"),
-                ..self.own("required", true, "metadata.labels")
+                ..self.own(Rule::Required, true, "metadata.labels")
             },
             RequiredBy::Annotation(place, value) => Step {
                 object: self.at(*place),
                 value: Some(value.clone()),
                 message,
-                ..self.own("required", true, format!("metadata.annotations[{REQUIRED}]"))
+                ..self.own(Rule::Required, true, format!("metadata.annotations[{REQUIRED}]"))
             },
         })
     }

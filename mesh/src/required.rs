@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use ingress_waypoint::switch::parse_bool;
 
-use crate::diagnostic::{Note, ObjectRef, Severity};
+use crate::code::Code;
+use crate::diagnostic::{Diagnostic, ObjectRef, Severity};
 use crate::facts::Meta;
 use crate::label::Place;
 use crate::name::is_name;
@@ -44,17 +45,15 @@ impl RequiredBy {
         object: &ObjectRef,
         own: &Meta,
         namespace: Option<&Meta>,
-        notes: &mut Vec<Note>,
+        diagnostics: &mut Vec<Diagnostic>,
     ) -> Option<Self> {
         let own_value = own.annotations.get(REQUIRED);
         let namespace_value = namespace.and_then(|meta| meta.annotations.get(REQUIRED));
-        let mut note = |severity, value: &String, message: &str| {
-            let field = format!("metadata.annotations[{REQUIRED}]");
-            let (rule, object, value) = ("required-value", object.clone(), Some(value.clone()));
-            notes.push(Note { severity, rule, object, field, value, message: message.to_owned() });
+        let mut add = |severity, value: &String, message: &str| {
+            diagnostics.push(wrong_value(severity, object.clone(), value, message));
         };
         if let Some(value) = own_value.filter(|value| parse_bool(value).is_none()) {
-            note(Severity::Error, value, "is no boolean and counts as \"true\"");
+            add(Severity::Error, value, NOT_BOOLEAN);
         }
         if let Some(value) = own_value.filter(|value| requires(value)) {
             return Some(Self::Annotation(Place::Object, value.clone()));
@@ -62,11 +61,25 @@ impl RequiredBy {
         if let Some(required) = namespace_value.filter(|value| requires(value)) {
             if let Some(value) = own_value {
                 let message = "has no effect: the namespace requires it of all its services";
-                note(Severity::Warning, value, message);
+                add(Severity::Warning, value, message);
             }
             return Some(Self::Annotation(Place::Namespace, required.clone()));
         }
         let selector = rules.required.as_ref().filter(|selector| selector.matches(&own.labels))?;
         Some(Self::Selector(selector.to_string()))
     }
+}
+
+pub(crate) const NOT_BOOLEAN: &str = "is not a boolean and counts as \"true\"";
+
+/// A value of the annotation that does not do what it looks like.
+pub(crate) fn wrong_value(
+    severity: Severity,
+    object: ObjectRef,
+    value: &str,
+    message: &str,
+) -> Diagnostic {
+    Diagnostic::new(severity, Code::RequiredValue, object, message)
+        .field(format!("metadata.annotations[{REQUIRED}]"), Some(value.to_owned()))
+        .fix("write \"true\" or \"false\"")
 }

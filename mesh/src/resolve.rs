@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use ingress_waypoint::{Kind, Service};
 
 use crate::canary::Canary;
-use crate::diagnostic::{Note, ObjectRef};
+use crate::diagnostic::{Diagnostic, ObjectRef};
 use crate::facts::{Condition, Key};
 use crate::hosts::Rejected;
 use crate::label::Label;
@@ -62,8 +62,8 @@ pub struct Resolved {
 pub struct Resolution {
     /// By namespace, name and kind.
     pub services: Vec<Resolved>,
-    /// Without order of importance, each once.
-    pub notes: Vec<Note>,
+    /// The worst first, each once.
+    pub diagnostics: Vec<Diagnostic>,
     /// Hosts whose requests are refused, for they would be taken from what is required.
     pub rejected: Vec<Rejected>,
     /// Namespaces of which all services are required, those too that are not known yet.

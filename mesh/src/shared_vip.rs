@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::diagnostic::{Note, ObjectRef, Severity};
+use crate::code::Code;
+use crate::diagnostic::{Diagnostic, ObjectRef, Severity};
 use crate::resolve::Resolved;
 
 /// By address, who has it.
@@ -20,25 +21,44 @@ pub fn by_vip<'r>(
     owners
 }
 
+/// Of those who have one address: the first that is required, and the others of another namespace. The
+/// mesh delivers to one of them what is sent there.
+pub fn taken_from<'r>(
+    owners: &BTreeMap<&'r ObjectRef, &'r Resolved>,
+) -> Option<(&'r Resolved, Vec<&'r Resolved>)> {
+    let required = *owners.values().find(|it| it.required.is_some())?;
+    let namespace = &required.object.namespace;
+    let others = owners.values().filter(|it| it.object.namespace != *namespace);
+    let others: Vec<_> = others.copied().collect();
+    (!others.is_empty()).then_some((required, others))
+}
+
 /// An error for each address of a required service that an object of another namespace has too.
-pub(crate) fn notes<'r>(services: impl Iterator<Item = &'r Resolved>) -> Vec<Note> {
-    let mut notes = Vec::new();
+pub(crate) fn of_required<'r>(services: impl Iterator<Item = &'r Resolved>) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
     for (vip, owners) in by_vip(services) {
-        let Some(required) = owners.values().find(|it| it.required.is_some()) else { continue };
-        let namespace = &required.object.namespace;
-        let others = owners.values().filter(|it| it.object.namespace != *namespace);
-        notes.extend(others.map(|other| Note {
-            severity: Severity::Error,
-            rule: "vip-of-required",
-            object: other.object.clone(),
-            field: other.vips.field.to_owned(),
-            value: Some(vip.to_string()),
-            message: format!(
-                "is an address of {}, which is required: the mesh delivers what is sent there to one of \
-                 the two, which may bypass the waypoint",
-                required.object
-            ),
+        let Some((required, others)) = taken_from(&owners) else { continue };
+        let message = format!(
+            "is an address of {}, which is required: the mesh delivers what is sent there to one of the \
+             two, and that may bypass the waypoint",
+            required.object
+        );
+        found.extend(others.iter().map(|other| {
+            let object = other.object.clone();
+            Diagnostic::new(Severity::Error, Code::VipShared, object, message.clone())
+                .field(other.vips.field, Some(vip.to_string()))
+                .fix(fix(other.vips.field))
+                .affects(required.listed())
         }));
     }
-    notes
+    found
+}
+
+/// How to give an object an address of its own, by the field that has the shared one.
+pub fn fix(field: &str) -> &'static str {
+    match field {
+        "status.addresses" => "give it spec.addresses that no other has",
+        "spec.addresses" => "give it an address of its own",
+        _ => "create one of the Services again without the address: the cluster allocates another",
+    }
 }

@@ -16,7 +16,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::diagnostic::Note;
+use crate::diagnostic::Diagnostic;
 use crate::facts::Key;
 use crate::hosts::Rejected;
 use crate::id::Id;
@@ -205,15 +205,15 @@ impl State {
     pub fn resolution(&self) -> Resolution {
         Resolution {
             services: self.services().cloned().collect(),
-            notes: self.notes(),
+            diagnostics: self.diagnostics(),
             rejected: self.rejected().cloned().collect(),
             required_namespaces: self.required_namespaces().clone(),
         }
     }
 
-    /// What was noticed, in order, each once.
-    pub fn notes(&self) -> Vec<Note> {
-        self.index.notes(&self.world, &self.rules)
+    /// What is wrong as of the last update, the worst first, each once.
+    pub fn diagnostics(&self) -> Vec<Diagnostic> {
+        self.index.diagnostics(&self.world, &self.rules)
     }
 }
 

@@ -9,6 +9,7 @@ use crate::input::{NO_OBJECTS, warn_of_unmatched};
 use crate::report::{self as output, Exit, Format};
 use clap::Args;
 use gateway::objects::target::Gateway;
+use gateway::table::Compiled;
 use lint::{Objects, Options};
 use mesh::object::Read;
 use mesh::{Selector, Severity};
@@ -68,13 +69,14 @@ pub fn command(arguments: &Arguments, format: Format) -> anyhow::Result<Exit> {
     let gateway = arguments.gateway.as_ref();
     let options = Options {
         rules: arguments.rules.rules(gateway.map(|gateway| gateway.namespace.as_str())),
-        settings: arguments.settings.configuration(),
         gateway: gateway.map(Gateway::key),
         pods: arguments.gateway_pods.clone(),
     };
     warn_of_unmatched(&objects.world, &options.rules);
     warn_of_missing(&objects, &options);
-    let report = Report::new(lint::run(&objects, &options)?, unusable);
+    let settings = arguments.settings.configuration();
+    let compiled = Compiled::new(&objects.world, &options.rules, &settings)?;
+    let report = Report::new(lint::check(&objects, &compiled, &options), unusable);
     match format {
         Format::Text => output::text(&report.text())?,
         Format::Json => output::json(&report)?,

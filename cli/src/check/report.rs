@@ -2,12 +2,8 @@
 
 use serde::Serialize;
 
-use crate::report::{Exit, Page, Tone, Words};
-use lint::Finding;
-use mesh::Severity;
-
-/// So many objects that suffer from one finding are shown to people, and then how many more.
-const SHOWN: usize = 5;
+use crate::report::{Exit, Page, Tone, Words, details};
+use mesh::{Diagnostic, Severity};
 
 /// All findings, and how many there are of each severity.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -22,7 +18,7 @@ pub struct Report {
     #[serde(skip_serializing_if = "is_zero")]
     pub unusable: usize,
     /// The worst first.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<Diagnostic>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
@@ -31,7 +27,7 @@ fn is_zero(count: &usize) -> bool {
 }
 
 /// What the findings mean for the command: 2 for errors, 1 for warnings where those count.
-pub fn exit(findings: &[Finding], strict: bool) -> Exit {
+pub fn exit(findings: &[Diagnostic], strict: bool) -> Exit {
     match findings.iter().map(|finding| finding.severity).max() {
         Some(Severity::Error) => Exit::Failed,
         Some(Severity::Warning) if strict => Exit::LookAt,
@@ -41,7 +37,7 @@ pub fn exit(findings: &[Finding], strict: bool) -> Exit {
 
 impl Report {
     /// Counts them.
-    pub fn new(findings: Vec<Finding>, unusable: usize) -> Self {
+    pub fn new(findings: Vec<Diagnostic>, unusable: usize) -> Self {
         let count = |severity| findings.iter().filter(|f| f.severity == severity).count();
         let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
         Self { errors, warnings, infos: count(Severity::Info), unusable, findings }
@@ -54,7 +50,7 @@ impl Report {
             let Some(first) = group.first() else { continue };
             let severity = Words::new(first.severity.into(), first.severity);
             page.line(0, &severity.plain(" ").tone(Tone::Strong, first.code));
-            page.line(1, &Words::new(Tone::Faint, first.why));
+            page.line(1, &Words::new(Tone::Faint, first.code.why()));
             for finding in group {
                 object(&mut page, finding);
             }
@@ -83,25 +79,12 @@ impl Report {
     }
 }
 
-fn object(page: &mut Page, finding: &Finding) {
-    let what = match (&finding.field, &finding.value) {
-        (Some(field), Some(value)) => format!("{field} {value:?} {}", finding.message),
-        (Some(field), None) => format!("{field} {}", finding.message),
-        (None, _) => finding.message.clone(),
-    };
-    page.line(1, &Words::new(Tone::Strong, &finding.object));
-    page.line(2, &Words::default().plain(what));
-    if !finding.affects.is_empty() {
-        let affected = affected(&finding.affects);
-        page.line(2, &Words::default().plain(format_args!("concerns {affected}")));
+fn object(page: &mut Page, finding: &Diagnostic) {
+    let mut depth = 1;
+    if let Some(object) = &finding.object {
+        page.line(depth, &Words::new(Tone::Strong, object));
+        depth += 1;
     }
-    page.line(2, &Words::new(Tone::Good, "mend:").plain(format_args!(" {}", finding.fix)));
-}
-
-fn affected(affects: &[String]) -> String {
-    let shown = affects.get(..SHOWN).unwrap_or(affects).join("; ");
-    match affects.len().saturating_sub(SHOWN) {
-        0 => shown,
-        more => format!("{shown}; and {more} more"),
-    }
+    page.line(depth, &Words::default().plain(finding.text()));
+    details(page, depth, finding);
 }

@@ -9,7 +9,6 @@ use gateway::objects::target::{Gateway, Options, Target};
 use gateway::objects::{ecds, envoy_gateway, istio};
 use gateway::table::Compiled;
 use gateway::table::route_clusters::Routes;
-use lint::warnings;
 
 use super::args::{Arguments, Load, Output};
 use super::table;
@@ -36,10 +35,13 @@ pub fn command(args: &Arguments, format: Format) -> anyhow::Result<Exit> {
         (_, None) => Routes::EnvoyGateway,
     };
     let compiled = Compiled::of_routes(&world, &rules, &args.settings.configuration(), routes)?;
-    let notes = warnings::of_services(&world, &compiled);
+    let options = lint::Options { rules, ..lint::Options::default() };
+    let objects = lint::Objects::from(world);
+    let (world, rules) = (&objects.world, &options.rules);
+    let found = lint::services(&objects, &compiled, &options);
     let least = if args.output == Output::Table { Severity::Info } else { Severity::Warning };
-    report::notes(&notes, least);
-    if notes.iter().any(|note| note.severity == Severity::Error) {
+    report::diagnostics(&found, least);
+    if found.iter().any(|it| it.severity == Severity::Error) {
         exit = exit.max(Exit::LookAt);
     }
     if rules.allow_loopback {
@@ -70,7 +72,7 @@ pub fn command(args: &Arguments, format: Format) -> anyhow::Result<Exit> {
         },
         Output::Wasmplugin | Output::EnvoyFilter | Output::EnvoyGateway => {
             let config: Value = serde_json::from_str(&compiled.text)?;
-            let objects = gateway_objects(&world, &compiled, &config, args.output, load, &form)?;
+            let objects = gateway_objects(world, &compiled, &config, args.output, load, &form)?;
             for warning in objects.fit(&config)? {
                 report::message(Severity::Warning, warning);
             }
@@ -142,9 +144,8 @@ fn gateway_objects(
         (Output::EnvoyGateway, _) => {
             let gateway = load.gateway.as_ref().context("give --gateway NAMESPACE/NAME")?;
             let listeners = Listeners::find(world, gateway, &load.listener)?;
-            for message in warnings::of_envoy_gateway(world, compiled, &listeners) {
-                report::message(Severity::Warning, message);
-            }
+            let found = lint::envoy_gateway::check(world, compiled, &listeners);
+            report::diagnostics(&found, Severity::Info);
             match form {
                 Form::Wasm(_) => {
                     envoy_gateway::policies(config, gateway, &listeners, &options(load)?)?

@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Args;
 use gateway::table::Compiled;
-use gateway::table::route_clusters::ROUTE_CLUSTER;
 use ingress_waypoint::Policy;
 use ingress_waypoint::switch::{Source, VARIABLE};
-use mesh::{Note, Severity};
+use mesh::Severity;
 
 use super::{AskedAs, ask, explain};
 use crate::args::{Input, RuleArgs, Settings};
@@ -84,10 +83,8 @@ pub fn command(args: &Arguments, format: Format) -> anyhow::Result<Exit> {
     let compiled = Compiled::new(&world, &args.rules.rules(None), &args.settings.configuration())?;
     let found = explain(&world, &compiled, subject);
     if found.is_empty() {
-        // A cluster of several services is no one's, and that is said with the route.
-        let names = |note: &&Note| note.message.split([' ', ',', ':']).any(|word| word == subject);
-        let notes = compiled.resolution.notes.iter().filter(|note| note.rule == ROUTE_CLUSTER);
-        report::notes(&notes.filter(names).cloned().collect::<Vec<_>>(), Severity::Info);
+        let of_cluster = compiled.unattributed.iter().filter(|it| it.clusters.contains(subject));
+        report::diagnostics(of_cluster.map(|it| &it.diagnostic), Severity::Info);
     }
     anyhow::ensure!(
         !found.is_empty(),
@@ -95,9 +92,7 @@ pub fn command(args: &Arguments, format: Format) -> anyhow::Result<Exit> {
         compiled.resolution.services.len()
     );
     for explanation in &found {
-        let object = &explanation.object;
-        let notes = compiled.resolution.notes.iter().filter(|note| note.object == *object);
-        report::notes(&notes.cloned().collect::<Vec<_>>(), Severity::Info);
+        report::diagnostics(&explanation.diagnostics, Severity::Info);
     }
     match format {
         Format::Json => report::json(&found)?,

@@ -15,8 +15,7 @@ use crate::compile::table::destination;
 use crate::report::{Page, Tone, Words};
 use clap::ValueEnum;
 use gateway::table::Compiled;
-use mesh::diagnostic::ObjectRef;
-use mesh::{Resolved, Step, World};
+use mesh::{Diagnostic, Diagnostics, ObjectRef, Resolved, Step, World};
 
 /// What the subject of `explain --config` is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -48,6 +47,9 @@ pub struct Explanation {
     pub routed: Vec<String>,
     /// Where the global switch is.
     pub switch: String,
+    /// What the rules found about it. It goes to standard error.
+    #[serde(skip)]
+    pub diagnostics: Vec<Diagnostic>,
 }
 
 /// A question to the filter, and its answer.
@@ -195,7 +197,16 @@ fn one(
             .map(ToString::to_string)
             .collect(),
         switch: switch(policy),
+        diagnostics: diagnostics(world, compiled, resolved),
     }
+}
+
+fn diagnostics(world: &World, compiled: &Compiled, resolved: &Resolved) -> Vec<Diagnostic> {
+    let all = compiled.resolution.diagnostics.iter();
+    let of_object = all.filter(|it| it.object.as_ref() == Some(&resolved.object)).cloned();
+    // Those of its namespace concern it alone here.
+    let of_service = resolved.diagnostics(world).into_iter();
+    of_object.chain(of_service).collect::<Diagnostics>().into_list()
 }
 
 fn switch(policy: &Policy) -> String {

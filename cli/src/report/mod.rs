@@ -4,6 +4,7 @@
 mod page;
 mod table;
 
+use std::cmp::Reverse;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -13,7 +14,7 @@ use ingress_waypoint::config;
 use ingress_waypoint::escape::escape_json;
 use serde::Serialize;
 
-use mesh::{Note, Severity};
+use mesh::{Diagnostic, Severity};
 pub use page::{Page, Tone, Words};
 pub use table::Table;
 
@@ -87,20 +88,42 @@ pub fn text(page: &Page) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// So many notes of one kind are shown, and then how many more there are.
+/// As many objects that one diagnostic concerns are shown; the rest is counted.
+const AFFECTED: usize = 5;
+
+/// As many diagnostics of one kind are shown; the rest is counted.
 const SHOWN: usize = 10;
 
-/// Prints notes from `least` on to standard error, the worst first.
-pub fn notes(notes: &[Note], least: Severity) {
-    let mut sorted: Vec<_> = notes.iter().filter(|note| note.severity >= least).collect();
-    sorted.sort_by_key(|note| (std::cmp::Reverse(note.severity), note.rule));
-    for group in sorted.chunk_by(|a, b| (a.severity, a.rule) == (b.severity, b.rule)) {
-        for note in group.iter().take(SHOWN) {
-            message(note.severity, note);
+/// Prints diagnostics from `least` on to standard error, the worst first. Why they matter is left to
+/// `check`.
+pub fn diagnostics<'a>(found: impl IntoIterator<Item = &'a Diagnostic>, least: Severity) {
+    let mut sorted: Vec<_> = found.into_iter().filter(|it| it.severity >= least).collect();
+    sorted.sort_by_key(|it| (Reverse(it.severity), it.code));
+    for group in sorted.chunk_by(|a, b| (a.severity, a.code) == (b.severity, b.code)) {
+        for diagnostic in group.iter().take(SHOWN) {
+            message(diagnostic.severity, diagnostic);
+            let mut page = Page::default();
+            details(&mut page, 1, diagnostic);
+            anstream::eprint!("{}", page.as_str());
         }
         if let (Some(first), more @ 1..) = (group.first(), group.len().saturating_sub(SHOWN)) {
             message(first.severity, format_args!("… and {more} more like this"));
         }
+    }
+}
+
+/// Adds what a diagnostic concerns, and how to fix it.
+pub fn details(page: &mut Page, depth: usize, diagnostic: &Diagnostic) {
+    let affects = &diagnostic.affects;
+    if !affects.is_empty() {
+        let mut shown = affects.get(..AFFECTED).unwrap_or(affects).join("; ");
+        if let more @ 1.. = affects.len().saturating_sub(AFFECTED) {
+            shown.push_str(&format!("; and {more} more"));
+        }
+        page.line(depth, &Words::default().plain(format_args!("concerns {shown}")));
+    }
+    if let Some(fix) = &diagnostic.fix {
+        page.line(depth, &Words::new(Tone::Good, "fix:").plain(format_args!(" {fix}")));
     }
 }
 

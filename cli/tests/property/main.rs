@@ -66,7 +66,7 @@ proptest! {
                 let decision = policy.decide(Question::Cluster(cluster(&answer.question).as_bytes()));
                 prop_assert_eq!(decision.outcome.label(), (answer.decision, answer.reason));
                 // So is the host of an ExternalName service that a ServiceEntry has too.
-                let outside = explanation.steps.iter().any(|s| s.rule == "in-the-mesh" && !s.holds);
+                let outside = explanation.steps.iter().any(|s| s.rule == ::mesh::Rule::InTheMesh && !s.holds);
                 let object = &explanation.object;
                 let name = format!("{}/{}", object.namespace.as_deref().unwrap(), object.name);
                 if outside && answer.service.as_ref().is_some_and(|by| *by != name) {
@@ -170,7 +170,7 @@ proptest! {
         }
         let (other_world, other) = compile(objects, &rules);
         prop_assert_eq!(&compiled.text, &other.text);
-        prop_assert_eq!(&compiled.resolution.notes, &other.resolution.notes);
+        prop_assert_eq!(&compiled.resolution.diagnostics, &other.resolution.diagnostics);
         prop_assert_eq!(table::rows(&compiled), table::rows(&other));
         let json = |world, compiled| serde_json::to_value(explain_all(world, compiled)).unwrap();
         prop_assert_eq!(json(&world, &compiled), json(&other_world, &other));

@@ -5,9 +5,9 @@ use anyhow::Context as _;
 use ingress_waypoint::{Policy, Question};
 
 use super::config::{Configuration, UnknownService, Via, text};
-use super::route_clusters::{self, Routes};
+use super::route_clusters::{self, Routes, Unattributed};
 use super::routed::{self, Routed};
-use mesh::{Resolution, Resolved, Rules, Step, World};
+use mesh::{Diagnostic, Resolution, Resolved, Rule, Rules, Step, World};
 
 /// A configuration together with the policy that the filter makes of it.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub struct Compiled {
     pub has_routes: bool,
     /// What Envoy Gateway sends to ClusterIPs itself.
     pub routed: Vec<Routed>,
+    /// Clusters that cannot be attributed to one service.
+    pub unattributed: Vec<Unattributed>,
 }
 
 impl Compiled {
@@ -70,7 +72,14 @@ impl Compiled {
         let text = text(services, &settings)?;
         let policy = Policy::from_json(text.as_bytes(), Some("true"))
             .context("the filter refuses the configuration that was made")?;
-        Ok(Self { resolution, text, policy, has_routes: listed.any, routed })
+        let (has_routes, unattributed) = (listed.any, listed.unattributed);
+        Ok(Self { resolution, text, policy, has_routes, routed, unattributed })
+    }
+
+    /// What was found on the way, by the mesh's rules and in the routes.
+    pub fn diagnostics(&self) -> impl Iterator<Item = &Diagnostic> {
+        let of_routes = self.unattributed.iter().map(|it| &it.diagnostic);
+        self.resolution.diagnostics.iter().chain(of_routes)
     }
 
     /// The chain of rules for a service. That of the VIPs does not hold where there is none of the
@@ -81,7 +90,7 @@ impl Compiled {
         let cluster = resolved.cluster(port);
         let decision = self.policy.decide(Question::Cluster(cluster.as_bytes()));
         if let ("direct" | "reject", "no-vip") = decision.outcome.label() {
-            for step in steps.iter_mut().filter(|step| step.rule == "vip" && step.holds) {
+            for step in steps.iter_mut().filter(|step| step.rule == Rule::Vip && step.holds) {
                 step.holds = false;
                 "holds no address of the family that ipFamily asks for"
                     .clone_into(&mut step.message);

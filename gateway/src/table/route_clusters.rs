@@ -11,10 +11,10 @@ use ingress_waypoint::{Cluster, Service};
 
 use super::routed::Routed;
 use mesh::route::{Backend, Rule, Target};
-use mesh::{Key, Note, ObjectRef, Resolution, Resolved, Severity, World};
+use mesh::{Code, Diagnostic, Key, ObjectRef, Resolution, Resolved, Severity, World};
 
-/// The rule of the notes on clusters that cannot be attributed to one service.
-pub const ROUTE_CLUSTER: &str = "route-cluster";
+/// What to do about a cluster that cannot be attributed.
+const FIX: &str = "give each service and port a rule of its own; or refuse requests of unknown services (unknownService: reject)";
 
 /// Envoy Gateway's controllers have names that begin so.
 const CONTROLLER: &str = "gateway.envoyproxy.io/";
@@ -48,9 +48,20 @@ pub(super) struct Listed {
     /// Clusters that no service can list though they lead to a required one: those of several services,
     /// and of ports that are left out. They have to be refused.
     pub refused: Vec<String>,
+    /// Clusters that cannot be attributed to one service.
+    pub unattributed: Vec<Unattributed>,
 }
 
-/// Lists the clusters, and notes those that cannot be attributed to one service. `refused` says whether
+/// Clusters of a rule that cannot be attributed to one service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unattributed {
+    /// Their names.
+    pub clusters: Vec<String>,
+    /// What that means.
+    pub diagnostic: Diagnostic,
+}
+
+/// Lists the clusters, and those that cannot be attributed to one service. `refused` says whether
 /// requests of unknown services are. Rules whose common cluster is refused are marked in `routed`.
 pub(super) fn list(
     world: &World,
@@ -86,10 +97,8 @@ pub(super) fn list(
             );
         }
     }
-    let Listing { mut notes, refuse, .. } = listing;
-    resolution.notes.append(&mut notes);
-    resolution.notes.sort();
-    Listed { any: true, refused: refuse.into_iter().collect() }
+    let Listing { unattributed, refuse, .. } = listing;
+    Listed { any: true, refused: refuse.into_iter().collect(), unattributed }
 }
 
 /// Whether a parent may be a Gateway of Envoy Gateway. What is not among the objects may, and so may the
@@ -116,7 +125,7 @@ struct Listing<'a> {
     by_name: BTreeMap<Key, usize>,
     refused: bool,
     routed: &'a mut [Routed],
-    notes: Vec<Note>,
+    unattributed: Vec<Unattributed>,
     /// Clusters that are to be refused, as in [`Listed`]; none where all that is unknown is.
     refuse: BTreeSet<String>,
 }
@@ -133,7 +142,7 @@ impl<'a> Listing<'a> {
             services,
             refused,
             routed,
-            notes: Vec::new(),
+            unattributed: Vec::new(),
             refuse: BTreeSet::new(),
         }
     }
@@ -159,7 +168,7 @@ impl<'a> Listing<'a> {
                 }
             }
             (Some(_), _) if !shared.iter().any(|backend| backend.has_filters) => {
-                self.note_shared(route, cluster, i, rule, &shared);
+                self.shared(route, cluster, i, rule, &shared);
             }
             // With filters at a backend each has a cluster of its own, unless that backend is left out.
             (Some(_), _) => {
@@ -172,7 +181,7 @@ impl<'a> Listing<'a> {
         }
     }
 
-    /// Lists the cluster of one backend, or notes that the configuration cannot name its port.
+    /// Lists the cluster of one backend, or reports that the configuration cannot name its port.
     fn backend(&mut self, route: &ObjectRef, cluster: &str, [i, j]: [usize; 2], backend: &Backend) {
         let own = format!("{cluster}/backend/{j}");
         // A port that the Service does not have is refused by Envoy Gateway itself.
@@ -185,29 +194,24 @@ impl<'a> Listing<'a> {
             service.clusters.push(entry);
         } else if service.required && !refused {
             let message = format!(
-                "is no HTTP port of Service {service}, which is required: where Envoy Gateway does not merge it, \
+                "is not an HTTP port of Service {service}, which is required: where Envoy Gateway does not merge it, \
                  its cluster is {cluster} or {own}, and requests are refused"
             );
-            self.refuse.insert(own);
+            self.refuse.insert(own.clone());
             if !left_out {
                 return;
             }
-            let (rule, object) = (ROUTE_CLUSTER, route.clone());
-            let field = format!("spec.rules[{i}].backendRefs[{j}].port");
-            let value = Some(port.to_string());
-            self.notes.push(Note {
-                severity: Severity::Warning,
-                rule,
-                object,
-                field,
-                value,
-                message,
-            });
+            let diagnostic =
+                Diagnostic::new(Severity::Warning, Code::RouteCluster, route.clone(), message)
+                    .field(format!("spec.rules[{i}].backendRefs[{j}].port"), Some(port.to_string()))
+                    .fix(FIX);
+            let clusters = vec![cluster.to_owned(), own];
+            self.unattributed.push(Unattributed { clusters, diagnostic });
         }
     }
 
-    /// Notes a cluster that leads to several services or ports.
-    fn note_shared(
+    /// Reports a cluster that leads to several services or ports.
+    fn shared(
         &mut self,
         route: &ObjectRef,
         cluster: &str,
@@ -267,8 +271,10 @@ impl<'a> Listing<'a> {
                 message.extend(merged.iter().map(|it| format!("; where it merges them, {it}")));
             }
         }
-        let (rule, object) = (ROUTE_CLUSTER, route.clone());
-        self.notes.push(Note { severity, rule, object, field, value: None, message });
+        let diagnostic = Diagnostic::new(severity, Code::RouteCluster, route.clone(), message)
+            .field(field, None)
+            .fix(FIX);
+        self.unattributed.push(Unattributed { clusters: vec![cluster.to_owned()], diagnostic });
     }
 
     /// Marks what Envoy Gateway sends to ClusterIPs itself as refused in the rule's common cluster, and

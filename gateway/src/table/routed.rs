@@ -6,7 +6,7 @@ use std::fmt;
 use super::route_clusters::{Routes, serves};
 use mesh::route::{Backend, Parent, Rule, Target};
 use mesh::routing_type::{By, RoutingTypes};
-use mesh::{Note, ObjectRef, Resolution, Resolved, Severity, World};
+use mesh::{ObjectRef, Resolution, Resolved, World};
 
 /// A backend of a rule that is reached at its ClusterIP, or would be if it had one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,18 +120,6 @@ fn message(resolved: &Resolved) -> String {
 }
 
 impl Routed {
-    /// As a note on the route; none where that the rule is refused has been noted.
-    pub fn note(&self) -> Option<Note> {
-        (!self.refused).then(|| Note {
-            severity: Severity::Info,
-            rule: "routing-type-service",
-            object: self.route.clone(),
-            field: self.field.clone(),
-            value: None,
-            message: format!("({}) lead {}: {}", self.rule, self.message, self.why()),
-        })
-    }
-
     /// Whether it is of this rule, by the field of its backends.
     pub fn is_of(&self, route: &ObjectRef, field: &str) -> bool {
         self.route == *route && self.field == field

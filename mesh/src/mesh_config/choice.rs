@@ -1,7 +1,8 @@
 //! Which mesh configuration counts, where several were read.
 
 use super::{ConfigMapFacts, KEY, MeshConfig};
-use crate::diagnostic::{Note, ObjectRef, Severity};
+use crate::code::Code;
+use crate::diagnostic::{Diagnostic, ObjectRef, Severity};
 use crate::facts::Key;
 use crate::name::{is_label, is_name};
 use crate::world::World;
@@ -92,21 +93,21 @@ impl World {
     }
 
     /// Which of several counts, and which do not.
-    pub fn note_mesh_config(&self) -> Vec<Note> {
+    pub fn diagnose_mesh_config(&self) -> Vec<Diagnostic> {
         let MeshConfigChoice::Found = self.mesh_config else { return Vec::new() };
-        let note = |severity, key: &Key, message: String| Note {
-            severity,
-            rule: "mesh-config",
-            object: ObjectRef::namespaced("ConfigMap", key),
-            field: format!("data.{KEY}"),
-            value: None,
-            message,
+        let diagnostic = |severity, key: &Key, message: String| {
+            let object = ObjectRef::namespaced("ConfigMap", key);
+            Diagnostic::new(severity, Code::MeshConfig, object, message)
+                .field(format!("data.{KEY}"), None)
+                .fix(
+                    "nothing, if the one that counts is that of the mesh; else name another (--mesh-config)",
+                )
         };
         let chosen = self.chosen();
-        let mut notes = Vec::new();
+        let mut diagnostics = Vec::new();
         if let Some((key, _)) = chosen.filter(|_| !self.mesh().is_default()) {
             let message = "is the mesh configuration that counts".to_owned();
-            notes.push(note(Severity::Info, key, message));
+            diagnostics.push(diagnostic(Severity::Info, key, message));
         }
         for (key, map) in self.mesh_configs.iter().filter(|(key, _)| is_istios(&key.name)) {
             let same = map.config.as_ref().is_ok_and(|config| config == self.mesh());
@@ -123,9 +124,9 @@ impl World {
             if is_name(&key.name) && is_label(&key.namespace) {
                 message = format!("{message}; to take this one: --mesh-config {key}");
             }
-            notes.push(note(Severity::Warning, key, message));
+            diagnostics.push(diagnostic(Severity::Warning, key, message));
         }
-        notes
+        diagnostics
     }
 }
 

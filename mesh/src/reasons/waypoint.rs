@@ -1,6 +1,6 @@
 //! The steps that lead to the waypoint.
 
-use super::{Step, label};
+use super::{Rule, Step, label};
 use crate::diagnostic::ObjectRef;
 use crate::fix;
 use crate::label::Place;
@@ -14,7 +14,7 @@ use crate::world::World;
 impl Resolved {
     pub(super) fn binding_steps(&self, world: &World, steps: &mut Vec<Step>) {
         let ready = self.binding.ready().is_some();
-        let step = self.own("use-waypoint", ready, label(USE_WAYPOINT));
+        let step = self.own(Rule::UseWaypoint, ready, label(USE_WAYPOINT));
         let bind = || Some(fix::label(&self.object, USE_WAYPOINT, fix::NAME));
         match &self.binding {
             Binding::Unlabelled => {
@@ -66,7 +66,7 @@ impl Resolved {
             object: self.at(place),
             value: Some(value.to_owned()),
             message: canary.message(self.binding.ready()),
-            ..self.own("waypoint-canary", true, field)
+            ..self.own(Rule::WaypointCanary, true, field)
         })
     }
 
@@ -88,7 +88,7 @@ impl Resolved {
                 message: "no such Gateway was read; the namespace's waypoint is not tried instead"
                     .into(),
                 change: Some(fix::deploy(&reference.gateway)),
-                ..step("waypoint-ready", false, "metadata.name")
+                ..step(Rule::WaypointReady, false, "metadata.name")
             });
             return;
         };
@@ -99,11 +99,11 @@ impl Resolved {
                 value: Some(namespace.clone()),
                 message: format!("is not in the mesh: {why}: the mesh does not know the waypoint"),
                 change: Some(change),
-                ..step("waypoint-ready", false, "metadata.namespace")
+                ..step(Rule::WaypointReady, false, "metadata.namespace")
             });
             return;
         }
-        let ready = step("waypoint-ready", gateway.is_ready(), "status.addresses");
+        let ready = step(Rule::WaypointReady, gateway.is_ready(), "status.addresses");
         if why == Some(&Unusable::NotReady) {
             let values = gateway.status_addresses.iter().map(|address| {
                 format!("{} {}", address.r#type.as_deref().unwrap_or("without type"), address.value)
@@ -140,7 +140,7 @@ impl Resolved {
             value: allowed.from.map(str::to_owned),
             message: format!("{}: {namespace} {verdict}", allowed.whom(&reference.gateway)),
             change: (!allows).then(|| allowed.fix(gateway, &namespace)),
-            ..step("allowed-routes", allows, &allowed.field)
+            ..step(Rule::AllowedRoutes, allows, &allowed.field)
         });
         if !allows {
             return;
@@ -163,7 +163,7 @@ impl Resolved {
             value: from.map(|_| value),
             message,
             change: (!holds).then_some(serve),
-            ..step("waypoint-for", holds, &label(WAYPOINT_FOR))
+            ..step(Rule::WaypointFor, holds, &label(WAYPOINT_FOR))
         });
         if why == Some(&Unusable::OtherNamespace) {
             steps.push(Step {
@@ -176,7 +176,7 @@ impl Resolved {
                     "bind it to a waypoint of its own namespace; or {}",
                     world.make_public(&namespace)
                 )),
-                ..step("visibility", false, "metadata.namespace")
+                ..step(Rule::Visibility, false, "metadata.namespace")
             });
         }
     }

@@ -1,12 +1,10 @@
-//! The closed list of findings, each with the reason why it matters.
+//! The closed list of diagnostic codes, each with the reason why it matters.
 
 use std::fmt;
 
-use serde::{Serialize, Serializer};
-
 macro_rules! codes {
     ($($code:ident $name:literal $why:literal)*) => {
-        /// What kind of finding it is. The names stay the same, so that programs can rely on them.
+        /// What kind of diagnostic it is. The names stay the same, so that programs can rely on them.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[allow(missing_docs)]
         pub enum Code { $($code,)* }
@@ -89,6 +87,10 @@ codes! {
         "Only connections that ztunnel captures get from a VIP to the waypoint. Whether those of this gateway are captured can be seen at its pods alone."
     ListenerNotCovered "listener-not-covered"
         "The filter sees HTTP requests: what TCPRoutes and TLSRoutes lead on from this listener goes to the endpoints."
+    ListenerLeftOut "listener-left-out"
+        "Requests that come in at a listener without VIP routes cannot go to a waypoint."
+    RoutesNotRead "routes-not-read"
+        "Envoy Gateway names clusters after routes: without the routes these clusters belong to no service that the filter knows."
     SessionAffinity "session-affinity"
         "A VIP is one address, and the waypoint behind it chooses the pod: clients don't stick to one any more."
     TrafficPolicy "traffic-policy"
@@ -130,11 +132,5 @@ codes! {
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
-    }
-}
-
-impl Serialize for Code {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
     }
 }
