@@ -12,8 +12,8 @@ use crate::object::Origin;
 use crate::object::envoy_gateway::{PolicySpec, ProxySpec};
 use crate::object::service_entry::{Address, Port, ServiceEntry};
 
+pub use crate::condition::{Condition, WAYPOINT_BOUND};
 pub use crate::key::Key;
-pub use crate::object::Condition;
 
 /// Labels or annotations.
 pub type Labels = BTreeMap<String, String>;
@@ -47,9 +47,6 @@ pub struct ServiceFacts {
     pub ports: Vec<PortFacts>,
     pub waypoint_bound: Option<Condition>,
 }
-
-/// The condition in which Istio says whether an object is bound to its waypoint.
-pub const WAYPOINT_BOUND: &str = "istio.io/WaypointBound";
 
 /// A declared port of a Service or ServiceEntry, before anything is concluded from it.
 #[derive(Debug, Clone, PartialEq, Eq)]

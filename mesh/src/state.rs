@@ -21,7 +21,7 @@ use crate::facts::Key;
 use crate::hosts::Rejected;
 use crate::id::Id;
 use crate::index::{Changes, Dirty, Index, Items};
-use crate::mesh_config::MeshConfigChoice;
+use crate::mesh_config_choice::MeshConfigChoice;
 use crate::object::{Kind, Object, Origin};
 use crate::resolve::{Resolution, Resolved};
 use crate::rules::Rules;
@@ -100,9 +100,6 @@ impl State {
 
     /// Removes an object. That of a kind without namespaces has an empty one.
     pub fn delete(&mut self, kind: Kind, key: &Key) {
-        if let Some(seen) = self.kinds.get_mut(&kind).and_then(|it| it.seen.as_mut()) {
-            seen.remove(key);
-        }
         if self.world.remove(kind, key) {
             self.mark(kind, key.clone());
         }

@@ -1,5 +1,7 @@
 //! Everything that was read, by name; of several copies of an object the newest.
 
+mod mesh_config;
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -8,9 +10,11 @@ use crate::diagnostic::ObjectRef;
 use crate::facts::{
     ClassFacts, EntryFacts, GatewayFacts, Key, Meta, PolicyFacts, ProxyFacts, ServiceFacts,
 };
-use crate::mesh_config::{ConfigMapFacts, MeshConfigChoice};
+use crate::mesh_config::ConfigMapFacts;
+use crate::mesh_config_choice::MeshConfigChoice;
 use crate::object::{Kind, Object, Origin};
 use crate::route::Route;
+use crate::version::newer;
 
 /// Everything that was read, by name.
 #[derive(Debug, Default)]
@@ -238,18 +242,4 @@ impl Put<'_> {
 /// Version first, then content; where it was read is neither.
 fn rank<F: Facts>(facts: &mut F) -> (Option<u64>, String) {
     (facts.meta().version, facts.content())
-}
-
-/// Keeps the greater of two copies, which does not depend on their order.
-pub fn newer<K: Ord, V: Ord>(map: &mut BTreeMap<K, V>, key: K, value: V) {
-    match map.get_mut(&key) {
-        Some(old) if *old >= value => {}
-        Some(old) => *old = value,
-        None => drop(map.insert(key, value)),
-    }
-}
-
-/// `metadata.resourceVersion`.
-pub fn version(meta: &ObjectMeta) -> Option<u64> {
-    meta.resource_version.as_ref()?.parse().ok()
 }

@@ -83,18 +83,6 @@ pub struct WorkloadSpec {
     pub template: Template,
 }
 
-/// A condition in an object's status.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[allow(missing_docs)]
-pub struct Condition {
-    #[serde(rename = "type")]
-    pub type_: String,
-    /// `True` or `False`.
-    pub status: String,
-    #[serde(default)]
-    pub message: String,
-}
-
 /// A ConfigMap with a mesh configuration of Istio's.
 #[derive(Debug, Clone)]
 #[allow(missing_docs)]
