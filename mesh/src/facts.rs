@@ -114,18 +114,20 @@ pub struct ProxyFacts {
     pub spec: ProxySpec,
 }
 
+/// Whether the rules give a label or annotation a meaning.
+pub(crate) fn is_of_rules(key: &str) -> bool {
+    let domain = key.split_once('/').map_or("", |(domain, _)| domain);
+    domain == "ingress-waypoint" || domain == "istio.io" || domain.ends_with(".istio.io")
+}
+
 impl Meta {
     /// Keeps what the rules read.
     pub fn new(origin: Origin, meta: ObjectMeta) -> Self {
-        let wanted = |key: &str| {
-            let domain = key.split_once('/').map_or("", |(domain, _)| domain);
-            domain == "ingress-waypoint" || domain == "istio.io" || domain.ends_with(".istio.io")
-        };
         let annotations = meta.annotations.unwrap_or_default();
         Self {
             origin,
             labels: meta.labels.unwrap_or_default(),
-            annotations: annotations.into_iter().filter(|(key, _)| wanted(key)).collect(),
+            annotations: annotations.into_iter().filter(|(key, _)| is_of_rules(key)).collect(),
             created: meta.creation_timestamp.map(|time| time.0),
             version: meta.resource_version.and_then(|version| version.parse().ok()),
         }

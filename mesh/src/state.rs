@@ -17,10 +17,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnostic::Diagnostic;
-use crate::facts::Key;
+use crate::facts::is_of_rules;
 use crate::hosts::Rejected;
 use crate::id::Id;
 use crate::index::{Changes, Dirty, Index, Items};
+use crate::key::Key;
 use crate::mesh_config_choice::MeshConfigChoice;
 use crate::object::{Kind, Object, Origin};
 use crate::resolve::{Resolution, Resolved};
@@ -85,7 +86,8 @@ impl State {
     }
 
     /// Takes an object in, in the place of an older one; whether the rules read its kind.
-    pub fn apply(&mut self, object: Object) -> bool {
+    pub fn apply(&mut self, mut object: Object) -> bool {
+        self.trim(&mut object);
         let (kind, key) = (object.kind(), object.key());
         self.world.remove(kind, &key);
         if self.world.add(Origin::Cluster, object).is_some() {
@@ -96,6 +98,20 @@ impl State {
         }
         self.mark(kind, key);
         true
+    }
+
+    /// Drops the labels of services that nothing asks for, which would be most of the memory.
+    fn trim(&self, object: &mut Object) {
+        let meta = match object {
+            Object::Service(service) => &mut service.metadata,
+            Object::ServiceEntry(entry) => &mut entry.metadata,
+            _ => return,
+        };
+        let required = self.rules.required.as_ref();
+        let is_asked_for = |key: &str| required.is_some_and(|selector| selector.asks_for(key));
+        if let Some(labels) = &mut meta.labels {
+            labels.retain(|key, _| is_of_rules(key) || is_asked_for(key));
+        }
     }
 
     /// Removes an object. That of a kind without namespaces has an empty one.
