@@ -82,6 +82,26 @@ struct Record {
     items: Items,
 }
 
+/// What an object is looked up by.
+#[derive(Debug, PartialEq, Eq)]
+struct Links<'a> {
+    waypoints: BTreeSet<&'a Key>,
+    vips: BTreeSet<&'a IpAddr>,
+}
+
+impl<'a> Links<'a> {
+    fn of(items: &'a Items) -> Self {
+        let waypoints = items.iter().flat_map(|item| {
+            let canary = item.canary.as_ref().map(|canary| &canary.waypoint);
+            item.binding.reference().into_iter().chain(canary)
+        });
+        Self {
+            waypoints: waypoints.map(|waypoint| &waypoint.gateway).collect(),
+            vips: items.iter().flat_map(|item| &item.vips.addresses).collect(),
+        }
+    }
+}
+
 impl Index {
     pub fn new(rules: &Rules) -> Self {
         let hosts = Hosts::new(&rules.cluster_domain, rules.by_authority);
@@ -96,7 +116,7 @@ impl Index {
             changes.required_namespaces = required != *self.hosts.required();
             self.hosts.require(required);
         }
-        let dirty = self.to_read(world, dirty);
+        let dirty = self.affected(world, dirty);
         let judge = Judge { world, rules, waypoints: &self.waypoints };
         let mut readings = BTreeMap::new();
         for id in dirty {
@@ -116,7 +136,7 @@ impl Index {
     }
 
     /// The objects to read again. The Gateways are read again here.
-    fn to_read(&mut self, world: &World, dirty: Dirty) -> BTreeSet<Arc<Id>> {
+    fn affected(&mut self, world: &World, dirty: Dirty) -> BTreeSet<Arc<Id>> {
         let mut ids: BTreeSet<_> = dirty.objects.into_iter().map(Arc::new).collect();
         if dirty.all {
             self.waypoints = Waypoints::read(world);
@@ -171,22 +191,21 @@ impl Index {
         if old == new {
             return None;
         }
-        self.link(id, old.as_ref(), false);
-        self.link(id, new.as_ref(), true);
+        let (before, after) = (old.as_ref().map(Links::of), new.as_ref().map(Links::of));
+        if before != after {
+            before.into_iter().for_each(|links| self.link(id, &links, false));
+            after.into_iter().for_each(|links| self.link(id, &links, true));
+        }
         Some(Change { object: id.object(), old, new })
     }
 
     /// Enters an object where it is looked up by what it depends on, or removes it there.
-    fn link(&mut self, id: &Arc<Id>, items: Option<&Items>, is_added: bool) {
-        for item in items.into_iter().flat_map(|items| items.iter()) {
-            let primary = item.binding.reference();
-            let canary = item.canary.as_ref().map(|canary| &canary.waypoint);
-            for waypoint in primary.into_iter().chain(canary) {
-                enter(&mut self.by_waypoint, &waypoint.gateway, id, is_added);
-            }
-            for vip in &item.vips.addresses {
-                enter(&mut self.by_vip, vip, id, is_added);
-            }
+    fn link(&mut self, id: &Arc<Id>, links: &Links<'_>, is_added: bool) {
+        for waypoint in &links.waypoints {
+            enter(&mut self.by_waypoint, *waypoint, id, is_added);
+        }
+        for vip in &links.vips {
+            enter(&mut self.by_vip, *vip, id, is_added);
         }
     }
 
