@@ -9,7 +9,7 @@
 //! would get them, nobody does, and they are refused ([`Standing::Ambiguous`]).
 //!
 //! What one claim changes is its host and, where requests are attributed by their authority, the hosts
-//! beneath a wildcard: [`Hosts::decide`] decides on those again and leaves the others as they are.
+//! beneath a wildcard: `Hosts::decide` decides on those again and leaves the others as they are.
 
 mod claim;
 

@@ -139,6 +139,19 @@ impl Binding {
     }
 }
 
+impl World {
+    /// What binds an object with these labels and that visibility in that namespace, if there were one.
+    pub fn binding(&self, namespace: &str, labels: &Labels, visibility: Visibility) -> Binding {
+        let space = Space { name: namespace, meta: self.namespace(namespace) };
+        let mut waypoints = Waypoints::default();
+        let named = Binding::read(&waypoints, labels, space, visibility);
+        if let Some(reference) = named.reference() {
+            waypoints.update(self, &reference.gateway);
+        }
+        Binding::read(&waypoints, labels, space, visibility)
+    }
+}
+
 impl Waypoints {
     /// Reads all Gateways.
     pub fn read(world: &World) -> Self {
