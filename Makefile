@@ -1,12 +1,18 @@
 # Thin targets over cargo and scripts/. `make help` lists them.
 
-# The Envoy versions that e2e runs on: the first with everything, the others with E2E_OTHERS.
+# The Envoy versions that e2e runs on: the first with all tests, the others with those of E2E_OTHERS.
 ENVOY_VERSIONS := 1.40.0 1.39.3 1.36.2
 ENVOY_VERSION ?= $(firstword $(ENVOY_VERSIONS))
-# Arguments to `cargo test` on the other versions.
-E2E_OTHERS ?=
+# The modules of testbed/tests/e2e that test what Envoy does for the filter. The others test what this project does
+# around it, which is the same with every Envoy: the testbed itself, the mocked host, `patch`.
+E2E_OTHERS := cases closed destination examples native operator reload security
 FUZZ_SECONDS ?= 20
 FUZZ_TARGETS := config cluster_name
+
+# One set of packages for all tests. Cargo unites the features of the packages that it is given, so that another
+# set would compile most dependencies again. The benchmark has no tests, and much to compile.
+CARGO_TEST := cargo test --workspace --exclude ingress-waypoint-bench
+CARGO_DIR := $(or $(CARGO_TARGET_DIR),target)
 
 export ENVOY_VERSION
 ifneq ($(ENVOY_PATH),)
@@ -18,18 +24,17 @@ endif
 WASM := dist/ingress_waypoint.wasm
 # As cargo builds it, with every export; a copy, as the folder depends on the toolchain.
 WASM_UNSTRIPPED := target/ingress_waypoint.wasm
-WASM_MAX_KIB := 245
+WASM_MAX_KIB := 265
 # The module's name in Envoy's configurations is ingress_waypoint.
 MODULE_SO := dist/libingress_waypoint.so
-# What Envoy needs, and the callbacks the filter does something in: ours under the names of the SDK's.
-WASM_CALLBACKS := configure context_create request_headers tick delete
-WASM_EXPORTS := memory proxy_abi_version_0_2_1 proxy_on_memory_allocate \
-	_initialize=ingress_waypoint_initialize \
-	$(foreach callback,$(WASM_CALLBACKS),proxy_on_$(callback)=ingress_waypoint_on_$(callback))
+# What Envoy needs, and the callbacks in which the filter or the SDK does something. Envoy calls whatever else
+# is exported, for nothing.
+WASM_EXPORTS := memory _initialize proxy_abi_version_0_2_1 proxy_on_memory_allocate \
+	proxy_on_context_create proxy_on_configure proxy_on_tick proxy_on_request_headers proxy_on_delete
 
 heading = printf '\n=== %s\n' '$(1)'
 
-.PHONY: help wasm module cli run bench bench-compile test unit asan wasm-test e2e figures stress fuzz lint fmt clean FORCE
+.PHONY: help wasm module cli run demo bench bench-compile test unit asan wasm-test e2e figures stress fuzz lint fmt clean FORCE
 .DELETE_ON_ERROR:
 
 help: ## this list (default)
@@ -49,21 +54,28 @@ wasm: $(WASM) ## build the filter: dist/ingress_waypoint.wasm
 module: FORCE ## build the native module: dist/libingress_waypoint.so
 	@cargo build -q --profile module -p ingress-waypoint-module
 	@mkdir -p dist
-	@built="$${CARGO_TARGET_DIR:-target}/module/libingress_waypoint_module.so"; \
+	@built=$(CARGO_DIR)/module/libingress_waypoint_module.so; \
 		cmp -s "$$built" $(MODULE_SO) || { cp "$$built" $(MODULE_SO).new && mv $(MODULE_SO).new $(MODULE_SO); }
 
 cli: FORCE ## build the command line: dist/ingress-waypoint
 	@cargo build -q --profile cli -p ingress-waypoint-cli
 	@mkdir -p dist
-	@cmp -s target/cli/ingress-waypoint dist/ingress-waypoint || cp target/cli/ingress-waypoint dist/
+	@cmp -s $(CARGO_DIR)/cli/ingress-waypoint dist/ingress-waypoint || cp $(CARGO_DIR)/cli/ingress-waypoint dist/
 
-run: $(if $(MODULE),module,wasm) cli ## show the filter in a real Envoy (MODULE=1: the native module)
-	@scripts/install-envoy $(ENVOY_VERSION)
-	@cargo run -q -p ingress-waypoint-testbed --bin demo -- $(if $(MODULE),--module) $(if $(KEEP),--keep)
+run: ## show the filter in a real Envoy (MODULE=1: the native module)
+	@scripts/install-envoy $(ENVOY_VERSION) & installing=$$!; \
+		$(MAKE) --no-print-directory demo && wait $$installing
+	@$(CARGO_DIR)/debug/demo $(if $(MODULE),--module) $(if $(KEEP),--keep)
+
+# Without optimization, and without what only tests need: most of the time of `make run` is the compiler's.
+demo: $(if $(MODULE),module,wasm)
+	@cargo build -q -p ingress-waypoint-cli --bin ingress-waypoint \
+		-p ingress-waypoint-testbed --bin demo --no-default-features
 
 bench: wasm module ## what the filter costs on a real Envoy, beside other ways (QUICK=1: in minutes)
 	@scripts/install-envoy $(ENVOY_VERSION)
-	@scripts/install-load-tools
+	@scripts/need h2load nghttp2-client
+	@scripts/need taskset util-linux
 	@cargo run -q --profile cli -p ingress-waypoint-bench -- $(if $(QUICK),--quick)
 
 bench-compile: cli ## time and memory of compiling 100,000 services, per form of dump
@@ -71,17 +83,18 @@ bench-compile: cli ## time and memory of compiling 100,000 services, per form of
 		cargo run -q -p ingress-waypoint-cli --example scale -- $$form || exit 1; \
 	done
 
-test: ## unit, asan, wasm-test, e2e, figures and fuzz, in this order
+test: ## unit, asan, wasm-test, e2e, docs, figures and fuzz, in this order
 	@$(MAKE) --no-print-directory unit
 	@$(MAKE) --no-print-directory asan
 	@$(MAKE) --no-print-directory wasm-test
 	@$(MAKE) --no-print-directory e2e
+	@$(MAKE) --no-print-directory docs
 	@$(MAKE) --no-print-directory figures
 	@$(MAKE) --no-print-directory fuzz
 
 unit: ## tests of the core and the tools, natively
 	@$(call heading,unit tests)
-	@cargo test --workspace --exclude ingress-waypoint-testbed
+	@$(CARGO_TEST)
 
 # A stable toolchain has the sanitizer's runtime; its flag alone counts as unstable. Only the target's own
 # code is instrumented, so that the target has to be named.
@@ -105,37 +118,45 @@ e2e: wasm module ## tests through a real Envoy, in each of the versions supporte
 ifneq ($(ENVOY_PATH),)
 	@$(call heading,end-to-end tests on $(ENVOY_PATH))
 	@scripts/install-envoy $(ENVOY_VERSION)
-	@cargo test -p ingress-waypoint-testbed
+	@$(CARGO_TEST) --test e2e
 else
-	@set -e; others=; for version in $(ENVOY_VERSIONS); do \
+	@set -e; tests=; for version in $(ENVOY_VERSIONS); do \
 		$(call heading,end-to-end tests on Envoy '"$$version"'); \
 		scripts/install-envoy $$version; \
-		ENVOY_VERSION=$$version cargo test -p ingress-waypoint-testbed $$others; \
-		others='$(E2E_OTHERS)'; \
+		ENVOY_VERSION=$$version $(CARGO_TEST) --test e2e -- $$tests; \
+		tests='$(E2E_OTHERS:=::)'; \
 	done
 endif
+
+.PHONY: docs
+docs: wasm module ## the commands of the README and of docs/, with a real Envoy
+	@$(call heading,the commands of the documentation)
+	@scripts/install-envoy $(ENVOY_VERSION)
+	@cargo test --workspace --exclude ingress-waypoint-bench --test docs -- --ignored
 
 figures: wasm ## what no machine changes of the cost, compared with bench/figures.json (UPDATE_FIGURES=1: kept)
 	@$(call heading,figures that no machine changes)
 	@scripts/install-valgrind
-	@$(if $(UPDATE_FIGURES),UPDATE_FIGURES=1) cargo test -p ingress-waypoint-testbed --test figures
+	@$(if $(UPDATE_FIGURES),UPDATE_FIGURES=1) $(CARGO_TEST) --test figures
 
 stress: module ## a hundred swaps of 100,000 services under load, in a real Envoy (takes minutes)
 	@scripts/install-envoy $(ENVOY_VERSION)
-	@cargo test -p ingress-waypoint-testbed --test stress -- --ignored --nocapture
+	@$(CARGO_TEST) --test e2e -- stress:: --ignored --nocapture
 
 # Without sanitizers, for which there is little to find: the core has no unsafe code.
 # New inputs go to fuzz/corpus, which git ignores; the seeds are only read.
-fuzz: ## fuzz the config and the cluster names, FUZZ_SECONDS each
-	@scripts/install-cargo-fuzz
-	@set -e; mkdir -p target; for target in $(FUZZ_TARGETS); do \
-		$(call heading,fuzzing '"$$target"' for $(FUZZ_SECONDS) s); \
-		mkdir -p fuzz/corpus/$$target; \
-		.tools/bin/cargo-fuzz run -s none $$target fuzz/corpus/$$target testdata/fuzz/$$target -- \
-			-max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=1 \
-			>target/fuzz-$$target.log 2>&1 || { cat target/fuzz-$$target.log; exit 1; }; \
-		sed -n 's/^stat::number_of_executed_units: */inputs tried, none failed: /p' target/fuzz-$$target.log; \
-	done
+fuzz: ## fuzz the config and the cluster names side by side, for FUZZ_SECONDS
+	@$(call heading,fuzzing for $(FUZZ_SECONDS) s)
+	@scripts/need c++ g++
+	@cd fuzz && cargo build -q --release --bins
+	@$(MAKE) --no-print-directory -j $(FUZZ_TARGETS:%=fuzz-%)
+
+fuzz-%:
+	@mkdir -p fuzz/corpus/$* fuzz/artifacts/$*
+	@cd fuzz && cargo run -q --release --bin $* -- corpus/$* ../testdata/fuzz/$* -artifact_prefix=artifacts/$*/ \
+		-max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=1 >artifacts/$*.log 2>&1 || \
+		{ cat fuzz/artifacts/$*.log; exit 1; }
+	@sed -n 's/^stat::number_of_executed_units: */$*: inputs tried, none failed: /p' fuzz/artifacts/$*.log
 
 lint: ## formatting, clippy, rustdoc and shellcheck; warnings are errors
 	@cargo fmt --all --check
@@ -148,9 +169,10 @@ lint: ## formatting, clippy, rustdoc and shellcheck; warnings are errors
 	else \
 		echo 'lint: no clippy for wasm32-wasip1 here; skipped'; \
 	fi
-	@RUSTDOCFLAGS=-Dwarnings cargo doc -q --workspace --no-deps
+# With the examples, cargo unites the features of the dependencies as for clippy, and does not check them again.
+	@RUSTDOCFLAGS=-Dwarnings cargo doc -q --workspace --no-deps --lib --bins --examples
 	@if command -v shellcheck >/dev/null; then \
-		shellcheck -x -P SCRIPTDIR .ci/run scripts/lib.sh scripts/install-* scripts/wasm-cargo; \
+		shellcheck -x -P SCRIPTDIR .ci/run scripts/lib.sh scripts/install-* scripts/need scripts/wasm-cargo; \
 	else \
 		echo 'lint: shellcheck is not installed; skipped'; \
 	fi
@@ -164,8 +186,8 @@ clean: ## remove what was built; the downloads in .tools stay
 
 # cargo knows best whether there is anything to build; the copy only changes when the module does.
 $(WASM_UNSTRIPPED): FORCE
-	@scripts/wasm-cargo wasm32-wasip1 build -q --profile wasm --lib
-	@built="$$(scripts/wasm-cargo --target-dir wasm32-wasip1)/wasm32-wasip1/wasm/ingress_waypoint.wasm"; \
+	@scripts/wasm-cargo wasm32-wasip1 build -q --release --lib
+	@built="$$(scripts/wasm-cargo --target-dir wasm32-wasip1)/wasm32-wasip1/release/ingress_waypoint.wasm"; \
 		cmp -s "$$built" $@ || cp "$$built" $@
 
 $(WASM): $(WASM_UNSTRIPPED) tools/strip-exports/src/main.rs Makefile

@@ -2,9 +2,9 @@
 //! the instructions of the functions whose names begin with `measured`. `make figures` does both.
 //!
 //! ```console
-//! $ cargo run --release --example cost -- waypoint 100000
+//! $ cargo run --profile module --example cost -- waypoint 100000
 //! {"configuration":{"allocations":700058,"held":23244996,"milliseconds":83,"peak":24859047},"decision":{"allocations":0,"nanoseconds":81}}
-//! $ valgrind --tool=callgrind --toggle-collect='*measured_decisions*' target/release/examples/cost waypoint 100000
+//! $ valgrind --tool=callgrind --toggle-collect='*measured_decisions*' target/module/examples/cost waypoint 100000
 //! ```
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -58,7 +58,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// A service that is not enrolled, and as many that are as it takes.
+/// One service that did not opt in, and the others that did.
 fn services(count: usize) -> String {
     let mut text = r#"{"ingressUseWaypoints":true,"services":[{"namespace":"default","name":"direct","vips":["10.0.0.1"],"ports":[{"number":9080}],"waypoint":"default/waypoint"}"#.to_owned();
     for i in 1..count {

@@ -47,13 +47,6 @@ apt_install() {
     quietly "${apt[@]}" install -y --no-install-recommends "$@"
 }
 
-# need COMMAND PACKAGE: a command that the Debian package has, or a message.
-need() {
-    command -v "$1" >/dev/null && return
-    apt_install "$2" || true
-    command -v "$1" >/dev/null || die "needs \`$1\`: please install it (on Debian: apt-get install $2)"
-}
-
 # cargo_tool CRATE VERSION BINARY: makes .tools/bin/BINARY that version's.
 cargo_tool() {
     local crate=$1 version=$2 binary=$3

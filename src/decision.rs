@@ -7,31 +7,31 @@ use std::net::SocketAddr;
 use crate::service::Protocol;
 use crate::table::ServiceRef;
 
-/// Why a request goes where the route says.
+/// Why a request follows its route, which leads to the endpoints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direct {
     /// The global switch is off.
     GloballyDisabled,
     /// The configuration does not know the service.
     UnknownService,
-    /// Neither the service nor its namespace asks for the waypoint.
+    /// Neither the service nor its namespace opted in.
     NotLabelled,
-    /// It asks, but the mesh does not know it, and captures none of its addresses.
+    /// It opted in, but the mesh does not know it, and captures none of its addresses.
     NotInMesh,
-    /// It asks, but no ready waypoint is bound to it.
+    /// It opted in, but no ready waypoint is bound to it.
     NoWaypoint,
-    /// It asks, but has no VIP in the address families wanted.
+    /// It opted in, but has no VIP in the address families wanted.
     NoVip,
-    /// It asks, but does not declare the port.
+    /// It opted in, but does not declare the port.
     UnknownPort,
-    /// It asks, but the route that was selected has no VIP route beside it.
+    /// It opted in, but the route that was selected has no VIP route beside it.
     NoVipRoute,
 }
 
 /// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reject {
-    /// A required service that does not ask for the waypoint, nor does its namespace.
+    /// A required service that did not opt in, nor did its namespace.
     NotLabelled,
     /// A required service that the mesh does not know.
     NotInMesh,
@@ -55,7 +55,7 @@ pub enum Reject {
 /// What becomes of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It goes where the route says, which is to the endpoints.
+    /// It follows its route, which leads to the endpoints.
     Direct(Direct),
     /// It goes to the service's VIP.
     Waypoint {
@@ -172,41 +172,18 @@ impl Reject {
         }
     }
 
-    /// What the client is told: the reason and the service, never an address or a cluster.
-    pub fn body(self, service: Option<ServiceRef<'_>>) -> String {
-        self.body_about(service.as_ref().map(|service| service as _)).to_string()
-    }
-
-    /// The same, whatever names the service, to be written without an allocation.
-    pub fn body_about(self, service: Option<&dyn fmt::Display>) -> Body<'_> {
-        Body { reason: self, service }
-    }
-}
-
-/// What a refused client is told.
-#[derive(Clone, Copy)]
-pub struct Body<'a> {
-    reason: Reject,
-    service: Option<&'a dyn fmt::Display>,
-}
-
-impl fmt::Display for Body<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let reason = self.reason.as_str();
-        let why = match self.reason {
-            Reject::NotLabelled => "is not labelled istio.io/ingress-use-waypoint",
-            Reject::NotInMesh => "is not part of the mesh",
-            Reject::NoWaypoint => "has no ready waypoint",
-            Reject::NoVip => "has no address for its waypoint",
-            Reject::UnknownPort => "does not declare this port",
-            Reject::NoVipRoute => "this route does not lead to its address",
-            Reject::UnknownService => "the service of this route is not known",
-            Reject::AmbiguousService => "this route cannot be attributed to one service",
-            Reject::ForgedDestination => "the destination was not chosen by the gateway",
-        };
-        match self.service {
-            Some(service) => writeln!(f, "{reason}: {service} requires its waypoint, but {why}"),
-            None => writeln!(f, "{reason}: {why}"),
+    /// The same as the end of a sentence about a service, or about the route.
+    pub fn because(self) -> &'static str {
+        match self {
+            Self::NotLabelled => "is not labelled istio.io/ingress-use-waypoint",
+            Self::NotInMesh => "is not part of the mesh",
+            Self::NoWaypoint => "has no ready waypoint",
+            Self::NoVip => "has no address for its waypoint",
+            Self::UnknownPort => "does not declare this port",
+            Self::NoVipRoute => "this route does not lead to its address",
+            Self::UnknownService => "the service of this route is not known",
+            Self::AmbiguousService => "this route cannot be attributed to one service",
+            Self::ForgedDestination => "the destination was not chosen by the gateway",
         }
     }
 }
@@ -234,16 +211,25 @@ impl Decision<'_> {
 impl fmt::Display for Decision<'_> {
     /// `waypoint (labelled) default/reviews at 10.96.0.10:9080 over http`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (decision, reason) = self.outcome.label();
-        write!(f, "{decision} ({reason})")?;
-        if let Some(service) = self.service {
-            write!(f, " {service}")?;
-        }
-        if let Outcome::Waypoint { destination, protocol } = self.outcome {
-            write!(f, " at {destination} over {}", protocol.as_str())?;
-        }
-        Ok(())
+        show(f, self.outcome, self.service)
     }
+}
+
+/// Shows an outcome, and what it is about.
+pub(crate) fn show(
+    f: &mut fmt::Formatter<'_>,
+    outcome: Outcome,
+    service: Option<impl fmt::Display>,
+) -> fmt::Result {
+    let (decision, reason) = outcome.label();
+    write!(f, "{decision} ({reason})")?;
+    if let Some(service) = service {
+        write!(f, " {service}")?;
+    }
+    if let Outcome::Waypoint { destination, protocol } = outcome {
+        write!(f, " at {destination} over {}", protocol.as_str())?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ pub fn is_hidden(c: char) -> bool {
     c.is_control() || c.is_whitespace() || is_noncharacter || is_invisible(c)
 }
 
-/// Unicode's `Default_Ignorable_Code_Point`, what turns text, and blanks that are no white space.
+/// Unicode's `Default_Ignorable_Code_Point`, what turns text, and blanks that are not white space.
 fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'

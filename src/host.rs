@@ -15,7 +15,7 @@ pub struct Authority<'a> {
 }
 
 impl<'a> Authority<'a> {
-    /// Reads `:authority` or `Host` as a client sent it. `None` for what is no authority: empty or
+    /// Reads `:authority` or `Host` as a client sent it. `None` for what is not an authority: empty or
     /// overlong, not visible ASCII, with user information, with a port that is none.
     pub fn parse(bytes: &'a [u8]) -> Option<Self> {
         // Ahead of the UTF-8 check, so that a client can't make us read 60 KiB.
@@ -52,7 +52,7 @@ pub fn parse_port(digits: &str) -> Option<u16> {
 }
 
 /// Brings a host without port into normal form: lower case, no trailing dot, an IPv6 address in its
-/// canonical spelling. `None` for what can be no host.
+/// canonical spelling. `None` for what cannot be a host.
 pub fn normalise(host: &str) -> Option<Cow<'_, str>> {
     let host = host.strip_suffix('.').unwrap_or(host);
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_of_a_client_are_no_host() {
+    fn bytes_of_a_client_are_not_a_host() {
         assert_eq!(Authority::parse(b"caf\xc3\xa9.example"), None);
         assert_eq!(Authority::parse(b"\xff\xfe"), None);
         assert_eq!(Authority::parse(&vec![b'a'; 60 * 1024]), None);

@@ -1,9 +1,13 @@
 //! Decides, for an Envoy ingress in front of an ambient mesh, whether a request keeps its
 //! destination at the Service VIP, so that the service's waypoint sees it, or goes to the endpoints.
 //!
-//! The core knows no proxy: [`Policy::from_json`] compiles a configuration once, and
-//! [`Policy::decide`] answers a [`Question`] with a [`Decision`]. Shells translate between that and a
-//! proxy; the proxy-wasm one is in `wasm` and exists on `wasm32-wasip1` alone.
+//! Here live the configuration ([`config`], compiled once into a [`Policy`]), the decision
+//! ([`Policy::decide`]: a [`Question`] in, a [`Decision`] out), and the [`plan`]: what is to be done to the
+//! request. Nothing here does I/O or knows Kubernetes. Only the proxy-wasm shell, `wasm`, knows a proxy; it
+//! exists on `wasm32-wasip1` alone, reads requests and applies plans, and decides nothing.
+//!
+//! The modules depend on each other in this order: `escape`, `host`, `service`, `switch`, `memo`, `text`;
+//! `table`; `config`, `cluster`; `question`, `decision`; `policy`; `request`; `plan`, `metrics`, `report`; `wasm`.
 //!
 //! ```
 //! use ingress_waypoint::{Policy, Question};
@@ -29,8 +33,11 @@ mod decision;
 pub mod escape;
 pub mod host;
 mod memo;
+pub mod metrics;
+pub mod plan;
 mod policy;
 mod question;
+pub mod report;
 mod request;
 mod service;
 pub mod switch;
@@ -39,7 +46,7 @@ mod text;
 #[cfg(all(target_arch = "wasm32", target_os = "wasi"))]
 mod wasm;
 
-pub use decision::{Body, Decision, Direct, Outcome, Reject};
+pub use decision::{Decision, Direct, Outcome, Reject};
 pub use memo::Memo;
 pub use policy::{EndpointCluster, Policy, Summary};
 pub use question::Question;

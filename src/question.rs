@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::config::quote;
+use crate::escape::quote;
 
 /// How a request names its service. The bytes may come from a client: they are read with care and
 /// shown escaped.

@@ -30,7 +30,7 @@ impl Switch {
     /// Takes the configuration's value where there is one, else the environment's, else off.
     ///
     /// # Errors
-    /// The variable's value, when it was needed and is no boolean.
+    /// The variable's value, if it was needed and is not a boolean.
     pub fn resolve(configured: Option<bool>, variable: Option<&str>) -> Result<Self, &str> {
         if let Some(on) = configured {
             return Ok(Self { on, source: Source::Configuration });

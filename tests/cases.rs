@@ -2,7 +2,11 @@
 //! problems. Runs natively and, compiled to wasm, in V8.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use ingress_waypoint::{Decision, Outcome, Policy, Question};
+use std::convert::Infallible;
+
+use ingress_waypoint::config::{PROTOCOL_HEADER, Via};
+use ingress_waypoint::plan::{Edit, Plan};
+use ingress_waypoint::{Decision, Outcome, Policy, Question, Request};
 use serde_json::{Value, json};
 #[cfg(target_os = "unknown")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -48,6 +52,103 @@ fn every_case_is_decided_as_expected() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
+/// What a filter would read of a case's request.
+struct Read<'a>(&'a Value);
+
+impl Request for Read<'_> {
+    type Text = String;
+    type Error = Infallible;
+
+    fn cluster(&self) -> Result<String, Infallible> {
+        Ok(self.0["cluster"].as_str().unwrap_or_default().to_owned())
+    }
+
+    fn header(&self, name: &str) -> Result<Option<String>, Infallible> {
+        let authority = self.0["authority"].as_str().filter(|_| name == ":authority");
+        Ok(authority.map(str::to_owned))
+    }
+
+    fn route_service(&self) -> Result<Option<String>, Infallible> {
+        Ok(self.0["route"]["service"].as_str().map(str::to_owned))
+    }
+
+    fn route_port(&self) -> Result<Option<f64>, Infallible> {
+        Ok(self.0["route"]["port"].as_f64())
+    }
+
+    fn has_vip_route(&self) -> Result<bool, Infallible> {
+        Ok(true)
+    }
+}
+
+/// The plan says what is expected, and its edits lead there.
+#[test]
+fn every_case_has_a_plan_that_leads_where_it_was_decided() {
+    for (name, text) in CASES {
+        let mut file: Value = serde_json::from_str(text).unwrap();
+        // With the switch off, the service is asked for only for the access log.
+        file["config"]["annotate"] = json!(true);
+        let policy = load(&file).unwrap_or_else(|problems| panic!("{name}: {problems}"));
+        for case in file["cases"].as_array().unwrap() {
+            let (expect, what) = (&case["expect"], format!("{name}, {}", case["name"]));
+            let Ok(plan) = policy.plan(&Read(&case["request"]));
+            let (decision, reason) = plan.outcome.label();
+            assert_eq!(
+                (decision, reason),
+                (text_of(expect, "decision"), text_of(expect, "reason")),
+                "{what}"
+            );
+            let service = plan.service.map(|service| service.to_string());
+            assert_eq!(service.as_deref(), expect["service"].as_str(), "{what}");
+            let refused = plan.refusal().map(|refusal| refusal.details().to_string());
+            let expected = (decision == "reject").then(|| format!("ingress_waypoint.{reason}"));
+            assert_eq!(refused, expected, "{what}");
+            assert_eq!(
+                led_to(&plan, &policy),
+                expect["destination"].as_str().map(str::to_owned),
+                "{what}"
+            );
+            if let Via::ClusterHeader { header } = &policy.forward().via {
+                let cluster = set(&plan, header);
+                if let Some(expected) = expect["cluster"].as_str() {
+                    assert_eq!(cluster.as_deref(), Some(expected), "{what}");
+                }
+                assert_eq!(
+                    cluster.is_some_and(|c| c.ends_with("_h2")),
+                    expect["protocol"] == "http2",
+                    "{what}"
+                );
+            } else {
+                let http2 = set(&plan, PROTOCOL_HEADER).as_deref() == Some("http2");
+                assert_eq!(http2, expect["protocol"] == "http2", "{what}");
+            }
+        }
+    }
+}
+
+fn text_of<'a>(value: &'a Value, key: &str) -> &'a str {
+    value[key].as_str().unwrap()
+}
+
+/// The value to which a plan sets a header.
+fn set(plan: &Plan<'_>, header: &str) -> Option<String> {
+    plan.edits().find_map(|edit| match edit {
+        Edit::SetHeader(name, value) if *name == header => Some(value.to_string()),
+        _ => None,
+    })
+}
+
+/// The address that a plan hands to the proxy.
+fn led_to(plan: &Plan<'_>, policy: &Policy) -> Option<String> {
+    match &policy.forward().via {
+        Via::OriginalDstHeader { header } => set(plan, header),
+        _ => plan.edits().find_map(|edit| match edit {
+            Edit::Destination(address) => Some(address.to_string()),
+            _ => None,
+        }),
+    }
+}
+
 #[test]
 fn every_invalid_configuration_is_refused_with_all_its_problems() {
     for (name, text) in INVALID {
@@ -59,16 +160,16 @@ fn every_invalid_configuration_is_refused_with_all_its_problems() {
     }
 }
 
-/// Twin routes name their cluster themselves.
+/// VIP routes name their cluster themselves.
 #[test]
-fn a_waypoint_cluster_of_a_services_own_is_not_for_twin_routes() {
+fn a_waypoint_cluster_of_a_services_own_is_not_for_vip_routes() {
     let config = |via: &str| {
         json!({"forward": {"via": via}, "services": [
             {"namespace": "default", "name": "payments", "waypointCluster": "payments_vip"}]})
     };
     for via in ["filter-state", "original-dst-header", "cluster-header"] {
         let policy = Policy::from_json(config(via).to_string().as_bytes(), None).unwrap();
-        let problems = policy.for_twin_routes().err().map(|problems| problems.to_string());
+        let problems = policy.for_vip_routes().err().map(|problems| problems.to_string());
         let expected = "services[0].waypointCluster: \"payments_vip\" needs the native module's route \
                         specifier, or forward.via: \"cluster-header\"";
         assert_eq!(problems.as_deref(), (via != "cluster-header").then_some(expected), "{via}");

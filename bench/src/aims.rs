@@ -1,4 +1,4 @@
-//! What the filter is to cost at most, and whether it does: the report says what was not reached, too.
+//! What the filter may cost at most. The report also lists the aims that are not met.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ struct Aim {
 /// Prints each aim, and whether it is reached.
 ///
 /// # Errors
-/// Where `bench/figures.json` is not what it was.
+/// If `bench/figures.json` is not what it was.
 pub fn print(cells: &[Cell], configuration: &Configuration) -> Result<()> {
     let mut aims = of_requests(cells)?;
     aims.extend(of_configuration(configuration));

@@ -24,7 +24,7 @@ static LARGE_BODY: [u8; LARGE] = [b'x'; LARGE];
 /// Serves on all of `addresses` until the process ends.
 ///
 /// # Errors
-/// Where an address is taken.
+/// If an address is taken.
 pub async fn serve(addresses: &[SocketAddr]) -> Result<()> {
     let mut servers = tokio::task::JoinSet::new();
     for &address in addresses {

@@ -1,4 +1,4 @@
-//! The chart that the README shows: Envoy's CPU a request that each variant adds.
+//! The chart that `docs/performance.md` shows: Envoy's CPU a request that each variant adds.
 
 use anyhow::Result;
 use svg::Document;
@@ -27,7 +27,7 @@ text { font: 13px system-ui, sans-serif; fill: #1f2328 }
 /// Writes `bench/cpu.svg`: small requests, one worker, 10,000 services.
 ///
 /// # Errors
-/// Where it cannot be written.
+/// If it cannot be written.
 pub fn write(cells: &[Cell], source: &str) -> Result<()> {
     Ok(svg::save(workspace().join("bench/cpu.svg"), &draw(cells, source))?)
 }

@@ -45,7 +45,7 @@ pub struct Configuration {
 /// Measures, with Envoy at `place`.
 ///
 /// # Errors
-/// Where Envoy does not start, or its log does not say.
+/// If Envoy does not start, or its log does not tell.
 pub async fn measure(services: &Services, place: &Place<'_>) -> Result<Configuration> {
     let text = services.config().to_string();
     let mut native = Vec::new();
@@ -86,7 +86,7 @@ fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }
 
-/// The milliseconds of each VM, between the lines of the trace log that say when it is entered and left.
+/// The milliseconds of each VM, between the lines of the trace log for entering and leaving it.
 async fn in_envoy(services: &Services, place: &Place<'_>) -> Result<Vec<f64>> {
     let mut all = Vec::new();
     for _ in 0..3 {
@@ -109,7 +109,7 @@ async fn in_envoy(services: &Services, place: &Place<'_>) -> Result<Vec<f64>> {
             }
         }
     }
-    ensure!(!all.is_empty(), "Envoy's log says nothing of proxy_on_configure");
+    ensure!(!all.is_empty(), "Envoy's log does not mention proxy_on_configure");
     Ok(all)
 }
 

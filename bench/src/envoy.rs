@@ -78,7 +78,7 @@ pub fn cluster(name: &str, endpoint: SocketAddr, http2: bool) -> Value {
 /// The virtual hosts, one a service.
 ///
 /// # Errors
-/// Where there are none.
+/// If there are none.
 pub fn hosts(config: &mut Value) -> Result<&mut Vec<Value>> {
     list(config, &format!("{MANAGER}/route_config/virtual_hosts"))
 }
@@ -86,7 +86,7 @@ pub fn hosts(config: &mut Value) -> Result<&mut Vec<Value>> {
 /// The HTTP filters.
 ///
 /// # Errors
-/// Where there are none.
+/// If there are none.
 pub fn filters(config: &mut Value) -> Result<&mut Vec<Value>> {
     list(config, &format!("{MANAGER}/http_filters"))
 }
@@ -94,7 +94,7 @@ pub fn filters(config: &mut Value) -> Result<&mut Vec<Value>> {
 /// A list of the configuration.
 ///
 /// # Errors
-/// Where there is none.
+/// If there is none.
 pub fn list<'a>(config: &'a mut Value, pointer: &str) -> Result<&'a mut Vec<Value>> {
     config.pointer_mut(pointer).and_then(Value::as_array_mut).with_context(|| pointer.to_owned())
 }

@@ -1,5 +1,5 @@
 //! The same job as an external processor: the VIP of the service that the authority names goes into the
-//! header that an ORIGINAL_DST cluster dials, and Envoy selects the route anew.
+//! header that an ORIGINAL_DST cluster dials, and Envoy selects the route again.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -32,7 +32,7 @@ struct Processor {
 /// Serves on `address` until the process ends.
 ///
 /// # Errors
-/// Where the table cannot be read or the address is taken.
+/// If the table cannot be read or the address is taken.
 pub async fn serve(address: SocketAddr, vips: &Path) -> Result<()> {
     let vips: Vips = serde_json::from_slice(&std::fs::read(vips)?).context("the table of VIPs")?;
     let processor = Processor { vips: Arc::new(vips.0) };

@@ -1,4 +1,4 @@
-//! What Envoy's wasm filter costs whatever is in it: two modules that do next to nothing.
+//! What Envoy's wasm filter costs with any module: two modules that do almost nothing.
 
 use std::path::{Path, PathBuf};
 
@@ -24,7 +24,7 @@ const IMPORT: &str = r#"(import "env" "proxy_get_property" (func $get_property (
 /// Writes a module that Envoy never enters for a request.
 ///
 /// # Errors
-/// Where it cannot be written.
+/// If it cannot be written.
 pub fn idle(folder: &Path) -> Result<PathBuf> {
     write(folder.join("idle.wasm"), &format!("(module {MODULE})"))
 }
@@ -32,7 +32,7 @@ pub fn idle(folder: &Path) -> Result<PathBuf> {
 /// Writes a module that asks for the cluster and lets every request through.
 ///
 /// # Errors
-/// Where it cannot be written.
+/// If it cannot be written.
 pub fn asking(folder: &Path) -> Result<PathBuf> {
     write(folder.join("asking.wasm"), &format!("(module {IMPORT} {MODULE} {ASKING})"))
 }

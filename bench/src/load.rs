@@ -1,4 +1,4 @@
-//! The load generator, h2load, and what it says.
+//! The load generator, h2load, and its output.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -84,7 +84,7 @@ pub struct Run {
 /// Sends a workload to a service by way of Envoy.
 ///
 /// # Errors
-/// Where h2load fails, or any request does.
+/// If h2load fails, or any request does.
 pub fn run(
     workload: Workload,
     service: &Service,
@@ -123,12 +123,12 @@ pub fn run(
         .args(arguments)
         .output()
         .with_context(|| format!("cannot run {program}"))?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    ensure!(output.status.success(), "h2load ended with {}: {said}", output.status);
-    let failed = || format!("not all requests succeeded:\n{said}");
-    ensure!(said.contains(&format!("{count} succeeded, 0 failed, 0 errored")), failed());
-    ensure!(said.contains(&format!("status codes: {count} 2xx")), failed());
-    let rate = said.lines().find_map(|line| line.strip_prefix("finished in "));
+    let text = String::from_utf8_lossy(&output.stdout);
+    ensure!(output.status.success(), "h2load ended with {}: {text}", output.status);
+    let failed = || format!("not all requests succeeded:\n{text}");
+    ensure!(text.contains(&format!("{count} succeeded, 0 failed, 0 errored")), failed());
+    ensure!(text.contains(&format!("status codes: {count} 2xx")), failed());
+    let rate = text.lines().find_map(|line| line.strip_prefix("finished in "));
     let rate = rate.and_then(|line| line.split(", ").nth(1)?.strip_suffix(" req/s")?.parse().ok());
     let mut times = times(&std::fs::read_to_string(&log)?)?;
     times.sort_by(f64::total_cmp);

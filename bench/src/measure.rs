@@ -102,8 +102,8 @@ impl Helper {
             .spawn()
             .with_context(|| format!("cannot run {program}"))?;
         let mut lines = BufReader::new(process.stdout.take().context("no pipe")?).lines();
-        let said = lines.next_line().await?;
-        ensure!(said.as_deref() == Some("ready"), "{words:?} is not ready: {said:?}");
+        let output = lines.next_line().await?;
+        ensure!(output.as_deref() == Some("ready"), "{words:?} is not ready: {output:?}");
         Ok(Self { process })
     }
 
@@ -115,7 +115,7 @@ impl Helper {
 /// Carries the plan out; `progress` is told what is being done.
 ///
 /// # Errors
-/// Where a process does not start, or a request fails.
+/// If a process does not start, or a request fails.
 pub async fn measure(plan: &Plan, progress: &dyn Fn(&str)) -> Result<Vec<Cell>> {
     let mut cells = Vec::new();
     for (count, workers, workloads) in &plan.groups {
@@ -229,10 +229,10 @@ async fn group(
 /// The service that a workload is sent to.
 ///
 /// # Errors
-/// Where there is none.
+/// If there is none.
 pub fn target(workload: Workload, way: Way) -> Result<Service> {
     let wanted = |service: &&Service| {
-        service.enrolled == (way == Way::Waypoint) && service.http2 == (workload == Workload::Grpc)
+        service.opted_in == (way == Way::Waypoint) && service.http2 == (workload == Workload::Grpc)
     };
     TARGETS.iter().find(wanted).copied().context("no such service")
 }

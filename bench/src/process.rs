@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 /// The nanoseconds that the threads of a process have run on a CPU.
 ///
 /// # Errors
-/// Where the kernel doesn't say.
+/// If the kernel does not tell.
 pub fn cpu(process: u32) -> Result<u64> {
     let mut total = 0;
     for thread in fs::read_dir(format!("/proc/{process}/task"))? {

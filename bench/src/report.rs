@@ -150,7 +150,7 @@ impl<'a> Results<'a> {
     /// Writes `bench/results.json`.
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// If it cannot be written.
     pub fn write(&self) -> Result<()> {
         let text = serde_json::to_string_pretty(self)? + "\n";
         Ok(std::fs::write(workspace().join("bench/results.json"), text)?)

@@ -19,15 +19,15 @@ pub struct Service {
     /// Its name in the namespace `default`.
     pub name: &'static str,
     /// Whether it asks for its waypoint.
-    pub enrolled: bool,
+    pub opted_in: bool,
     /// Whether it speaks HTTP/2.
     pub http2: bool,
     /// Its VIP.
     pub vip: Ipv4Addr,
 }
 
-const fn service(name: &'static str, enrolled: bool, http2: bool, last: u8) -> Service {
-    Service { name, enrolled, http2, vip: Ipv4Addr::new(127, 0, 1, last) }
+const fn service(name: &'static str, opted_in: bool, http2: bool, last: u8) -> Service {
+    Service { name, opted_in, http2, vip: Ipv4Addr::new(127, 0, 1, last) }
 }
 
 /// The four.
@@ -62,7 +62,7 @@ pub struct Services {
 impl Services {
     /// Where the backend listens.
     pub fn backends(&self) -> Vec<SocketAddr> {
-        let vips = TARGETS.iter().filter(|service| service.enrolled).map(|service| service.vip);
+        let vips = TARGETS.iter().filter(|service| service.opted_in).map(|service| service.vip);
         std::iter::once(Ipv4Addr::LOCALHOST).chain(vips).map(|ip| (ip, self.port).into()).collect()
     }
 
@@ -76,7 +76,7 @@ impl Services {
                 "vips": [service.vip],
                 "ports": [{"number": port, "protocol": if service.http2 { "http2" } else { "http" }}],
                 "waypoint": "default/waypoint",
-                "ingressUseWaypoint": service.enrolled,
+                "ingressUseWaypoint": service.opted_in,
             })
         });
         let others = self.others().map(|(name, vip)| {
@@ -93,10 +93,10 @@ impl Services {
         json!({"ingressUseWaypoints": true, "allowLoopback": true, "services": services})
     }
 
-    /// The VIPs of the enrolled ones by authority.
+    /// The VIPs of the services that opted in by authority.
     pub fn vips(&self) -> Vips {
         let address = |vip: Ipv4Addr| format!("{vip}:{}", self.port);
-        let targets = TARGETS.iter().filter(|service| service.enrolled);
+        let targets = TARGETS.iter().filter(|service| service.opted_in);
         let targets = targets.map(|service| (service.authority(), address(service.vip)));
         let others = self.others().map(|(name, vip)| (format!("{name}.bench.test"), address(vip)));
         Vips(targets.chain(others).collect())

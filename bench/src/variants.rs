@@ -27,14 +27,14 @@ pub enum Variant {
     NoFilter,
     /// A cluster of endpoints per service whose one endpoint is the VIP, as a control plane makes it.
     StaticVip,
-    /// No filter, but routes to an ORIGINAL_DST cluster that say the VIP themselves: what Envoy takes for
-    /// that kind of cluster, whoever chooses it.
+    /// No filter, but routes to an ORIGINAL_DST cluster that set the VIP themselves: what this kind of cluster costs
+    /// in Envoy.
     OriginalDst,
     /// The native module's route specifier alone.
     Specifier,
     /// The route specifier and the HTTP filter, which is the recommended way.
     SpecifierAndFilter,
-    /// The native module's HTTP filter alone, with twin routes.
+    /// The native module's HTTP filter alone, with VIP routes.
     Filter,
     /// A wasm filter that Envoy never enters for a request: what all wasm filters cost.
     WasmIdle,
@@ -98,7 +98,7 @@ pub struct Place<'a> {
 /// The configuration of a variant.
 ///
 /// # Errors
-/// Where a file of the project is not what it was.
+/// If a file of the project is not what it was.
 pub fn config(variant: Variant, services: &Services, place: &Place<'_>) -> Result<Value> {
     let mut config = base(services, place);
     let folder = place.file.parent().context("the folder of the services")?;
@@ -171,7 +171,7 @@ fn patched(config: &Value, services: &Services, form: &Form) -> Result<Value> {
 
 fn static_vips(config: &mut Value, services: &Services) {
     let clusters = TARGETS.map(|service| {
-        let ip = if service.enrolled { service.vip } else { [127, 0, 0, 1].into() };
+        let ip = if service.opted_in { service.vip } else { [127, 0, 0, 1].into() };
         cluster(&service.cluster(services.port), (ip, services.port).into(), service.http2)
     });
     config["static_resources"]["clusters"] = json!(clusters);
@@ -185,7 +185,7 @@ fn original_dst(config: &mut Value, services: &Services) -> Result<()> {
         MAX_CONNECTIONS_PER_VIP,
     ));
     for (host, service) in hosts(config)?.iter_mut().zip(TARGETS) {
-        if service.enrolled {
+        if service.opted_in {
             let name = if service.http2 { &forward.cluster_http2 } else { &forward.cluster };
             let vip = format!("{}:{}", service.vip, services.port);
             host["routes"][0]["route"]["cluster"] = json!(name);
@@ -205,7 +205,7 @@ fn by_header_forward() -> Result<Forward> {
     Ok(policy.forward().clone())
 }
 
-/// Twin routes on the header, which Envoy's own filters can write.
+/// VIP routes on the header, which Envoy's own filters can write.
 fn by_header(config: &mut Value, filter: Value) -> Result<()> {
     let forward = by_header_forward()?;
     list(config, "/static_resources/clusters")?.extend(clusters(
@@ -213,7 +213,7 @@ fn by_header(config: &mut Value, filter: Value) -> Result<()> {
         "2s",
         MAX_CONNECTIONS_PER_VIP,
     ));
-    let [_, vip_route] = general_vip_routes(&forward).context("twins")?;
+    let [_, vip_route] = general_vip_routes(&forward).context("VIP routes")?;
     for (host, service) in hosts(config)?.iter_mut().zip(TARGETS) {
         let mut vip_route = vip_route.clone();
         if service.http2 {

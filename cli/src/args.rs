@@ -1,6 +1,8 @@
-//! Arguments that several commands have.
+//! The arguments that several commands share.
 
 mod form;
+
+use std::path::Path;
 
 use clap::Args;
 
@@ -20,23 +22,23 @@ pub struct Input {
     /// The live cluster, through the kubeconfig or the pod's own account
     #[arg(long)]
     pub cluster: bool,
-    /// The kubeconfig's context, if not its current one
+    /// The context of the kubeconfig [default: its current one]
     #[arg(long, requires = "cluster")]
     pub context: Option<String>,
-    /// The mesh's own configuration (MeshConfig), a file or a ConfigMap; without it that of the ConfigMap
-    /// istio in istio-system
-    #[arg(long, value_name = "FILE|NAMESPACE/NAME", value_parser = crate::input::mesh_config)]
+    /// The mesh's own configuration (MeshConfig): a file or a ConfigMap [default: ConfigMap istio in
+    /// istio-system]
+    #[arg(long, value_name = "FILE|NAMESPACE/NAME", value_parser = mesh_config)]
     pub mesh_config: Option<MeshConfigChoice>,
 }
 
-/// What the mesh's rules leave open.
+/// The choices that the mesh's rules leave open.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Rules")]
 pub struct RuleArgs {
-    /// Whose reading of the labels to follow
+    /// The mesh whose reading of the labels to follow
     #[arg(long, value_enum, default_value_t, value_name = "MESH")]
     pub compat: Compat,
-    /// Refuse requests to services with these labels rather than send them past the waypoint
+    /// Require the waypoint for services with these labels: refuse their requests if they would bypass it
     /// (a label selector: app=web,tier in (a,b),!legacy)
     #[arg(long, value_name = "SELECTOR")]
     pub required: Option<Selector>,
@@ -48,38 +50,38 @@ pub struct RuleArgs {
     pub allow_loopback: bool,
 }
 
-/// Fields of the configuration beside the services.
+/// The fields of the configuration besides the services.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Configuration")]
 pub struct Settings {
-    /// The global switch; without it the filter's VM is asked (INGRESS_USE_WAYPOINTS)
+    /// The global switch [default: the environment variable INGRESS_USE_WAYPOINTS of the filter's VM]
     #[arg(long, value_name = "BOOL")]
     pub ingress_use_waypoints: Option<bool>,
-    /// Which VIP of a dual-stack service is dialled
+    /// Which VIP of a dual-stack service the proxy dials
     #[arg(long, value_enum, value_name = "FAMILY")]
     pub ip_family: Option<IpFamily>,
-    /// What happens to requests for services that are not among the objects
+    /// What happens to requests for services that are not among the objects [default: direct]
     #[arg(long, value_enum, value_name = "OUTCOME")]
     pub unknown_service: Option<UnknownService>,
-    /// Put decisions where an access log can print them
+    /// Put decisions into filter state, where the access log can print them
     #[arg(long)]
     pub annotate: bool,
-    /// The mechanism that takes a request to the VIP
+    /// The mechanism that leads a request to the VIP [default: filter-state]
     #[arg(long, value_enum, value_name = "MECHANISM")]
     pub via: Option<Via>,
-    /// The header of that mechanism, where it has one
+    /// The header that the mechanism uses, if it uses one
     #[arg(long, value_name = "NAME", requires = "via")]
     pub via_header: Option<String>,
-    /// The ORIGINAL_DST cluster, if not waypoint_vip
+    /// The ORIGINAL_DST cluster [default: waypoint_vip]
     #[arg(long, value_name = "NAME")]
     pub vip_cluster: Option<String>,
 }
 
 impl Input {
-    /// The sources, in the order given; `pods` are those of the ingress that name no Gateway.
+    /// The sources, in the given order. `pods` selects pods of the ingress that do not name their Gateway.
     ///
     /// # Errors
-    /// Where there is none.
+    /// If there is none.
     pub fn sources(&self, pods: Option<&Selector>) -> anyhow::Result<Vec<Source>> {
         let mut sources: Vec<_> =
             self.filename.iter().map(|argument| Source::from_argument(argument)).collect();
@@ -97,7 +99,7 @@ impl Input {
 }
 
 impl RuleArgs {
-    /// As the rules take them, for an ingress of that namespace where it is said.
+    /// The rules, for an ingress in that namespace if it is given.
     pub fn rules(&self, ingress: Option<&str>) -> Rules {
         Rules {
             compat: self.compat,
@@ -111,7 +113,7 @@ impl RuleArgs {
 }
 
 impl Settings {
-    /// As the configuration takes them.
+    /// The configuration without services.
     pub fn configuration(&self) -> Configuration {
         let forward = Forward {
             via: self.via,
@@ -134,4 +136,18 @@ fn domain(text: &str) -> Result<String, String> {
         Some(domain) if !domain.contains(['*', ':']) => Ok(domain.into_owned()),
         _ => Err(format!("{text:?} is not a domain")),
     }
+}
+
+/// The argument of `--mesh-config`: a file, or `NAMESPACE/NAME` of a ConfigMap.
+///
+/// # Errors
+/// If the file cannot be read or is not a mesh configuration.
+pub(crate) fn mesh_config(text: &str) -> Result<MeshConfigChoice, String> {
+    let path = Path::new(text);
+    if let (false, Some(named)) = (path.exists(), MeshConfigChoice::named(text)) {
+        return Ok(named);
+    }
+    let content = source::open::read(path)
+        .map_err(|error| format!("neither a file nor NAMESPACE/NAME of a ConfigMap: {error}"))?;
+    MeshConfigChoice::given(text, &content)
 }

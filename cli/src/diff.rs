@@ -1,9 +1,8 @@
 //! `diff`: which services change path between two configurations, and why.
 //!
-//! Both configurations are asked the same questions, and the answers are the filter's own. A path
-//! changes where a request goes another way than before: to the endpoints, to the VIP (another
-//! address, port or protocol counts too), or to no one; and where a service fails closed no longer,
-//! or from now on. Another reason for the same way does not count.
+//! Both configurations are asked the same questions, and the answers are the filter's own. A path changes if requests
+//! then go to the endpoints, to a VIP (another address, port or protocol counts too) or are refused, and did not before.
+//! It changes too if a service begins or ceases to require its waypoint. Another reason for the same path does not count.
 
 mod command;
 mod report;
@@ -20,23 +19,23 @@ pub use command::{Arguments, command};
 pub use report::exit;
 pub use side::{Id, Side, is_configuration};
 
-use crate::compile::table::destination;
+use crate::report::destination;
 
-/// What changes.
+/// The differences.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Diff {
-    /// What goes another way, by namespace, name, kind and port.
+    /// The changed paths, by namespace, name, kind and port.
     pub changes: Vec<Change>,
-    /// Fields beside the services.
+    /// The changed fields besides the services.
     pub settings: Vec<Setting>,
-    /// What goes the same way for another reason.
+    /// The decisions with another reason for the same path.
     pub same_path: Vec<Change>,
-    /// What the comparison took for granted.
+    /// The assumptions of the comparison.
     pub notes: Vec<String>,
 }
 
-/// A service's port, or one name of it, that is decided otherwise.
+/// A changed decision about a service's port, or about one name of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Change {
@@ -46,14 +45,14 @@ pub struct Change {
     /// The service port.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
-    /// The upstream cluster, where only requests by this name are concerned.
+    /// The upstream cluster, if the change is only for requests by this name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
     /// The decision before.
     pub old: Verdict,
     /// The decision after.
     pub new: Verdict,
-    /// What in the configurations brings that about.
+    /// The differences that cause it.
     pub why: Vec<String>,
 }
 
@@ -67,18 +66,18 @@ pub struct Verdict {
     /// The VIP and port.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub destination: Option<String>,
-    /// What is spoken there.
+    /// The protocol to the VIP.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protocol: Option<&'static str>,
-    /// The endpoints' cluster, where the filter names it.
+    /// The endpoints' cluster, if the filter names it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoints: Option<String>,
-    /// Whether the request is refused where it cannot go by way of the waypoint.
+    /// Whether the request is refused if it would bypass the waypoint.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub required: bool,
 }
 
-/// A field beside the services.
+/// A changed field besides the services.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Setting {
@@ -88,9 +87,9 @@ pub struct Setting {
     pub old: String,
     /// After.
     pub new: String,
-    /// Whether requests go another way by that alone; what it does to services is among the changes.
+    /// Whether the field alone changes paths; its effect on services is among the changes.
     pub changes_path: bool,
-    /// What that means.
+    /// The meaning of the change.
     pub means: &'static str,
 }
 
@@ -155,7 +154,7 @@ fn push(diff: &mut Diff, change: Change) {
     }
 }
 
-/// The ports of either; a service without any is asked for without one.
+/// The ports in either configuration; a service without ports is asked for without one.
 fn ports(old: &Side, new: &Side, id: &Id) -> Vec<Option<u16>> {
     let of = |side: &Side| -> Vec<u16> {
         side.service(id)
@@ -166,8 +165,7 @@ fn ports(old: &Side, new: &Side, id: &Id) -> Vec<Option<u16>> {
     if ports.is_empty() { vec![None] } else { ports.into_iter().map(Some).collect() }
 }
 
-/// The upstream clusters that either knows the port by: those that follow from its hosts, and those
-/// that are listed.
+/// The upstream clusters by which either configuration knows the port: by its hosts, and those that it lists.
 fn names(old: &Side, new: &Side, id: &Id, port: Option<u16>) -> BTreeSet<String> {
     let Some(number) = port else { return BTreeSet::new() };
     let mut names = BTreeSet::new();
@@ -187,7 +185,7 @@ impl Side {
     fn verdict(&self, decision: &Decision<'_>) -> Verdict {
         let (label, reason) = decision.outcome.label();
         let (destination, protocol) = destination(decision.outcome).unzip();
-        // With the other mechanisms the route names the endpoints' cluster, and nobody else.
+        // With the other mechanisms the route names the endpoints' cluster.
         let named = matches!(self.policy().forward().via, Via::ClusterHeader { .. });
         let endpoints = match decision.outcome {
             Outcome::Direct(_) if named => self.policy().endpoint_cluster(decision),
@@ -200,7 +198,7 @@ impl Side {
 }
 
 impl Verdict {
-    /// Whether a request goes the same way; why it does is another matter.
+    /// Whether requests take the same path, for whatever reason.
     pub fn same_path(&self, other: &Self) -> bool {
         let way = |verdict: &Self| {
             let Self { decision, protocol, required, .. } = verdict;

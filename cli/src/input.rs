@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use mesh::object::Read;
-use mesh::{MeshConfigChoice, Rules, Severity, World};
+use mesh::{Rules, Severity, World};
 use source::Wanted;
 
 use crate::args::Input;
@@ -64,18 +64,4 @@ pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     };
     read.with_context(|| format!("cannot read {}", path.display()))?;
     Ok(text)
-}
-
-/// The argument of `--mesh-config`: a file, or `NAMESPACE/NAME` of a ConfigMap.
-///
-/// # Errors
-/// What is wrong with the file.
-pub fn mesh_config(text: &str) -> Result<MeshConfigChoice, String> {
-    let path = Path::new(text);
-    if let (false, Some(named)) = (path.exists(), MeshConfigChoice::named(text)) {
-        return Ok(named);
-    }
-    let content = source::open::read(path)
-        .map_err(|error| format!("neither a file nor NAMESPACE/NAME of a ConfigMap: {error}"))?;
-    MeshConfigChoice::given(text, &content)
 }

@@ -1,7 +1,7 @@
 //! The `ingress-waypoint` command: arguments and reports, one module a command.
 //!
-//! What decides is in `mesh` and the core, what knows Envoy in `gateway`, what finds faults in `lint`, and what reads
-//! objects in `source`. Here they are put together, and the results are shown.
+//! It puts the other crates together and shows the results. Lines that decide belong to `mesh` and the core, lines that
+//! know Envoy to `gateway`, lines that find mistakes to `lint`, and lines that read objects to `source`.
 
 pub mod args;
 pub mod check;

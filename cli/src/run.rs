@@ -1,4 +1,4 @@
-//! The command line as a whole, and what runs the command that it names.
+//! The whole command line. It knows all commands, and runs the one that is named.
 
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -10,26 +10,27 @@ use crate::{check, compile, diff, explain, patch, rbac};
 const EXIT: &str = "\
 Exit codes:
   0  done
-  1  done, with something to look at: objects that could not be used, differences (diff),
+  1  done, with something to look at: objects that cannot be used, differences (diff),
      warnings (check --strict)
   2  not done, or errors found (check)";
 
-/// Kubernetes objects in, the configuration of the ingress-waypoint filter and an answer out.
+/// Makes the configuration of the ingress-waypoint filter out of Kubernetes objects, and explains
+/// what the filter decides.
 #[derive(Debug, Parser)]
 #[command(name = "ingress-waypoint", version, after_help = EXIT, max_term_width = 100)]
 pub struct Cli {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
-    /// How reports are printed
+    /// The format of reports
     #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: Format,
-    /// Colours: where a terminal shows them, always or never
+    /// When to use colours
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
     pub color: Color,
 }
 
-/// When colours are used.
+/// When to use colours.
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
 #[allow(missing_docs)]
 pub enum Color {
@@ -42,15 +43,15 @@ pub enum Color {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Make the filter's configuration, or the objects that load it at a gateway
+    /// Make the filter's configuration, or the objects that load the filter at a gateway
     Compile(Box<compile::Arguments>),
-    /// Tell why a service goes where it goes
+    /// Tell where requests for a service go, and why
     Explain(explain::Arguments),
-    /// Find what is probably not as it was meant, and how to mend it
+    /// Find probable mistakes, and how to fix them
     Check(check::Arguments),
-    /// Tell which services change path between two configurations, and why
+    /// Tell which services change their path between two configurations, and why
     Diff(diff::Arguments),
-    /// Make a static Envoy configuration ready for the filter, or take it out again
+    /// Add the filter to a static Envoy configuration, or remove it
     Patch(patch::Arguments),
     /// Print the JSON Schema of the filter's configuration
     #[command(after_help = "Example:\n  ingress-waypoint schema > ingress-waypoint.schema.json")]
@@ -72,7 +73,7 @@ pub enum Command {
 /// Runs a command.
 ///
 /// # Errors
-/// Why it could not be done.
+/// If it cannot be done.
 pub fn run(cli: Cli) -> anyhow::Result<Exit> {
     match cli.command {
         Command::Compile(args) => compile::command(&args, cli.format),

@@ -7,9 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anstream::adapter::strip_str;
-use gateway::table::Compiled;
 use gateway::table::config::Configuration;
 use gateway::table::config::IpFamily;
+use gateway::table::{Compiled, Purpose};
 use ingress_waypoint_cli::check::{self, Report};
 use ingress_waypoint_cli::report::Exit;
 use lint::{Objects, Options};
@@ -70,7 +70,7 @@ fn run(
     for (origin, object) in objects {
         all.add(origin, object);
     }
-    let compiled = Compiled::new(&all.world, &options.rules, settings).unwrap();
+    let compiled = Compiled::new(&all.world, &options.rules, settings, Purpose::default()).unwrap();
     lint::check(&all, &compiled, options)
 }
 

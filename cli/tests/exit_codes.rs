@@ -165,7 +165,7 @@ fn explain_does_not_take_the_shell_for_the_proxy() {
         .unwrap();
     let stdout = String::from_utf8(output.stdout).unwrap();
     assert!(stdout.contains("waypoint (labelled)"), "{stdout}");
-    assert!(stdout.contains("taken to be on"), "{stdout}");
+    assert!(stdout.contains("assumed to be on"), "{stdout}");
 }
 
 #[test]

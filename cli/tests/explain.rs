@@ -12,7 +12,7 @@ fn every_step_says_where_it_was_read_and_what_to_change() {
         text(&["explain", "ratings", "-f", OBJECTS]),
         r#"Service shop/ratings  ratings.shop.svc.cluster.local  (testdata/cli/explain/objects.yaml, document 4)
   cluster "outbound|9080||ratings.shop.svc.cluster.local": direct (not-labelled)
-  global switch: taken to be on; the proxy's INGRESS_USE_WAYPOINTS decides (unset: off)
+  global switch: assumed to be on; the proxy's INGRESS_USE_WAYPOINTS decides (unset: off)
 
   yes in-the-mesh: the mesh knows the service
       Service shop/ratings  spec.type: -
@@ -47,8 +47,8 @@ fn the_other_result_is_the_endpoints_for_a_service_at_its_waypoint() {
     let text = text(&["explain", "shop/reviews", "-f", OBJECTS]);
     assert!(text.contains("waypoint (labelled), to 10.96.0.1:9080 over http\n"), "{text}");
     assert!(text.contains("waypoint (labelled), to 10.96.0.1:9090 over http2\n"), "{text}");
-    assert!(text.contains("to keep it at its endpoints: kubectl label -n shop service reviews istio.io/ingress-use-waypoint=false --overwrite"), "{text}");
-    assert!(!text.contains("to send it"), "{text}");
+    assert!(text.contains("to send it to its endpoints: kubectl label -n shop service reviews istio.io/ingress-use-waypoint=false --overwrite"), "{text}");
+    assert!(!text.contains("to send it to its waypoint"), "{text}");
 }
 
 #[test]
@@ -116,12 +116,13 @@ fn a_configuration_gives_the_filters_own_answer() {
     let cases = [
         (format!("outbound|9080||{host}"), "waypoint", "labelled"),
         (format!("outbound|9081||{host}"), "direct", "unknown-port"),
-        ("kube_shop_ratings_9080".to_owned(), "direct", "not-labelled"),
+        // The configuration does not hold it.
+        ("kube_shop_ratings_9080".to_owned(), "direct", "unknown-service"),
         ("kube_shop_billing_80".to_owned(), "reject", "no-waypoint"),
         (format!("{host}:9090"), "waypoint", "labelled"),
         ("shop/reviews:9080".to_owned(), "waypoint", "labelled"),
         ("shop/reviews".to_owned(), "direct", "unknown-port"),
-        ("shop/ratings".to_owned(), "direct", "not-labelled"),
+        ("shop/ratings".to_owned(), "direct", "unknown-service"),
         ("waypoint_vip".to_owned(), "reject", "forged-destination"),
         ("static".to_owned(), "direct", "unknown-service"),
     ];
@@ -248,7 +249,7 @@ fn a_rule_that_is_refused_in_its_common_cluster_is_said_to_be() {
         found[0]["routed"],
         json!([
             "HTTPRoute shop/shop rule/1 (required) is refused in the cluster that its services share \
-             (ambiguous-service); where Envoy Gateway merges backends, it leads to the ClusterIP of Service \
+             (ambiguous-service); if Envoy Gateway merges backends, it leads to the ClusterIP of Service \
              shop/pay, whatever its label says, and so through its waypoint shop/waypoint: routingType: Service \
              of BackendTrafficPolicy shop/gateway"
         ])

@@ -98,9 +98,7 @@ fn a_listener_set_is_said_and_can_be_named() {
     let parent = json!({"kind": "ListenerSet", "namespace": "edge", "name": "more"});
     let said = stderr(&compile(&parent, &[]));
     assert!(
-        said.contains(
-            "routes are attached to ListenerSet edge/more: if that is one of the gateway"
-        ),
+        said.contains("routes are attached to ListenerSet edge/more: if it belongs to the gateway"),
         "{said}"
     );
     let all = ["--listener", "a", "--listener", "tls-a", "--listener", "tls-b", "--listener", "c"];

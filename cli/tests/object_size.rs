@@ -1,8 +1,8 @@
 //! What one object adds to the configuration is linear in its own size, whatever its hosts and ports are.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use gateway::table::Compiled;
 use gateway::table::config::Configuration;
+use gateway::table::{Compiled, Purpose};
 use mesh::object::{Object, Origin};
 use mesh::{Rules, World};
 use serde_json::{Value, json};
@@ -45,9 +45,11 @@ fn size(entries: &[&Value]) -> usize {
         let object = Object::ServiceEntry(serde_json::from_value((*entry).clone()).unwrap());
         assert!(world.add(Origin::Cluster, object).is_none());
     }
-    let compiled = Compiled::new(&world, &Rules::default(), &Configuration::default()).unwrap();
+    let compiled =
+        Compiled::new(&world, &Rules::default(), &Configuration::default(), Purpose::default())
+            .unwrap();
     // The larger it is, the more is to be shown: to no avail if the filter does not take it.
-    assert_eq!(compiled.policy.summary().enrolled, entries.len());
+    assert_eq!(compiled.policy.summary().opted_in, entries.len());
     compiled.text.len()
 }
 

@@ -190,7 +190,7 @@ fn what_cannot_be_generated_is_refused() {
     for via in ["original-dst-header", "cluster-header"] {
         let config = json!({"forward": {"via": via}});
         let refusal = istio::envoy_filter(&config, &target, 1).unwrap_err().to_string();
-        assert!(refusal.starts_with(&format!("forward.via: {via:?} takes changes")), "{refusal}");
+        assert!(refusal.starts_with(&format!("forward.via: {via:?} needs changes")), "{refusal}");
         assert!(istio::wasm_plugin(&config, &target, &options(Switch::On)).is_err());
         assert!(
             envoy_gateway::policies(

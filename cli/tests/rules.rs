@@ -1,5 +1,6 @@
 //! The rules, a folder of `testdata/cli/rules` each: objects in, through the built command, and out
-//! come the configuration, the table and what was noticed. The objects' order makes no difference.
+//! come the configuration with all services, the table and what was noticed. The objects' order makes no
+//! difference.
 //!
 //! `UPDATE=1 cargo test -p ingress-waypoint-cli --test rules` writes the expected files anew.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
@@ -21,7 +22,7 @@ fn folders() -> Vec<PathBuf> {
 fn compile(folder: &Path, objects: &str, output: &str) -> (String, String) {
     let args = fs::read_to_string(folder.join("args")).unwrap_or_default();
     let mut child = Command::new(env!("CARGO_BIN_EXE_ingress-waypoint"))
-        .args(["compile", "-f", "-", "-o", output])
+        .args(["compile", "-f", "-", "-o", output, "--all-services"])
         .args(args.lines())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -8,7 +8,7 @@ use std::process::Output;
 use command::run;
 use gateway::envoy::fragments::Switch;
 use gateway::objects::istio;
-use gateway::objects::stored::Objects;
+use gateway::objects::manifest::Manifest;
 use gateway::objects::target::{Options, Target};
 use serde_json::{Value, json};
 
@@ -24,7 +24,10 @@ fn compile(services: usize, args: &[&str]) -> Output {
         json!({
             "apiVersion": "v1",
             "kind": "Service",
-            "metadata": {"namespace": "shop", "name": name},
+            "metadata": {
+                "namespace": "shop", "name": name,
+                "labels": {"istio.io/ingress-use-waypoint": "true"},
+            },
             "spec": {
                 "clusterIP": format!("10.9.{}.{}", i / 250, i % 250 + 1),
                 "ports": ports.collect::<Vec<_>>(),
@@ -62,7 +65,7 @@ fn a_small_object_is_written_without_a_word() {
     for args in outputs() {
         let output = compile(10, &args);
         assert!(output.status.success());
-        assert!(!stderr(&output).contains("kubectl"), "{}", stderr(&output));
+        assert!(!stderr(&output).contains("kubectl apply"), "{}", stderr(&output));
     }
 }
 
@@ -78,7 +81,7 @@ fn what_kubectl_does_not_take_on_the_clients_side_is_written_with_a_warning() {
         assert!(largest > KUBECTL && largest < ETCD, "{largest}");
         let said = stderr(&output);
         assert!(
-            said.contains("edge/ingress-waypoint-public: the copy that `kubectl apply` keeps"),
+            said.contains("edge/ingress-waypoint-public: `kubectl apply` keeps a copy of"),
             "{said}"
         );
         assert!(said.contains("--server-side"), "{said}");
@@ -88,7 +91,7 @@ fn what_kubectl_does_not_take_on_the_clients_side_is_written_with_a_warning() {
 }
 
 /// The plugin with a configuration that makes it so many bytes of JSON larger.
-fn plugin(more: usize) -> (Objects, Value, usize) {
+fn plugin(more: usize) -> (Manifest, Value, usize) {
     let config = json!({"rejectClusters": ["a".repeat(more)]});
     let options = Options {
         image: "registry.example/filter?a<b>c&d".to_owned(),
@@ -134,7 +137,7 @@ fn what_a_cluster_does_not_store_is_refused_with_the_largest_and_the_way_out() {
         assert!(output.stdout.is_empty() && !out.exists());
         let said = stderr(&output);
         assert!(said.contains("edge/ingress-waypoint-public is not written"), "{said}");
-        assert!(said.contains("a cluster stores 1572864 at most"), "{said}");
+        assert!(said.contains("a cluster stores at most 1572864"), "{said}");
         assert!(said.contains("Service shop/large ("), "{said}");
         assert!(said.contains("and 345 more"), "{said}");
         assert!(said.contains("--config-path") && said.contains("-o ecds"), "{said}");
@@ -154,6 +157,10 @@ fn a_file_may_be_larger() {
     for args in [["-o", "config"], ["-o", "ecds"]] {
         let output = compile(350, &args);
         assert!(output.status.success());
-        assert!(stderr(&output).contains("are too many for a ConfigMap"), "{}", stderr(&output));
+        assert!(
+            stderr(&output).contains("a ConfigMap holds at most 1048576 bytes"),
+            "{}",
+            stderr(&output)
+        );
     }
 }

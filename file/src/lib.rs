@@ -1,5 +1,5 @@
-//! Reads files that a configuration or a person names, without ever waiting for one. The command line and
-//! the native module share it.
+//! Opens and reads regular files that a configuration or a user names, up to a size, and never waits for one.
+//! The crates that read files share it. What a file holds, and who names it, is not known here.
 #![forbid(unsafe_code)]
 
 use std::fs::{self, File, FileType, Metadata};
@@ -10,7 +10,7 @@ use std::path::Path;
 /// Opens a regular file for reading.
 ///
 /// # Errors
-/// Where it cannot be opened, and for all that is not a regular file: a FIFO keeps its reader until somebody writes,
+/// Where it cannot be opened, and for all that is not a regular file: a FIFO keeps its reader until it is written to,
 /// and a device may give bytes without end.
 pub fn open(path: &Path) -> io::Result<File> {
     // Before it is opened, which does something to some devices.

@@ -1,8 +1,8 @@
 //! What a gateway loads: the filter's configuration, and what Envoy needs around it.
 //!
-//! [`table`] makes the filter's configuration out of the mesh's services, [`objects`] the objects of Istio and Envoy
-//! Gateway and the ECDS resource, and [`weave`] edits a static Envoy configuration; [`envoy`] has the fragments that they
-//! share. A line that knows Envoy's field names is here. Nothing here decides about a service, or does I/O.
+//! [`table`] makes the filter's configuration out of the mesh's services. [`objects`] makes the objects of Istio and Envoy
+//! Gateway and the ECDS resource, and [`weave`] edits a static Envoy file, both out of the fragments in [`envoy`].
+//! Lines that know Envoy's field names belong here. Lines that decide about a service, or do I/O, do not.
 
 pub mod envoy;
 pub mod objects;

@@ -12,7 +12,7 @@ use mesh::{Code, Diagnostic, Severity, World};
 /// What such objects with these listeners leave out.
 pub fn check(world: &World, compiled: &Compiled, listeners: &Listeners) -> Vec<Diagnostic> {
     let mut found = Vec::new();
-    if compiled.policy.summary().enrolled == 0 {
+    if compiled.policy.summary().opted_in == 0 {
         return found;
     }
     if !compiled.has_routes && !rejects(compiled) {

@@ -1,7 +1,7 @@
 //! Settings of the ingress's routes that lose their meaning at a VIP, or lead past the waypoint.
 
 use crate::scope::{Scope, reaches_waypoint};
-use gateway::table::route_clusters::{Routes, serves};
+use gateway::table::routes::Routes;
 use mesh::route::{Route, Rule, Target};
 use mesh::routing_type::RoutingTypes;
 use mesh::setting::{Change, Does, Setting};
@@ -53,7 +53,7 @@ fn mirrors_to_vips(
     let key = Key { namespace, name: route.name.clone() };
     facts.parents.iter().all(|it| {
         let by = types.service((route.kind, &key), None, it);
-        serves(world, Routes::EnvoyGateway, &it.target) && by.is_some_and(|by| by.grant.is_none())
+        Routes::EnvoyGateway.include(world, &it.target) && by.is_some_and(|by| by.grant.is_none())
     })
 }
 

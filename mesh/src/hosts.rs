@@ -269,7 +269,7 @@ impl Hosts {
 }
 
 /// The wildcards above a host, the closest first; above a wildcard those that are wider.
-fn above(host: &str) -> impl Iterator<Item = String> + use<'_> {
+pub fn above(host: &str) -> impl Iterator<Item = String> + use<'_> {
     let bare = host.strip_prefix("*.").unwrap_or(host);
     let parents = bare.match_indices('.').filter_map(move |(at, _)| bare.get(at + 1..));
     parents.map(|parent| format!("*.{parent}"))

@@ -1,12 +1,11 @@
-//! What is kept of an HTTPRoute or GRPCRoute. Both have the same shape, so both are read from the
-//! tree of their `spec`.
+//! The facts of an HTTPRoute or GRPCRoute. Both have the same shape, so both are read from the value of their `spec`.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
 use crate::facts::Labels;
 use crate::setting::{self, Setting};
-use crate::target::{list, text};
+use crate::target::{get, list, text};
 use crate::version::version;
 
 pub use crate::target::Target;
@@ -96,8 +95,8 @@ impl Rule {
         let field = format!("spec.rules[{i}]");
         let backends = list(rule, "backendRefs").enumerate().map(|(j, backend)| Backend {
             target: Target::read(backend, namespace, "", "Service"),
-            port: backend.get("port").and_then(Value::as_i64),
-            weight: backend.get("weight").and_then(Value::as_i64).unwrap_or(1),
+            port: get(backend, "port").and_then(Value::as_i64),
+            weight: get(backend, "weight").and_then(Value::as_i64).unwrap_or(1),
             has_filters: list(backend, "filters").next().is_some(),
             settings: setting::read(&format!("{field}.backendRefs[{j}]"), backend, namespace),
         });
@@ -106,7 +105,7 @@ impl Rule {
             paths: list(rule, "matches").map(Path::read).collect(),
             backends: backends.collect(),
             settings: setting::read(&field, rule, namespace),
-            session_persistence: rule.get("sessionPersistence").is_some(),
+            session_persistence: get(rule, "sessionPersistence").is_some(),
         }
     }
 
@@ -124,7 +123,7 @@ impl Rule {
 
 impl Path {
     fn read(given: &Value) -> Self {
-        let Some(path) = given.get("path") else { return Self::Any };
+        let Some(path) = get(given, "path") else { return Self::Any };
         let value = text(path, "value").unwrap_or("/").to_owned();
         match text(path, "type") {
             Some("Exact") => Self::Exact(value),
@@ -152,6 +151,18 @@ impl Path {
 #[cfg(test)]
 mod tests {
     use super::Path::{Any, Exact, Prefix};
+    use super::Rule;
+    use serde_json::json;
+
+    #[test]
+    fn null_is_as_good_as_absent() {
+        let of = |rule| Rule::new(0, &rule, "shop");
+        let null = json!({"name": null, "sessionPersistence": null, "timeouts": null, "retry": null,
+            "matches": [{"path": null}], "filters": [{"type": "CORS", "cors": null}],
+            "backendRefs": [{"name": "cart", "namespace": null, "weight": null, "filters": null}]});
+        let absent = json!({"matches": [{}], "filters": [{"type": "CORS"}], "backendRefs": [{"name": "cart"}]});
+        assert_eq!(of(null), of(absent));
+    }
 
     #[test]
     fn paths_meet_by_whole_elements() {

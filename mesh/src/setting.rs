@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::target::{Target, list, text};
+use crate::target::{Target, get, list, text};
 
 /// Something that a route does.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,35 +52,35 @@ pub fn read(field: &str, owner: &Value, namespace: &str) -> Vec<Setting> {
         let field = format!("{field}.filters[{i}]");
         for (name, response) in [("requestHeaderModifier", false), ("responseHeaderModifier", true)]
         {
-            let Some(modifier) = filter.get(name) else { continue };
+            let Some(modifier) = get(filter, name) else { continue };
             for (name, change) in headers(modifier) {
                 add(&field, Does::Header { response, name, change });
             }
         }
-        if let Some(rewrite) = filter.get("urlRewrite") {
+        if let Some(rewrite) = get(filter, "urlRewrite") {
             for part in ["path", "hostname"] {
-                if rewrite.get(part).is_some() {
+                if get(rewrite, part).is_some() {
                     add(&field, Does::Rewrite(part));
                 }
             }
         }
-        if let Some(target) = filter.get("requestMirror").and_then(|m| m.get("backendRef")) {
+        if let Some(target) = get(filter, "requestMirror").and_then(|m| get(m, "backendRef")) {
             add(&field, Does::Mirror(Target::read(target, namespace, "", "Service")));
         }
-        if filter.get("cors").is_some() {
+        if get(filter, "cors").is_some() {
             add(&field, Does::Cors);
         }
-        if let Some(extension) = filter.get("extensionRef") {
+        if let Some(extension) = get(filter, "extensionRef") {
             let part = |field| text(extension, field).unwrap_or_default();
             let name = format!("{} {} ({})", part("kind"), part("name"), part("group"));
             add(&field, Does::Extension(name));
         }
     }
-    if let Some(retry) = owner.get("retry") {
-        let attempts = retry.get("attempts").and_then(Value::as_i64);
+    if let Some(retry) = get(owner, "retry") {
+        let attempts = get(retry, "attempts").and_then(Value::as_i64);
         add(&format!("{field}.retry"), Does::Retry { attempts });
     }
-    if owner.get("timeouts").is_some() {
+    if get(owner, "timeouts").is_some() {
         add(&format!("{field}.timeouts"), Does::Timeout);
     }
     settings

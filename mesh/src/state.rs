@@ -109,9 +109,10 @@ impl State {
         };
         let required = self.rules.required.as_ref();
         let is_asked_for = |key: &str| required.is_some_and(|selector| selector.asks_for(key));
-        if let Some(labels) = &mut meta.labels {
-            labels.retain(|key, _| is_of_rules(key) || is_asked_for(key));
-        }
+        // A new map: one that was emptied keeps its memory.
+        let labels = meta.labels.take().unwrap_or_default().into_iter();
+        let asked = labels.filter(|(key, _)| is_of_rules(key) || is_asked_for(key));
+        meta.labels = Some(asked.collect());
     }
 
     /// Removes an object. That of a kind without namespaces has an empty one.

@@ -41,12 +41,17 @@ impl Target {
     }
 }
 
+/// A field that is given: `null` is as good as absent.
+pub fn get<'a>(value: &'a Value, field: &str) -> Option<&'a Value> {
+    value.get(field).filter(|value| !value.is_null())
+}
+
 /// The items of a list, none if it is absent.
 pub fn list<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> {
-    value.get(field).and_then(Value::as_array).into_iter().flatten()
+    get(value, field).and_then(Value::as_array).into_iter().flatten()
 }
 
 /// The text of a field.
 pub fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
-    value.get(field).and_then(Value::as_str)
+    get(value, field).and_then(Value::as_str)
 }

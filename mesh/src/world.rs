@@ -4,8 +4,6 @@ mod mesh_config;
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-
 use crate::diagnostic::ObjectRef;
 use crate::facts::{
     ClassFacts, EntryFacts, GatewayFacts, Key, Meta, PolicyFacts, ProxyFacts, ServiceFacts,
@@ -76,11 +74,9 @@ impl World {
             Object::MeshConfig(it) => {
                 put.into(&mut self.mesh_configs, key, ConfigMapFacts::new(origin, *it));
             }
-            Object::HttpRoute(it) => {
-                self.route(kind, key, &it.metadata, serde_json::to_value(&it.spec));
-            }
-            Object::GrpcRoute(it) => {
-                self.route(kind, key, &it.metadata, serde_json::to_value(&it.spec));
+            Object::Route(kind, it) => {
+                let route = Route::new(&it.metadata, &key.namespace, &it.spec);
+                newer(&mut self.routes, (kind, key), route);
             }
             other => return Some((origin, other)),
         }
@@ -125,19 +121,6 @@ impl World {
             }
             Kind::Pod | Kind::Workload => Vec::new(),
         }
-    }
-
-    fn route(
-        &mut self,
-        kind: Kind,
-        key: Key,
-        meta: &ObjectMeta,
-        spec: serde_json::Result<serde_json::Value>,
-    ) {
-        // A typed object that was read can also be written.
-        let Ok(spec) = spec else { return };
-        let route = Route::new(meta, &key.namespace, &spec);
-        newer(&mut self.routes, (kind.as_str(), key), route);
     }
 
     /// Objects that came more than once and were not the same each time, and where, in an order that

@@ -1,7 +1,7 @@
 //! Counters per decision and reason, and gauges of the services loaded: those of the wasm form, and
 //! some for what only this form has.
 
-use ingress_waypoint::{Outcome, Summary};
+use ingress_waypoint::{Outcome, Summary, metrics as names};
 
 use crate::abi::{Counter, Gauge, Metrics, Refused};
 
@@ -9,8 +9,7 @@ use crate::abi::{Counter, Gauge, Metrics, Refused};
 pub struct Counters {
     metrics: Metrics,
     requests: [Counter; Outcome::LABELS.len()],
-    enrolled: Gauge,
-    not_enrolled: Gauge,
+    services: [Gauge; 2],
     reloaded: Counter,
     not_reloaded: Counter,
     failures: Counter,
@@ -48,18 +47,15 @@ impl Counters {
     /// Envoy refuses.
     pub fn define(metrics: Metrics) -> Result<Self, Refused> {
         let counter = |name: &str| metrics.define_counter(&format!("ingress_waypoint.{name}"));
-        let gauge = |name: &str| metrics.define_gauge(&format!("ingress_waypoint.{name}"));
-        let mut requests = Vec::new();
-        for (decision, reason) in Outcome::LABELS {
-            requests.push(counter(&format!("decision.{decision}.reason.{reason}.requests_total"))?);
-        }
-        let requests = requests.try_into().map_err(|_| Refused("a counter a label"))?;
-        let enrolled = gauge("services.enrolled.true")?;
-        let not_enrolled = gauge("services.enrolled.false")?;
+        let requests: Result<Vec<_>, _> =
+            names::requests().map(|name| metrics.define_counter(&name)).collect();
+        let requests = requests?.try_into().map_err(|_| Refused("a counter a label"))?;
+        let [(opted_in, _), (not_opted_in, _)] = names::services(Summary::default());
+        let services = [metrics.define_gauge(opted_in)?, metrics.define_gauge(not_opted_in)?];
         let reloaded = counter("result.accepted.reloads_total")?;
         let not_reloaded = counter("result.refused.reloads_total")?;
         let failures = metrics.define_counter(FAILURES)?;
-        Ok(Self { metrics, requests, enrolled, not_enrolled, reloaded, not_reloaded, failures })
+        Ok(Self { metrics, requests, services, reloaded, not_reloaded, failures })
     }
 
     /// Counts a request.
@@ -81,7 +77,8 @@ impl Counters {
 
     /// Shows what is loaded.
     pub fn show(&self, services: Summary) {
-        self.metrics.set(self.enrolled, services.enrolled as u64);
-        self.metrics.set(self.not_enrolled, services.not_enrolled as u64);
+        for (gauge, (_, value)) in self.services.iter().zip(names::services(services)) {
+            self.metrics.set(*gauge, value);
+        }
     }
 }

@@ -1,6 +1,9 @@
 //! The two HTTP filters of the module, by their names.
 
+use ingress_waypoint::plan::Refusal;
+
 use crate::abi::{Flow, Level, Metrics, Stream, log};
+use crate::apply::refuse_request;
 use crate::ingress::Ingress;
 use crate::source::refuse;
 use crate::vip::Vip;
@@ -41,23 +44,22 @@ impl Filter {
             Self::Vip(vip) => vip.handle(stream),
         };
         handled.unwrap_or_else(|refused| {
-            // Half carried out is not carried out: nothing may go on to the endpoints.
+            // A plan that is half applied may not go on to the endpoints.
             log(Level::Error, format_args!("refusing a request: Envoy refused {}", refused.0));
-            self.fail(stream, "ingress_waypoint.host-call-failed", "host-call-failed\n")
+            self.fail(stream, Refusal::HostCallFailed)
         })
     }
 
     /// Refuses the request, for something here failed.
     pub fn on_panic(&self, stream: &mut Stream<'_>) {
-        self.fail(stream, "ingress_waypoint.failed", "failed\n");
+        self.fail(stream, Refusal::Failed);
     }
 
-    fn fail(&self, stream: &mut Stream<'_>, details: &str, body: &str) -> Flow {
+    fn fail(&self, stream: &mut Stream<'_>, refusal: Refusal<'_>) -> Flow {
         match self {
             Self::Ingress(ingress) => ingress.count_failure(),
             Self::Vip(vip) => vip.count_failure(),
         }
-        stream.respond(503, details, body);
-        Flow::Stop
+        refuse_request(refusal, stream)
     }
 }

@@ -1,19 +1,16 @@
-//! The HTTP filter `ingress_waypoint`: what the wasm form does, and the handing over of what the specifier
-//! chose.
+//! The HTTP filter `ingress_waypoint`: what the wasm form does, and after the specifier what it chose.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use ingress_waypoint::{Asked, Decision, Outcome, Policy, Protocol, Reject, Request};
+use ingress_waypoint::plan::{Choice, NAMESPACE, Plan, SERVICE};
+use ingress_waypoint::{Outcome, Request};
 
-use crate::abi::{Flow, Level, Metrics, Refused, Stream, log, log_enabled};
-use crate::carry::{annotate, carry_out, refuse_request};
+use crate::abi::{Flow, Level, Metrics, Refused, Stream, log};
+use crate::apply::{edit_request, finish_request};
 use crate::counters::Counters;
 use crate::source::{Role, Source};
-use crate::{
-    Address, DECISION, DESTINATION, NAMESPACE, Name, ORIGINAL_DST_ADDRESS, REASON, SERVICE, copy,
-    show,
-};
+use crate::text::{Name, copy};
 
 /// The filter among those of the listener.
 pub struct Ingress {
@@ -51,78 +48,34 @@ impl Ingress {
         // Asking for the cluster resolves the route where a filter in front has cleared it; asking for
         // metadata does not, and would find what an earlier route was given.
         stream.cluster();
+        let metadata = |key: &str| stream.route_metadata(NAMESPACE, key);
         // Even with the switch off: it may have been on when the specifier chose, a moment ago.
-        if let Some(flow) = self.follow_specifier(&policy, stream)? {
-            return Ok(flow);
+        let choice = Choice::read(metadata).map_err(|_| Refused("an address of its own"))?;
+        if let Some(choice) = choice {
+            let service: Option<Name> = metadata(SERVICE).map(copy).transpose()?;
+            let plan = policy.follow(choice, service.as_ref().map(Name::as_str));
+            edit_request(&plan, stream)?;
+            return self.finish(&plan, stream);
         }
-        let (decision, fixed) = decide(&policy, stream);
-        let decision = carry_out(&policy, fixed, decision, stream)?;
-        if log_enabled(Level::Debug) {
-            log(Level::Debug, format_args!("{decision}"));
+        let Ok(mut plan) = policy.plan(&Current(stream));
+        edit_request(&plan, stream)?;
+        if matches!(plan.outcome, Outcome::Waypoint { .. }) {
+            // Resolved here for the router as well, which then finds it.
+            let cluster = stream.cluster().unwrap_or_default();
+            if let Some(instead) = policy.check(&plan, cluster) {
+                edit_request(&instead, stream)?;
+                plan = instead;
+            }
         }
-        if policy.annotate() {
-            let service: Option<Name> = decision.service.map(show).transpose()?;
-            annotate(decision.outcome, service.as_ref().map(Name::as_str), stream);
-        }
-        let mut flow = Flow::Continue;
-        if let Outcome::Reject(reason) = decision.outcome {
-            refuse_request(reason, decision.service.as_ref().map(|service| service as _), stream)?;
-            flow = Flow::Stop;
-        }
-        self.counters.count(decision.outcome);
+        self.finish(&plan, stream)
+    }
+
+    fn finish(&self, plan: &Plan<'_>, stream: &mut Stream<'_>) -> Result<Flow, Refused> {
+        log(Level::Debug, format_args!("{plan}"));
+        let flow = finish_request(plan, stream)?;
+        self.counters.count(plan.outcome);
         Ok(flow)
     }
-
-    /// Hands over what the specifier chose, or answers where it refused; `None` where it did neither.
-    fn follow_specifier(
-        &self,
-        policy: &Policy,
-        stream: &mut Stream<'_>,
-    ) -> Result<Option<Flow>, Refused> {
-        let metadata = |key| stream.route_metadata(NAMESPACE, key);
-        let destination: Option<Address> = metadata(DESTINATION).map(copy).transpose()?;
-        if destination.is_none() && metadata(DECISION) != Some(b"reject") {
-            return Ok(None);
-        }
-        let service: Option<Name> = metadata(SERVICE).map(copy).transpose()?;
-        let service = service.as_ref().map(Name::as_str);
-        if let Some(destination) = destination {
-            let destination = destination.as_str();
-            stream.set_filter_state(ORIGINAL_DST_ADDRESS, destination)?;
-            let destination = destination.parse().map_err(|_| Refused("an address of its own"))?;
-            // Only its label counts.
-            let outcome = Outcome::Waypoint { destination, protocol: Protocol::Http };
-            if policy.annotate() {
-                annotate(outcome, service, stream);
-            }
-            self.counters.count(outcome);
-            return Ok(Some(Flow::Continue));
-        }
-        let reason = metadata(REASON).unwrap_or_default();
-        let reason = Reject::ALL.into_iter().find(|known| known.as_str().as_bytes() == reason);
-        let Some(reason) = reason else { return Ok(None) };
-        if policy.annotate() {
-            annotate(Outcome::Reject(reason), service, stream);
-        }
-        self.counters.count(Outcome::Reject(reason));
-        refuse_request(reason, service.as_ref().map(|service| service as _), stream)?;
-        Ok(Some(Flow::Stop))
-    }
-}
-
-/// What is decided for the request as it is, and whether its route names the cluster itself though the
-/// mechanism is one that has routes follow a header.
-fn decide<'p>(policy: &'p Policy, stream: &Stream<'_>) -> (Decision<'p>, bool) {
-    let current = Current(stream);
-    let Ok(asked) = policy.ask(&current);
-    let mut decision = policy.answer(&asked);
-    if policy.needs_vip_route(&decision) {
-        let Ok(marked) = current.has_vip_route();
-        if !marked {
-            decision = decision.without_vip_route();
-        }
-    }
-    (decision, matches!(asked, Asked::FixedCluster(_)))
 }
 
 /// What the filter reads of the request.

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::{ArcSwap, Guard};
-use ingress_waypoint::Policy;
 use ingress_waypoint::config::Via;
 use ingress_waypoint::switch::VARIABLE;
+use ingress_waypoint::{Policy, report};
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
@@ -15,14 +15,11 @@ use crate::abi::{Level, log};
 use crate::counters::Counters;
 use crate::watch;
 
-/// Problems and warnings written to the log at most; the rest is counted.
-const SHOWN: usize = 50;
-
 /// What a followed file may have at most, in bytes: more than a million services, and no more memory than
 /// Envoy can spare.
 const FILE_LIMIT: u64 = 256 << 20;
 
-/// Where services come from: what tables are shared by.
+/// Where services come from. Those with the same place share a table.
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Place {
     /// A file, which is followed.
@@ -31,7 +28,7 @@ enum Place {
     Text(Box<[u8]>),
 }
 
-/// Who uses a table.
+/// The entry point that uses a table.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     Specifier,
@@ -96,7 +93,7 @@ impl Source {
         let policy = ArcSwap::new(policy);
         let source = Arc::new(Self { place, policy, users: Mutex::default() });
         if let Place::File(path) = &source.place {
-            watch::start(path.clone(), stamp, Arc::downgrade(&source))
+            watch::start(path.clone(), stamp, Arc::downgrade(&source), Self::reload)
                 .map_err(|error| vec![format!("no thread to watch {}: {error}", path.display())])?;
         }
         Ok(source)
@@ -114,7 +111,7 @@ impl Source {
 
     /// Reads the place again. What is read is taken in whole or not at all; the table it takes the place
     /// of is given back, unless nothing changed.
-    pub fn reload(&self) -> Option<Arc<Policy>> {
+    fn reload(&self) -> Option<Arc<Policy>> {
         let read = read(&self.place, Some(self.policy.load_full()));
         let users = lock(&self.users);
         let checked = read.and_then(|policy| {
@@ -145,12 +142,8 @@ impl Source {
 
 /// Writes what is wrong with a configuration to the log.
 pub fn refuse(problems: &[String]) {
-    for problem in problems.iter().take(SHOWN) {
-        log(Level::Error, format_args!("configuration refused: {problem}"));
-    }
-    let more = problems.len().saturating_sub(SHOWN);
-    if more > 0 {
-        log(Level::Error, format_args!("configuration refused: and {more} more problems"));
+    for line in report::problems(problems) {
+        log(Level::Error, format_args!("{line}"));
     }
 }
 
@@ -168,8 +161,8 @@ fn place(text: &[u8]) -> Result<Place, String> {
     }
 }
 
-/// Reads a place. Where its text is that of `current`, this is what comes of it: an update that changes
-/// nothing costs a comparison.
+/// Reads a place. If its text is that of `current`, the result is `current`: an update that changes nothing
+/// costs a comparison.
 fn read(place: &Place, current: Option<Arc<Policy>>) -> Result<Arc<Policy>, Vec<String>> {
     let text = match place {
         Place::Text(text) => text.to_vec(),
@@ -185,7 +178,7 @@ fn read(place: &Place, current: Option<Arc<Policy>>) -> Result<Arc<Policy>, Vec<
         .map_err(|problems| problems.iter().map(ToString::to_string).collect())
 }
 
-/// What a policy may not be for one of its users.
+/// Refuses a policy that one of its users cannot apply.
 fn check(policy: &Policy, role: Role) -> Result<(), String> {
     match (role, &policy.forward().via) {
         (Role::Specifier, Via::ClusterHeader { .. }) => {
@@ -203,16 +196,8 @@ fn report(place: &Place, policy: &Policy) {
         Place::Text(_) => String::new(),
     };
     log(Level::Info, format_args!("{from}{}", policy.headline()));
-    let mut warnings = policy.warnings();
-    for warning in warnings.by_ref().take(SHOWN) {
-        log(Level::Warn, format_args!("{warning}"));
-    }
-    let more = warnings.count();
-    if more > 0 {
-        log(
-            Level::Warn,
-            format_args!("and {more} more services that ask for their waypoint in vain"),
-        );
+    for line in report::warnings(policy) {
+        log(Level::Warn, format_args!("{line}"));
     }
 }
 

@@ -1,25 +1,20 @@
-//! The route specifier: for a service that asks for its waypoint, the route as it is, but to the VIP.
+//! The route specifier: the route to a service that opted in stays as it is, but leads to the VIP.
 
 use std::sync::Arc;
 
-use ingress_waypoint::config::{DESTINATION_HEADER, Via};
-use ingress_waypoint::{Decision, Outcome, Policy, Question, Reject};
+use ingress_waypoint::Question;
+use ingress_waypoint::plan::{DESTINATION, NAMESPACE, REASON_HEADER, Refusal, RoutePlan, ToVip};
 
-use crate::abi::{Level, Metrics, Refused, Route, Status, log, log_enabled};
+use crate::abi::{Level, Metrics, Refused, Route, Status, log};
 use crate::counters::Counters;
 use crate::source::{Role, Source, refuse};
-use crate::{Address, DECISION, DESTINATION, NAMESPACE, Name, REASON, SERVICE, show};
+use crate::text::{Address, Name, show, with};
 
 /// A route specifier's configuration.
 pub struct Specifier {
     source: Arc<Source>,
     counters: Arc<Counters>,
 }
-
-/// Tells a refused client why.
-const REASON_HEADER: &str = "x-ingress-waypoint-reason";
-/// What an answer that is no decision is about: Envoy or the module failed.
-const FAILED: &str = "failed";
 
 impl Specifier {
     /// Reads the configuration; `None`, and lines in the log, where it is refused.
@@ -62,29 +57,14 @@ impl Specifier {
             // A redirect or a direct response: Envoy answers, and nothing is forwarded.
             return Status::Continue;
         };
-        let question = Question::Cluster(cluster);
-        let decision = if policy.is_waypoint_cluster(cluster) {
-            if route.metadata(NAMESPACE, DESTINATION).is_some() {
-                // A specifier of ours chose it, further out or further in; no client writes metadata.
-                return Status::Continue;
-            }
-            // With the switch off too: without an address of the specifier's, the cluster would take one
-            // of the connection, which a client may choose where there is PROXY protocol.
-            Decision::refused(Reject::ForgedDestination)
-        } else if !policy.switch().on && !policy.annotate() {
-            return Status::Continue;
-        } else {
-            policy.decide(question)
-        };
-        if log_enabled(Level::Debug) {
-            log(Level::Debug, format_args!("{question}: {decision}"));
-        }
-        match self.carry_out(&policy, &decision, route) {
+        let chosen = || route.metadata(NAMESPACE, DESTINATION).is_some();
+        let Some(plan) = policy.plan_route(cluster, chosen) else { return Status::Continue };
+        log(Level::Debug, format_args!("{}: {}", Question::Cluster(cluster), plan.plan));
+        match apply(&plan, route) {
             Ok(status) => {
-                // With the filter, which the other mechanism takes, it is the filter that counts. A route
-                // that is resolved again is of the same request.
-                if self.counts(&policy) && route.is_first() {
-                    self.counters.count(decision.outcome);
+                // A route that is resolved again is of the same request.
+                if plan.count && route.is_first() {
+                    self.counters.count(plan.plan.outcome);
                 }
                 status
             }
@@ -98,58 +78,34 @@ impl Specifier {
     /// Refuses the request, for something failed.
     pub fn on_panic(&self, route: &mut Route<'_>) -> Status {
         self.counters.count_failure();
-        if Self::answer(FAILED, route).is_err() {
+        if refuse_route(Refusal::Failed, route).is_err() {
             route.fail();
         }
         Status::Stop
     }
+}
 
-    fn counts(&self, policy: &Policy) -> bool {
-        matches!(policy.forward().via, Via::OriginalDstHeader { .. })
-    }
-
-    fn carry_out(
-        &self,
-        policy: &Policy,
-        decision: &Decision<'_>,
-        route: &mut Route<'_>,
-    ) -> Result<Status, Refused> {
-        let (word, reason) = decision.outcome.label();
-        let refused = matches!(decision.outcome, Outcome::Reject(_));
-        if policy.annotate() || refused {
-            route.set_metadata(NAMESPACE, DECISION, word);
-            route.set_metadata(NAMESPACE, REASON, reason);
-            if let Some(service) = decision.service {
-                let name: Name = show(service)?;
-                route.set_metadata(NAMESPACE, SERVICE, name.as_str());
-            }
+fn apply(plan: &RoutePlan<'_>, route: &mut Route<'_>) -> Result<Status, Refused> {
+    if plan.plan.annotate {
+        for (key, value) in plan.plan.annotations() {
+            with(value, |value| route.set_metadata(NAMESPACE, key, value))?;
         }
-        match decision.outcome {
-            Outcome::Direct(_) => {}
-            Outcome::Waypoint { destination, protocol } => {
-                let address: Address = show(destination)?;
-                route.set_cluster(policy.waypoint_cluster(decision.service, protocol))?;
-                route.set_metadata(NAMESPACE, DESTINATION, address.as_str());
-                // With the filter too, whose filter state comes before it: a request that the filter does
-                // not run for has the VIP's address all the same, and never one of its connection.
-                let header = match &policy.forward().via {
-                    Via::OriginalDstHeader { header } => header,
-                    _ => DESTINATION_HEADER,
-                };
-                route.set_header(header, address.as_str())?;
-            }
-            Outcome::Reject(reason) => {
-                Self::answer(reason.as_str(), route)?;
-                return Ok(Status::Stop);
-            }
-        }
-        Ok(Status::Continue)
     }
+    if let Some(ToVip { cluster, destination, header }) = plan.to_vip {
+        let address: Address = show(destination)?;
+        route.set_cluster(cluster)?;
+        route.set_metadata(NAMESPACE, DESTINATION, address.as_str());
+        route.set_header(header, address.as_str())?;
+    }
+    match plan.plan.refusal() {
+        Some(refusal) => refuse_route(refusal, route).map(|()| Status::Stop),
+        None => Ok(Status::Continue),
+    }
+}
 
-    /// Has Envoy answer 503, for a cluster that does not exist; the reason is in a header.
-    fn answer(reason: &str, route: &mut Route<'_>) -> Result<(), Refused> {
-        let name: Name = show(format_args!("ingress_waypoint.reject.{reason}"))?;
-        route.set_missing_cluster(name.as_str(), 503)?;
-        route.set_response_header(REASON_HEADER, reason)
-    }
+/// Has Envoy answer for a cluster that does not exist; the reason is in a header.
+fn refuse_route(refusal: Refusal<'_>, route: &mut Route<'_>) -> Result<(), Refused> {
+    let name: Name = show(refusal.missing_cluster())?;
+    route.set_missing_cluster(name.as_str(), Refusal::STATUS)?;
+    route.set_response_header(REASON_HEADER, refusal.reason())
 }

@@ -17,9 +17,9 @@ const RATINGS: &str = "outbound|9080||ratings.default.svc.cluster.local";
 const BILLING: &str = "outbound|9080||billing.default.svc.cluster.local";
 
 fn config(via: &str) -> Value {
-    let service = |name: &str, port: u16, protocol: &str, vips: &[&str], enrolled: bool| {
+    let service = |name: &str, port: u16, protocol: &str, vips: &[&str], opted_in: bool| {
         json!({"namespace": "default", "name": name, "vips": vips, "waypoint": "default/waypoint",
-               "ports": [{"number": port, "protocol": protocol}], "ingressUseWaypoint": enrolled,
+               "ports": [{"number": port, "protocol": protocol}], "ingressUseWaypoint": opted_in,
                "required": name == "billing"})
     };
     json!({"ingressUseWaypoints": true, "forward": {"via": via}, "services": [
@@ -54,7 +54,7 @@ fn on_route(specifier: &Specifier, cluster: &str) -> (Status, Vec<String>) {
 }
 
 #[test]
-fn the_specifier_changes_nothing_but_the_way() {
+fn the_specifier_changes_nothing_but_the_destination() {
     let (specifier, values) = specifier(&config("original-dst-header"));
     let waypoint = on_route(&specifier, REVIEWS);
     assert_eq!(
@@ -90,10 +90,10 @@ fn the_specifier_changes_nothing_but_the_way() {
     let count = |label: &str| values.get(&format!("ingress_waypoint.{label}.requests_total"));
     assert_eq!(count("decision.waypoint.reason.labelled"), 2);
     assert_eq!(count("decision.reject.reason.no-vip"), 1);
-    assert_eq!(values.get("ingress_waypoint.services.enrolled.true"), 3);
+    assert_eq!(values.get("ingress_waypoint.services.opted_in.true"), 3);
 }
 
-/// The filter hands the address over, and where it is not run the header does.
+/// The filter sets the address. If it does not run, the header holds it.
 #[test]
 fn with_the_filter_the_address_is_in_a_header_of_the_modules_own_too() {
     let config = config("filter-state");
@@ -173,7 +173,7 @@ fn after_a_panic_the_request_is_refused_and_counted() {
 
 /// The address stays for a retry, and goes to no upstream.
 #[test]
-fn the_filter_in_the_vips_cluster_takes_the_header_out() {
+fn the_filter_in_the_vips_cluster_removes_the_header() {
     let (vip, _) = vip();
     let mut request = Request::to("waypoint_vip");
     request.headers.insert("x-envoy-original-dst-host".into(), b"10.96.0.10:9080".into());
@@ -201,7 +201,7 @@ fn a_grpc_client_is_told_unavailable() {
 }
 
 #[test]
-fn what_the_configuration_may_not_say() {
+fn configurations_that_are_refused() {
     for bad in [
         json!({"file": "relative.json"}),
         json!({"file": 7}),
@@ -267,7 +267,7 @@ fn the_filter_alone_counts_what_the_route_leads_to() {
     assert_eq!(ask(REVIEWS, true, Some(RATINGS)).0, Flow::Continue);
     assert_eq!(count("direct.reason.not-labelled"), 1);
 
-    // A required service is sent nowhere but to its VIP, also where nobody is known to be harmed.
+    // A required service is sent to its VIP only, even if the other cluster is not known.
     for (i, other) in [RATINGS, "elsewhere", "waypoint_vip_h2"].into_iter().enumerate() {
         assert_eq!(ask(GREETER, true, Some(other)).0 == Flow::Stop, other != "waypoint_vip_h2");
         assert_eq!(count("reject.reason.no-vip-route"), 4 + i.min(1) as u64, "{other}");

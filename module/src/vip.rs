@@ -1,14 +1,15 @@
 //! The filter in the cluster that leads to the VIPs, for a route specifier alone: the address comes in
 //! a header, and no upstream sees it.
 //!
-//! Envoy has chosen the host, by the header, when this runs. Taken out of the request the header would be
-//! missing at a retry; so the address goes into filter state of the request, which comes before the header.
+//! Envoy has chosen the host by the header when this runs. A retry would miss the header, which is removed
+//! here. So the address goes into the filter state of the request, which comes before the header.
 
 use ingress_waypoint::config::Forward;
+use ingress_waypoint::plan::ORIGINAL_DST_ADDRESS;
 
 use crate::abi::{Flow, Metrics, Refused, Stream};
 use crate::counters::Failures;
-use crate::{Address, ORIGINAL_DST_ADDRESS, copy};
+use crate::text::{Address, copy};
 
 /// Its configuration.
 pub struct Vip {

@@ -9,7 +9,6 @@ use std::thread;
 use std::time::Duration;
 
 use crate::abi::guard;
-use crate::source::Source;
 
 /// How often a file is looked at. Asking costs a microsecond, and works for a file that is moved into
 /// place and for a ConfigMap, whose symlink changes two folders up, alike.
@@ -25,11 +24,21 @@ pub fn stamp(path: &Path) -> Option<Stamp> {
     Some((of.dev(), of.ino(), of.len(), of.mtime(), of.mtime_nsec(), of.ctime(), of.ctime_nsec()))
 }
 
-/// Starts a thread that has the source read again whenever the file changes; it ends with the source.
+/// Starts a thread that calls `reload` whenever the file changes; it ends with the source. What `reload`
+/// gives back is out of use.
 ///
 /// # Errors
 /// There is no thread to be had.
-pub fn start(path: PathBuf, mut seen: Option<Stamp>, source: Weak<Source>) -> io::Result<()> {
+pub fn start<S, T>(
+    path: PathBuf,
+    mut seen: Option<Stamp>,
+    source: Weak<S>,
+    reload: fn(&S) -> Option<Arc<T>>,
+) -> io::Result<()>
+where
+    S: Send + Sync + 'static,
+    T: Send + Sync + 'static,
+{
     let work = move || {
         // Freed here and not on the worker that happens to read one last.
         let mut retired = Vec::new();
@@ -41,7 +50,7 @@ pub fn start(path: PathBuf, mut seen: Option<Stamp>, source: Weak<Source>) -> io
             if now != seen {
                 seen = now;
                 // Should it panic, later changes are followed all the same.
-                retired.extend(guard(|| source.reload()).flatten());
+                retired.extend(guard(|| reload(&source)).flatten());
             }
             retired.retain(|table| Arc::strong_count(table) > 1);
         }

@@ -1,5 +1,7 @@
 //! A tree → a typed object, or what is wrong with it and in which field.
 
+use gateway_api::apis::experimental::grpcroutes::GrpcRoute;
+use gateway_api::apis::experimental::httproutes::HttpRoute;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use serde_path_to_error::{Path, Segment};
@@ -8,7 +10,7 @@ use super::kinds::{Kind, Resource, Wanted};
 use super::tree::Node;
 use mesh::facts::WAYPOINT_BOUND;
 use mesh::mesh_config::text_of;
-use mesh::object::{Broken, MeshConfigMap, Object, Origin, Read, Workload};
+use mesh::object::{Broken, MeshConfigMap, Object, Origin, Read, RouteObject, Workload};
 
 /// `apiVersion` and `kind` of the list that an object is an item of: a `ServiceList`'s items do
 /// not say what they are.
@@ -111,8 +113,10 @@ pub fn read(
         Kind::Workload => convert(&value)
             .map(|template: Workload| Object::Workload(resource.name, Box::new(template))),
         Kind::MeshConfig => mesh_config(&value).map(|o| Object::MeshConfig(Box::new(o))),
-        Kind::HttpRoute => route(value, &named, sink).map(|o| Object::HttpRoute(Box::new(o))),
-        Kind::GrpcRoute => route(value, &named, sink).map(|o| Object::GrpcRoute(Box::new(o))),
+        Kind::HttpRoute => route::<HttpRoute>(value, &named, sink)
+            .map(|route| Object::Route(resource.name, Box::new(route))),
+        Kind::GrpcRoute => route::<GrpcRoute>(value, &named, sink)
+            .map(|route| Object::Route(resource.name, Box::new(route))),
     };
     sink(match typed {
         Ok(object) => Read::Object(origin.clone(), object),
@@ -158,16 +162,16 @@ fn convert<T: DeserializeOwned>(value: &Value) -> Result<T, Error> {
     serde_path_to_error::deserialize(value)
 }
 
-/// A newer Gateway API has filters that this one has not: such a filter, which only the checks read,
-/// is left out and said, instead of the route.
+/// Checks the route against the type of its kind. A newer Gateway API has filters that this type does not have: such a
+/// filter is left out with a warning, instead of the route.
 fn route<T: DeserializeOwned>(
     mut value: Value,
     named: &str,
     sink: &mut dyn FnMut(Read),
-) -> Result<T, Error> {
+) -> Result<RouteObject, Error> {
     loop {
-        let error = match convert(&value) {
-            Ok(route) => return Ok(route),
+        let error = match convert::<T>(&value) {
+            Ok(_) => return convert(&value),
             Err(error) => error,
         };
         let is_unknown = error.inner().to_string().starts_with("unknown variant");

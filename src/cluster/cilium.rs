@@ -1,6 +1,6 @@
 //! Cilium: `[NS/NAME/]NS:NAME:PORT`, the part in front naming a CiliumEnvoyConfig.
 
-use super::{Named, is_name};
+use super::named::{Named, is_name};
 use crate::host::parse_port;
 
 pub(super) fn read(cluster: &str) -> Option<Named<'_>> {

@@ -1,7 +1,7 @@
 //! Contour: `NS/NAME/PORT/HASH`, the hash of ten hex digits. From 60 characters on Contour cuts the
 //! parts and hashes what it cut; such a name fits no service and has to be listed in `clusters`.
 
-use super::{Named, is_name};
+use super::named::{Named, is_name};
 use crate::host::parse_port;
 
 pub(super) fn read(cluster: &str) -> Option<Named<'_>> {

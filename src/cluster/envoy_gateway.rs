@@ -1,7 +1,7 @@
 //! Envoy Gateway with `mergeBackends`: `service/NS/NAME/PORT[/PROTOCOL]`. Without it a cluster is
 //! named after the route, which says nothing about the service.
 
-use super::{Named, is_name};
+use super::named::{Named, is_name};
 use crate::host::parse_port;
 
 pub(super) fn read(cluster: &str) -> Option<Named<'_>> {

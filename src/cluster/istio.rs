@@ -1,7 +1,7 @@
 //! Istio: `outbound|PORT|SUBSET|HOST`, and `outbound_.PORT_.SUBSET_.HOST` where a gateway passes
 //! mTLS through by SNI (`BuildSubsetKey` and `BuildDNSSrvSubsetKey` in Istio's `pilot/pkg/model`).
 
-use super::Named;
+use super::named::Named;
 use crate::host::parse_port;
 
 pub(super) fn read(cluster: &str) -> Option<Named<'_>> {

@@ -1,7 +1,7 @@
 //! kgateway: `kube_NS_NAME_PORT`, `istio-se_NS_NAME_HOST_PORT`. Nothing is escaped, but Kubernetes
 //! names hold no underscore, so the parts are found from both ends.
 
-use super::{Named, is_name};
+use super::named::{Named, is_name};
 use crate::host::parse_port;
 
 pub(super) fn read(cluster: &str) -> Option<Named<'_>> {

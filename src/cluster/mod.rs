@@ -6,48 +6,14 @@ mod contour;
 mod envoy_gateway;
 mod istio;
 mod kgateway;
+mod named;
 
-/// A service as a cluster's name spells it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Named<'a> {
-    /// By host name: Istio.
-    Host {
-        /// The host, as it stands in the name.
-        host: &'a str,
-        /// The service port.
-        port: u16,
-    },
-    /// A Kubernetes Service by namespace and name.
-    Service {
-        /// Its namespace.
-        namespace: &'a str,
-        /// Its name.
-        name: &'a str,
-        /// The service port.
-        port: u16,
-    },
-    /// A ServiceEntry by namespace and name, and one of its hosts.
-    ServiceEntry {
-        /// Its namespace.
-        namespace: &'a str,
-        /// Its name.
-        name: &'a str,
-        /// The host that the cluster is for.
-        host: &'a str,
-        /// The service port.
-        port: u16,
-    },
-}
+pub use named::Named;
 
 /// Every reading of a name, in the order in which they are tried.
 pub fn readings(cluster: &str) -> impl Iterator<Item = Named<'_>> {
     let grammars = [istio::read, kgateway::read, envoy_gateway::read, contour::read, cilium::read];
     grammars.into_iter().filter_map(move |read| read(cluster))
-}
-
-/// Not empty, and nothing in it that the grammars use to set parts apart.
-fn is_name(text: &str) -> bool {
-    !text.is_empty() && !text.contains(['_', '/', ':', '|'])
 }
 
 #[cfg(test)]

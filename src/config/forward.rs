@@ -2,15 +2,16 @@
 
 use std::borrow::Cow;
 
-use super::json::{Json, quote};
+use super::json::Json;
 use super::problem::{Path, Problems};
 use super::reader::Fields;
+use crate::escape::quote;
 
-/// The header that chooses the HTTP/2 twin of the waypoint cluster, set or removed by the filter.
+/// The header by which the VIP route for HTTP/2 is chosen. The filter sets or removes it.
 pub const PROTOCOL_HEADER: &str = "x-ingress-waypoint-protocol";
 
 /// The header in which the native module's route specifier hands the address to the VIP's cluster, beside
-/// the filter state of the HTTP filter. `early_header_mutation` takes a client's own out.
+/// the filter state of the HTTP filter. `early_header_mutation` removes a client's own.
 pub const DESTINATION_HEADER: &str = "x-ingress-waypoint-destination";
 
 /// The mechanism that takes the address of the VIP to the ORIGINAL_DST cluster.

@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
 
-pub(crate) use crate::escape::quote;
+use crate::escape::quote;
 
 /// Strings without an escape are borrowed from the text.
 #[derive(Debug, Clone, PartialEq)]

@@ -16,12 +16,12 @@ use std::collections::BTreeSet;
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess};
 
 pub use forward::{DESTINATION_HEADER, Forward, PROTOCOL_HEADER, Via};
-pub(crate) use json::quote;
 use json::{As, Json, Shape};
 use problem::Path;
 pub use problem::{Problem, Problems};
 use reader::Fields;
 
+use crate::escape::quote;
 use crate::host;
 use crate::service::{Kind, Service, is_loopback};
 use crate::table::Table;
@@ -61,7 +61,7 @@ pub enum IpFamily {
 /// What happens to a request whose service the configuration does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum UnknownService {
-    /// It goes where the route says.
+    /// It follows its route.
     #[default]
     Direct,
     /// It is refused.
@@ -271,7 +271,7 @@ impl<'de> Shape<'de> for Services<'_> {
         let mut index = 0;
         let mut before: Option<Service<'de>> = None;
         while let Some(value) = seq.next_element()? {
-            // What is no object at all keeps its place, for the paths of later problems.
+            // An item that is not an object keeps its place, for the paths of later problems.
             let service = service::read(&services.item(index), value, self.problems);
             let service = service.unwrap_or_default();
             let shares = before.is_some_and(|before| shares_ports(&service, &before));

@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use super::json::{Json, quote};
+use super::json::Json;
 use super::problem::{Path, Problems};
+use crate::escape::quote;
 use crate::service::uncaptured;
 
 /// An object's fields on their way out: those not taken are unknown.
@@ -44,7 +45,7 @@ impl<'a, 'de> Fields<'a, 'de> {
         for (name, _) in self.fields {
             // Given twice, and reported as such.
             if !known.contains(&&*name) {
-                let reason = format!("is no known field (known: {})", known.join(", "));
+                let reason = format!("is not a known field (known: {})", known.join(", "));
                 problems.add(self.path.field(&name), reason);
             }
         }

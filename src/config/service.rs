@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::json::{Json, quote};
+use super::json::Json;
 use super::problem::{Path, Problems};
 use super::reader::{self, Fields, is_kubernetes_name};
+use crate::escape::quote;
 use crate::host;
 use crate::service::{Cluster, Kind, Port, Protocol, Service};
 

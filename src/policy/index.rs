@@ -8,7 +8,8 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
 use crate::cluster::{Named, readings};
-use crate::config::{Forward, Problems, quote};
+use crate::config::{Forward, Problems};
+use crate::escape::quote;
 use crate::host::{Authority, normalise};
 use crate::question::Question;
 use crate::service::{Kind, Protocol};

@@ -1,7 +1,7 @@
 //! The policy: a configuration compiled once, asked for every request.
 //!
-//! Finding the service is in `index`, what looks wrong though it is valid in `warnings`; the rules
-//! themselves are [`Policy::judge`] and fit on a screen.
+//! `index` finds the service, `warnings` tells what looks wrong in a valid configuration. The rules are
+//! [`Policy::judge`].
 
 mod index;
 mod warnings;
@@ -10,8 +10,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::config::{Config, Forward, IpFamily, Problems, UnknownService, Via, quote};
+use crate::config::{Config, Forward, IpFamily, Problems, UnknownService, Via};
 use crate::decision::{Decision, Direct, Outcome, Reject};
+use crate::escape::quote;
 use crate::memo::same;
 use crate::question::Question;
 use crate::service::Protocol;
@@ -37,10 +38,10 @@ pub struct Policy {
 /// How many services a policy holds. A ServiceEntry counts once, however many items describe it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Those that ask for their waypoint.
-    pub enrolled: usize,
-    /// Those that don't.
-    pub not_enrolled: usize,
+    /// Those that opted in.
+    pub opted_in: usize,
+    /// Those that did not.
+    pub not_opted_in: usize,
     /// Those that are refused rather than sent to their endpoints.
     pub required: usize,
 }
@@ -208,15 +209,15 @@ impl Policy {
         })
     }
 
-    /// The policy, if it can be carried out by twin routes and nothing else. These name their cluster
-    /// themselves, so that no service can have one of its own.
+    /// The policy, if VIP routes are enough to apply it. They name their cluster themselves, so that no
+    /// service can have one of its own.
     ///
     /// # Errors
     /// Each service that has one.
-    pub fn for_twin_routes(self) -> Result<Self, Problems> {
+    pub fn for_vip_routes(self) -> Result<Self, Problems> {
         let mut problems = Problems::default();
-        let twins = !matches!(self.forward.via, Via::ClusterHeader { .. });
-        for service in self.services.iter().filter(|_| twins) {
+        let by_routes = !matches!(self.forward.via, Via::ClusterHeader { .. });
+        for service in self.services.iter().filter(|_| by_routes) {
             if let Some(own) = service.waypoint_cluster(Protocol::Http) {
                 let path = format!("services[{}].waypointCluster", service.position());
                 let reason = "needs the native module's route specifier, \
@@ -255,11 +256,11 @@ impl Policy {
 
     /// What a log says of a policy that was loaded: switch and numbers, nothing of its services.
     pub fn headline(&self) -> String {
-        let Summary { enrolled, not_enrolled, required } = self.summary();
+        let Summary { opted_in, not_opted_in, required } = self.summary();
         let switch = if self.switch.on { "on" } else { "off" };
-        let services = enrolled + not_enrolled;
+        let services = opted_in + not_opted_in;
         format!(
-            "{switch} (from {}), {services} services: {enrolled} enrolled, {required} required",
+            "{switch} (from {}), {services} services: {opted_in} opted in, {required} required",
             self.switch.source
         )
     }
@@ -268,8 +269,8 @@ impl Policy {
     pub fn summary(&self) -> Summary {
         let mut summary = Summary::default();
         for service in self.services.iter().filter(|it| self.index.is_first(&self.services, *it)) {
-            summary.enrolled += usize::from(service.ingress_use_waypoint());
-            summary.not_enrolled += usize::from(!service.ingress_use_waypoint());
+            summary.opted_in += usize::from(service.ingress_use_waypoint());
+            summary.not_opted_in += usize::from(!service.ingress_use_waypoint());
             summary.required += usize::from(service.required());
         }
         summary

@@ -1,4 +1,5 @@
-//! What is valid and yet looks wrong: services that ask for their waypoint and won't reach it.
+//! Warnings about a valid configuration: services that opted in, or are required, and whose requests do not reach
+//! their waypoint.
 
 use super::Policy;
 use crate::table::ServiceRef;
@@ -13,9 +14,10 @@ impl Policy {
         });
         let services = self.services.iter().filter_map(|service| {
             let why = self.unreachable(service)?;
-            let asks = if service.ingress_use_waypoint() { "asks for" } else { "requires" };
+            let wants =
+                if service.ingress_use_waypoint() { "opted in" } else { "requires its waypoint" };
             let then = if service.required() { "are refused" } else { "go to its endpoints" };
-            Some(format!("{service} {asks} its waypoint but {why}: its requests {then}"))
+            Some(format!("{service} {wants} but {why}: its requests {then}"))
         });
         loopback.into_iter().chain(services)
     }

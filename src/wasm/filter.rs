@@ -1,5 +1,4 @@
-//! What one configuration needs on one worker: the policy, and its decisions made ready to carry
-//! out.
+//! What one configuration needs on one worker: the policy, and its plans as host calls take them.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -7,55 +6,45 @@ use std::rc::Rc;
 
 use super::host;
 use super::metrics::Metrics;
-use crate::config::Via;
-use crate::decision::{Decision, Outcome};
+use crate::decision::Outcome;
 use crate::memo::Memo;
+use crate::plan::{Answer, Edit, NAMESPACE, Plan, SERVICE};
 use crate::policy::Policy;
 use crate::question::Question;
 use crate::request::Asked;
-use crate::service::Protocol;
 
-/// Decisions remembered at once; clusters are few.
+/// Answers remembered at once; clusters are few.
 const REMEMBERED: usize = 16 * 1024;
 
 /// A compiled configuration on one worker.
 pub struct Filter {
     pub policy: Rc<Policy>,
     pub metrics: Metrics,
-    remembered: RefCell<Memo<Rc<Answers>>>,
+    remembered: RefCell<Memo<Rc<Answer<Ready>>>>,
 }
 
-/// The answers to one question.
-pub struct Answers {
-    /// As it is decided.
-    pub decided: Ready,
-    /// Where that holds only on a route that is marked to have a VIP route beside it: the one without.
-    pub without_vip_route: Option<Ready>,
-}
-
-/// A decision with everything prepared that carrying it out takes.
+/// A plan with every text of it made.
 pub struct Ready {
     pub outcome: Outcome,
-    pub action: Action,
-    /// `namespace/name`, or `-`.
-    pub service: String,
+    /// Filter state for the access log, by its names; none if the configuration does not ask for it.
+    pub annotations: Vec<(String, String)>,
+    pub edits: Vec<Call>,
+    pub refusal: Option<Refusal>,
     /// The line for the debug log; nothing in it is unescaped.
     pub log: String,
 }
 
-/// What is done to the request.
-pub enum Action {
-    /// Nothing: the route stands.
-    Leave,
-    /// The address goes into the filter state, and the route is resolved anew.
-    FilterState { message: Vec<u8>, protocol: Protocol },
-    /// The address goes into the header, and the route is resolved anew.
-    Header { address: String, protocol: Protocol },
-    /// The cluster's name goes into the header that the route follows, with an address where it is
-    /// the waypoint cluster. Without a cluster the header goes, and nothing is routed.
-    Cluster { message: Option<Vec<u8>>, cluster: Option<String> },
-    /// The request is answered here.
-    Refuse { details: String, body: String },
+/// An edit as a host call takes it.
+pub enum Call {
+    SetDestination(Vec<u8>),
+    SetHeader(String, String),
+    RemoveHeader(String),
+}
+
+/// What [`host::refuse`] takes.
+pub struct Refusal {
+    pub details: String,
+    pub body: String,
 }
 
 impl Filter {
@@ -63,69 +52,49 @@ impl Filter {
         Self { policy, metrics, remembered: RefCell::new(Memo::new(REMEMBERED)) }
     }
 
-    /// The answers to a question, found at most once for as long as they are remembered.
-    pub fn answers<T: AsRef<[u8]>>(&self, asked: &Asked<T>) -> Rc<Answers> {
-        let Some(key) = key(asked.question(&self.policy)) else { return self.find(asked) };
-        if let Some(answers) = self.remembered.borrow().get(&key) {
-            return Rc::clone(answers);
-        }
-        let answers = self.find(asked);
-        self.remembered.borrow_mut().insert(&key, Rc::clone(&answers));
-        answers
-    }
-
-    fn find<T: AsRef<[u8]>>(&self, asked: &Asked<T>) -> Rc<Answers> {
-        let decision = self.policy.answer(asked);
-        let needs_vip_route = self.policy.needs_vip_route(&decision);
-        Rc::new(Answers {
-            decided: self.ready(asked, &decision),
-            without_vip_route: needs_vip_route
-                .then(|| self.ready(asked, &decision.without_vip_route())),
-        })
-    }
-
-    fn ready<T: AsRef<[u8]>>(&self, asked: &Asked<T>, decision: &Decision<'_>) -> Ready {
+    /// The answer to a question, found at most once for as long as it is remembered.
+    pub fn answer<T: AsRef<[u8]>>(&self, asked: &Asked<T>) -> Rc<Answer<Ready>> {
         let question = asked.question(&self.policy);
-        Ready {
-            outcome: decision.outcome,
-            action: match (asked, decision.outcome) {
-                // The route names its cluster and follows no header.
-                (Asked::FixedCluster(_), Outcome::Direct(_)) => Action::Leave,
-                _ => self.action(decision),
+        let find = || Rc::new(self.policy.answer(asked).map(|plan| Ready::new(question, &plan)));
+        let Some(key) = key(question) else { return find() };
+        if let Some(answer) = self.remembered.borrow().get(&key) {
+            return Rc::clone(answer);
+        }
+        let answer = find();
+        self.remembered.borrow_mut().insert(&key, Rc::clone(&answer));
+        answer
+    }
+}
+
+impl Ready {
+    fn new(question: Question<'_>, plan: &Plan<'_>) -> Self {
+        let named = |(key, value): (&str, String)| (format!("{NAMESPACE}.{key}"), value);
+        let annotations = plan.annotations().map(|(key, value)| (key, value.to_string()));
+        let no_service = plan.service.is_none().then(|| (SERVICE, "-".to_owned()));
+        Self {
+            outcome: plan.outcome,
+            annotations: match plan.annotate {
+                true => annotations.chain(no_service).map(named).collect(),
+                false => Vec::new(),
             },
-            service: decision.service.map_or_else(|| "-".to_owned(), |service| service.to_string()),
-            log: format!("{question}: {decision}"),
+            edits: plan.edits().map(Call::new).collect(),
+            refusal: plan.refusal().map(|refusal| Refusal {
+                details: refusal.details().to_string(),
+                body: refusal.to_string(),
+            }),
+            log: format!("{question}: {plan}"),
         }
     }
+}
 
-    fn action(&self, decision: &Decision<'_>) -> Action {
-        let forward = self.policy.forward();
-        match (decision.outcome, &forward.via) {
-            (Outcome::Reject(reason), _) => Action::Refuse {
-                details: format!("ingress_waypoint.{}", reason.as_str()),
-                body: reason.body(decision.service),
-            },
-            (Outcome::Direct(_), Via::ClusterHeader { .. }) => Action::Cluster {
-                message: None,
-                cluster: self.policy.endpoint_cluster(decision).map(|cluster| cluster.to_string()),
-            },
-            (Outcome::Direct(_), _) => Action::Leave,
-            (Outcome::Waypoint { destination, protocol }, via) => {
-                let address = destination.to_string();
-                match via {
-                    Via::FilterState => Action::FilterState {
-                        message: host::destination_message(&address),
-                        protocol,
-                    },
-                    Via::OriginalDstHeader { .. } => Action::Header { address, protocol },
-                    Via::ClusterHeader { .. } => Action::Cluster {
-                        message: Some(host::destination_message(&address)),
-                        cluster: Some(
-                            self.policy.waypoint_cluster(decision.service, protocol).to_owned(),
-                        ),
-                    },
-                }
+impl Call {
+    fn new(edit: &Edit<'_>) -> Self {
+        match *edit {
+            Edit::Destination(address) => {
+                Self::SetDestination(host::destination_message(&address.to_string()))
             }
+            Edit::SetHeader(name, value) => Self::SetHeader(name.to_owned(), value.to_string()),
+            Edit::RemoveHeader(name) => Self::RemoveHeader(name.to_owned()),
         }
     }
 }

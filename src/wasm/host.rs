@@ -5,8 +5,7 @@ use std::ptr;
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::Status;
 
-/// The filter state from which an ORIGINAL_DST cluster takes the address, `IP:port`.
-const ORIGINAL_DST_ADDRESS: &str = "envoy.network.transport_socket.original_dst_address";
+use crate::plan::{ORIGINAL_DST_ADDRESS, Refusal};
 
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
@@ -56,7 +55,7 @@ pub fn property(path: &[u8]) -> Result<Option<Vec<u8>>, Status> {
     }
 }
 
-/// Answers the request with 503 (to a gRPC client: UNAVAILABLE), with response-code details.
+/// Answers the request, with response-code details.
 pub fn refuse(details: &str, body: &str) -> Result<(), Status> {
     // Envoy derives the gRPC status from the HTTP one.
     const NO_GRPC_STATUS: i32 = -1;
@@ -66,7 +65,7 @@ pub fn refuse(details: &str, body: &str) -> Result<(), Status> {
     // copies out of them before it returns.
     let answered = unsafe {
         proxy_send_local_response(
-            503,
+            Refusal::STATUS,
             details.as_ptr(),
             details.len(),
             body.as_ptr(),

@@ -1,4 +1,4 @@
-//! Counters per decision and reason, and a gauge of the services loaded.
+//! Counters per decision and reason, and gauges of the services loaded.
 //!
 //! A request is counted in the VM's memory, and a timer hands the sums to Envoy, so that counting
 //! costs no host call on any request's path.
@@ -10,6 +10,7 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::types::{MetricType, Status};
 
 use crate::decision::Outcome;
+use crate::metrics;
 use crate::policy::Summary;
 
 const COUNT: usize = Outcome::LABELS.len();
@@ -23,17 +24,12 @@ pub struct Metrics {
 impl Metrics {
     /// Defines every metric, also those that stay zero, so that a dashboard finds them all.
     pub fn define(services: Summary) -> Result<Self, Status> {
-        for (enrolled, value) in [(true, services.enrolled), (false, services.not_enrolled)] {
-            let name = format!("ingress_waypoint.services.enrolled.{enrolled}");
-            hostcalls::record_metric(
-                hostcalls::define_metric(MetricType::Gauge, &name)?,
-                value as u64,
-            )?;
+        for (name, value) in metrics::services(services) {
+            let gauge = hostcalls::define_metric(MetricType::Gauge, name)?;
+            hostcalls::record_metric(gauge, value)?;
         }
         let mut ids = [0; COUNT];
-        for (id, (decision, reason)) in ids.iter_mut().zip(Outcome::LABELS) {
-            let name =
-                format!("ingress_waypoint.decision.{decision}.reason.{reason}.requests_total");
+        for (id, name) in ids.iter_mut().zip(metrics::requests()) {
             *id = hostcalls::define_metric(MetricType::Counter, &name)?;
         }
         Ok(Self { ids, pending: array::from_fn(|_| Cell::new(0)) })

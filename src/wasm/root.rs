@@ -8,19 +8,18 @@ use std::time::Duration;
 use foldhash::fast::FixedState;
 use log::{error, info, warn};
 use proxy_wasm::hostcalls;
-use proxy_wasm::types::{BufferType, Status};
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::{BufferType, ContextType, Status};
 
 use super::filter::Filter;
 use super::metrics::Metrics;
-use crate::config::Problems;
+use super::stream::Stream;
 use crate::policy::Policy;
+use crate::report;
 use crate::switch::VARIABLE;
 
 /// How often counters reach Envoy, and a changed log level reaches the filter.
 const TICK: Duration = Duration::from_secs(1);
-
-/// Problems and warnings written to the log at most; the rest is counted.
-const SHOWN: usize = 50;
 
 /// The root context. Without a filter it was never configured, and Envoy sends it no requests.
 #[derive(Default)]
@@ -28,9 +27,11 @@ pub struct Root {
     filter: Option<Rc<Filter>>,
 }
 
-impl Root {
-    /// Takes the plugin's configuration, or leaves the one before; whether it was taken.
-    pub fn configure(&mut self) -> bool {
+impl Context for Root {}
+
+impl RootContext for Root {
+    /// Takes the plugin's configuration, or keeps the one before.
+    fn on_configure(&mut self, _size: usize) -> bool {
         follow_log_level();
         match self.load() {
             Ok(()) => true,
@@ -42,19 +43,23 @@ impl Root {
         }
     }
 
-    /// The filter, once there is a configuration.
-    pub fn filter(&self) -> Option<Rc<Filter>> {
-        self.filter.clone()
-    }
-
-    /// Reports, once in a while.
-    pub fn tick(&self) {
+    fn on_tick(&mut self) {
         follow_log_level();
         if let Some(filter) = &self.filter {
             filter.metrics.flush();
         }
     }
 
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+
+    fn create_http_context(&self, _id: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(Stream { filter: self.filter.clone() }))
+    }
+}
+
+impl Root {
     fn load(&mut self) -> Result<(), Status> {
         let text = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, usize::MAX)?;
         let text = text.unwrap_or_default();
@@ -86,18 +91,19 @@ fn in_use(text: &[u8]) -> Option<Rc<Policy>> {
 fn compile(text: Vec<u8>) -> Result<Rc<Policy>, Status> {
     let variable = std::env::var_os(VARIABLE).map(|value| value.to_string_lossy().into_owned());
     let fingerprint = FixedState::default().hash_one((&text, &variable));
-    let policy = Policy::from_json(text, variable.as_deref()).and_then(Policy::for_twin_routes);
+    let policy = Policy::from_json(text, variable.as_deref()).and_then(Policy::for_vip_routes);
     match policy {
         Ok(policy) => {
             if first_to_load(fingerprint) {
-                report(&policy);
+                info!("{}", policy.headline());
+                report::warnings(&policy).iter().for_each(|line| warn!("{line}"));
             }
             let policy = Rc::new(policy);
             LAST.set(Rc::downgrade(&policy));
             Ok(policy)
         }
         Err(problems) => {
-            report_problems(&problems);
+            report::problems(problems.iter()).iter().for_each(|line| error!("{line}"));
             Err(Status::BadArgument)
         }
     }
@@ -132,27 +138,5 @@ fn first_to_load(fingerprint: u64) -> bool {
             let _ = hostcalls::set_shared_data(&key, Some(&fingerprint), None);
             true
         }
-    }
-}
-
-fn report(policy: &Policy) {
-    info!("{}", policy.headline());
-    let mut warnings = policy.warnings();
-    for warning in warnings.by_ref().take(SHOWN) {
-        warn!("{warning}");
-    }
-    let more = warnings.count();
-    if more > 0 {
-        warn!("and {more} more services that ask for their waypoint in vain");
-    }
-}
-
-fn report_problems(problems: &Problems) {
-    for problem in problems.iter().take(SHOWN) {
-        error!("configuration refused: {problem}");
-    }
-    let more = problems.len().saturating_sub(SHOWN);
-    if more > 0 {
-        error!("configuration refused: and {more} more problems");
     }
 }

@@ -110,7 +110,7 @@ impl Connection {
             .await
             .with_context(|| format!("cannot connect to {address}"))?;
         let io = TokioIo::new(stream);
-        // How the connection itself ended is of no interest: the request on it says.
+        // How the connection ended does not matter: the request on it fails with it.
         Ok(match version {
             Version::Http1 => {
                 let (sender, connection) = http1::handshake(io).await?;

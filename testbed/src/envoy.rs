@@ -198,7 +198,7 @@ impl Envoy {
 
 impl Drop for Envoy {
     fn drop(&mut self) {
-        // Nothing to be done about an error: it only says that the process is gone already.
+        // An error only means that the process has ended already.
         let _ = self.process.kill();
         let _ = self.process.wait();
         if std::thread::panicking() {
@@ -230,7 +230,7 @@ fn command(options: &EnvoyOptions, dir: &Path) -> Result<Command> {
         command.args(["--component-log-level", levels]);
     }
     command.env("ENVOY_DYNAMIC_MODULES_SEARCH_PATH", workspace().join("dist"));
-    // What the person at the keyboard has set is no part of a test.
+    // The tests do not depend on the environment of the user.
     command.env_remove("INGRESS_USE_WAYPOINTS");
     command.envs(options.env.iter().map(|(name, value)| (name, value)));
     Ok(command)

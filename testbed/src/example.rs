@@ -10,7 +10,7 @@ use crate::native;
 pub use crate::ports::Ports;
 use crate::workspace;
 
-/// The HTTP filter that is this project.
+/// The name of this project's HTTP filter.
 pub const FILTER: &str = "ingress_waypoint";
 
 /// One file of `envoy/`, parsed, with its ports replaced.
@@ -41,7 +41,7 @@ impl Example {
     pub fn parse(text: &str, ports: &Ports) -> Result<Self> {
         let config =
             serde_saphyr::from_str(&ports.replace(text)).map_err(|e| anyhow::anyhow!("{e}"))?;
-        // As the comment at the top of the module's examples says.
+        // As the comment at the top of the module's examples asks for.
         let env = Map::from_iter([("INGRESS_USE_WAYPOINTS".to_owned(), json!("true"))]);
         Ok(Self { config, ports: ports.clone(), env })
     }
@@ -74,7 +74,7 @@ impl Example {
         .with_context(|| format!("the configuration has no http filter named {FILTER}"))
     }
 
-    /// Where the filter's own configuration stands; the module's two entry points each have it.
+    /// Where the filter's own configuration is. The module's two entry points each have it.
     fn plugin_pointers(&self) -> Result<Vec<String>> {
         let native = native::plugin_pointers(&self.config);
         if !native.is_empty() {
@@ -161,7 +161,7 @@ impl Example {
         Ok(())
     }
 
-    /// Takes the filter out, which leaves the plain Envoy that the project starts from.
+    /// Removes the filter, which leaves a plain Envoy.
     pub fn remove_filter(&mut self) -> Result<()> {
         let filter = self.filter()?.clone();
         let chain = locate(&self.config, &|value| {

@@ -1,7 +1,7 @@
-//! What the end-to-end tests and the demo stand on: a real Envoy run from the files in `envoy/`, the
-//! servers and clients around it, and a mocked proxy-wasm host for what no Envoy lets one see.
+//! What the end-to-end tests and the demo use: a real Envoy with the files in `envoy/`, servers and clients around it,
+//! and a mocked proxy-wasm host for what Envoy does not show.
 //!
-//! Everything listens on loopback, on ports nobody else has, and goes away when its value is dropped.
+//! Everything listens on loopback, on free ports, and ends when its value is dropped.
 
 pub mod client;
 pub mod envoy;
@@ -12,6 +12,7 @@ pub mod ports;
 pub mod scene;
 pub mod servers;
 pub mod wait;
+#[cfg(feature = "wasm-host")]
 pub mod wasm_host;
 
 use std::path::{Path, PathBuf};

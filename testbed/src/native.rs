@@ -1,4 +1,4 @@
-//! The native module in the files of `envoy/`: where its configuration stands, and how a file for the wasm
+//! The native module in the files of `envoy/`: where its configuration is, and how a file for the wasm
 //! filter becomes one for the native HTTP filter.
 
 use anyhow::{Context, Result};

@@ -79,7 +79,7 @@ impl GrpcOutcome {
     }
 }
 
-/// A field of an object, where it is text and not the access log's `-`.
+/// A field of an object, if it is text and not the access log's `-`.
 pub(crate) fn text<'a>(object: &'a Value, field: &str) -> Option<&'a str> {
     object.get(field).and_then(Value::as_str).filter(|value| *value != "-")
 }

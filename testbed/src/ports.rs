@@ -34,13 +34,13 @@ pub fn free(addresses: &[IpAddr]) -> Result<u16> {
 }
 
 fn is_free(addresses: &[IpAddr], port: u16) -> bool {
-    // All are held until the last is checked, so that one listener on 0.0.0.0 cannot slip through.
+    // All are held until the last is checked, so that a listener on 0.0.0.0 is noticed.
     let held: Result<Vec<_>, _> =
         addresses.iter().map(|&ip| TcpListener::bind(SocketAddr::new(ip, port))).collect();
     held.is_ok()
 }
 
-/// From each documented port to the free one that stands for it, shared by all files of one scene.
+/// The free port for each documented one, shared by all files of one scene.
 #[derive(Clone, Debug)]
 pub struct Ports(BTreeMap<u16, u16>);
 
@@ -56,12 +56,12 @@ impl Ports {
         Ok(Self(chosen?))
     }
 
-    /// The port in use for a documented one; any other number stands for itself.
+    /// The port in use for a documented one; any other number stays.
     pub fn get(&self, documented: u16) -> u16 {
         self.0.get(&documented).copied().unwrap_or(documented)
     }
 
-    /// Replaces each number that is a documented port, wherever in `text` it stands by itself.
+    /// Replaces each number in `text` that is a documented port.
     pub fn replace(&self, text: &str) -> String {
         let mut replaced = String::with_capacity(text.len());
         let mut rest = text;

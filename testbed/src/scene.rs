@@ -30,7 +30,7 @@ pub type Edit = Box<dyn FnOnce(&mut Example) -> Result<()> + Send>;
 pub struct SceneOptions {
     /// The ingress gateway's file under `envoy/`.
     pub example: String,
-    /// `INGRESS_USE_WAYPOINTS` in the filter's VM; `None` leaves what the file says.
+    /// `INGRESS_USE_WAYPOINTS` in the filter's VM; `None` leaves the file as it is.
     pub switch: Option<bool>,
     /// Edits the ingress gateway's configuration.
     pub edit: Edit,

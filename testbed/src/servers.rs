@@ -55,9 +55,8 @@ async fn bind(address: SocketAddr) -> Result<TcpListener> {
 
 /// Answers every request with a JSON description of it: `server`, `protocol`, `method`, `path`,
 /// `authority`, `headers` (pairs) and `body`. Speaks HTTP/1.1 and HTTP/2 without TLS on one port. A
-/// request to upgrade is granted, and the bytes after it are echoed. The first attempts of a request
-/// (Envoy counts them in `x-envoy-attempt-count`) are answered with 503, as many as its header
-/// `x-fail-attempts` says, or never, as many as `x-hang-attempts` says.
+/// request to upgrade is granted, and the bytes after it are echoed. Envoy counts the attempts of a request in
+/// `x-envoy-attempt-count`: the first `x-fail-attempts` are answered with 503, the first `x-hang-attempts` never.
 #[derive(Debug)]
 pub struct Echo {
     address: SocketAddr,
@@ -77,7 +76,7 @@ impl Echo {
                 let mut server = auto::Builder::new(TokioExecutor::new());
                 // Room for the longest authority that Envoy lets through.
                 server.http2().max_header_list_size(256 << 10);
-                // A client that goes away is none of the server's business.
+                // The server does not care whether a client goes away.
                 let _ = server.serve_connection_with_upgrades(TokioIo::new(stream), service).await;
             }
         });

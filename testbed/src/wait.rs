@@ -1,17 +1,17 @@
-//! Waiting for a condition, never for a time: polls until it holds, and gives up only when a
-//! machine would have to be broken for it not to have happened.
+//! Waits for a condition, never for a time: polls until it holds, and gives up only after a time that no working
+//! machine needs.
 
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 use tokio::time::{Instant, sleep, timeout};
 
-/// How long anything may take before it counts as never. Generous: it is only ever reached by a bug.
+/// How long anything may take before it counts as never. Only a bug takes that long.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 const BETWEEN_PROBES: Duration = Duration::from_millis(20);
 
-/// Polls `probe` until it yields a value; an error of the probe's ends the wait at once.
+/// Polls `probe` until it yields a value; an error of the probe ends the wait at once.
 pub async fn until<T, F>(what: &str, mut probe: F) -> Result<T>
 where
     F: AsyncFnMut() -> Result<Option<T>>,

@@ -1,4 +1,4 @@
-//! The arguments for the form of the filter and how it is loaded.
+//! The arguments for the form of the filter, and for how a proxy loads it.
 
 use anyhow::ensure;
 use clap::{Args, ValueEnum};
@@ -10,29 +10,29 @@ use gateway::envoy::native::Module;
 /// The form of the filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum FormName {
-    /// The wasm filter: any Envoy with wasm; every route has a twin
+    /// The wasm filter, for any Envoy with wasm: a VIP route beside each route
     Wasm,
-    /// The native module: route specifier and HTTP filter, routes stay as they are (Envoy 1.40); for Istio
-    /// and Envoy Gateway its HTTP filter with VIP routes (Envoy 1.39)
+    /// The native module: a route specifier and an HTTP filter, and routes stay as they are (Envoy 1.40);
+    /// for Istio and Envoy Gateway the HTTP filter with VIP routes (Envoy 1.39)
     Module,
 }
 
-/// The form of the filter, and how it is loaded.
+/// The form of the filter, and how a proxy loads it.
 #[derive(Debug, Args)]
 pub struct FormArgs {
     /// The form of the filter
     #[arg(long, value_enum, default_value = "wasm", value_name = "FORM")]
     pub form: FormName,
-    /// Where Envoy finds the filter in its file system [default: dist/ingress_waypoint.wasm; the
-    /// native module where its ENVOY_DYNAMIC_MODULES_SEARCH_PATH says]
+    /// The path of the filter in Envoy's file system [default: dist/ingress_waypoint.wasm; for the
+    /// native module, ENVOY_DYNAMIC_MODULES_SEARCH_PATH leads to it]
     #[arg(long, value_name = "PATH")]
     pub module: Option<String>,
-    /// The file with the filter's configuration on the machine of that Envoy, instead of the
-    /// configuration itself; it is followed as it changes (--form module)
+    /// The path of the filter's configuration in Envoy's file system, instead of the configuration
+    /// itself; the module follows the file as it changes (--form module)
     #[arg(long, value_name = "PATH")]
     pub config_path: Option<String>,
-    /// The global switch, where the configuration has none: of the wasm filter's VM, or written into
-    /// the native module's configuration (not with --config-path)
+    /// The global switch, if the configuration does not set it: for the wasm filter's VM, or written
+    /// into the native module's configuration (not with --config-path)
     #[arg(
         long,
         value_enum,
@@ -41,8 +41,8 @@ pub struct FormArgs {
         conflicts_with = "config_path"
     )]
     pub vm_switch: VmSwitch,
-    /// The connections that the proxy opens to one VIP at most; requests beyond wait for one of them. The
-    /// clusters that lead to the VIPs have no other limit, so that one service cannot use up another's
+    /// The most connections that the proxy opens to one VIP; further requests wait for one of them. The
+    /// clusters that lead to the VIPs have no other limit, so that no service uses up another's
     #[arg(
         long,
         value_name = "NUMBER",
@@ -52,14 +52,14 @@ pub struct FormArgs {
     pub max_connections_per_vip: u32,
 }
 
-/// Where the filter has the global switch from.
+/// Where the filter takes the global switch from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum VmSwitch {
     /// On
     On,
     /// Off
     Off,
-    /// What the proxy's own INGRESS_USE_WAYPOINTS says
+    /// The proxy's own environment variable INGRESS_USE_WAYPOINTS
     Environment,
 }
 
@@ -77,7 +77,7 @@ impl FormArgs {
     /// The form.
     ///
     /// # Errors
-    /// Where the wasm filter is to read a file, or the path to that is relative.
+    /// If the wasm filter is given a file, or the path of the file is relative.
     pub fn form(&self) -> anyhow::Result<Form> {
         let (path, switch) = (self.module.clone(), self.vm_switch.into());
         let max_connections_per_vip = self.max_connections_per_vip;
@@ -85,8 +85,8 @@ impl FormArgs {
             FormName::Wasm => {
                 ensure!(
                     self.config_path.is_none(),
-                    "--config-path needs --form module: the wasm filter reads no files (`compile -o ecds` \
-                     is what Envoy follows for it)"
+                    "--config-path needs --form module: the wasm filter does not read files (Envoy follows \
+                     one for it: `compile -o ecds`)"
                 );
                 let default = Wasm::default();
                 let path = path.unwrap_or(default.path);

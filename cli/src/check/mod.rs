@@ -9,7 +9,7 @@ use crate::input::{NO_OBJECTS, warn_of_unmatched};
 use crate::report::{self as output, Exit, Format};
 use clap::Args;
 use gateway::objects::target::Gateway;
-use gateway::table::Compiled;
+use gateway::table::{Compiled, Purpose};
 use lint::{Objects, Options};
 use mesh::object::Read;
 use mesh::{Selector, Severity};
@@ -75,7 +75,7 @@ pub fn command(arguments: &Arguments, format: Format) -> anyhow::Result<Exit> {
     warn_of_unmatched(&objects.world, &options.rules);
     warn_of_missing(&objects, &options);
     let settings = arguments.settings.configuration();
-    let compiled = Compiled::new(&objects.world, &options.rules, &settings)?;
+    let compiled = Compiled::new(&objects.world, &options.rules, &settings, Purpose::default())?;
     let report = Report::new(lint::check(&objects, &compiled, &options), unusable);
     match format {
         Format::Text => output::text(&report.text())?,

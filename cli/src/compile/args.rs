@@ -12,13 +12,13 @@ use gateway::objects::target::{Gateway, Labels, Sha256};
 pub enum Output {
     /// The filter's configuration, JSON
     Config,
-    /// Istio's object that loads the filter at a gateway
+    /// Istio's WasmPlugin, which loads the filter at a gateway
     Wasmplugin,
-    /// Istio's object with the VIP clusters and the routes to them (--form module: and the filter)
+    /// Istio's EnvoyFilter with the VIP clusters and VIP routes (with --form module also the filter)
     EnvoyFilter,
     /// Envoy Gateway's three objects
     EnvoyGateway,
-    /// The discovery resource for an Envoy that reads the wasm filter's configuration from a file
+    /// The discovery resource (ECDS) for an Envoy that follows a file with the wasm filter
     Ecds,
     /// A table for people
     Table,
@@ -41,46 +41,55 @@ Examples:
           --listener http --image registry.example/ingress-waypoint:0.1.0 | \\
       kubectl apply --server-side -f -
 
-Envoy Gateway names upstream clusters after HTTPRoutes and GRPCRoutes where it does not merge
-backends: give these objects too. Those of its Gateways, and of --gateway, are listed with the
-services they lead to, except for wasmplugin and envoy-filter. Its BackendTrafficPolicies (btp) and
-EnvoyProxies say which rules it sends to the ClusterIP itself (routingType: Service).
+A configuration holds the services that opted in or are required. The filter sends requests for any
+other service to its endpoints, as it does for services that it does not know (unknown-service).
 
-`kubectl apply` without --server-side keeps a copy of each object in an annotation and takes at most
-256 KiB: compile warns of a larger one. A cluster stores at most 1.5 MiB of an object: compile
+If Envoy Gateway does not merge backends, it names upstream clusters after HTTPRoutes and
+GRPCRoutes: give these objects too. compile lists the clusters of its Gateways and of --gateway
+with their services, except for wasmplugin and envoy-filter. BackendTrafficPolicies (btp) and
+EnvoyProxies say which rules Envoy Gateway sends to the ClusterIP itself (routingType: Service).
+
+`kubectl apply` without --server-side keeps a copy of each object in an annotation, of at most
+256 KiB: compile warns of a larger one. A cluster stores objects of at most 1.5 MiB: compile
 refuses a larger one. config and ecds have no such limit.")]
 pub struct Arguments {
-    /// Where objects come from.
+    /// The sources of objects.
     #[command(flatten)]
     pub input: Input,
     /// What to write
     #[arg(short, long, value_enum, default_value = "config")]
     pub output: Output,
-    /// Write to this file instead of standard output, moved into place as a whole
+    /// Write to this file instead of standard output; the file is replaced as a whole
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// Write that file also where an object is broken; otherwise it stays as it is then
+    /// Replace that file even if an object is broken; without this it stays as it is
     #[arg(long, requires = "out")]
     pub despite_errors: bool,
-    /// What the mesh's rules leave open.
+    /// Write all services, not only those that opted in or are required. The decisions stay the same, but
+    /// metrics and the access log tell the others apart: not-labelled with the service's name, instead of
+    /// unknown-service. Needless with --unknown-service reject and --via cluster-header: there the filter
+    /// has to know all services
+    #[arg(long)]
+    pub all_services: bool,
+    /// The choices that the mesh's rules leave open.
     #[command(flatten)]
     pub rules: RuleArgs,
-    /// Fields of the configuration beside the services.
+    /// The fields of the configuration besides the services.
     #[command(flatten)]
     pub settings: Settings,
-    /// How the filter is loaded.
+    /// How the gateway loads the filter.
     #[command(flatten)]
     pub load: Load,
 }
 
-/// How the filter is loaded.
+/// How the gateway loads the filter.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Loading the filter (wasmplugin, envoy-filter, envoy-gateway, ecds)")]
 pub struct Load {
     /// The Gateway that the objects are for
     #[arg(long, value_name = "NAMESPACE/NAME", conflicts_with = "selector")]
     pub gateway: Option<Gateway>,
-    /// The labels of the gateway's pods instead (Istio)
+    /// The labels of the gateway's pods, instead of a Gateway (Istio)
     #[arg(long, value_name = "KEY=VALUE,…", requires = "namespace")]
     pub selector: Option<Labels>,
     /// The namespace of those pods
@@ -89,14 +98,14 @@ pub struct Load {
     /// The name of the object for those pods [default: ingress-waypoint]
     #[arg(long, value_name = "NAME", requires = "selector")]
     pub name: Option<String>,
-    /// An HTTP listener of the Gateway, where that is not among the objects, or of a ListenerSet
+    /// An HTTP listener of the Gateway, if the Gateway is not among the objects, or of a ListenerSet
     /// (NAMESPACE/LISTENERSET/LISTENER); repeatable (Envoy Gateway)
     #[arg(long, value_name = "NAME")]
     pub listener: Vec<String>,
     /// The wasm filter: an OCI image, or a URL (http, https, file)
     #[arg(long, value_name = "IMAGE")]
     pub image: Option<String>,
-    /// Its digest
+    /// The digest of the wasm filter
     #[arg(long, value_name = "DIGEST")]
     pub sha256: Option<Sha256>,
     /// The form of the filter.

@@ -4,11 +4,11 @@ use anyhow::Context as _;
 use serde_json::Value;
 
 use gateway::objects::listeners::Listeners;
-use gateway::objects::stored::{self, Objects};
+use gateway::objects::manifest::{self, Manifest};
 use gateway::objects::target::{Gateway, Options, Target};
 use gateway::objects::{ecds, envoy_gateway, istio};
-use gateway::table::Compiled;
-use gateway::table::route_clusters::Routes;
+use gateway::table::routes::Routes;
+use gateway::table::{Compiled, Purpose};
 
 use super::args::{Arguments, Load, Output};
 use super::table;
@@ -18,10 +18,10 @@ use crate::report::{self, Exit, Format};
 use gateway::envoy::Form;
 use mesh::{Severity, World};
 
-/// Compiles, and writes what was asked for.
+/// Compiles, and writes the output.
 ///
 /// # Errors
-/// For a source that cannot be read at all, and for what cannot be made of its objects.
+/// If a source cannot be read at all, or the output cannot be made of its objects.
 pub fn command(args: &Arguments, format: Format) -> anyhow::Result<Exit> {
     let (world, read) = input::world(&args.input)?;
     let load = &args.load;
@@ -30,11 +30,12 @@ pub fn command(args: &Arguments, format: Format) -> anyhow::Result<Exit> {
     input::warn_of_unmatched(&world, &rules);
     let mut exit = read;
     let routes = match (args.output, &gateway) {
-        (Output::Wasmplugin | Output::EnvoyFilter, _) => Routes::Nobody,
+        (Output::Wasmplugin | Output::EnvoyFilter, _) => Routes::None,
         (_, Some(gateway)) => Routes::Also(gateway),
         (_, None) => Routes::EnvoyGateway,
     };
-    let compiled = Compiled::of_routes(&world, &rules, &args.settings.configuration(), routes)?;
+    let purpose = Purpose { routes, all_services: args.all_services };
+    let compiled = Compiled::new(&world, &rules, &args.settings.configuration(), purpose)?;
     let options = lint::Options { rules, ..lint::Options::default() };
     let objects = lint::Objects::from(world);
     let (world, rules) = (&objects.world, &options.rules);
@@ -47,8 +48,8 @@ pub fn command(args: &Arguments, format: Format) -> anyhow::Result<Exit> {
     if rules.allow_loopback {
         report::message(
             Severity::Warning,
-            "--allow-loopback: a loopback VIP is the proxy's own machine, its admin interface too: only for a \
-             test on one machine",
+            "--allow-loopback: a loopback VIP leads to the proxy's own machine, also to its admin interface: use it \
+             only for a test on one machine",
         );
     }
     let form = load.form.form()?;
@@ -59,7 +60,10 @@ pub fn command(args: &Arguments, format: Format) -> anyhow::Result<Exit> {
     }
     let text = match args.output {
         Output::Table => {
-            anyhow::ensure!(args.out.is_none(), "--out is not for tables: redirect them");
+            anyhow::ensure!(
+                args.out.is_none(),
+                "--out does not write tables: redirect standard output"
+            );
             table::print(&compiled, format)?;
             return Ok(exit);
         }
@@ -67,7 +71,7 @@ pub fn command(args: &Arguments, format: Format) -> anyhow::Result<Exit> {
         Output::Ecds => match &form {
             Form::Wasm(wasm) => in_a_file(ecds::resource(&compiled.text, wasm)),
             Form::Module(_) => anyhow::bail!(
-                "the native module reads its file itself: write that with -o config --out FILE"
+                "the native module follows a file itself: write it with -o config --out FILE"
             ),
         },
         Output::Wasmplugin | Output::EnvoyFilter | Output::EnvoyGateway => {
@@ -81,8 +85,8 @@ pub fn command(args: &Arguments, format: Format) -> anyhow::Result<Exit> {
     };
     match &args.out {
         Some(path) if read != Exit::Done && !args.despite_errors => anyhow::bail!(
-            "{} is not written, for a broken object may be what sends requests to a waypoint: fix \
-             it, or give --despite-errors",
+            "{} is not written: without a broken object, requests may bypass a waypoint. Fix it, or give \
+             --despite-errors",
             path.display()
         ),
         Some(path) => {
@@ -102,13 +106,13 @@ fn target(load: &Load) -> anyhow::Result<Target> {
             Ok(Target::Selector { namespace, labels, name })
         }
         _ => anyhow::bail!(
-            "which gateway? Give --gateway NAMESPACE/NAME, or --selector KEY=VALUE with --namespace"
+            "no gateway: give --gateway NAMESPACE/NAME, or --selector KEY=VALUE with --namespace"
         ),
     }
 }
 
 fn options(load: &Load) -> anyhow::Result<Options> {
-    let image = load.image.clone().context("where is the module? Give --image")?;
+    let image = load.image.clone().context("no wasm filter: give --image")?;
     Ok(Options {
         image,
         sha256: load.sha256.clone(),
@@ -118,13 +122,13 @@ fn options(load: &Load) -> anyhow::Result<Options> {
 }
 
 fn in_a_file(text: String) -> String {
-    if !stored::fits_config_map(&text) {
+    if !manifest::fits_config_map(&text) {
         report::message(
             Severity::Info,
             format_args!(
-                "{} bytes are too many for a ConfigMap, which holds {}: use another kind of volume",
+                "a ConfigMap holds at most {1} bytes, and this has {0}: use another kind of volume",
                 text.len(),
-                stored::CONFIG_MAP
+                manifest::CONFIG_MAP
             ),
         );
     }
@@ -139,10 +143,11 @@ fn gateway_objects(
     output: Output,
     load: &Load,
     form: &Form,
-) -> anyhow::Result<Objects> {
+) -> anyhow::Result<Manifest> {
     Ok(match (output, form) {
         (Output::EnvoyGateway, _) => {
-            let gateway = load.gateway.as_ref().context("give --gateway NAMESPACE/NAME")?;
+            let gateway =
+                load.gateway.as_ref().context("no gateway: give --gateway NAMESPACE/NAME")?;
             let listeners = Listeners::find(world, gateway, &load.listener)?;
             let found = lint::envoy_gateway::check(world, compiled, &listeners);
             report::diagnostics(&found, Severity::Info);
@@ -152,7 +157,7 @@ fn gateway_objects(
                 }
                 Form::Module(module) => {
                     let path = module.path.as_deref().context(
-                        "where is the module? Give --module, its absolute path in the proxies",
+                        "no native module: give --module, its absolute path in the proxies",
                     )?;
                     anyhow::ensure!(path.starts_with('/'), "--module: {path:?} is not absolute");
                     envoy_gateway::module_policies(config, gateway, &listeners, path, module)?
@@ -167,7 +172,9 @@ fn gateway_objects(
         }
         (_, Form::Wasm(_)) => istio::wasm_plugin(config, &target(load)?, &options(load)?)?,
         (_, Form::Module(_)) => {
-            anyhow::bail!("a WasmPlugin has the wasm filter: take -o envoy-filter for the module")
+            anyhow::bail!(
+                "a WasmPlugin loads the wasm filter: use -o envoy-filter for the native module"
+            )
         }
     })
 }

@@ -1,4 +1,4 @@
-//! The command `compile`, and the table that it prints.
+//! `compile`: the filter's configuration, the objects that load the filter, or a table for people.
 
 mod args;
 mod command;

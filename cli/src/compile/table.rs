@@ -1,12 +1,13 @@
-//! What a person reads: a row for each service and port, where everything came from, and the
-//! filter's decision.
+//! The table for people: a row for each service and port, with where each value came from and the filter's decision.
 
-use ingress_waypoint::{Outcome, Question};
+use std::collections::{HashMap, HashSet};
+
+use ingress_waypoint::Question;
 use serde::Serialize;
 
 use crate::report::{self, Format, Table, Tone};
 use gateway::table::Compiled;
-use mesh::label::{Label, Place};
+use mesh::label::Place;
 use mesh::waypoint::Unusable;
 use mesh::{Binding, Outside, Resolved};
 
@@ -26,26 +27,26 @@ pub struct Row {
     pub port: Option<i64>,
     /// `http` or `http2`; absent where the port is left out.
     pub protocol: Option<&'static str>,
-    /// The value of the label.
+    /// The value of the label `istio.io/ingress-use-waypoint`.
     pub label: Option<String>,
-    /// Whose it is: `object` or `namespace`.
+    /// The object that has it: `object` or `namespace`.
     pub label_from: Option<Place>,
-    /// Whether that is a boolean.
+    /// Whether the value is a boolean.
     pub label_valid: bool,
     /// `namespace/name` of the waypoint that a label names.
     pub waypoint: Option<String>,
-    /// `ready`, or why it cannot be used.
+    /// `ready`, or why the waypoint cannot be used.
     pub waypoint_state: &'static str,
-    /// Istio's condition `istio.io/WaypointBound`, where it is there: a hint, not a verdict.
+    /// Istio's condition `istio.io/WaypointBound`, if the object has it. It decides nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waypoint_bound: Option<String>,
-    /// Whether it fails closed.
+    /// Whether the service requires its waypoint.
     pub required: bool,
     /// The filter's decision.
     pub decision: &'static str,
     /// Its reason.
     pub reason: &'static str,
-    /// What there is to say beside that.
+    /// What the other columns do not tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
@@ -66,9 +67,29 @@ pub fn waypoint_state(binding: &Binding) -> &'static str {
     }
 }
 
-/// The rows, in the order of the resolution.
+/// The rows, in the order of the resolution. A ServiceEntry is resolved once for each set of addresses, and has one row
+/// for all hosts of a port that are decided alike.
 pub fn rows(compiled: &Compiled) -> Vec<Row> {
-    compiled.resolution.services.iter().flat_map(|resolved| of(compiled, resolved)).collect()
+    let mut rows: Vec<Row> = Vec::new();
+    for object in compiled.resolution.services.chunk_by(|a, b| a.object == b.object) {
+        let mut places = HashMap::new();
+        for row in object.iter().flat_map(|resolved| of(compiled, resolved)) {
+            let key = (row.port, row.protocol, row.decision, row.reason, row.note.clone());
+            let place = *places.entry(key).or_insert(rows.len());
+            match rows.get_mut(place) {
+                Some(same) => {
+                    same.hosts.extend(row.hosts);
+                    same.vips.extend(row.vips);
+                }
+                None => rows.push(row),
+            }
+        }
+    }
+    for row in &mut rows {
+        let mut seen = HashSet::new();
+        row.vips.retain(|vip| seen.insert(vip.clone()));
+    }
+    rows
 }
 
 fn of<'a>(compiled: &'a Compiled, resolved: &'a Resolved) -> impl Iterator<Item = Row> + 'a {
@@ -112,7 +133,7 @@ fn of<'a>(compiled: &'a Compiled, resolved: &'a Resolved) -> impl Iterator<Item 
     })
 }
 
-/// The rules that Envoy Gateway sends to the ClusterIP itself: one, and how many more there are.
+/// The first rule that Envoy Gateway sends to the ClusterIP itself, and the number of the others.
 fn routed(compiled: &Compiled, resolved: &Resolved, port: Option<i64>) -> Option<String> {
     let mut routed = compiled
         .routed
@@ -125,7 +146,7 @@ fn routed(compiled: &Compiled, resolved: &Resolved, port: Option<i64>) -> Option
     })
 }
 
-/// What is odd about where it stands in the mesh.
+/// Why the mesh does not send requests for its hosts to it.
 fn standing(resolved: &Resolved) -> Option<String> {
     let others = resolved.shadowed.first();
     let is = if resolved.is_ambiguous { "conflicts with" } else { "is a host of" };
@@ -137,7 +158,7 @@ fn standing(resolved: &Resolved) -> Option<String> {
         Some(Outside::HostTaken) | None => others,
         Some(Outside::NotSelected) => Some("its namespace is not selected".to_owned()),
         Some(Outside::NotVisible) => Some("its visibility is NONE".to_owned()),
-        Some(Outside::OtherNamespace) => Some("visible in its namespace alone".to_owned()),
+        Some(Outside::OtherNamespace) => Some("visible only in its namespace".to_owned()),
     }
 }
 
@@ -149,7 +170,7 @@ fn name(resolved: &Resolved) -> String {
 /// Prints the table.
 ///
 /// # Errors
-/// Where standard output does not take it.
+/// If standard output cannot be written.
 pub fn print(compiled: &Compiled, format: Format) -> anyhow::Result<()> {
     let rows = rows(compiled);
     if format == Format::Json {
@@ -157,21 +178,13 @@ pub fn print(compiled: &Compiled, format: Format) -> anyhow::Result<()> {
     }
     let titles = ["SERVICE", "VIP", "PORT", "LABEL", "WAYPOINT", "RESULT", "REASON"];
     let mut table = Table::new(titles);
-    for (row, resolved) in rows.iter().zip(resolved_rows(compiled)) {
-        table.row(cells(row, resolved));
+    for row in &rows {
+        table.row(cells(row));
     }
     report::text(&table.page())
 }
 
-/// The service of each row.
-fn resolved_rows(compiled: &Compiled) -> impl Iterator<Item = &Resolved> {
-    compiled.resolution.services.iter().flat_map(|resolved| {
-        let ports = resolved.ports.kept.len() + resolved.ports.left_out.len();
-        std::iter::repeat_n(resolved, ports.max(1))
-    })
-}
-
-fn cells(row: &Row, resolved: &Resolved) -> [(String, Option<Tone>); 7] {
+fn cells(row: &Row) -> [(String, Option<Tone>); 7] {
     let service = match (row.kind, row.hosts.first()) {
         ("ServiceEntry", Some(host)) if row.hosts.len() > 1 => {
             format!("{} ({host} +{})", row.service, row.hosts.len() - 1)
@@ -197,32 +210,27 @@ fn cells(row: &Row, resolved: &Resolved) -> [(String, Option<Tone>); 7] {
         Some(note) => format!("{}: {note}{required}", row.reason),
         None => format!("{}{required}", row.reason),
     };
-    let vips = if row.vips.is_empty() { "-".to_owned() } else { row.vips.join(",") };
+    let vips = match row.vips.as_slice() {
+        [] => "-".to_owned(),
+        // Those of a dual-stack service.
+        [_] | [_, _] => row.vips.join(","),
+        [first, more @ ..] => format!("{first} +{}", more.len()),
+    };
     let decision = (row.decision.to_owned(), Some(Tone::of_decision(row.decision)));
-    let label = label(&resolved.label);
+    let label = label(row);
     let [service, vips, port, label, waypoint, reason] =
         [service, vips, port, label, waypoint, reason].map(|text| (text, None));
     [service, vips, port, label, waypoint, decision, reason]
 }
 
-fn label(label: &Label) -> String {
-    let Some(value) = label.value() else { return "-".to_owned() };
-    let whose = match label.from {
+fn label(row: &Row) -> String {
+    let Some(text) = &row.label else { return "-".to_owned() };
+    let whose = match row.label_from {
         Some(Place::Namespace) => "namespace",
         _ => "own",
     };
-    match value.parsed {
-        Some(_) => format!("{} ({whose})", value.text),
-        None => format!("{:?} is no boolean ({whose})", value.text),
-    }
-}
-
-/// The destination of a decision, where it has one.
-pub fn destination(outcome: Outcome) -> Option<(String, &'static str)> {
-    match outcome {
-        Outcome::Waypoint { destination, protocol } => {
-            Some((destination.to_string(), protocol.as_str()))
-        }
-        _ => None,
+    match row.label_valid {
+        true => format!("{text} ({whose})"),
+        false => format!("{text:?} is not a boolean ({whose})"),
     }
 }

@@ -9,7 +9,7 @@ use clap::Args;
 use super::{Side, exit, is_configuration, run};
 use crate::args::{Input, RuleArgs, Settings};
 use crate::report::{self, Exit, Format};
-use gateway::table::Compiled;
+use gateway::table::{Compiled, Purpose};
 use mesh::MeshConfigChoice;
 use source::open;
 
@@ -24,38 +24,38 @@ Examples:
       -A -o yaml | ingress-waypoint diff running.json -
 
 Exit codes:
-  0  everything goes the same way
-  1  something goes another way
+  0  no path changes
+  1  a path changes
   2  OLD or NEW cannot be used")]
 pub struct Arguments {
-    /// What runs now: a configuration of the filter (JSON), or a file or folder of Kubernetes
-    /// objects, or - for either on standard input
+    /// What runs now: the filter's configuration (JSON), or a file or folder of Kubernetes objects, or
+    /// - for either on standard input
     pub old: PathBuf,
-    /// What is to run: the same
+    /// What shall run: the same
     #[arg(required_unless_present = "cluster", conflicts_with = "cluster")]
     pub new: Option<PathBuf>,
     /// Compare with the live cluster
     #[arg(long)]
     pub cluster: bool,
-    /// The kubeconfig's context, if not its current one
+    /// The context of the kubeconfig [default: its current one]
     #[arg(long, requires = "cluster")]
     pub context: Option<String>,
-    /// The mesh's own configuration (MeshConfig), for objects: a file or a ConfigMap; without it that of
-    /// the ConfigMap istio in istio-system
-    #[arg(long, value_name = "FILE|NAMESPACE/NAME", value_parser = crate::input::mesh_config)]
+    /// The mesh's own configuration (MeshConfig), for objects: a file or a ConfigMap [default: ConfigMap
+    /// istio in istio-system]
+    #[arg(long, value_name = "FILE|NAMESPACE/NAME", value_parser = crate::args::mesh_config)]
     pub mesh_config: Option<MeshConfigChoice>,
-    /// What the mesh's rules leave open, for objects.
+    /// The choices that the mesh's rules leave open, for objects.
     #[command(flatten)]
     pub rules: RuleArgs,
-    /// Fields of the configuration beside the services, for objects.
+    /// The fields of the configuration besides the services, for objects.
     #[command(flatten)]
     pub settings: Settings,
 }
 
-/// Reads both and prints what changes.
+/// Reads both and prints the differences.
 ///
 /// # Errors
-/// Where one of them cannot be used.
+/// If one of them cannot be used.
 pub fn command(arguments: &Arguments, format: Format) -> anyhow::Result<Exit> {
     let stdin = Path::new("-");
     let twice = arguments.old == stdin && arguments.new.as_deref() == Some(stdin);
@@ -74,7 +74,7 @@ pub fn command(arguments: &Arguments, format: Format) -> anyhow::Result<Exit> {
         Format::Text => report::text(&diff.text())?,
         Format::Json => report::json(&diff)?,
     }
-    // A comparison without all objects answers nothing.
+    // Without all objects the comparison is worthless.
     Ok(if all == Exit::Done { exit(&diff) } else { Exit::Failed })
 }
 
@@ -111,6 +111,6 @@ fn objects(arguments: &Arguments, input: Input) -> anyhow::Result<(Side, Exit)> 
     let (world, exit) = crate::input::world(&input)?;
     let (rules, settings) = (arguments.rules.rules(None), arguments.settings.configuration());
     crate::input::warn_of_unmatched(&world, &rules);
-    let compiled = Compiled::new(&world, &rules, &settings)?;
+    let compiled = Compiled::new(&world, &rules, &settings, Purpose::default())?;
     Ok((Side::from_json(compiled.text.as_bytes())?, exit))
 }

@@ -5,18 +5,18 @@ use std::fmt::Write as _;
 use super::{Change, Diff, Verdict};
 use crate::report::{Exit, Page, Table, Tone, Words};
 
-/// What the differences mean for the command: 1 where anything goes another way.
+/// The exit of the command: 1 if a path changes.
 pub fn exit(diff: &Diff) -> Exit {
     if diff.changes_path() { Exit::LookAt } else { Exit::Done }
 }
 
 impl Diff {
-    /// Whether any request goes another way.
+    /// Whether any path changes.
     pub fn changes_path(&self) -> bool {
         !self.changes.is_empty() || self.settings.iter().any(|setting| setting.changes_path)
     }
 
-    /// A table of what goes another way, and what else changes in a line each.
+    /// A table of the changed paths, and a line for each other change.
     pub fn text(&self) -> Page {
         let mut page = Page::default();
         if !self.changes.is_empty() {
@@ -44,20 +44,20 @@ impl Diff {
         let mut services: Vec<_> = self.changes.iter().map(|change| &change.service).collect();
         services.dedup();
         let mut summary = match services.len() {
-            0 => "no service changes path".to_owned(),
-            1 => "1 service changes path".to_owned(),
-            n => format!("{n} services change path"),
+            0 => "no service changes its path".to_owned(),
+            1 => "1 service changes its path".to_owned(),
+            n => format!("{n} services change their path"),
         };
-        if self.settings.iter().any(|setting| setting.changes_path) {
-            summary.push_str(", apart from what the settings change for all requests");
-        }
-        let past =
+        let bypass =
             |change: &&Change| change.old.decision == "waypoint" && change.new.decision == "direct";
-        let mut past: Vec<_> =
-            self.changes.iter().filter(past).map(|change| &change.service).collect();
-        past.dedup();
-        if !past.is_empty() {
-            let _ = write!(summary, ", {} from the waypoint to the endpoints", past.len());
+        let mut bypass: Vec<_> =
+            self.changes.iter().filter(bypass).map(|change| &change.service).collect();
+        bypass.dedup();
+        if !bypass.is_empty() {
+            let _ = write!(summary, ", {} from the waypoint to the endpoints", bypass.len());
+        }
+        if self.settings.iter().any(|setting| setting.changes_path) {
+            summary.push_str("; the settings change the path of other requests");
         }
         if !self.same_path.is_empty() {
             let ports = count(self.same_path.len(), "decision");

@@ -1,4 +1,4 @@
-//! One of the two configurations, and what it answers.
+//! One of the two configurations, and its answers.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -36,15 +36,15 @@ pub struct Side {
     pub(super) allow_loopback: bool,
 }
 
-/// The hosts of a service, in the order given.
+/// The hosts of a service, in the given order.
 #[derive(Debug, Default)]
 struct Hosts {
     own: Vec<String>,
     shadowed: Vec<String>,
 }
 
-/// What the core does not give out again: who is in it, and two settings. Read only once the core
-/// has taken the configuration, so nothing is checked here.
+/// What the core does not give out again: the services' names and some settings. The core has accepted the configuration
+/// before, so nothing is checked here.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Listing {
@@ -68,11 +68,11 @@ struct Listed {
 }
 
 impl Side {
-    /// Has the filter's core read a configuration. Where the configuration leaves the global switch
-    /// to the environment it counts as on, for otherwise nothing could be compared.
+    /// Reads a configuration with the filter's core. If the configuration leaves the global switch to the environment, it
+    /// counts as on: otherwise there would be nothing to compare.
     ///
     /// # Errors
-    /// All that the core finds wrong with it.
+    /// All problems that the core finds.
     pub fn from_json(text: &[u8]) -> anyhow::Result<Self> {
         let policy = Policy::from_json(text, Some("true")).context("configuration refused")?;
         let listing: Listing = serde_json::from_slice(text)?;
@@ -109,7 +109,7 @@ impl Side {
         &self.policy
     }
 
-    /// Everyone in it.
+    /// Its services.
     pub fn ids(&self) -> impl Iterator<Item = &Id> {
         self.ids.keys()
     }
@@ -119,7 +119,7 @@ impl Side {
         self.decide(id, None).service.map(ServiceRef::to_service)
     }
 
-    /// The core's decision for a service; that for an unknown one, where the service is not in it.
+    /// The core's decision for a service, or the one for an unknown service if the configuration does not have it.
     pub fn decide(&self, id: &Id, port: Option<u16>) -> Decision<'_> {
         let Some(hosts) = self.ids.get(id) else { return self.unknown() };
         let name = format!("{}/{}", id.namespace, id.name);
@@ -131,7 +131,7 @@ impl Side {
         if kind == id.kind {
             return decision;
         }
-        // A Service of the same name goes before it there, but not by kgateway's names.
+        // There a Service of the same name goes before it, but not by kgateway's names.
         let first = hosts.own.iter().chain(&hosts.shadowed).next();
         let cluster = own_cluster(id, first.map_or("", String::as_str), port.unwrap_or(u16::MAX));
         self.policy.decide(Question::Cluster(cluster.as_bytes()))
@@ -146,7 +146,7 @@ impl Side {
         istio.chain(entry.map(|host| own_cluster(id, host, port))).collect()
     }
 
-    /// The decision for a service that is not in it: no cluster has the empty name.
+    /// The decision for a service that the configuration does not have: no cluster has the empty name.
     pub fn unknown(&self) -> Decision<'_> {
         self.policy.decide(Question::Cluster(b""))
     }
@@ -157,7 +157,7 @@ fn own_cluster(id: &Id, host: &str, port: u16) -> String {
 }
 
 impl fmt::Display for Id {
-    /// `default/reviews`, and the kind where it is no Service.
+    /// `default/reviews`, and the kind if it is not a Service.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)?;
         if self.kind == "Service" { Ok(()) } else { write!(f, " ({})", self.kind) }
@@ -168,7 +168,7 @@ impl fmt::Display for Id {
 /// `kind` or `items`.
 ///
 /// # Errors
-/// Where it cannot be read.
+/// If the path cannot be read.
 pub fn is_configuration(path: &Path) -> anyhow::Result<bool> {
     let cannot = || format!("cannot read {}", path.display());
     if std::fs::metadata(path).with_context(cannot)?.is_dir() {
@@ -184,7 +184,7 @@ pub fn is_configuration(path: &Path) -> anyhow::Result<bool> {
         }
     }
     let mut keys = Keys { are_of_object: false };
-    // Stops early where a key tells, and what is broken is for the core to say.
+    // Stops at the first key that tells. The core reports what is broken.
     let mut json = serde_json::Deserializer::from_reader(b"{".chain(file));
     let _ = json.deserialize_map(&mut keys);
     Ok(!keys.are_of_object)

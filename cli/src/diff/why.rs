@@ -1,4 +1,4 @@
-//! What in two configurations makes a decision another one.
+//! The differences between two configurations that change a decision.
 
 use ingress_waypoint::config::{Forward, Via};
 use ingress_waypoint::switch::Source;
@@ -22,12 +22,12 @@ pub(super) fn settings(old: &Side, new: &Side) -> Vec<Setting> {
     compare("ingressUseWaypoints", sides.map(switch), false, "the global switch of all services");
     let domain = "the default hosts of all Services";
     compare("clusterDomain", sides.map(|side| side.cluster_domain.clone()), false, domain);
-    let family = "which VIP of a dual-stack service is dialled";
+    let family = "which VIP of a dual-stack service the proxy dials";
     compare("ipFamily", sides.map(|side| side.ip_family.clone()), false, family);
     let unknown = |side: &Side| side.unknown().outcome.label().0.to_owned();
-    let means = "requests whose service is not in the configuration go another way";
+    let means = "requests change their path if their service is not in the configuration";
     compare("unknownService", sides.map(unknown), true, means);
-    let means = "services there that the configuration does not know are refused, or no longer";
+    let means = "requests for other services there are refused, or no longer";
     let namespaces = |side: &Side| side.required_namespaces.clone();
     compare("requiredNamespaces", sides.map(namespaces), true, means);
     let means = "requests that cannot be attributed to one service are refused, or no longer";
@@ -36,21 +36,20 @@ pub(super) fn settings(old: &Side, new: &Side) -> Vec<Setting> {
     let loopback = |side: &Side| side.allow_loopback.to_string();
     compare("allowLoopback", sides.map(loopback), false, "whether loopback addresses are VIPs");
     let [old_forward, new_forward] = sides.map(|side| side.policy().forward());
-    let means =
-        "the proxy's routes and clusters have to be those of the new mechanism before it is loaded";
+    let means = "change the proxy's routes and clusters to those of the new mechanism first";
     compare("forward", [forward(old_forward), forward(new_forward)], true, means);
     let annotate = |side: &Side| side.policy().annotate().to_string();
     compare("annotate", sides.map(annotate), false, "what an access log can print");
     settings
 }
 
-/// What the comparison took for granted.
+/// The assumptions of the comparison.
 pub(super) fn notes(old: &Side, new: &Side) -> Vec<String> {
     let mut notes = Vec::new();
     for (side, whose) in [(old, "old"), (new, "new")] {
         if side.policy().switch().source != Source::Configuration {
             notes.push(format!(
-                "the {whose} configuration leaves the global switch to INGRESS_USE_WAYPOINTS: compared as if that were on"
+                "the {whose} configuration leaves the global switch to INGRESS_USE_WAYPOINTS: compared as if it were on"
             ));
         }
     }
@@ -69,7 +68,7 @@ fn forward(forward: &Forward) -> String {
     }
 }
 
-/// Why a service's port is decided otherwise.
+/// Why the decision about a service's port changes.
 pub(super) fn service(
     old: &Side,
     new: &Side,
@@ -89,7 +88,7 @@ pub(super) fn service(
     why
 }
 
-/// Why one of a service's names is decided otherwise than the service as such.
+/// Why the decision about one of a service's names is not that about the service.
 pub(super) fn name(
     old: &Side,
     new: &Side,
@@ -98,26 +97,22 @@ pub(super) fn name(
     port: Option<u16>,
 ) -> Vec<String> {
     let (was, is) = (before.service, after.service);
-    let name = |service: Option<ServiceRef<'_>>| match service {
-        Some(service) => service.to_string(),
-        None => "no service's".to_owned(),
+    let owner = |service: Option<ServiceRef<'_>>| match service {
+        Some(service) => format!("of {service}"),
+        None => "of no service".to_owned(),
     };
-    if name(was) == name(is) {
+    if owner(was) == owner(is) {
         return service(old, new, before, after, port);
     }
     let mut why = global(old, new, before, after);
-    why.push(format!("the name was {}, and is {}", owner(&name(was)), owner(&name(is))));
+    why.push(format!("the name was {}, and is {}", owner(was), owner(is)));
     if old.cluster_domain != new.cluster_domain {
         why.push(format!("clusterDomain: {} → {}", old.cluster_domain, new.cluster_domain));
     }
     why
 }
 
-fn owner(name: &str) -> String {
-    if name.contains('/') { format!("that of {name}") } else { name.to_owned() }
-}
-
-/// Settings that bear on the two decisions.
+/// The settings that affect one of the two decisions.
 fn global(old: &Side, new: &Side, before: &Decision<'_>, after: &Decision<'_>) -> Vec<String> {
     let mut why = Vec::new();
     let bears = |setting: &Setting| match setting.field {
@@ -148,11 +143,11 @@ fn fields(old: &Service, new: &Service, port: Option<u16>, why: &mut Vec<String>
     };
     compare("vips", vips(old), vips(new));
     if let Some(number) = port {
-        let spoken = |service: &Service| match service.port(number) {
+        let protocol = |service: &Service| match service.port(number) {
             Some(port) => port.protocol.as_str(),
             None => "not declared",
         };
-        compare(&format!("port {number}"), spoken(old).to_owned(), spoken(new).to_owned());
+        compare(&format!("port {number}"), protocol(old).to_owned(), protocol(new).to_owned());
     }
     compare("outsideMesh", flag(old.outside_mesh), flag(new.outside_mesh));
     compare("required", flag(old.required), flag(new.required));

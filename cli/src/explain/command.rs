@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
-use gateway::table::Compiled;
+use gateway::table::{Compiled, Purpose};
 use ingress_waypoint::Policy;
 use ingress_waypoint::switch::{Source, VARIABLE};
 use mesh::Severity;
@@ -24,25 +24,28 @@ Examples:
   ingress-waypoint explain --config ingress-waypoint.json \\
       kube_default_reviews_9080
   ingress-waypoint explain --config ingress-waypoint.json --as authority \\
-      shop.example.com:8080")]
+      shop.example.com:8080
+
+With objects, explain knows all services. A configuration of compile holds only those that opted in
+or are required: where explain says not-labelled, --config, the metrics and the access log say
+unknown-service. The request goes to the endpoints either way.")]
 pub struct Arguments {
     /// A service (NAME or NAMESPACE/NAME), a host, or the name of an upstream cluster
     #[arg(value_name = "SERVICE|HOST|CLUSTER")]
     pub subject: String,
-    /// Where objects come from.
+    /// The sources of objects.
     #[command(flatten)]
     pub input: Input,
-    /// A configuration of the filter instead of objects, or - for standard input: the answer is the
-    /// filter's own
+    /// The filter's configuration instead of objects, or - for standard input: the filter's own answer
     #[arg(long, value_name = "FILE", conflicts_with_all = ["filename", "cluster"])]
     pub config: Option<PathBuf>,
-    /// What the subject is, with --config; otherwise the first of these that the filter knows
+    /// What the subject is, with --config [default: the first of these that the filter knows]
     #[arg(long = "as", value_enum, value_name = "WHAT", requires = "config")]
     pub asked_as: Option<AskedAs>,
-    /// What the mesh's rules leave open.
+    /// The choices that the mesh's rules leave open.
     #[command(flatten)]
     pub rules: RuleArgs,
-    /// Fields of the configuration beside the services.
+    /// The fields of the configuration besides the services.
     #[command(flatten)]
     pub settings: Settings,
 }
@@ -50,12 +53,12 @@ pub struct Arguments {
 /// Explains a decision.
 ///
 /// # Errors
-/// For a source that cannot be read at all, and a subject that is not in it.
+/// If a source cannot be read at all, or does not have the subject.
 pub fn command(args: &Arguments, format: Format) -> anyhow::Result<Exit> {
     let subject = &args.subject;
     if let Some(path) = &args.config {
         let text = read(path)?;
-        // Which environment the proxy has is not known here, and not that of this shell.
+        // The proxy's environment is unknown here; it is not that of this shell.
         let policy = Policy::from_json(text.as_slice(), Some("true"))
             .with_context(|| format!("{}: configuration refused", path.display()))?;
         let answer = ask(&policy, subject, args.asked_as);
@@ -67,7 +70,7 @@ pub fn command(args: &Arguments, format: Format) -> anyhow::Result<Exit> {
                 let on = if switch.on { "on" } else { "off" };
                 let switch = match switch.source {
                     Source::Configuration => format!("{on}, by {}", switch.source),
-                    _ => format!("taken to be on; the proxy's {VARIABLE} decides (unset: off)"),
+                    _ => format!("assumed to be on; the proxy's {VARIABLE} decides (unset: off)"),
                 };
                 let mut page = Page::default();
                 let question = format!("{}: {service}", answer.question);
@@ -80,7 +83,12 @@ pub fn command(args: &Arguments, format: Format) -> anyhow::Result<Exit> {
         return Ok(Exit::Done);
     }
     let (world, exit) = world(&args.input)?;
-    let compiled = Compiled::new(&world, &args.rules.rules(None), &args.settings.configuration())?;
+    let compiled = Compiled::new(
+        &world,
+        &args.rules.rules(None),
+        &args.settings.configuration(),
+        Purpose::default(),
+    )?;
     let found = explain(&world, &compiled, subject);
     if found.is_empty() {
         let of_cluster = compiled.unattributed.iter().filter(|it| it.clusters.contains(subject));

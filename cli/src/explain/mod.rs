@@ -1,5 +1,4 @@
-//! `explain`: the chain of rules for a service out of objects, or the filter's own decision out of
-//! its configuration.
+//! `explain`: the chain of rules for a service out of objects, or the filter's decision out of its configuration.
 
 mod command;
 
@@ -11,8 +10,7 @@ use ingress_waypoint::cluster::{Named, readings};
 use ingress_waypoint::{Decision, Outcome, Policy, Question, Reject};
 use serde::Serialize;
 
-use crate::compile::table::destination;
-use crate::report::{Page, Tone, Words};
+use crate::report::{Page, Tone, Words, destination};
 use clap::ValueEnum;
 use gateway::table::Compiled;
 use mesh::{Diagnostic, Diagnostics, ObjectRef, Resolved, Step, World};
@@ -28,24 +26,24 @@ pub enum AskedAs {
     Authority,
 }
 
-/// Why one service goes where it goes.
+/// Where requests for one service go, and why.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Explanation {
     /// The object.
     pub object: ObjectRef,
-    /// Its hosts; where it has none of its own, those that others have.
+    /// Its hosts; if it has none of its own, those that other objects have.
     pub hosts: Vec<String>,
-    /// Where it was read.
+    /// The place it was read from.
     pub origin: String,
     /// The chain of rules.
     pub steps: Vec<Step>,
-    /// What the filter decides, for each port.
+    /// The filter's decision for each port.
     pub decisions: Vec<Answer>,
     /// Rules that Envoy Gateway sends to the ClusterIP itself.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub routed: Vec<String>,
-    /// Where the global switch is.
+    /// The global switch.
     pub switch: String,
     /// What the rules found about it. It goes to standard error.
     #[serde(skip)]
@@ -56,25 +54,25 @@ pub struct Explanation {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
-    /// What was asked: `cluster "outbound|…"`.
+    /// The question: `cluster "outbound|…"`.
     pub question: String,
     /// `direct`, `waypoint` or `reject`.
     pub decision: &'static str,
     /// Why.
     pub reason: &'static str,
-    /// The service, where the filter knows it.
+    /// The service, if the filter knows it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
     /// The VIP and port.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub destination: Option<String>,
-    /// What is spoken there.
+    /// The protocol to the VIP.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protocol: Option<&'static str>,
 }
 
 impl Answer {
-    /// Asks.
+    /// Asks the filter's core.
     pub fn to(policy: &Policy, question: Question<'_>) -> Self {
         let Decision { service, outcome, .. } = policy.decide(question);
         let (decision, reason) = outcome.label();
@@ -102,7 +100,7 @@ impl Answer {
     }
 }
 
-/// Everything that the subject means; empty where no object does.
+/// Every service that the subject means; empty if no object has the name.
 pub fn explain(world: &World, compiled: &Compiled, subject: &str) -> Vec<Explanation> {
     let services = &compiled.resolution.services;
     let named: Vec<_> = services.iter().filter(|resolved| is_named(resolved, subject)).collect();
@@ -138,7 +136,7 @@ fn is_named(resolved: &Resolved, subject: &str) -> bool {
         || subject.split_once('/') == Some((namespace, name))
         || (*kind == "Service" && short.iter().any(|short| short == subject))
         || host.is_some_and(|host| {
-            // Of a host that nobody has, all who claim it are meant.
+            // An ambiguous host means all objects that claim it.
             let claimed = resolved.shadowed.iter().filter(|_| resolved.is_ambiguous);
             resolved.hosts.iter().chain(claimed.map(|(host, _)| host)).any(|known| *known == host)
         })
@@ -167,7 +165,7 @@ fn one(
             let left_out = left_out.filter_map(|port| u16::try_from(port.number).ok());
             let mut ports: Vec<_> = kept.chain(left_out).collect();
             if ports.is_empty() {
-                // Whatever is asked for, it is not declared.
+                // Any port: the service does not declare it.
                 ports.push(80);
             }
             // DNS has its port twice, for TCP and UDP.
@@ -215,12 +213,12 @@ fn switch(policy: &Policy) -> String {
     match (switch.source, switch.on) {
         (Source::Configuration, true) => "on, by the configuration".to_owned(),
         (Source::Configuration, false) => "off, by the configuration".to_owned(),
-        _ => format!("taken to be on; the proxy's {VARIABLE} decides (unset: off)"),
+        _ => format!("assumed to be on; the proxy's {VARIABLE} decides (unset: off)"),
     }
 }
 
 impl Explanation {
-    /// For people.
+    /// The explanation as text.
     pub fn text(&self) -> Page {
         let mut page = Page::default();
         let sent = self.decisions.iter().any(|answer| answer.decision == "waypoint");
@@ -243,11 +241,10 @@ impl Explanation {
             let value = step.value.as_ref().map_or("-".to_owned(), |value| format!("{value:?}"));
             let place = format!("{}  {}: {value}", step.object, step.field);
             page.line(3, &Words::default().plain(place));
-            // The other result: where it goes to the waypoint, what would keep it off, and the
-            // other way round.
+            // What would bring about the other result.
             if let Some(change) = step.change.as_ref().filter(|_| step.holds == sent) {
                 let other =
-                    if sent { "to keep it at its endpoints" } else { "to send it to its waypoint" };
+                    if sent { "to send it to its endpoints" } else { "to send it to its waypoint" };
                 page.line(3, &Words::new(Tone::Faint, format_args!("{other}: {change}")));
             }
         }
@@ -255,8 +252,8 @@ impl Explanation {
     }
 }
 
-/// The filter's answer out of its configuration. Not told what the subject is, the first reading
-/// counts that the filter knows a service by, else that of a cluster's name.
+/// The filter's answer out of its configuration. Without `asked_as`, the subject is the first of cluster, service and
+/// authority by which the filter knows a service, else a cluster.
 pub fn ask(policy: &Policy, subject: &str, asked_as: Option<AskedAs>) -> Answer {
     let (cluster, authority) =
         (Question::Cluster(subject.as_bytes()), Question::Authority(subject.as_bytes()));

@@ -10,8 +10,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::ValueEnum;
-use ingress_waypoint::config;
 use ingress_waypoint::escape::escape_json;
+use ingress_waypoint::{Outcome, config};
 use serde::Serialize;
 
 use mesh::{Diagnostic, Severity};
@@ -64,6 +64,16 @@ pub fn to_json(value: &impl Serialize) -> serde_json::Result<String> {
 /// Where standard output does not take it.
 pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
     raw(&format!("{}\n", to_json(value)?))
+}
+
+/// The destination of a decision, if it has one.
+pub fn destination(outcome: Outcome) -> Option<(String, &'static str)> {
+    match outcome {
+        Outcome::Waypoint { destination, protocol } => {
+            Some((destination.to_string(), protocol.as_str()))
+        }
+        _ => None,
+    }
 }
 
 /// Prints what another program reads, as it is.

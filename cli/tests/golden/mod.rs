@@ -13,10 +13,15 @@ pub fn text(path: impl AsRef<Path>) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Compares with a file, or writes it where `UPDATE_GOLDEN` is set.
+/// Whether files with what is expected are to be written (`UPDATE_GOLDEN`).
+pub fn updates() -> bool {
+    std::env::var_os("UPDATE_GOLDEN").is_some()
+}
+
+/// Compares with a file, or writes it where that is asked for.
 pub fn golden(path: &Path, actual: &str) {
     let full = workspace().join(path);
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+    if updates() {
         std::fs::write(&full, actual).unwrap();
     }
     let expected = std::fs::read_to_string(&full).unwrap_or_default();

@@ -228,7 +228,7 @@ pub fn stats_tags() -> [Value; 3] {
     [
         tag("decision", r"^wasmcustom\.ingress_waypoint(\.decision\.([a-z]+))\."),
         tag("reason", r"^wasmcustom\.ingress_waypoint\.decision\.[a-z]+(\.reason\.([a-z-]+))\."),
-        tag("enrolled", r"^wasmcustom\.ingress_waypoint\.services(\.enrolled\.(true|false))$"),
+        tag("opted_in", r"^wasmcustom\.ingress_waypoint\.services(\.opted_in\.(true|false))$"),
     ]
 }
 

@@ -192,7 +192,7 @@ pub fn stats_tags() -> [Value; 4] {
     [
         tag("decision", r"(\.decision\.([a-z]+))\."),
         tag("reason", r"\.decision\.[a-z]+(\.reason\.([a-z-]+))\."),
-        tag("enrolled", r"\.services(\.enrolled\.(true|false))$"),
+        tag("opted_in", r"\.services(\.opted_in\.(true|false))$"),
         tag("result", r"(\.result\.(accepted|refused))\."),
     ]
 }

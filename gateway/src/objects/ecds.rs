@@ -6,8 +6,8 @@ use sha2::{Digest, Sha256};
 use crate::envoy::fragments::{FILTER, Wasm, type_url, wasm};
 use crate::envoy::yaml;
 
-/// The file's content, as YAML; `config` is the filter's configuration, JSON. Its version is a hash of
-/// the rest, so that the same configuration is the same file.
+/// The content of the file, as YAML. `config` is the filter's configuration as JSON. The version is a hash of the rest, so
+/// that the same configuration gives the same file.
 pub fn resource(config: &str, load: &Wasm) -> String {
     let resource = json!({
         "@type": type_url("envoy.config.core.v3.TypedExtensionConfig"),

@@ -1,13 +1,12 @@
-//! The objects for Envoy Gateway: an `EnvoyProxy` with the names of clusters and the order of filters
-//! that it needs, the `EnvoyPatchPolicy` with the clusters and routes that it leads to, and the
-//! `EnvoyExtensionPolicy` that loads the filter, in either form.
+//! The objects for Envoy Gateway: an `EnvoyProxy` for the names of clusters and the order of filters, the `EnvoyPatchPolicy`
+//! with VIP clusters and VIP routes, and the `EnvoyExtensionPolicy` that loads the filter, in either form.
 
 use ingress_waypoint::config::Forward;
 use ingress_waypoint::switch::VARIABLE;
 use serde_json::{Map, Value, json};
 
 use super::listeners::Listeners;
-use super::stored::{Objects, object};
+use super::manifest::{Manifest, object};
 use super::target::{Gateway, Options, Refusal, Target, filter_state};
 use crate::envoy::fragments::{
     FILTER, Switch, VIP_ROUTE_NAMES, clusters, fresh_route, general_vip_routes, has_switch, mark,
@@ -15,8 +14,8 @@ use crate::envoy::fragments::{
 };
 use crate::envoy::native::Module;
 
-/// The filters of Envoy Gateway that take settings from the route: behind this filter they would have
-/// those of the VIP route, which are none.
+/// The filters of Envoy Gateway that take settings from the route. After this filter they would have those of the VIP
+/// route, which has none.
 const IN_FRONT: [&str; 6] = [
     "rbac",
     "local_ratelimit",
@@ -26,51 +25,51 @@ const IN_FRONT: [&str; 6] = [
     "compressor",
 ];
 
-/// What the objects rest on.
+/// What the objects need.
 const NEEDED: &str = "\
 # Nothing works without this: name it in the Gateway's infrastructure.parametersRef (or the
 # GatewayClass's parametersRef), or add its fields to the EnvoyProxy that is named there.
-# Without filterOrder, authorization and rate limits of the gateway come behind the filter, and do not
-# apply on the way to a VIP. mergeBackends is known from Envoy Gateway 1.9 on: take it out for an older one,
-# where clusters are named after routes.
+# Without filterOrder, authorization and rate limits of the gateway come after the filter, and do not apply to
+# requests to a VIP. Envoy Gateway has mergeBackends from 1.9 on: remove it for an older one, which names
+# clusters after routes.
 ";
 
-/// The same of the wasm filter.
+/// What the wasm filter needs.
 const WASM_NEEDED: &str = "\
 # For Envoy Gateway 1.6 and later, whose proxies are Envoy 1.36 or later; with mergeBackends from 1.9 on.
 ";
 
-/// The same of the native module.
+/// What the native module needs.
 const MODULE_NEEDED: &str = "\
 # For Envoy Gateway 1.8 and later, whose proxies have to be Envoy 1.39 or later with the module in them (an
-# image of your own, a volume). No Envoy Gateway knows route specifiers, so VIP routes lead to the VIPs, with
-# settings of their own.
+# image of your own, a volume). Envoy Gateway does not know route specifiers, so VIP routes lead to the VIPs,
+# with settings of their own.
 ";
 
-/// Where requests do not get to their waypoints.
+/// The cases in which requests do not get to their waypoints.
 const UNSEEN: &str = "\
 # Requests bypass their waypoints:
-# - those in a cluster that Envoy Gateway names after a route (httproute/NAMESPACE/NAME/rule/INDEX, or
-#   .../backend/INDEX) and that no service lists. It does so for all backends without mergeBackends, and
-#   with it for one that it does not merge: a backendRef with filters, a route or listener with a
-#   BackendTrafficPolicy of its own, several backends with a consistent hash or a session. compile lists
-#   those of the routes that it is given: give it all, and compile anew as they change. A cluster that cannot
-#   be attributed to one service is not listed, and it warns of it; where one of its services is required it is
-#   refused. --unknown-service reject refuses what is not listed (and what routes redirect or answer themselves)
-# - on a route with an EnvoyExtensionPolicy of its own, which takes the place of this one there
-# - in a filter chain for upgrades (upgrade_configs[].filters) that another EnvoyPatchPolicy adds, or where one
+# - in a cluster that Envoy Gateway names after a route (httproute/NAMESPACE/NAME/rule/INDEX, or
+#   .../backend/INDEX) and that no service lists. Without mergeBackends it names all clusters so. With it, those
+#   that it does not merge: a backendRef with filters, a route or listener with a BackendTrafficPolicy of its
+#   own, several backends with a consistent hash or a session. compile lists the clusters of the routes that it
+#   is given: give it all routes, and compile again when they change. It warns of a cluster that cannot be
+#   attributed to one service and does not list it; if one of its services is required, requests are refused.
+#   --unknown-service reject refuses what is not listed (and what routes redirect or answer themselves)
+# - on a route with an EnvoyExtensionPolicy of its own, which replaces this one there
+# - in a filter chain for upgrades (upgrade_configs[].filters) that another EnvoyPatchPolicy adds, or if one
 #   disables the filter; Envoy Gateway itself does neither
-# Requests for services that have to go to their waypoints are `no-vip-route`, which is refused where the service
-# requires it and else goes to the endpoints:
-# - all of them while the EnvoyPatchPolicy is not Programmed: it has to be switched on
+# Requests for services that opted in are `no-vip-route`, refused if the service is required, and else go to the
+# endpoints:
+# - all of them while the EnvoyPatchPolicy is not Programmed: enable it
 #   (extensionApis.enableEnvoyPatchPolicy of Envoy Gateway)
-# - in a route configuration that it does not name: of a listener that came later or is one of a ListenerSet
-#   (--listener), of a Gateway that is merged with others, or with the runtime flag XDSNameSchemeV2, where
-#   http-PORT and tcp-PORT take the place of the names of HTTP listeners
+# - in a route configuration that it does not name: of a listener that was added later or belongs to a
+#   ListenerSet (--listener), of a Gateway that is merged with others, or with the runtime flag XDSNameSchemeV2,
+#   which names HTTP listeners http-PORT and tcp-PORT
 # - CONNECT requests, which no VIP route matches
 ";
 
-/// The name that the module is registered by, which can't have an underscore.
+/// The registered name of the module, which cannot have an underscore.
 const MODULE: &str = "ingress-waypoint";
 
 const CLUSTER: &str = "envoy.config.cluster.v3.Cluster";
@@ -80,16 +79,16 @@ const ROUTE_CONFIGURATION: &str = "envoy.config.route.v3.RouteConfiguration";
 /// The objects that load the wasm filter.
 ///
 /// # Errors
-/// Where the configuration is invalid, or its mechanism is not `filter-state`.
+/// If the configuration is invalid, or its mechanism is not `filter-state`.
 pub fn policies(
     config: &Value,
     gateway: &Gateway,
     listeners: &Listeners,
     options: &Options,
-) -> Result<Objects, Refusal> {
+) -> Result<Manifest, Refusal> {
     let forward = filter_state(config)?;
     let mut patches = vip_patches(&forward, gateway, listeners, options.max_connections_per_vip);
-    // Where JWT or ext_authz clear the route cache, the filter would read the route as it was.
+    // If JWT or ext_authz clear the route cache, the filter would read the old route.
     let policy = format!("envoyextensionpolicy/{}/{}", gateway.namespace, gateway.object_name());
     let operation = json!({
         "op": "add",
@@ -101,23 +100,23 @@ pub fn policies(
     let proxy = json!({"mergeBackends": {}, "filterOrder": order("wasm")});
     let extension = json!({"targetRefs": [gateway.reference()], "wasm": [wasm(config, options)]});
     let comment = format!("{WASM_NEEDED}{NEEDED}{UNSEEN}");
-    Ok(Objects::new(comment, objects(gateway, proxy, &patches, extension)))
+    Ok(Manifest::new(comment, objects(gateway, proxy, &patches, extension)))
 }
 
-/// The objects that load the native module's HTTP filter, which lies at `path` in the proxies.
+/// The objects that load the native module's HTTP filter from `path` in the proxies.
 ///
 /// # Errors
-/// Where the configuration is invalid, or its mechanism is not `filter-state`.
+/// If the configuration is invalid, or its mechanism is not `filter-state`.
 pub fn module_policies(
     config: &Value,
     gateway: &Gateway,
     listeners: &Listeners,
     path: &str,
     load: &Module,
-) -> Result<Objects, Refusal> {
+) -> Result<Manifest, Refusal> {
     let forward = filter_state(config)?;
     let patches = vip_patches(&forward, gateway, listeners, load.max_connections_per_vip);
-    // Values that the API server fills in are given, so that the same again changes nothing.
+    // With the API server's default values, so that applying the object again changes nothing.
     let proxy = json!({
         "mergeBackends": {},
         "filterOrder": order("dynamic_modules"),
@@ -138,10 +137,10 @@ pub fn module_policies(
         }],
     });
     let comment = format!("{MODULE_NEEDED}{NEEDED}{UNSEEN}");
-    Ok(Objects::new(comment, objects(gateway, proxy, &patches, extension)))
+    Ok(Manifest::new(comment, objects(gateway, proxy, &patches, extension)))
 }
 
-/// The clusters that dial a VIP, the routes that lead there, and the mark on the routes beside them.
+/// The VIP clusters, the VIP routes, and the mark on the routes beside them.
 fn vip_patches(
     forward: &Forward,
     gateway: &Gateway,
@@ -161,13 +160,12 @@ fn vip_patches(
             patches.push(patch(ROUTE_CONFIGURATION, Some(&name), operation));
         };
         let Some(vip_routes) = general_vip_routes(forward) else { continue };
-        // Each is put before the first route of every virtual host, so the one that has to be first
-        // comes last.
+        // Each is inserted before the first route of every virtual host, so the one that has to be first comes last.
         for route in vip_routes.iter().rev() {
             add("$.virtual_hosts[*]", "/routes/0", route);
         }
-        // Each patch is applied or not for itself: what marks looks for what had to be there. No VIP route
-        // matches what a connect_matcher does.
+        // Envoy Gateway applies each patch on its own, so the mark needs the VIP routes to be there. No VIP route matches
+        // what a connect_matcher matches.
         let [first, second] = VIP_ROUTE_NAMES;
         let beside = format!(
             r#"$.virtual_hosts[?(@.routes[0].name=="{first}" && @.routes[1].name=="{second}")].routes[?(!@.match.connect_matcher)]"#
@@ -177,7 +175,7 @@ fn vip_patches(
     patches
 }
 
-/// What Envoy Gateway names after listeners of the Gateway, or of a ListenerSet, has this name.
+/// The names that Envoy Gateway makes from listeners of the Gateway or of a ListenerSet.
 fn names(gateway: &Gateway, listeners: &[String]) -> impl Iterator<Item = Value> {
     let name = move |listener| json!(format!("{}/{}/{listener}", gateway.namespace, gateway.name));
     listeners.iter().map(name)
@@ -220,14 +218,14 @@ fn wasm(config: &Value, options: &Options) -> Value {
     wasm.insert("code".into(), json!({"type": kind, field: source}));
     let mut plugin = Map::new();
     if !has_switch(config) {
-        // A value for the VM alone can't be given here: the configuration itself takes it.
+        // The object cannot set a variable of the VM, so the configuration holds the switch.
         match options.switch {
             Switch::On => drop(plugin.insert("ingressUseWaypoints".into(), json!(true))),
             Switch::Off => drop(plugin.insert("ingressUseWaypoints".into(), json!(false))),
             Switch::Environment => drop(wasm.insert("env".into(), json!({"hostKeys": [VARIABLE]}))),
         }
     }
-    // A null, which is as good as absent, would be one field given twice.
+    // A null is as good as absent, and would give a field twice.
     let fields = config.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
     plugin.extend(fields.map(|(key, value)| (key.clone(), value.clone())));
     wasm.insert("config".into(), Value::Object(plugin));

@@ -1,38 +1,42 @@
-//! The objects for an Istio gateway: the `WasmPlugin` that loads the filter, and the `EnvoyFilter`
-//! with the clusters and routes that it leads to, or with all of the native module.
+//! The objects for an Istio gateway: the `WasmPlugin` that loads the filter, and the `EnvoyFilter` with VIP clusters and VIP
+//! routes, or with the native module too.
 
 use ingress_waypoint::config::Forward;
 use ingress_waypoint::switch::VARIABLE;
 use serde_json::{Map, Value, json};
 
-use super::stored::{Objects, object};
+use super::manifest::{Manifest, object};
 use super::target::{Options, Refusal, Target, filter_state};
 use crate::envoy::fragments::{
     FILTER, Switch, clusters, fresh_route, general_vip_routes, has_switch, mark,
 };
 use crate::envoy::native::{self, Module};
 
-/// What the plugin rests on.
+/// What the plugin needs.
 const PLUGIN_NEEDED: &str = "\
 # For Istio 1.28 and later, whose proxies are Envoy 1.36 or later. Apply the EnvoyFilter first
-# (compile -o envoy-filter): without its VIP routes nothing gets to a VIP, and a service that requires its
-# waypoint is refused.
+# (compile -o envoy-filter): without its VIP routes no request gets to a VIP, and requests for a service that
+# requires its waypoint are refused.
 ";
 
 /// The `WasmPlugin`.
 ///
 /// # Errors
-/// Where the configuration is invalid, or its mechanism is not `filter-state`.
-pub fn wasm_plugin(config: &Value, target: &Target, options: &Options) -> Result<Objects, Refusal> {
+/// If the configuration is invalid, or its mechanism is not `filter-state`.
+pub fn wasm_plugin(
+    config: &Value,
+    target: &Target,
+    options: &Options,
+) -> Result<Manifest, Refusal> {
     filter_state(config)?;
     let mut spec = selection(target);
     spec.insert("url".into(), json!(url(&options.image)));
     if let Some(digest) = &options.sha256 {
         spec.insert("sha256".into(), json!(digest.0));
     }
-    // Closed as FAIL_CLOSE is, and a VM that trapped is replaced: from Istio 1.27 on.
+    // Fails closed like FAIL_CLOSE, and replaces a VM that trapped: from Istio 1.27 on.
     spec.insert("failStrategy".into(), json!("FAIL_RELOAD"));
-    // Without a phase it runs last, right before the router.
+    // A plugin without a phase runs last, right before the router.
     if !has_switch(config) {
         let variable = match options.switch {
             Switch::On => json!({"name": VARIABLE, "value": "true"}),
@@ -43,75 +47,75 @@ pub fn wasm_plugin(config: &Value, target: &Target, options: &Options) -> Result
     }
     spec.insert("pluginConfig".into(), config.clone());
     let plugin = object("extensions.istio.io/v1alpha1", "WasmPlugin", target, spec);
-    Ok(Objects::new(PLUGIN_NEEDED, [plugin]))
+    Ok(Manifest::new(PLUGIN_NEEDED, [plugin]))
 }
 
-/// What the `EnvoyFilter` beside the plugin rests on.
+/// What the `EnvoyFilter` beside the plugin needs.
 const FILTER_NEEDED: &str = "\
 # For Istio 1.28 and later, whose proxies are Envoy 1.36 or later. The WasmPlugin (compile -o wasmplugin) loads the
 # filter: apply it after this.
 ";
 
-/// What the `EnvoyFilter` cannot see to.
+/// What the `EnvoyFilter` does not cover.
 const UNSEEN: &str = "\
 # The plain routes of istiod are marked, as VIP routes stand beside them. A route or virtual host that another
-# EnvoyFilter adds has no mark: there a request for a service that has to go to its waypoint is
-# `no-vip-route`, refused where the service requires it, else sent to the endpoints.
+# EnvoyFilter adds has no mark: there a request for a service that opted in is `no-vip-route`. It is refused if
+# the service is required, and else goes to the endpoints.
 # istiod writes no filter chain for upgrades (upgrade_configs[].filters) and disables no filter of ours. An
 # EnvoyFilter that does (typed_per_filter_config) makes requests there bypass the waypoint.
 ";
 
-/// The `EnvoyFilter`. It depends on the mechanism alone, so that services come and go without it.
+/// The `EnvoyFilter`. It depends only on the mechanism, so it stays the same as services come and go.
 ///
 /// # Errors
-/// Where the configuration is invalid, or its mechanism is not `filter-state`.
+/// If the configuration is invalid, or its mechanism is not `filter-state`.
 pub fn envoy_filter(
     config: &Value,
     target: &Target,
     max_connections_per_vip: u32,
-) -> Result<Objects, Refusal> {
+) -> Result<Manifest, Refusal> {
     let forward = filter_state(config)?;
     let mut patches = fresh_route_patches(target).to_vec();
     patches.extend(vip_patches(&forward, max_connections_per_vip));
     let comment = format!("{FILTER_NEEDED}{UNSEEN}");
-    Ok(Objects::new(comment, [envoy_filter_object(target, patches)]))
+    Ok(Manifest::new(comment, [envoy_filter_object(target, patches)]))
 }
 
-/// What the native module rests on at an Istio gateway.
+/// What the native module needs at an Istio gateway.
 const MODULE_NEEDED: &str = "\
 # The proxy has to be one of Envoy 1.39 or later with libingress_waypoint.so in it. istiod knows the module's
 # filter from Istio 1.28 on, and from 1.30 on the path that --module gives it. An older istiod drops what it
-# does not know, and Envoy then refuses the listener: before 1.30 have Envoy find the module by
-# ENVOY_DYNAMIC_MODULES_SEARCH_PATH.
-# No istiod hands on route specifiers, so VIP routes lead to the VIPs, with settings of their own.
-# Services that stand in here change the listener, whose connections Envoy drains then: have them in a file
-# (--config-path), which the module follows.
+# does not know, and Envoy then refuses the listener: before 1.30 set ENVOY_DYNAMIC_MODULES_SEARCH_PATH, so that
+# Envoy finds the module.
+# istiod does not pass on route specifiers, so VIP routes lead to the VIPs, with settings of their own.
+# If the services are in this object, their changes change the listener, and Envoy drains its connections: keep
+# them in a file (--config-path), which the module follows.
 ";
 
 /// The `EnvoyFilter` that loads the native module: HTTP filter, clusters and VIP routes.
 ///
 /// # Errors
-/// Where the configuration is invalid, or its mechanism is not `filter-state`.
-pub fn module(config: &Value, target: &Target, load: &Module) -> Result<Objects, Refusal> {
+/// If the configuration is invalid, or its mechanism is not `filter-state`.
+pub fn module(config: &Value, target: &Target, load: &Module) -> Result<Manifest, Refusal> {
     let forward = filter_state(config)?;
     let text = load.value(config).to_string();
     let filter = native::http_filter(&text, load);
     let mut patches = vec![before_filter("envoy.filters.http.router", &filter)];
     patches.extend(vip_patches(&forward, load.max_connections_per_vip));
     let comment = format!("{MODULE_NEEDED}{UNSEEN}");
-    Ok(Objects::new(comment, [envoy_filter_object(target, patches)]))
+    Ok(Manifest::new(comment, [envoy_filter_object(target, patches)]))
 }
 
-/// The clusters that dial a VIP, the routes that lead there, and the mark on the routes beside them.
+/// The VIP clusters, the VIP routes, and the mark on the routes beside them.
 fn vip_patches(forward: &Forward, max_connections_per_vip: u32) -> Vec<Value> {
     let mut patches: Vec<_> = clusters(forward, "10s", max_connections_per_vip)
         .iter()
         .map(|cluster| patch("CLUSTER", "ADD", cluster))
         .collect();
-    // Each is put before the first route, so the one that has to be first comes last.
+    // Each is inserted before the first route, so the one that has to be first comes last.
     let vip_routes = general_vip_routes(forward).into_iter().flatten().rev();
     patches.extend(vip_routes.map(|route| patch("HTTP_ROUTE", "INSERT_FIRST", &route)));
-    // Istio merges into the routes that it made itself, and inserts afterwards.
+    // Istio merges into the routes that it made itself, and inserts after that.
     let marked = json!({"metadata": {"filter_metadata": {FILTER: mark()}}});
     patches.push(patch("HTTP_ROUTE", "MERGE", &marked));
     patches
@@ -125,7 +129,7 @@ fn patch(kind: &str, operation: &str, value: &Value) -> Value {
     })
 }
 
-/// Puts a filter before the HTTP filter of this name.
+/// Inserts a filter before the HTTP filter of this name.
 fn before_filter(name: &str, value: &Value) -> Value {
     let filter = json!({
         "name": "envoy.filters.network.http_connection_manager",
@@ -140,7 +144,7 @@ fn before_filter(name: &str, value: &Value) -> Value {
 
 fn envoy_filter_object(target: &Target, patches: Vec<Value>) -> Value {
     let mut spec = match target {
-        // An EnvoyFilter spells its selector otherwise than a WasmPlugin.
+        // An EnvoyFilter's selector differs from a WasmPlugin's.
         Target::Selector { labels, .. } => {
             Map::from_iter([("workloadSelector".to_owned(), json!({"labels": labels.0}))])
         }
@@ -150,9 +154,9 @@ fn envoy_filter_object(target: &Target, patches: Vec<Value>) -> Value {
     object("networking.istio.io/v1alpha3", "EnvoyFilter", target, spec)
 }
 
-/// Where JWT or ext_authz clear the route cache, the plugin, right behind this, would read the route
-/// as it was. Istio finds the plugin by its filter's name: that of a WasmPlugin until 1.29, the same from 1.30
-/// on, and that of a TrafficExtension with its fields. One of the patches applies, and the others say nothing.
+/// The filter that resolves the route again, right before the plugin: if JWT or ext_authz clear the route cache, the plugin
+/// would read the old route. Istio finds the plugin by its filter's name: of a WasmPlugin until 1.29, of one from 1.30 on,
+/// or of a TrafficExtension. One of the patches applies, and the others have no effect.
 fn fresh_route_patches(target: &Target) -> [Value; 3] {
     let plugin = format!("{}.{}", target.namespace(), target.object_name());
     let names = [
@@ -171,7 +175,7 @@ fn selection(target: &Target) -> Map<String, Value> {
     Map::from_iter([(field.to_owned(), value)])
 }
 
-/// An image is one of OCI unless it says otherwise.
+/// An image without a scheme is an OCI image.
 fn url(image: &str) -> String {
     if image.contains("://") { image.to_owned() } else { format!("oci://{image}") }
 }

@@ -1,5 +1,5 @@
-//! What the objects for Istio and Envoy Gateway have in common: the gateway they are for, and where
-//! the module is loaded from. Each is read from a command-line argument.
+//! What the objects for Istio and Envoy Gateway have in common: the gateway they are for, and where the proxies load the
+//! filter from. Each is parsed from text.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::envoy::fragments::Switch;
 use mesh::Key;
 
-/// The name that objects get, with the Gateway's behind it where they are for one.
+/// The name of objects; those for a Gateway have its name behind it.
 const NAME: &str = "ingress-waypoint";
 
 /// The group of the Gateway API.
@@ -44,29 +44,29 @@ pub enum Target {
     Gateway(Gateway),
     /// Those whose pods have these labels, such as a gateway installed by Istio's chart.
     Selector {
-        /// The namespace of the pods, or Istio's root namespace for pods in any.
+        /// The namespace of the pods, or Istio's root namespace for pods in all namespaces.
         namespace: String,
         /// Their labels.
         labels: Labels,
-        /// The name of the object; two in one namespace need different ones.
+        /// The name of the object, if it is not the usual one.
         name: Option<String>,
     },
 }
 
-/// The digest of a module or image: 64 hexadecimal digits, `sha256:` before them or not.
+/// The digest of a module or image: 64 hexadecimal digits, with or without `sha256:` before them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sha256(pub String);
 
-/// What the objects for a control plane are made of, beside the filter's configuration.
+/// How a gateway of a control plane loads the wasm filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// Where the module is: an OCI image, or an address with `http`, `https` or `file`.
+    /// The wasm filter: an OCI image, or a URL with `http`, `https` or `file`.
     pub image: String,
-    /// Its digest, which is checked where it is given.
+    /// Its digest, which the proxies check if it is given.
     pub sha256: Option<Sha256>,
-    /// The global switch, where the configuration has none.
+    /// The global switch, if the configuration does not set it.
     pub switch: Switch,
-    /// The connections to one VIP at most.
+    /// The most connections to one VIP.
     pub max_connections_per_vip: u32,
 }
 
@@ -83,7 +83,7 @@ impl FromStr for Gateway {
     }
 }
 
-/// Whether it can be the name of a Gateway or of a namespace.
+/// Whether the text can be the name of a Gateway or a namespace.
 fn is_name(text: &str) -> bool {
     let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     (1..=253).contains(&text.len())
@@ -123,12 +123,12 @@ impl FromStr for Sha256 {
 }
 
 impl Gateway {
-    /// The name of objects for it: gateways of one namespace have their own.
+    /// The name of the objects for it, which differs for each Gateway of a namespace.
     pub fn object_name(&self) -> String {
         format!("{NAME}-{}", self.name)
     }
 
-    /// As an object refers to it.
+    /// The reference to it in an object.
     pub fn reference(&self) -> Value {
         json!({"group": GATEWAY_API, "kind": "Gateway", "name": self.name})
     }
@@ -152,25 +152,28 @@ impl Target {
     }
 }
 
-/// Why an object cannot be made of a configuration.
+/// Why objects cannot be made of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// It is no valid configuration.
+    /// The configuration is not valid.
     #[error("{0}")]
     Invalid(#[from] config::Problems),
-    /// Its mechanism takes more than these objects can do.
+    /// The mechanism needs more than these objects can do.
     #[error(
-        "forward.via: {0:?} takes changes to listeners and routes that this output does not make: \
-         use filter-state, the default"
+        "forward.via: {0:?} needs changes to listeners and routes that this output does not make: use \
+         filter-state, the default"
     )]
     Via(&'static str),
 }
 
-/// The mechanism of a configuration, which has to be the one that generated objects are for. Their routes know
-/// no services, so that none can have a cluster of its own.
+/// The mechanism of a configuration, which has to be the one of the objects' VIP routes. These do not depend on services,
+/// so no service can have its own cluster.
+///
+/// # Errors
+/// If the configuration is invalid, or needs more than these VIP routes.
 pub fn filter_state(config: &Value) -> Result<Forward, Refusal> {
     let policy =
-        Policy::from_json(config.to_string().as_bytes(), Some("true"))?.for_twin_routes()?;
+        Policy::from_json(config.to_string().as_bytes(), Some("true"))?.for_vip_routes()?;
     match policy.forward().via {
         Via::FilterState => Ok(policy.forward().clone()),
         Via::OriginalDstHeader { .. } => Err(Refusal::Via("original-dst-header")),

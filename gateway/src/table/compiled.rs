@@ -1,12 +1,13 @@
-//! Compiles a world: the rules applied, the configuration written, and read again by the filter's
-//! core.
+//! Compiles a world: applies the rules, writes the configuration, and reads it again with the filter's core.
 
-use anyhow::Context as _;
+use ingress_waypoint::config::Problems;
 use ingress_waypoint::{Policy, Question};
 
+use super::cluster_ip::{self, Routed};
 use super::config::{Configuration, UnknownService, Via, text};
-use super::route_clusters::{self, Routes, Unattributed};
-use super::routed::{self, Routed};
+use super::needed::{Needed, all_are_needed};
+use super::route_clusters::{self, Unattributed};
+use super::routes::Routes;
 use mesh::{Diagnostic, Resolution, Resolved, Rule, Rules, Step, World};
 
 /// A configuration together with the policy that the filter makes of it.
@@ -14,11 +15,12 @@ use mesh::{Diagnostic, Resolution, Resolved, Rule, Rules, Step, World};
 pub struct Compiled {
     /// What the rules gave.
     pub resolution: Resolution,
-    /// The configuration.
+    /// The configuration, with the services that it has to hold.
     pub text: String,
-    /// The filter's own reading of it, with the global switch on where the configuration has none.
+    /// The filter's own reading of all services, with the global switch on unless the configuration sets it. The
+    /// filter's decisions are the same without the services that the configuration leaves out, but for the reason.
     pub policy: Policy,
-    /// Whether there was a route after which Envoy Gateway could name clusters.
+    /// Whether Envoy Gateway can name clusters after any of the routes.
     pub has_routes: bool,
     /// What Envoy Gateway sends to ClusterIPs itself.
     pub routed: Vec<Routed>,
@@ -26,64 +28,83 @@ pub struct Compiled {
     pub unattributed: Vec<Unattributed>,
 }
 
-impl Compiled {
-    /// Applies the rules to the world and has the filter's core read the result: what it would
-    /// refuse is never given out.
-    ///
-    /// # Errors
-    /// Where the core refuses the configuration, which only settings can bring about.
-    pub fn new(world: &World, rules: &Rules, settings: &Configuration) -> anyhow::Result<Self> {
-        Self::of_routes(world, rules, settings, Routes::EnvoyGateway)
-    }
+/// What a configuration is for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Purpose<'a> {
+    /// The routes after which clusters are named.
+    pub routes: Routes<'a>,
+    /// Whether it holds all services, also those that change no decision.
+    pub all_services: bool,
+}
 
-    /// The same, with the clusters that are named after these routes.
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The mesh's own configuration cannot be used.
+    #[error("{0}")]
+    MeshConfig(String),
+    /// The configuration cannot be written.
+    #[error("the configuration cannot be written")]
+    Json(#[from] serde_json::Error),
+    /// Only settings can bring that about.
+    #[error("the filter refuses the configuration that was made")]
+    Refused(#[from] Problems),
+}
+
+impl Compiled {
+    /// Applies the rules to the world and has the filter's core read the result. What the core would refuse is never
+    /// given out.
     ///
     /// # Errors
-    /// As [`Compiled::new`].
-    pub fn of_routes(
+    /// If the mesh's own configuration cannot be used, or the core refuses the settings.
+    pub fn new(
         world: &World,
         rules: &Rules,
         settings: &Configuration,
-        routes: Routes<'_>,
-    ) -> anyhow::Result<Self> {
-        world.check_mesh_config().map_err(anyhow::Error::msg)?;
+        purpose: Purpose<'_>,
+    ) -> Result<Self, Error> {
+        world.check_mesh_config().map_err(Error::MeshConfig)?;
         let via = settings.forward.as_ref().and_then(|forward| forward.via);
         let rules = &Rules { by_authority: via == Some(Via::ClusterHeader), ..rules.clone() };
         let mut resolution = world.resolve(rules);
-        // There the configuration's clusters are those that requests are sent to, not known by.
-        let routes = if via == Some(Via::ClusterHeader) { Routes::Nobody } else { routes };
+        // There requests are sent to the clusters of the configuration: it lists no others.
+        let routes = if via == Some(Via::ClusterHeader) { Routes::None } else { purpose.routes };
+        let mut routed = cluster_ip::routed(world, &resolution, routes);
         let refused = settings.unknown_service == Some(UnknownService::Reject);
-        let mut routed = match routes {
-            Routes::Nobody => Vec::new(),
-            routes => routed::routed(world, &resolution, routes),
-        };
         let listed = route_clusters::list(world, &mut resolution, routes, refused, &mut routed);
-        let mut settings = settings.clone();
         let domain = &rules.cluster_domain;
         let list = |list: Vec<String>| (!list.is_empty()).then_some(list);
-        settings.reject_clusters = list(listed.refused);
-        settings.reject_hosts =
-            list(resolution.rejected.iter().map(|rejected| rejected.host.clone()).collect());
-        settings.required_namespaces =
-            list(resolution.required_namespaces.iter().cloned().collect());
-        settings.allow_loopback = rules.allow_loopback.then_some(true);
-        settings.cluster_domain = (domain != "cluster.local").then(|| domain.clone());
-        let services = resolution.services.iter().filter_map(|resolved| resolved.service.as_ref());
-        let text = text(services, &settings)?;
-        let policy = Policy::from_json(text.as_bytes(), Some("true"))
-            .context("the filter refuses the configuration that was made")?;
+        let settings = &Configuration {
+            reject_clusters: list(listed.refused),
+            reject_hosts: list(resolution.rejected.iter().map(|it| it.host.clone()).collect()),
+            required_namespaces: list(resolution.required_namespaces.iter().cloned().collect()),
+            allow_loopback: rules.allow_loopback.then_some(true),
+            cluster_domain: (domain != "cluster.local").then(|| domain.clone()),
+            ..settings.clone()
+        };
+        let services = || resolution.services.iter().filter_map(|it| it.service.as_ref());
+        let all = text(services(), settings)?;
+        let policy = Policy::from_json(all.as_bytes(), Some("true"))?;
+        let text = if purpose.all_services || all_are_needed(settings) {
+            all
+        } else {
+            let needed = Needed::new(&resolution, domain);
+            let text = text(services().filter(|it| needed.is_needed(it)), settings)?;
+            Policy::from_json(text.as_bytes(), Some("true"))?;
+            text
+        };
         let (has_routes, unattributed) = (listed.any, listed.unattributed);
         Ok(Self { resolution, text, policy, has_routes, routed, unattributed })
     }
 
-    /// What was found on the way, by the mesh's rules and in the routes.
+    /// The diagnostics of the mesh's rules and of the routes.
     pub fn diagnostics(&self) -> impl Iterator<Item = &Diagnostic> {
         let of_routes = self.unattributed.iter().map(|it| &it.diagnostic);
         self.resolution.diagnostics.iter().chain(of_routes)
     }
 
-    /// The chain of rules for a service. That of the VIPs does not hold where there is none of the
-    /// family that the settings ask for.
+    /// The chain of rules for a service. The rule of VIPs does not hold if there is none of the address family that the
+    /// settings ask for.
     pub fn steps(&self, world: &World, resolved: &Resolved) -> Vec<Step> {
         let mut steps = resolved.steps(world);
         let port = resolved.ports.kept.first().map_or(1, |kept| kept.port.number);

@@ -1,5 +1,4 @@
-//! The filter's configuration as it is written: the types, which the JSON Schema is made of too, and
-//! its text.
+//! The filter's configuration as it is written: the types, from which the JSON Schema is made too, and the text.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -16,48 +15,47 @@ use ingress_waypoint::escape::escape_json;
 #[serde(rename_all = "camelCase")]
 #[schemars(deny_unknown_fields, title = "Configuration of the ingress-waypoint filter")]
 pub struct Configuration {
-    /// The global switch. Absent: the environment variable INGRESS_USE_WAYPOINTS of the VM; neither:
-    /// off.
+    /// The global switch. If absent, the environment variable INGRESS_USE_WAYPOINTS of the VM; off if both are absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ingress_use_waypoints: Option<bool>,
-    /// Ends the default host of a Service; cluster.local where absent.
+    /// The end of every Service's default host; cluster.local if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = DOMAIN))]
     pub cluster_domain: Option<String>,
-    /// Which of a dual-stack service's VIPs is dialled; v4-preferred where absent.
+    /// Which VIP of a dual-stack service the proxy dials; v4-preferred if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ip_family: Option<IpFamily>,
-    /// What happens to a request whose service is not in the list; direct where absent.
+    /// What happens to a request whose service is not in the list; direct if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unknown_service: Option<UnknownService>,
-    /// Namespaces whose services are refused where the list does not have them.
+    /// Namespaces whose services the filter refuses if they are not in the list.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(inner(regex(pattern = NAME)))]
     pub required_namespaces: Option<Vec<String>>,
-    /// Upstream clusters that cannot be attributed to one service, one of which is required: requests
-    /// are refused.
+    /// Upstream clusters that cannot be attributed to one service and may lead to a required one: requests are refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(inner(length(min = 1)))]
     pub reject_clusters: Option<Vec<String>>,
-    /// Hosts that cannot be attributed to one service, one of which is required: requests are refused.
+    /// Hosts that cannot be attributed to one service and may be of a required one: requests are refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(inner(regex(pattern = HOST)))]
     pub reject_hosts: Option<Vec<String>>,
-    /// Take loopback addresses as VIPs, for a test on one machine; false where absent.
+    /// Accept loopback addresses as VIPs, for a test on one machine; false if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_loopback: Option<bool>,
-    /// Put decision, reason and service into filter state, for the access log.
+    /// Put decision, reason and service into filter state, for the access log; false if absent. A service that is not in
+    /// the list has no name there, and the reason is unknown-service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub annotate: Option<bool>,
-    /// How a destination is handed to the proxy.
+    /// How the filter hands a destination to the proxy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub forward: Option<Forward>,
-    /// The services, enrolled or not.
+    /// The services that opted in or are required. Others may be left out: they go to their endpoints either way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub services: Option<Vec<Entry>>,
 }
 
-/// Which of a dual-stack service's VIPs is dialled.
+/// Which VIP of a dual-stack service the proxy dials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
@@ -83,39 +81,39 @@ pub enum IpFamily {
 #[serde(rename_all = "kebab-case")]
 #[schemars(inline)]
 pub enum UnknownService {
-    /// It goes where the route says
+    /// It goes where its route leads
     Direct,
     /// It is refused
     Reject,
 }
 
-/// The mechanism that takes the address of the VIP to the ORIGINAL_DST cluster.
+/// The mechanism that hands the address of the VIP to the ORIGINAL_DST cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 #[schemars(inline)]
 pub enum Via {
-    /// Filter state, and routes that match on it
+    /// Filter state, and VIP routes that match on it
     FilterState,
-    /// A request header with the address, and routes that match on it
+    /// A request header with the address, and VIP routes that match on it
     OriginalDstHeader,
-    /// A request header with the cluster's name, which routes follow
+    /// A request header with the cluster's name, which routes follow (cluster_header)
     ClusterHeader,
 }
 
-/// How a destination is handed to the proxy.
+/// How the filter hands a destination to the proxy.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, extend("if" = {"properties": {"via": {"enum": ["filter-state", null]}}},
     "then" = {"properties": {"header": {"type": "null"}}}))]
 pub struct Forward {
-    /// The mechanism; filter-state where absent.
+    /// The mechanism; filter-state if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub via: Option<Via>,
-    /// The header of the two mechanisms that use one.
+    /// The request header, for the two mechanisms that use one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"))]
     pub header: Option<String>,
-    /// The ORIGINAL_DST cluster; waypoint_vip where absent.
+    /// The ORIGINAL_DST cluster; waypoint_vip if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
     pub cluster: Option<String>,
@@ -131,7 +129,7 @@ pub struct Forward {
      "else": {"properties": {"shadowedHosts": {"type": ["array", "null"], "maxItems": 0}}}}
 ]))]
 pub struct Entry {
-    /// Service where absent.
+    /// Service or ServiceEntry; Service if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = ["Service", "ServiceEntry", null]))]
     pub kind: Option<&'static str>,
@@ -141,11 +139,11 @@ pub struct Entry {
     /// Its name.
     #[schemars(regex(pattern = NAME))]
     pub name: String,
-    /// Host names, wildcards too; a Service's default is NAME.NAMESPACE.svc.CLUSTERDOMAIN.
+    /// Host names, also wildcards. A Service always has NAME.NAMESPACE.svc.CLUSTERDOMAIN.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(inner(regex(pattern = HOST)))]
     pub hosts: Option<Vec<String>>,
-    /// Hosts of a ServiceEntry that an object of another namespace has.
+    /// Hosts of a ServiceEntry whose requests go to an object of another namespace.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(inner(regex(pattern = HOST)))]
     pub shadowed_hosts: Option<Vec<String>>,
@@ -153,27 +151,27 @@ pub struct Entry {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(inner(regex(pattern = ADDRESS)))]
     pub vips: Option<Vec<String>>,
-    /// The service ports that HTTP is sent to. A further item of a ServiceEntry, right behind another one,
-    /// has that one's where it gives none.
+    /// The service ports that speak HTTP. An item of a ServiceEntry without ports has those of the item before it, if
+    /// that is of the same ServiceEntry.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ports: Option<Vec<EntryPort>>,
-    /// "namespace/name" of the waypoint that the service is bound to and that is ready.
+    /// "namespace/name" of the ready waypoint that the service is bound to.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = WAYPOINT))]
     pub waypoint: Option<String>,
-    /// Whether the mesh does not know it, and so captures none of its addresses; false where absent.
+    /// Whether the mesh does not know the service, and so captures none of its addresses; false if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outside_mesh: Option<bool>,
-    /// The effective label istio.io/ingress-use-waypoint; false where absent.
+    /// Whether the service opted in: its effective label istio.io/ingress-use-waypoint; false if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ingress_use_waypoint: Option<bool>,
-    /// Refuse rather than go to the endpoints; false where absent.
+    /// Whether requests are refused if they would bypass the waypoint; false if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub required: Option<bool>,
-    /// Upstream clusters of this service by name, for names that say nothing.
+    /// Upstream clusters that lead to the service, if their names do not tell it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clusters: Option<Vec<EntryCluster>>,
-    /// The ORIGINAL_DST cluster to its VIP, where it is not the common one.
+    /// The ORIGINAL_DST cluster that leads to its VIP, if it is not forward.cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
     pub waypoint_cluster: Option<String>,
@@ -183,23 +181,23 @@ pub struct Entry {
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, rename = "Port")]
 pub struct EntryPort {
-    /// The service port, not the target port.
+    /// The number of the service port, not of the target port.
     #[schemars(range(min = 1, max = 65535))]
     pub number: u16,
-    /// http, or http2 for HTTP/2 without TLS and gRPC; http where absent.
+    /// http, or http2 for HTTP/2 without TLS and gRPC; http if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = ["http", "http2", null]))]
     pub protocol: Option<&'static str>,
 }
 
-/// An upstream cluster's name, and the service port it stands for.
+/// An upstream cluster's name, and the service port that it leads to.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(untagged)]
 #[schemars(rename = "Cluster")]
 pub enum EntryCluster {
-    /// Where the service has one port.
+    /// The name, if the service has one port.
     Name(#[schemars(length(min = 1))] String),
-    /// Where it has several.
+    /// The name and the port, if the service has several ports.
     Port(EntryClusterPort),
 }
 
@@ -261,7 +259,7 @@ impl From<&Service<'_>> for Entry {
     }
 }
 
-/// Services as they are written: the items of one ServiceEntry name their ports once.
+/// The services as they are written: the items of one ServiceEntry list their ports once.
 fn entries<'a>(services: impl Iterator<Item = &'a Service<'a>>) -> impl Iterator<Item = Entry> {
     let mut before: Option<&Service<'_>> = None;
     services.map(move |service| {
@@ -276,19 +274,19 @@ fn entries<'a>(services: impl Iterator<Item = &'a Service<'a>>) -> impl Iterator
     })
 }
 
-/// The configuration as a value, its services in the order given.
+/// The configuration as a value, with the services in the given order.
 ///
 /// # Errors
-/// Never in practice: the types hold nothing that JSON cannot.
+/// Never in practice: JSON can express all values of these types.
 pub fn json(services: &[Service], settings: &Configuration) -> serde_json::Result<Value> {
     let services = Some(entries(services.iter()).collect());
     serde_json::to_value(Configuration { services, ..settings.clone() })
 }
 
-/// The configuration as text: a line for each service, so that two of them compare well.
+/// The configuration as text, with a line for each service, so that a line by line comparison tells what changed.
 ///
 /// # Errors
-/// Never in practice: the types hold nothing that JSON cannot.
+/// Never in practice: JSON can express all values of these types.
 pub fn text<'a>(
     services: impl Iterator<Item = &'a Service<'a>>,
     settings: &Configuration,

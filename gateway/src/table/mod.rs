@@ -1,9 +1,11 @@
-//! Services to the filter's configuration.
+//! The mesh's services as the filter's configuration.
 
+pub mod cluster_ip;
 mod compiled;
 pub mod config;
+mod needed;
 pub mod route_clusters;
-pub mod routed;
+pub mod routes;
 pub mod schema;
 
-pub use compiled::Compiled;
+pub use compiled::{Compiled, Error, Purpose};

@@ -1,52 +1,29 @@
-//! The clusters that Envoy Gateway names after routes, listed with the services that they lead to.
+//! Lists the clusters that Envoy Gateway names after routes with the services that they lead to.
 //!
-//! With `mergeBackends` most of its clusters are named after Services, as the filter reads them. The
-//! others belong to a rule: either one with all of its backends, `httproute/NS/NAME/rule/0`, or one
-//! for each, `httproute/NS/NAME/rule/0/backend/1`. Which of them there are depends on policies and
-//! endpoints that are not read here, so both names are listed: one that no cluster has does no harm.
+//! With `mergeBackends` it names most clusters after Services, and the filter can read these names. The other clusters
+//! belong to a rule: one cluster with all of its backends, `httproute/NS/NAME/rule/0`, or one for each backend,
+//! `httproute/NS/NAME/rule/0/backend/1`. Policies and endpoints that are not read here decide which. So both names are
+//! listed: a name without a cluster does no harm.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use ingress_waypoint::{Cluster, Service};
 
-use super::routed::Routed;
+use super::cluster_ip::Routed;
+use super::routes::Routes;
 use mesh::route::{Backend, Rule, Target};
 use mesh::{Code, Diagnostic, Key, ObjectRef, Resolution, Resolved, Severity, World};
 
-/// What to do about a cluster that cannot be attributed.
+/// How to fix a cluster that cannot be attributed to one service.
 const FIX: &str = "give each service and port a rule of its own; or refuse requests of unknown services (unknownService: reject)";
 
-/// Envoy Gateway's controllers have names that begin so.
-const CONTROLLER: &str = "gateway.envoyproxy.io/";
-
-/// The GatewayClasses that Istio makes.
-const ISTIO_CLASSES: [&str; 6] = [
-    "istio",
-    "istio-remote",
-    "istio-waypoint",
-    "istio-east-west",
-    "istio-agentgateway",
-    "istio-agentgateway-waypoint",
-];
-
-/// Whose routes name clusters.
-#[derive(Debug, Clone, Copy)]
-pub enum Routes<'a> {
-    /// Those of all Gateways that may be Envoy Gateway's.
-    EnvoyGateway,
-    /// Those, and those of this Gateway, whatever its class.
-    Also(&'a Key),
-    /// None: another control plane is to get the configuration.
-    Nobody,
-}
-
-/// What the routes gave, beside the clusters of services.
+/// What the routes gave, besides the clusters of services.
 #[derive(Debug, Default)]
 pub(super) struct Listed {
-    /// Whether any route was looked at.
+    /// Whether Envoy Gateway can name clusters after any route.
     pub any: bool,
-    /// Clusters that no service can list though they lead to a required one: those of several services,
-    /// and of ports that are left out. They have to be refused.
+    /// Clusters that lead to a required service but that no service can list: of several services, or of a port that is
+    /// left out. They have to be refused.
     pub refused: Vec<String>,
     /// Clusters that cannot be attributed to one service.
     pub unattributed: Vec<Unattributed>,
@@ -70,16 +47,16 @@ pub(super) fn list(
     refused: bool,
     routed: &mut [Routed],
 ) -> Listed {
-    if matches!(routes, Routes::Nobody) {
+    if matches!(routes, Routes::None) {
         return Listed::default();
     }
     let mut routes = world
         .routes
         .iter()
         .filter(|(_, route)| {
-            route.parents.iter().any(|parent| serves(world, routes, &parent.target))
+            route.parents.iter().any(|parent| routes.include(world, &parent.target))
         })
-        // No Kubernetes name: two such routes could claim one cluster.
+        // Not a Kubernetes name: two such routes could claim one cluster.
         .filter(|((_, key), _)| !key.namespace.contains('/') && !key.name.contains('/'))
         .peekable();
     if routes.peek().is_none() {
@@ -99,25 +76,6 @@ pub(super) fn list(
     }
     let Listing { unattributed, refuse, .. } = listing;
     Listed { any: true, refused: refuse.into_iter().collect(), unattributed }
-}
-
-/// Whether a parent may be a Gateway of Envoy Gateway. What is not among the objects may, and so may the
-/// Gateway of a ListenerSet.
-pub fn serves(world: &World, routes: Routes<'_>, parent: &Target) -> bool {
-    let key = match parent {
-        Target::Gateway(key) => key,
-        Target::ListenerSet(_) => return true,
-        _ => return false,
-    };
-    if matches!(routes, Routes::Also(gateway) if gateway == key) {
-        return true;
-    }
-    let Some(gateway) = world.gateways.get(key) else { return true };
-    match world.classes.get(&gateway.class) {
-        Some(class) => class.controller.starts_with(CONTROLLER),
-        // Istio's own classes are often not given along.
-        None => !ISTIO_CLASSES.contains(&gateway.class.as_str()),
-    }
 }
 
 struct Listing<'a> {
@@ -151,7 +109,7 @@ impl<'a> Listing<'a> {
         for (j, backend) in rule.backends.iter().enumerate() {
             self.backend(route, cluster, [i, j], backend);
         }
-        // Without a share of the requests a backend is not in the common cluster.
+        // A backend without a share of the requests is not in the common cluster.
         let shared: Vec<_> = rule.backends.iter().filter(|backend| backend.weight > 0).collect();
         let refused = self.refused;
         let leads: BTreeSet<_> = shared.iter().map(|b| (&b.target, b.port)).collect();
@@ -170,7 +128,7 @@ impl<'a> Listing<'a> {
             (Some(_), _) if !shared.iter().any(|backend| backend.has_filters) => {
                 self.shared(route, cluster, i, rule, &shared);
             }
-            // With filters at a backend each has a cluster of its own, unless that backend is left out.
+            // If a backend has filters, each has its own cluster, unless Envoy Gateway leaves out that backend.
             (Some(_), _) => {
                 let mut found = shared.iter().filter_map(|backend| self.resolved(backend));
                 if !refused && found.any(|resolved| resolved.required.is_some()) {
@@ -184,7 +142,7 @@ impl<'a> Listing<'a> {
     /// Lists the cluster of one backend, or reports that the configuration cannot name its port.
     fn backend(&mut self, route: &ObjectRef, cluster: &str, [i, j]: [usize; 2], backend: &Backend) {
         let own = format!("{cluster}/backend/{j}");
-        // A port that the Service does not have is refused by Envoy Gateway itself.
+        // Envoy Gateway itself refuses a port that the Service does not have.
         let left_out = self.resolved(backend).is_some_and(|resolved| {
             resolved.ports.left_out.iter().any(|port| Some(port.number) == backend.port)
         });
@@ -232,11 +190,11 @@ impl<'a> Listing<'a> {
         let labelled = names(&|_, it| asks(it));
         let at_endpoints =
             names(&|backend, it| asks(it) && !self.at_cluster_ip(route, &field, backend));
-        // What has a session is never merged.
+        // Envoy Gateway never merges backends that have a session.
         let always = rule.session_persistence && route.kind == "HTTPRoute";
         let refuses = self.refused || !required.is_empty();
         let (severity, then) = match (required.as_str(), at_endpoints.as_str()) {
-            // No one asks, but all are refused.
+            // Nothing to report: no service opted in.
             ("", _) if labelled.is_empty() && !(self.refused && always) => return,
             _ if self.refused => (Severity::Warning, "requests are refused".to_owned()),
             ("", "") => (
@@ -249,7 +207,7 @@ impl<'a> Listing<'a> {
             ),
             (required, _) => {
                 let then =
-                    format!("requests are refused, for the waypoint of {required} is required");
+                    format!("requests are refused, as the waypoint of {required} is required");
                 (if always { Severity::Error } else { Severity::Warning }, then)
             }
         };
@@ -277,22 +235,22 @@ impl<'a> Listing<'a> {
         self.unattributed.push(Unattributed { clusters: vec![cluster.to_owned()], diagnostic });
     }
 
-    /// Marks what Envoy Gateway sends to ClusterIPs itself as refused in the rule's common cluster, and
-    /// says what becomes of it elsewhere.
+    /// Marks the backends that Envoy Gateway sends to ClusterIPs itself as refused in the rule's common cluster, and tells
+    /// where it sends them otherwise.
     fn refuse_routed(&mut self, route: &ObjectRef, field: &str) -> Vec<String> {
         let mut services: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for routed in self.routed.iter_mut().filter(|it| it.is_of(route, field)) {
             routed.refused = true;
             services.entry(routed.sent()).or_default().insert(routed.service.to_string());
         }
-        let said = services.into_iter().map(|(sent, services)| {
+        let sent = services.into_iter().map(|(sent, services)| {
             let services: Vec<_> = services.into_iter().collect();
             format!("those for {} go {sent}", services.join(" and "))
         });
-        said.collect()
+        sent.collect()
     }
 
-    /// Whether Envoy Gateway itself sends all of a rule's requests for a backend to its ClusterIP.
+    /// Whether Envoy Gateway itself sends all requests of a rule for a backend to its ClusterIP.
     fn at_cluster_ip(&self, route: &ObjectRef, field: &str, backend: &Backend) -> bool {
         let Target::Service(Key { namespace, name }) = &backend.target else { return false };
         let is_it = |service: &ObjectRef| {
@@ -317,7 +275,7 @@ impl<'a> Listing<'a> {
     }
 }
 
-/// As the configuration names it: by the cluster alone, where the service has no more than that port.
+/// The cluster as the configuration lists it: without a port, if the service has only that port.
 fn entry(service: &Service<'_>, port: u16, name: &str) -> Option<Cluster<'static>> {
     let named = match service.ports.as_slice() {
         [] => None,

@@ -1,4 +1,4 @@
-//! The JSON Schema of the filter's configuration, from the types that write it.
+//! The JSON Schema of the filter's configuration, made from the types that write it.
 
 use schemars::generate::SchemaSettings;
 use serde_json::Value;

@@ -77,7 +77,7 @@ pub fn put_in(
 pub fn policy(config: &str, form: &Form) -> Result<Policy, Problems> {
     let policy = Policy::from_json(config.as_bytes(), Some("true")).map(Policy::switched_on);
     let policy = policy.and_then(|policy| match form {
-        Form::Wasm(_) => policy.for_twin_routes(),
+        Form::Wasm(_) => policy.for_vip_routes(),
         Form::Module(_) => Ok(policy),
     });
     let policy = policy.map_err(|problems| {

@@ -61,7 +61,7 @@ impl Reach {
     /// Any service, for what is said: a client or a plugin names the cluster.
     pub fn any(policy: &Policy, why: impl Into<String>) -> Self {
         let services = policy.summary();
-        let level = match (services.required, services.enrolled) {
+        let level = match (services.required, services.opted_in) {
             (0, 0) => Level::Unknown,
             (0, _) => Level::OptedIn,
             _ => Level::Required,

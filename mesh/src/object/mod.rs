@@ -7,13 +7,12 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use gateway_api::apis::experimental::grpcroutes::GrpcRoute;
-use gateway_api::apis::experimental::httproutes::HttpRoute;
 use gateway_api::apis::standard::gatewayclasses::GatewayClass;
 use gateway_api::apis::standard::gateways::Gateway;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::key::Key;
 
@@ -34,14 +33,22 @@ pub enum Object {
     ServiceEntry(Box<ServiceEntry>),
     Gateway(Box<Gateway>),
     GatewayClass(Box<GatewayClass>),
-    HttpRoute(Box<HttpRoute>),
-    GrpcRoute(Box<GrpcRoute>),
+    /// By its kind, `HTTPRoute` or `GRPCRoute`.
+    Route(&'static str, Box<RouteObject>),
     Pod(Box<Pod>),
     BackendTrafficPolicy(Box<BackendTrafficPolicy>),
     EnvoyProxy(Box<EnvoyProxy>),
     MeshConfig(Box<MeshConfigMap>),
     /// By its kind.
     Workload(&'static str, Box<Workload>),
+}
+
+/// An HTTPRoute or GRPCRoute. Both have the same shape but types of their own, against which the reader checks the value.
+#[derive(Debug, Clone, Deserialize)]
+#[allow(missing_docs)]
+pub struct RouteObject {
+    pub metadata: ObjectMeta,
+    pub spec: Value,
 }
 
 /// The kinds of object.
@@ -138,8 +145,8 @@ impl Object {
             Self::ServiceEntry(_) => Kind::ServiceEntry,
             Self::Gateway(_) => Kind::Gateway,
             Self::GatewayClass(_) => Kind::GatewayClass,
-            Self::HttpRoute(_) => Kind::HttpRoute,
-            Self::GrpcRoute(_) => Kind::GrpcRoute,
+            Self::Route("GRPCRoute", _) => Kind::GrpcRoute,
+            Self::Route(..) => Kind::HttpRoute,
             Self::Pod(_) => Kind::Pod,
             Self::BackendTrafficPolicy(_) => Kind::BackendTrafficPolicy,
             Self::EnvoyProxy(_) => Kind::EnvoyProxy,
@@ -156,8 +163,7 @@ impl Object {
             Self::ServiceEntry(it) => &it.metadata,
             Self::Gateway(it) => &it.metadata,
             Self::GatewayClass(it) => return Key::global(&it.metadata),
-            Self::HttpRoute(it) => &it.metadata,
-            Self::GrpcRoute(it) => &it.metadata,
+            Self::Route(_, it) => &it.metadata,
             Self::Pod(it) => &it.metadata,
             Self::BackendTrafficPolicy(it) => &it.metadata,
             Self::EnvoyProxy(it) => &it.metadata,
@@ -173,7 +179,7 @@ impl Object {
         match self {
             Self::Service(_) | Self::Namespace(_) | Self::ServiceEntry(_) => true,
             Self::Gateway(_) | Self::GatewayClass(_) => true,
-            Self::HttpRoute(_) | Self::GrpcRoute(_) | Self::BackendTrafficPolicy(_) => false,
+            Self::Route(..) | Self::BackendTrafficPolicy(_) => false,
             Self::EnvoyProxy(_) | Self::MeshConfig(_) => false,
             Self::Pod(_) | Self::Workload(..) => false,
         }

@@ -23,7 +23,8 @@ fn other() -> impl Strategy<Value = Object> {
         2 => gateway(),
         2 => namespace(),
         1 => class(),
-        1 => mesh_config(),
+        2 => mesh_config(),
+        2 => bound(),
         1 => of_gateway(),
     ]
 }
@@ -114,6 +115,27 @@ fn service() -> impl Strategy<Value = Object> {
     })
 }
 
+/// A service, or the waypoint of another namespace that it is bound to.
+fn bound() -> impl Strategy<Value = Object> {
+    (any::<bool>(), select(&NAMESPACES[..])).prop_map(|(is_gateway, namespace)| {
+        if is_gateway {
+            let routes = json!({"namespaces": {"from": "All"}});
+            let listener = json!({"name": "mesh", "port": 15008, "protocol": "HBONE", "allowedRoutes": routes});
+            Object::Gateway(typed(json!({
+                "metadata": {"namespace": "blue", "name": "a"},
+                "spec": {"gatewayClassName": "istio-waypoint", "listeners": [listener]},
+                "status": {"addresses": [{"type": "IPAddress", "value": "10.1.1.1"}]},
+            })))
+        } else {
+            let labels = json!({"istio.io/use-waypoint": "a", "istio.io/use-waypoint-namespace": "blue"});
+            Object::Service(typed(json!({
+                "metadata": {"namespace": namespace, "name": "bound", "labels": labels},
+                "spec": {"clusterIPs": ["10.0.0.9"], "ports": [{"port": 80}]},
+            })))
+        }
+    })
+}
+
 fn gateway() -> impl Strategy<Value = Object> {
     const LABELS: &[&str] = &["istio.io/waypoint-for=workload", "istio.io/waypoint-for=all"];
     let class = select(vec!["istio-waypoint", "other"]);
@@ -177,8 +199,8 @@ fn mesh_config() -> impl Strategy<Value = Object> {
 /// What decides on no service.
 fn of_gateway() -> impl Strategy<Value = Object> {
     (meta("HTTPRoute", &["r0", "r1"], &["app=x"]), 0..4).prop_map(|(metadata, kind)| match kind {
-        0 => Object::HttpRoute(typed(json!({"metadata": metadata, "spec": {}}))),
-        1 => Object::GrpcRoute(typed(json!({"metadata": metadata, "spec": {}}))),
+        0 => Object::Route("HTTPRoute", typed(json!({"metadata": metadata, "spec": {}}))),
+        1 => Object::Route("GRPCRoute", typed(json!({"metadata": metadata, "spec": {}}))),
         2 => Object::EnvoyProxy(typed(json!({"metadata": metadata}))),
         _ => Object::BackendTrafficPolicy(typed(json!({"metadata": metadata}))),
     })

@@ -110,6 +110,7 @@ pub fn mesh() -> impl Strategy<Value = Mesh> {
         "*",
         "X.Example.com",
         "s0.red.svc.cluster.local",
+        "*.svc.cluster.local",
         "a b",
         "",
         "under_score.example.com",

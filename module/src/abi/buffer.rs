@@ -6,7 +6,7 @@ use std::ptr;
 /// `envoy_dynamic_module_type_module_buffer`: bytes of ours, which Envoy copies before it returns.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub(super) struct Ours<'a> {
+pub(crate) struct Ours<'a> {
     ptr: *const u8,
     length: usize,
     borrowed: PhantomData<&'a [u8]>,
@@ -35,12 +35,12 @@ impl<'a> Ours<'a> {
 
 /// `envoy_dynamic_module_type_module_http_header`: name and value, one after the other.
 #[repr(C)]
-pub(super) struct Header<'a>(pub Ours<'a>, pub Ours<'a>);
+pub(crate) struct Header<'a>(pub Ours<'a>, pub Ours<'a>);
 
 /// `envoy_dynamic_module_type_envoy_buffer`: bytes of Envoy's.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub(super) struct Theirs {
+pub(crate) struct Theirs {
     ptr: *const u8,
     length: usize,
 }

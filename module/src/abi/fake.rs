@@ -61,7 +61,7 @@ impl Request {
     }
 
     /// What the hooks get of it.
-    pub(in crate::abi) fn handle(&mut self) -> Handle {
+    pub(crate) fn handle(&mut self) -> Handle {
         (&raw mut *self).cast()
     }
 

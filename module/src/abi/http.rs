@@ -2,8 +2,8 @@
 
 use std::marker::PhantomData;
 
-use super::Refused;
 use super::buffer::{Header, Ours, ask};
+use super::refused::Refused;
 use super::symbols::{Handle, Http as Functions};
 
 /// What the filter chain does next.
@@ -31,7 +31,7 @@ pub struct Stream<'h> {
 impl Stream<'_> {
     /// # Safety
     /// `handle` is that of the hook that is running, and `'h` ends with it.
-    pub(super) unsafe fn new(functions: &'static Functions, handle: Handle) -> Self {
+    pub(crate) unsafe fn new(functions: &'static Functions, handle: Handle) -> Self {
         Self { functions, handle, hook: PhantomData }
     }
 

@@ -32,7 +32,7 @@ pub fn log(level: Level, message: fmt::Arguments<'_>) {
 }
 
 /// Whether a line of that level would be written.
-pub fn log_enabled(level: Level) -> bool {
+fn log_enabled(level: Level) -> bool {
     // SAFETY: no argument to get wrong, and any thread may ask.
     envoy().common.as_ref().is_ok_and(|common| unsafe { (common.log_enabled)(level as u32) })
 }

@@ -1,12 +1,12 @@
 //! Counters and gauges in Envoy's own statistics.
 //!
-//! They have no labels of the ABI, whose values Envoy would look up for every increment: the names hold
-//! them, and Envoy's `stats_tags` take them out, as with the wasm form.
+//! They do not use the ABI's labels, whose values Envoy would look up for every increment. The names hold the
+//! labels, and Envoy's `stats_tags` extract them, as with the wasm form.
 
 use std::ptr;
 
-use super::Refused;
 use super::buffer::Ours;
+use super::refused::Refused;
 use super::symbols::{Defining, Handle};
 
 /// A counter of one configuration.
@@ -38,7 +38,7 @@ const SUCCESS: u32 = 0;
 impl Metrics {
     /// # Safety
     /// `config` is the configuration that `functions` are for, and outlives the value.
-    pub(super) unsafe fn new(functions: &'static Defining, config: Handle) -> Self {
+    pub(crate) unsafe fn new(functions: &'static Defining, config: Handle) -> Self {
         Self { functions, config }
     }
 

@@ -1,4 +1,4 @@
-//! The one place that speaks C with Envoy: declarations, and safe wrappers around them.
+//! What the module asks of Envoy: declarations in C, and safe wrappers around them.
 //!
 //! Every declaration names its symbol in Envoy's header, `source/extensions/dynamic_modules/abi/abi.h`
 //! of envoyproxy/envoy; the signatures are those of Envoy 1.40, ABI `v0.2.0`. Three rules hold all over:
@@ -7,38 +7,28 @@
 //!   of them is told what it lacks instead of dying at the first call.
 //! - A buffer that Envoy hands out is valid until the hook ends or a setter is called. So wrappers lend
 //!   them from `&self`, and setters take `&mut self`.
-//! - No panic crosses the boundary: each hook in [`hooks`] runs inside [`guard`].
+//! - No panic crosses the boundary: each function of [`crate::hooks`] runs inside [`guard`].
 #![allow(unsafe_code)]
 
 mod buffer;
 #[cfg(test)]
 pub mod fake;
-mod hooks;
 mod http;
 mod log;
 mod metrics;
+mod refused;
 mod route;
 mod symbols;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+pub(crate) use buffer::Theirs;
 pub use http::{Flow, Stream};
-pub use log::{Level, log, log_enabled};
+pub use log::{Level, log};
 pub use metrics::{Counter, Gauge, Metrics};
+pub use refused::Refused;
 pub use route::{Route, Status};
-
-/// Envoy refused a call that ought to work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refused(
-    /// What was asked of it.
-    pub &'static str,
-);
-
-impl Refused {
-    fn unless(done: bool, call: &'static str) -> Result<(), Self> {
-        if done { Ok(()) } else { Err(Self(call)) }
-    }
-}
+pub(crate) use symbols::{Handle, envoy};
 
 /// Runs `work`; a panic in it is logged, and `None`.
 pub fn guard<T>(work: impl FnOnce() -> T) -> Option<T> {

@@ -2,8 +2,8 @@
 
 use std::marker::PhantomData;
 
-use super::Refused;
 use super::buffer::{Ours, ask};
+use super::refused::Refused;
 use super::symbols::{Handle, Route as Functions, Unread};
 
 /// `envoy_dynamic_module_type_route_specifier_on_route_status`; what is used of it.
@@ -31,7 +31,7 @@ pub struct Route<'h> {
 impl Route<'_> {
     /// # Safety
     /// `handle` is that of the hook that is running, and `'h` ends with it.
-    pub(super) unsafe fn new(functions: &'static Functions, handle: Handle) -> Self {
+    pub(crate) unsafe fn new(functions: &'static Functions, handle: Handle) -> Self {
         Self { functions, handle, hook: PhantomData }
     }
 

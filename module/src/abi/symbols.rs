@@ -7,11 +7,11 @@ use std::sync::OnceLock;
 use super::buffer::{Header, Ours, Theirs};
 
 /// What Envoy hands out for a configuration, a request's stream, or one resolution of a route.
-pub(super) type Handle = *mut c_void;
+pub(crate) type Handle = *mut c_void;
 
 /// Room for a struct of Envoy's that is not looked at: `…_route_specifier_input_route` has 136 bytes.
 #[repr(C, align(16))]
-pub(super) struct Unread(pub [u64; 64]);
+pub(crate) struct Unread(pub [u64; 64]);
 
 /// What all symbols below begin with.
 const PREFIX: &str = "envoy_dynamic_module_callback_";
@@ -23,7 +23,7 @@ macro_rules! functions {
     }) => {
         $(#[$about])*
         #[derive(Clone, Copy)]
-        pub(super) struct $table {
+        pub(crate) struct $table {
             $(pub $name: unsafe extern "C" fn($($argument),*) $(-> $result)?,)*
         }
 
@@ -115,14 +115,14 @@ functions! {
 type Found<T> = Result<T, Vec<String>>;
 
 /// All there is.
-pub(super) struct Envoy {
+pub(crate) struct Envoy {
     pub common: Found<Common>,
     pub http: Found<(Http, Defining)>,
     pub route: Found<(Route, Defining)>,
 }
 
 /// Envoy's functions; looked up once.
-pub(super) fn envoy() -> &'static Envoy {
+pub(crate) fn envoy() -> &'static Envoy {
     static ENVOY: OnceLock<Envoy> = OnceLock::new();
     #[cfg(not(test))]
     let find = Envoy::find;
@@ -153,7 +153,7 @@ fn pair<A, B>(first: Found<A>, second: Found<B>) -> Found<(A, B)> {
 
 fn find(symbol: String, missing: &mut Vec<String>) -> *mut c_void {
     let found = CString::new(symbol.as_str()).map_or(std::ptr::null_mut(), |name| {
-        // SAFETY: a NUL-terminated name; RTLD_DEFAULT is no handle that could be closed.
+        // SAFETY: a NUL-terminated name; RTLD_DEFAULT is not a handle that could be closed.
         unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) }
     });
     if found.is_null() {
@@ -166,7 +166,7 @@ fn find(symbol: String, missing: &mut Vec<String>) -> *mut c_void {
 mod tests {
     use super::*;
 
-    /// This process is no Envoy.
+    /// This process is not an Envoy.
     #[test]
     fn every_symbol_that_is_missing_is_named() {
         let Envoy { common, http, route } = Envoy::find();

@@ -61,11 +61,11 @@ fn a_file_is_followed_and_a_bad_one_refused() {
     changed["services"][0]["ingressUseWaypoint"] = json!(false);
     replace(&path, &changed);
     within_a_second("the way back", || on_route(&specifier, REVIEWS).1.is_empty());
-    assert_eq!(values.get("ingress_waypoint.services.enrolled.true"), 2);
+    assert_eq!(values.get("ingress_waypoint.services.opted_in.true"), 2);
     specifier.close();
 }
 
-/// Moves what is no regular file into the place of one.
+/// Moves something that is not a regular file into the place of one.
 fn replace_by(path: &Path, make: impl FnOnce(&Path)) {
     let new = path.with_extension("new");
     make(&new);
@@ -142,7 +142,7 @@ fn a_config_map_is_followed() {
     within_a_second("the new table", || on_route(&specifier, REVIEWS).1.is_empty());
 }
 
-/// A table goes when nobody reads it any more, and not before.
+/// A table is freed when it is no longer read, and not before.
 #[test]
 fn a_replaced_table_goes_with_its_last_reader() {
     let folder = tempfile::tempdir().unwrap();
@@ -153,7 +153,7 @@ fn a_replaced_table_goes_with_its_last_reader() {
     let accepted = || values.get("ingress_waypoint.result.accepted.reloads_total");
     let first = Arc::downgrade(&specifier.source().policy());
 
-    // Once more the same, which is no other table.
+    // The same text again is the same table.
     replace(&path, &services);
     within_a_second("the same again", || accepted() == 1);
     assert!(std::ptr::eq(&**specifier.source().policy(), first.as_ptr()));

@@ -13,9 +13,9 @@ const REQUESTS: usize = 1000;
 
 fn config(via: &str) -> Value {
     let count: usize = std::env::var("SERVICES").unwrap().parse().unwrap();
-    let service = |name: String, enrolled: bool| {
+    let service = |name: String, opted_in: bool| {
         json!({"namespace": "default", "name": name, "vips": ["10.96.0.10"],
-            "ports": [{"number": 9080}], "waypoint": "default/waypoint", "ingressUseWaypoint": enrolled})
+            "ports": [{"number": 9080}], "waypoint": "default/waypoint", "ingressUseWaypoint": opted_in})
     };
     let others = (1..count).map(|i| service(format!("service-{i}"), true));
     let services: Vec<_> =

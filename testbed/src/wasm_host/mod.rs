@@ -37,6 +37,11 @@ impl Module {
         workspace().join("dist/ingress_waypoint.wasm")
     }
 
+    /// Where `make wasm` puts the filter as cargo builds it, with every callback that the SDK has.
+    pub fn unstripped() -> PathBuf {
+        workspace().join("target/ingress_waypoint.wasm")
+    }
+
     /// Loads and compiles a module.
     pub fn load(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path)

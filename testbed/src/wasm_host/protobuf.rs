@@ -8,7 +8,7 @@ pub(super) struct SetFilterState {
     pub span: u64,
 }
 
-/// `None` for what is no such message.
+/// `None` if it is not such a message.
 pub(super) fn set_filter_state(mut bytes: &[u8]) -> Option<SetFilterState> {
     let mut message = SetFilterState::default();
     while !bytes.is_empty() {

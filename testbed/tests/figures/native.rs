@@ -14,11 +14,11 @@ pub fn possible() -> bool {
     cfg!(all(target_os = "linux", target_arch = "x86_64")) && valgrind()
 }
 
-/// What `cargo` builds with these arguments.
+/// What `cargo` builds with these arguments, as the native module is built.
 fn build(arguments: &[&str]) -> PathBuf {
     let output = Command::new(env!("CARGO"))
         .args(arguments)
-        .args(["--quiet", "--message-format=json"])
+        .args(["--profile=module", "--quiet", "--message-format=json"])
         .current_dir(workspace())
         .output()
         .unwrap();
@@ -49,8 +49,8 @@ fn instructions(program: &Path, arguments: &[&str], services: &str, measured: &s
 }
 
 fn core(figures: &mut BTreeMap<String, u64>) {
-    let program =
-        build(&["build", "--release", "--package", "ingress-waypoint", "--example", "cost"]);
+    let example = ["build", "--package", "ingress-waypoint", "--example", "cost"];
+    let program = build(&example);
     for services in ["10", "100000"] {
         for way in ["direct", "waypoint", "unknown"] {
             let figure = |what: &str| format!("core decision {way}, {services} services: {what}");
@@ -76,15 +76,7 @@ fn core(figures: &mut BTreeMap<String, u64>) {
 }
 
 fn module(figures: &mut BTreeMap<String, u64>) {
-    let program = build(&[
-        "test",
-        "--no-run",
-        "--profile",
-        "module",
-        "--package",
-        "ingress-waypoint-module",
-        "--lib",
-    ]);
+    let program = build(&["test", "--no-run", "--package", "ingress-waypoint-module", "--lib"]);
     for (way, test) in [("direct", "to_the_endpoints"), ("waypoint", "to_the_vip")] {
         for entry in ["specifier", "filter"] {
             let test = format!("tests::instructions::{test}");

@@ -19,7 +19,7 @@ pub struct Row {
     pub to: &'static str,
     /// Where that was.
     pub address: String,
-    /// What the waypoint's policy said.
+    /// What the waypoint's policy did.
     pub policy: String,
     pub decision: String,
     pub reason: String,
@@ -133,7 +133,7 @@ fn went_to(scene: &Scene, service: &str, upstream: Option<&str>) -> (&'static st
     (to, address.to_owned())
 }
 
-/// That nothing went through the waypoint is right for a service that doesn't ask for it.
+/// A service that did not opt in is right to skip the waypoint.
 fn skipped(scene: &Scene, service: &str) -> &'static str {
     let service = scene.example.service(service).unwrap_or_default();
     let asks = service.get("ingressUseWaypoint").is_some_and(|value| value == true);

@@ -1,4 +1,4 @@
-//! What has to come out: request, where it goes, the waypoint's policy, decision and reason.
+//! The expected rows: request, where it goes, the waypoint's policy, decision and reason.
 
 /// One row.
 pub type Row = [&'static str; 5];

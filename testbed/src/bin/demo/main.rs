@@ -1,5 +1,5 @@
-//! `make run`: the project on one machine. The same requests go through an Envoy ingress gateway
-//! twice, with the filter off and on, and each has to come out as expected, whichever form the filter has.
+//! `make run`: the project on one machine. The same requests go through an Envoy ingress gateway twice, with the filter
+//! off and on. The outcome has to be the expected one, and the same with both forms of the filter.
 
 mod ask;
 mod expected;
@@ -69,7 +69,6 @@ async fn main() -> ExitCode {
 async fn run(form: &Form, keep: bool) -> Result<()> {
     let built = workspace().join(form.file);
     ensure!(built.is_file(), "there is no {}: run `make {}`", built.display(), form.target);
-    ensure!(mesh::command().is_file(), "there is no {}: run `make cli`", mesh::command().display());
     let edit = |ingress: &mut Example| {
         let mut compiled = mesh::compile(&ingress.ports)?;
         compiled.insert("annotate".into(), true.into());
@@ -86,13 +85,17 @@ async fn run(form: &Form, keep: bool) -> Result<()> {
     let scene = Scene::start(options).await?;
 
     table::headline("1. Filter off (INGRESS_USE_WAYPOINTS=false)");
-    println!("Requests go to the endpoints, past the waypoint that denies /admin: the problem.\n");
+    println!(
+        "Requests go to the endpoints and bypass the waypoint, which denies /admin: this is the problem.\n"
+    );
     let off = ask::all(&scene).await?;
     table::print(&off);
 
     let scene = scene.restart_with_switch(true).await?;
     table::headline("2. Filter on (INGRESS_USE_WAYPOINTS=true)");
-    println!("Services that ask for their waypoint are reached at their VIP, where it applies.\n");
+    println!(
+        "Services that opted in are reached at their VIP, so the waypoint's policy applies.\n"
+    );
     let on = ask::all(&scene).await?;
     table::print(&on);
 
@@ -100,7 +103,7 @@ async fn run(form: &Form, keep: bool) -> Result<()> {
     println!();
     if differences.is_empty() {
         table::good(
-            "As expected: with the filter on, no service that asks for its waypoint is reached past it.",
+            "As expected: with the filter on, no request to a service that opted in bypasses its waypoint.",
         );
     } else {
         table::bad("Not as expected:");

@@ -11,7 +11,7 @@ use testbed::workspace;
 
 /// `ingress-waypoint compile -f - -o config` on `testdata/demo/mesh.yaml`, with the scene's ports.
 pub fn compile(ports: &Ports) -> Result<Map<String, Value>> {
-    let command = command();
+    let command = command()?;
     let objects = workspace().join("testdata/demo/mesh.yaml");
     let objects = std::fs::read_to_string(&objects)
         .with_context(|| format!("cannot read {}", objects.display()))?;
@@ -25,12 +25,19 @@ pub fn compile(ports: &Ports) -> Result<Map<String, Value>> {
     // Closed at the end of the statement, so that the command reads to an end.
     child.stdin.take().context("no pipe")?.write_all(ports.replace(&objects).as_bytes())?;
     let output = child.wait_with_output()?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{} ended with {}: {said}", command.display(), output.status);
+    let messages = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success(),
+        "{} ended with {}: {messages}",
+        command.display(),
+        output.status
+    );
     serde_json::from_slice(&output.stdout).context("the configuration that it printed")
 }
 
-/// Where `make cli` puts it.
-pub fn command() -> PathBuf {
-    workspace().join("dist/ingress-waypoint")
+/// The command line, which `make run` builds beside the demo.
+fn command() -> Result<PathBuf> {
+    let command = std::env::current_exe()?.with_file_name("ingress-waypoint");
+    ensure!(command.is_file(), "there is no {}: run `make run`", command.display());
+    Ok(command)
 }

@@ -15,12 +15,12 @@ pub fn headline(text: &str) {
     println!("\n{}", paint(BOLD, text));
 }
 
-/// A line that says all is well.
+/// A line that reports success.
 pub fn good(text: &str) {
     println!("{}", paint(GREEN, text));
 }
 
-/// A line that says something is not.
+/// A line that reports a failure.
 pub fn bad(text: &str) {
     println!("{}", paint(RED, text));
 }

@@ -14,7 +14,7 @@ use super::state::{FilterState, Host, LocalResponse, LogLine, Status};
 
 const ENV: &str = "env";
 const PLUGIN_CONFIGURATION: u32 = 7;
-/// Envoy makes an address of this one, and refuses what is none.
+/// Envoy makes an address of this one, and refuses what is not one.
 const ORIGINAL_DST: &str = "envoy.network.transport_socket.original_dst_address";
 
 /// Records a call, and returns from the import if it is to fail.
