@@ -102,7 +102,7 @@ impl Wish<'_> {
             }
             _ => Visibility::Public,
         };
-        let binding = Binding::read(world, own, &labels, visibility);
+        let binding = world.binding(own, &labels, visibility);
         let usable =
             matches!(binding, Binding::Ready(_) | Binding::Unusable(_, Unusable::NotReady));
         usable && scope.is_waypoint(key)

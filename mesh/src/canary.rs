@@ -7,8 +7,7 @@ use crate::diagnostic::{Diagnostic, ObjectRef, Severity};
 use crate::facts::{Key, Meta};
 use crate::label::Place;
 use crate::waypoint::Binding;
-use crate::waypoint::{Reference, USE_WAYPOINT, Unusable, unusable};
-use crate::world::World;
+use crate::waypoint::{Reference, Space, USE_WAYPOINT, Unusable, Waypoints};
 
 /// Names the canary, on a service or a namespace.
 pub const CANARY: &str = "istio.io/use-waypoint-canary";
@@ -41,9 +40,14 @@ pub enum Wrong {
 
 impl Canary {
     /// The namespace's attributes count only where the object names no waypoint itself.
-    pub fn read(world: &World, namespace: &str, own: &Meta, binding: &Binding) -> Option<Self> {
+    pub(crate) fn read(
+        waypoints: &Waypoints,
+        own: &Meta,
+        namespace: Space<'_>,
+        binding: &Binding,
+    ) -> Option<Self> {
         let named = own.labels.get(USE_WAYPOINT).filter(|name| *name != "none");
-        let of_namespace = world.namespace(namespace).filter(|_| named.is_none());
+        let of_namespace = namespace.meta.filter(|_| named.is_none());
         let places = [(Place::Object, Some(own)), (Place::Namespace, of_namespace)];
         let mut places = places.into_iter().filter_map(|(place, meta)| Some((place, meta?)));
         let (place, labels, name) = places
@@ -52,7 +56,7 @@ impl Canary {
         if name.is_empty() || name == "none" {
             return None;
         }
-        let named = labels.get(CANARY_NAMESPACE).map_or(namespace, String::as_str);
+        let named = labels.get(CANARY_NAMESPACE).map_or(namespace.name, String::as_str);
         let gateway = Key { namespace: named.to_owned(), name: name.clone() };
         let weight =
             places.find_map(|(place, meta)| Some((place, meta.annotations.get(CANARY_WEIGHT)?)));
@@ -66,7 +70,7 @@ impl Canary {
         };
         let weight = match binding {
             Binding::Ready(_) => {
-                weight.and_then(|weight| match unusable(world, &gateway, namespace) {
+                weight.and_then(|weight| match waypoints.unusable(&gateway, namespace) {
                     Some(why) => Err(Wrong::Unusable(why)),
                     None => Ok(weight),
                 })

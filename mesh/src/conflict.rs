@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, ObjectRef, Severity, first_five};
+use crate::hosts::Rejected;
 use crate::outside::Outside;
-use crate::resolve::Resolution;
+use crate::resolve::{Resolution, Resolved};
 
 /// Hosts of two objects, of which at most one gets the requests.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,47 +51,55 @@ pub enum Outcome {
 type Pairs<'a> = BTreeMap<(&'a ObjectRef, &'a ObjectRef, Outcome), BTreeSet<String>>;
 
 impl Resolution {
-    /// All of them. What is said of who would take the hosts is not said again of who requires them.
+    /// All of them.
     pub fn host_conflicts(&self) -> Vec<HostConflict> {
-        let mut pairs = Pairs::new();
-        let mut lost = BTreeSet::new();
-        let taken: BTreeSet<_> =
-            self.rejected.iter().map(|it| (&it.required, &it.taker, it.host.as_str())).collect();
-        for resolved in &self.services {
-            let required = resolved.required.is_some();
-            let is_lost = resolved.outside == Some(Outside::HostTaken);
-            for (host, owner) in &resolved.shadowed {
-                let outcome = match (resolved.is_ambiguous, is_lost) {
-                    // Said of who would get the requests.
-                    (true, _) if !required => continue,
-                    (true, _) => Outcome::Refused,
-                    (false, true) => Outcome::Lost { required },
-                    (false, false) => Outcome::Shadowed { required },
-                };
-                if taken.contains(&(&resolved.object, owner, host.as_str())) {
-                    lost.extend(is_lost.then_some((&resolved.object, host.as_str())));
-                    continue;
-                }
-                let hosts = pairs.entry((&resolved.object, owner, outcome)).or_default();
-                hosts.insert(host.clone());
-            }
-        }
-        for (required, taker, host) in taken {
-            let outcome = Outcome::Takes { other_is_lost: lost.contains(&(required, host)) };
-            pairs.entry((taker, required, outcome)).or_default().insert(host.to_owned());
-        }
-        let asking = self.services.iter().filter(|resolved| resolved.asks());
-        let asking: BTreeSet<_> = asking.map(|resolved| &resolved.object).collect();
-        let conflicts = pairs.into_iter().map(|((object, other, outcome), hosts)| HostConflict {
-            object: object.clone(),
-            other: other.clone(),
-            outcome,
-            hosts,
-            asks: asking.contains(object),
-            other_asks: asking.contains(other),
-        });
-        conflicts.collect()
+        host_conflicts(self.services.iter(), self.rejected.iter())
     }
+}
+
+/// All of them. What is said of who would take the hosts is not said again of who requires them.
+pub(crate) fn host_conflicts<'a>(
+    services: impl Iterator<Item = &'a Resolved> + Clone,
+    rejected: impl Iterator<Item = &'a Rejected>,
+) -> Vec<HostConflict> {
+    let mut pairs = Pairs::new();
+    let mut lost = BTreeSet::new();
+    let taken: BTreeSet<_> =
+        rejected.map(|it| (&it.required, &it.taker, it.host.as_str())).collect();
+    for resolved in services.clone() {
+        let required = resolved.required.is_some();
+        let is_lost = resolved.outside == Some(Outside::HostTaken);
+        for (host, owner) in &resolved.shadowed {
+            let outcome = match (resolved.is_ambiguous, is_lost) {
+                // Said of who would get the requests.
+                (true, _) if !required => continue,
+                (true, _) => Outcome::Refused,
+                (false, true) => Outcome::Lost { required },
+                (false, false) => Outcome::Shadowed { required },
+            };
+            if taken.contains(&(&resolved.object, owner, host.as_str())) {
+                lost.extend(is_lost.then_some((&resolved.object, host.as_str())));
+                continue;
+            }
+            let hosts = pairs.entry((&resolved.object, owner, outcome)).or_default();
+            hosts.insert(host.clone());
+        }
+    }
+    for (required, taker, host) in taken {
+        let outcome = Outcome::Takes { other_is_lost: lost.contains(&(required, host)) };
+        pairs.entry((taker, required, outcome)).or_default().insert(host.to_owned());
+    }
+    let asking = services.filter(|resolved| resolved.asks());
+    let asking: BTreeSet<_> = asking.map(|resolved| &resolved.object).collect();
+    let conflicts = pairs.into_iter().map(|((object, other, outcome), hosts)| HostConflict {
+        object: object.clone(),
+        other: other.clone(),
+        outcome,
+        hosts,
+        asks: asking.contains(object),
+        other_asks: asking.contains(other),
+    });
+    conflicts.collect()
 }
 
 impl HostConflict {

@@ -13,17 +13,20 @@ use crate::code::Code;
 use crate::diagnostic::{Diagnostic, ObjectRef, Severity};
 use crate::facts::{EntryFacts, Key};
 use crate::hosts::{Hosts, Standing};
+use crate::id::Id;
 use crate::outside::Outside;
 use crate::ports::Ports;
-use crate::resolve::{Common, Resolved, Rules};
+use crate::resolve::Resolved;
+use crate::rules::Rules;
 use crate::vips::Vips;
 
 /// A ServiceEntry with its hosts in normal form, each once and with its spelling.
 #[derive(Debug)]
-pub(super) struct Entry<'a> {
+pub(crate) struct Entry<'a> {
     pub key: &'a Key,
     pub facts: &'a EntryFacts,
-    pub common: Common,
+    /// What all of its items have in common.
+    pub common: Resolved,
     pub hosts: Vec<(String, &'a str)>,
 }
 
@@ -80,13 +83,13 @@ pub(crate) fn hosts<'a>(
 }
 
 impl Entry<'_> {
-    /// Its items, `claimant` among those that have hosts.
-    pub fn resolve(&self, claimant: usize, decided: &Hosts<'_>, rules: &Rules) -> Vec<Resolved> {
+    /// Its items.
+    pub fn resolve(&self, id: &Id, decided: &Hosts, rules: &Rules) -> Vec<Resolved> {
         let mut groups: Vec<Group> = Vec::new();
         let mut by_addresses: BTreeMap<(Class, Vec<IpAddr>), usize> = BTreeMap::new();
         for (host, given) in &self.hosts {
             let vips = Vips::of_host(self.facts, given, rules.allow_loopback);
-            let (class, other) = match decided.standing(claimant, host) {
+            let (class, other) = match decided.standing(id, host) {
                 Standing::Owner => (Class::Owned, None),
                 Standing::Shadowed(other) => (Class::Shadowed, Some(other)),
                 Standing::Ambiguous(other) => (Class::Ambiguous, Some(other)),
@@ -108,10 +111,10 @@ impl Entry<'_> {
 
     fn item(&self, group: Group) -> Resolved {
         let Group { class, vips, hosts, shadowed } = group;
-        let mut resolved = self.common.resolved(vips, Ports::of_entry(&self.facts.ports));
-        resolved.hosts = hosts;
-        resolved.shadowed = shadowed;
-        resolved.is_ambiguous = class == Class::Ambiguous;
+        let ports = Ports::of_entry(&self.facts.ports);
+        let is_ambiguous = class == Class::Ambiguous;
+        let common = self.common.clone();
+        let mut resolved = Resolved { hosts, shadowed, is_ambiguous, vips, ports, ..common };
         if class == Class::Lost && resolved.outside.is_none() {
             resolved.outside = Some(Outside::HostTaken);
         }

@@ -1,30 +1,22 @@
 //! What is kept of each object: the few facts that the rules read, so that a large cluster fits.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use gateway_api::apis::standard::gatewayclasses::GatewayClass;
 use gateway_api::apis::standard::gateways::{Gateway, GatewayListeners, GatewayStatusAddresses};
 use k8s_openapi::api::core::v1::{Service, ServicePort};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
-use serde::Deserialize;
 
 use crate::object::Origin;
 use crate::object::envoy_gateway::{PolicySpec, ProxySpec};
 use crate::object::service_entry::{Address, Port, ServiceEntry};
 
+pub use crate::condition::{Condition, WAYPOINT_BOUND};
+pub use crate::key::Key;
+
 /// Labels or annotations.
 pub type Labels = BTreeMap<String, String>;
-
-/// Namespace and name of a namespaced object.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key {
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-}
 
 /// What every object has.
 #[derive(Debug, Clone)]
@@ -55,21 +47,6 @@ pub struct ServiceFacts {
     pub ports: Vec<PortFacts>,
     pub waypoint_bound: Option<Condition>,
 }
-
-/// A condition in an object's status.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[allow(missing_docs)]
-pub struct Condition {
-    #[serde(rename = "type")]
-    pub type_: String,
-    /// `True` or `False`.
-    pub status: String,
-    #[serde(default)]
-    pub message: String,
-}
-
-/// The condition in which Istio says whether an object is bound to its waypoint.
-pub const WAYPOINT_BOUND: &str = "istio.io/WaypointBound";
 
 /// A declared port of a Service or ServiceEntry, before anything is concluded from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,36 +114,20 @@ pub struct ProxyFacts {
     pub spec: ProxySpec,
 }
 
-impl Key {
-    /// Where an object gives no namespace it is in `default`, as for kubectl.
-    pub fn of(meta: &ObjectMeta) -> Self {
-        let namespace = meta.namespace.clone().filter(|namespace| !namespace.is_empty());
-        Self {
-            namespace: namespace.unwrap_or_else(|| "default".to_owned()),
-            name: meta.name.clone().unwrap_or_default(),
-        }
-    }
-}
-
-impl fmt::Display for Key {
-    /// `namespace/name`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
-    }
+/// Whether the rules give a label or annotation a meaning.
+pub(crate) fn is_of_rules(key: &str) -> bool {
+    let domain = key.split_once('/').map_or("", |(domain, _)| domain);
+    domain == "ingress-waypoint" || domain == "istio.io" || domain.ends_with(".istio.io")
 }
 
 impl Meta {
     /// Keeps what the rules read.
     pub fn new(origin: Origin, meta: ObjectMeta) -> Self {
-        let wanted = |key: &str| {
-            let domain = key.split_once('/').map_or("", |(domain, _)| domain);
-            domain == "ingress-waypoint" || domain == "istio.io" || domain.ends_with(".istio.io")
-        };
         let annotations = meta.annotations.unwrap_or_default();
         Self {
             origin,
             labels: meta.labels.unwrap_or_default(),
-            annotations: annotations.into_iter().filter(|(key, _)| wanted(key)).collect(),
+            annotations: annotations.into_iter().filter(|(key, _)| is_of_rules(key)).collect(),
             created: meta.creation_timestamp.map(|time| time.0),
             version: meta.resource_version.and_then(|version| version.parse().ok()),
         }

@@ -7,266 +7,263 @@
 //!
 //! None of this may send requests of a required service elsewhere: where another namespace's object
 //! would get them, nobody does, and they are refused ([`Standing::Ambiguous`]).
+//!
+//! What one claim changes is its host and, where requests are attributed by their authority, the hosts
+//! beneath a wildcard: `Hosts::decide` decides on those again and leaves the others as they are.
+
+mod claim;
 
 use std::collections::{BTreeMap, BTreeSet};
-
-use k8s_openapi::jiff::Timestamp;
+use std::sync::Arc;
 
 use crate::diagnostic::ObjectRef;
+use crate::facts::Key;
+use crate::id::Id;
 use crate::sight::Sight;
 
-/// An object that has hosts.
-#[derive(Debug)]
-pub(super) struct Claimant {
-    pub object: ObjectRef,
-    pub created: Option<Timestamp>,
-    pub sight: Sight,
-    /// Whether the mesh knows it, if no other object of its namespace has the host.
-    pub known: bool,
-    /// Whether the mesh captures its addresses for this ingress.
-    pub captured: bool,
-    pub required: bool,
-    /// In normal form, each once.
-    pub hosts: Vec<String>,
-}
+use claim::Verdict;
 
-/// What an object is to one of its hosts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
-    /// Requests for the host are its own.
-    Owner,
-    /// They are those of an object in another namespace; the mesh knows both.
-    Shadowed(ObjectRef),
-    /// They are refused: this object or the other is required, and both have the host.
-    Ambiguous(ObjectRef),
-    /// The mesh knows the other object of its namespace for the host, and not this one.
-    Lost(ObjectRef),
-}
+pub(crate) use claim::Claimant;
+pub use claim::{Rejected, Standing};
 
-/// What nobody owns as somebody would take it from a required service: refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rejected {
-    /// The host.
-    pub host: String,
-    /// The required object, or the Namespace that requires it.
-    pub required: ObjectRef,
-    /// Who would get the requests.
-    pub taker: ObjectRef,
-}
-
-/// All claims, decided.
-pub(super) struct Hosts<'a> {
-    claimants: &'a [Claimant],
-    by_host: BTreeMap<&'a str, Claims<'a>>,
-    /// By host.
-    rejected: BTreeMap<String, Rejected>,
-}
-
+/// All claims, and what is decided of them.
 #[derive(Debug, Default)]
-struct Claims<'a> {
-    /// In the order of preference.
-    all: Vec<usize>,
-    /// Whom the mesh knows, by namespace.
-    winners: BTreeMap<&'a str, usize>,
-    owner: Option<usize>,
-    /// Required claimants of two namespaces, so that one is another than any third object's.
-    protected: Vec<usize>,
+pub(crate) struct Hosts {
+    domain: String,
+    by_authority: bool,
+    /// Namespaces whose services are required, known or not.
+    required: BTreeSet<String>,
+    claimants: BTreeMap<Arc<Id>, Claimant>,
+    /// The ServiceEntries that claim a host.
+    by_host: BTreeMap<String, BTreeSet<Arc<Id>>>,
+    /// Names that clients use for required services, beside the hosts that the configuration has for
+    /// them, and the Service or Namespace that is required. Only by authority.
+    guarded: BTreeMap<String, ObjectRef>,
+    /// Of hosts that are claimed by a ServiceEntry, or rejected.
+    verdicts: BTreeMap<String, Verdict>,
+    /// Hosts to decide on.
+    touched: BTreeSet<String>,
 }
 
-impl Claimant {
-    fn is_service(&self) -> bool {
-        self.object.kind == "Service"
-    }
-
-    fn namespace(&self) -> &str {
-        self.object.namespace.as_deref().unwrap_or_default()
-    }
-
-    /// What is not in the cluster yet is the newest. Of two of one second Istio takes the namespace
-    /// and then the name.
-    fn rank(&self) -> impl Ord + use<'_> {
-        let Self { object, created, .. } = self;
-        (!self.is_service(), created.is_none(), created, &object.namespace, &object.name)
-    }
-
-    /// Whether its being required counts against an object of another namespace: what the ingress
-    /// certainly does not see has no requests that could be taken.
-    fn protects(&self) -> bool {
-        self.required && self.sight != Sight::Hidden
-    }
+/// What became another by [`Hosts::decide`].
+#[derive(Debug, Default)]
+pub(crate) struct Decided {
+    /// ServiceEntries with such a host.
+    pub entries: BTreeSet<Arc<Id>>,
+    /// Whether other hosts are rejected.
+    pub rejected: bool,
 }
 
-impl<'a> Hosts<'a> {
-    /// Decides on all hosts. `required` are namespaces whose services are required, known or not.
-    pub fn decide(
-        claimants: &'a [Claimant],
-        required: &BTreeSet<String>,
-        domain: &str,
-        by_authority: bool,
-    ) -> Self {
-        let mut by_host: BTreeMap<&str, Claims<'_>> = BTreeMap::new();
-        for (i, claimant) in claimants.iter().enumerate() {
-            for host in &claimant.hosts {
-                by_host.entry(host).or_default().all.push(i);
+impl Hosts {
+    pub fn new(domain: &str, by_authority: bool) -> Self {
+        Self { domain: domain.to_owned(), by_authority, ..Self::default() }
+    }
+
+    /// Sets what an object claims.
+    pub fn set(&mut self, id: &Arc<Id>, claimant: Option<Claimant>) {
+        if self.claimants.get(id) == claimant.as_ref() {
+            return;
+        }
+        if let Some(old) = self.claimants.remove(id) {
+            self.touch(&old, false);
+        }
+        if let Some(new) = claimant {
+            self.touch(&new, true);
+            self.claimants.insert(id.clone(), new);
+        }
+    }
+
+    fn touch(&mut self, claimant: &Claimant, is_added: bool) {
+        let Key { namespace, name } = &claimant.id.key;
+        if claimant.is_service() {
+            let host = service_host(&claimant.id.key, &self.domain);
+            if self.by_host.contains_key(&host) {
+                self.touched.insert(host);
+            }
+            if claimant.required {
+                for host in [format!("{name}.{namespace}"), format!("{name}.{namespace}.svc")] {
+                    self.guard(host, is_added.then(|| claimant.id.object()));
+                }
             }
         }
-        let mut hosts = Self { claimants, by_host, rejected: BTreeMap::new() };
-        hosts.choose_owners();
-        hosts.reject_taken(required, domain);
-        if by_authority {
-            hosts.reject_beneath_wildcards();
-            hosts.reject_other_names(required, domain);
+        for host in &claimant.hosts {
+            let entries = self.by_host.entry(host.clone()).or_default();
+            if is_added {
+                entries.insert(claimant.id.clone());
+            } else {
+                entries.remove(&claimant.id);
+            }
+            if entries.is_empty() {
+                self.by_host.remove(host);
+            }
+            self.touched.insert(host.clone());
         }
-        hosts
     }
 
-    /// What a claimant is to one of its hosts.
-    pub fn standing(&self, claimant: usize, host: &str) -> Standing {
-        let (Some(claims), Some(own)) = (self.by_host.get(host), self.claimants.get(claimant))
-        else {
-            return Standing::Owner;
+    /// Sets the namespaces of which all services are required.
+    pub fn require(&mut self, namespaces: BTreeSet<String>) {
+        let changed: BTreeSet<_> =
+            self.required.symmetric_difference(&namespaces).cloned().collect();
+        if changed.is_empty() {
+            return;
+        }
+        self.required = namespaces;
+        let within = |host: &&String| {
+            namespace_of(host, &self.domain).is_some_and(|it| changed.contains(it))
         };
-        let winner =
-            claims.winners.get(own.namespace()).and_then(|winner| self.claimants.get(*winner));
-        if let Some(winner) = winner.filter(|winner| own.known && winner.object != own.object) {
-            return Standing::Lost(winner.object.clone());
+        self.touched.extend(self.by_host.keys().filter(within).cloned());
+        for namespace in &changed {
+            let victim = ObjectRef::global("Namespace", namespace);
+            let is_required = self.required.contains(namespace);
+            let host = format!("*.{namespace}.svc.{}", self.domain);
+            self.guard(host, is_required.then_some(victim));
         }
-        if let Some(Rejected { required, taker, .. }) = self.rejected.get(host) {
-            let other = if *required == own.object { taker } else { required };
-            return Standing::Ambiguous(other.clone());
+    }
+
+    fn guard(&mut self, host: String, victim: Option<ObjectRef>) {
+        if self.by_authority {
+            match victim {
+                Some(victim) => drop(self.guarded.insert(host.clone(), victim)),
+                None => drop(self.guarded.remove(&host)),
+            }
+            self.touched.insert(host);
         }
-        match claims.owner.and_then(|owner| self.claimants.get(owner)) {
-            Some(owner) if owner.object != own.object => Standing::Shadowed(owner.object.clone()),
+    }
+
+    /// Decides on all that was set since the last time.
+    pub fn decide(&mut self) -> Decided {
+        let mut touched = std::mem::take(&mut self.touched);
+        if self.by_authority && touched.iter().any(|host| host.starts_with("*.")) {
+            let beneath = |host: &&String| above(host).any(|wildcard| touched.contains(&wildcard));
+            let hosts = self.by_host.keys().chain(self.guarded.keys());
+            let beneath: Vec<_> = hosts.filter(beneath).cloned().collect();
+            touched.extend(beneath);
+        }
+        let mut before = Vec::new();
+        for host in touched {
+            let old = self.verdicts.remove(&host);
+            if self.by_host.contains_key(&host) {
+                let mut claimants: Vec<_> = self.claimants_of(&host).collect();
+                claimants.sort_by(|a, b| a.rank().cmp(&b.rank()));
+                self.verdicts.insert(host.clone(), Verdict::new(&claimants));
+            }
+            before.push((host, old));
+        }
+        for (host, _) in &before {
+            self.reject_taken(host);
+        }
+        // By authority the closest host counts.
+        if self.by_authority {
+            for (host, _) in &before {
+                self.reject_beneath_wildcards(host);
+            }
+            for (host, _) in &before {
+                self.reject_other_names(host);
+            }
+        }
+        let mut decided = Decided::default();
+        for (host, old) in before {
+            let (old, new) = (old.as_ref(), self.verdicts.get(&host));
+            if old != new {
+                decided.entries.extend(self.by_host.get(&host).into_iter().flatten().cloned());
+                let rejected = |it: Option<&Verdict>| it.and_then(|it| it.rejected.clone());
+                decided.rejected |= rejected(old) != rejected(new);
+            }
+        }
+        decided
+    }
+
+    /// What an object is to one of its hosts.
+    pub fn standing(&self, id: &Id, host: &str) -> Standing {
+        match (self.verdicts.get(host), self.claimants.get(id)) {
+            (Some(verdict), Some(own)) => verdict.standing(own),
             _ => Standing::Owner,
         }
     }
 
     /// Hosts whose requests are refused, by name.
-    pub fn into_rejected(self) -> Vec<Rejected> {
-        self.rejected.into_values().collect()
+    pub fn rejected(&self) -> impl Iterator<Item = &Rejected> {
+        self.verdicts.values().filter_map(|verdict| verdict.rejected.as_ref())
     }
 
-    fn of(&self, claims: &[usize]) -> impl Iterator<Item = &'a Claimant> {
-        let claimants = self.claimants;
-        claims.iter().filter_map(move |i| claimants.get(*i))
+    /// The namespaces of which all services are required.
+    pub fn required(&self) -> &BTreeSet<String> {
+        &self.required
     }
 
-    fn choose_owners(&mut self) {
-        let claimants = self.claimants;
-        for claims in self.by_host.values_mut() {
-            claims.all.sort_by(|a, b| match (claimants.get(*a), claimants.get(*b)) {
-                (Some(a), Some(b)) => a.rank().cmp(&b.rank()),
-                _ => a.cmp(b),
-            });
-            let mut candidates = Vec::new();
-            let mut protecting = BTreeSet::new();
-            for (i, it) in claims.all.iter().filter_map(|i| Some((*i, claimants.get(*i)?))) {
-                // The first of a namespace that the mesh knows is its winner.
-                let is_first = !claims.winners.contains_key(it.namespace());
-                if it.known && is_first {
-                    claims.winners.insert(it.namespace(), i);
+    fn claimants_of(&self, host: &str) -> impl Iterator<Item = &Claimant> {
+        let service = service_at(host, &self.domain).and_then(|id| self.claimants.get(&id));
+        let entries = self.by_host.get(host).into_iter().flatten();
+        entries.filter_map(|id| self.claimants.get(id)).chain(service)
+    }
+
+    fn owner(&self, host: &str) -> Option<&Claimant> {
+        self.claimants.get(self.verdicts.get(host)?.owner.as_ref()?)
+    }
+
+    /// The owner, where that is a ServiceEntry: what takes requests from others.
+    fn taker(&self, host: &str) -> Option<&Claimant> {
+        self.owner(host).filter(|owner| !owner.is_service())
+    }
+
+    /// The first that is found counts.
+    fn reject(&mut self, host: &str, required: ObjectRef, taker: ObjectRef) {
+        let verdict = self.verdicts.entry(host.to_owned()).or_default();
+        verdict.rejected.get_or_insert(Rejected { host: host.to_owned(), required, taker });
+    }
+
+    /// A host whose owner is a ServiceEntry that takes it from a required object or namespace.
+    fn reject_taken(&mut self, host: &str) {
+        let Some(owner) = self.taker(host) else { return };
+        let taken_from = |other: &&Claimant| {
+            other.id != owner.id
+                && if other.namespace() != owner.namespace() {
+                    other.protects()
+                } else {
+                    other.required && !owner.required
                 }
-                if !it.known || is_first {
-                    candidates.push((i, it));
-                }
-                if it.protects() && protecting.len() < 2 && protecting.insert(it.namespace()) {
-                    claims.protected.push(i);
-                }
-            }
-            let best = candidates
-                .into_iter()
-                .min_by_key(|(_, it)| (!it.is_service(), !it.captured, it.sight));
-            claims.owner = best.map(|(i, _)| i);
+        };
+        let victims = self.claimants_of(host).filter(taken_from);
+        let victim = victims.min_by(|a, b| a.rank().cmp(&b.rank())).map(|it| it.id.object());
+        let victim = victim.or_else(|| {
+            let namespace = namespace_of(host, &self.domain)?;
+            let taken = namespace != owner.namespace() && self.required.contains(namespace);
+            taken.then(|| ObjectRef::global("Namespace", namespace))
+        });
+        let taker = owner.id.object();
+        if let Some(victim) = victim {
+            self.reject(host, victim, taker);
         }
     }
 
-    /// Hosts whose owner is a ServiceEntry that takes them from a required object or namespace.
-    fn reject_taken(&mut self, required: &BTreeSet<String>, domain: &str) {
-        let mut rejected = Vec::new();
-        for (host, claims) in &self.by_host {
-            let Some(owner) = claims.owner.and_then(|owner| self.claimants.get(owner)) else {
-                continue;
-            };
-            if owner.is_service() {
-                continue;
-            }
-            let taken_from = |other: &Claimant| {
-                let other_namespace = other.namespace() != owner.namespace();
-                other.object != owner.object
-                    && if other_namespace {
-                        other.protects()
-                    } else {
-                        other.required && !owner.required
-                    }
-            };
-            let victim = self.of(&claims.all).find(|it| taken_from(it));
-            let victim = victim.map(|victim| victim.object.clone()).or_else(|| {
-                let namespace = namespace_of(host, domain)?;
-                let taken = namespace != owner.namespace() && required.contains(namespace);
-                taken.then(|| ObjectRef::global("Namespace", namespace))
-            });
-            rejected
-                .extend(victim.map(|victim| ((*host).to_owned(), victim, owner.object.clone())));
-        }
-        for (host, required, taker) in rejected {
-            self.reject(host, required, taker);
-        }
-    }
-
-    fn reject(&mut self, host: String, required: ObjectRef, taker: ObjectRef) {
-        self.rejected.entry(host.clone()).or_insert(Rejected { host, required, taker });
-    }
-
-    /// By authority the closest host counts: one beneath a required wildcard takes requests from it.
-    fn reject_beneath_wildcards(&mut self) {
-        let mut taken = Vec::new();
-        for (host, claims) in &self.by_host {
-            let Some(owner) = claims.owner.and_then(|owner| self.claimants.get(owner)) else {
-                continue;
-            };
-            if owner.is_service() {
-                continue;
-            }
-            let above = above(host).filter_map(|wildcard| self.by_host.get(wildcard.as_str()));
-            let mut above = above.flat_map(|claims| self.of(&claims.protected));
-            let victim = above.find(|it| it.namespace() != owner.namespace());
-            taken.extend(victim.map(|victim| ((*host).to_owned(), victim.object.clone(), owner)));
-        }
-        for (host, victim, owner) in taken {
+    /// A host beneath a required wildcard takes requests from it.
+    fn reject_beneath_wildcards(&mut self, host: &str) {
+        let Some(owner) = self.taker(host) else { return };
+        let verdicts = above(host).filter_map(|wildcard| self.verdicts.get(&wildcard));
+        let mut above = verdicts.flat_map(|verdict| &verdict.protected);
+        let other = above.find(|it| it.key.namespace != owner.namespace()).cloned();
+        let (is_hidden, taker) = (owner.sight == Sight::Hidden, owner.id.object());
+        let Some(victim) = other else { return };
+        if !is_hidden {
+            self.reject(host, victim.object(), taker);
+        } else if let Some(verdict) = self.verdicts.get_mut(host) {
             // What the ingress does not see takes nothing, not even by being refused.
-            if owner.sight == Sight::Hidden {
-                if let Some(claims) = self.by_host.get_mut(host.as_str()) {
-                    let claimants = self.claimants;
-                    claims.owner = claimants.iter().position(|it| it.object == victim);
-                }
-            } else {
-                self.reject(host, victim, owner.object.clone());
-            }
+            verdict.owner = Some(victim);
         }
     }
 
     /// Names that clients use for a required Service, or for those of a required namespace, beside the
     /// hosts that the configuration has for them.
-    fn reject_other_names(&mut self, required: &BTreeSet<String>, domain: &str) {
-        let mut names = Vec::new();
-        for service in self.claimants.iter().filter(|it| it.is_service() && it.required) {
-            let (name, namespace) = (&service.object.name, service.namespace());
-            for host in [format!("{name}.{namespace}"), format!("{name}.{namespace}.svc")] {
-                names.push((host, namespace.to_owned(), service.object.clone()));
-            }
-        }
-        for namespace in required {
-            let host = format!("*.{namespace}.svc.{domain}");
-            names.push((host, namespace.clone(), ObjectRef::global("Namespace", namespace)));
-        }
-        for (host, namespace, victim) in names {
-            let owner_of = |host: &str| self.by_host.get(host)?.owner;
-            let owner = owner_of(&host).or_else(|| above(&host).find_map(|host| owner_of(&host)));
-            let Some(owner) = owner.and_then(|owner| self.claimants.get(owner)) else { continue };
-            // Also where the ingress does not see it: its host is in the configuration all the same.
-            if !owner.is_service() && owner.namespace() != namespace {
-                self.reject(host, victim, owner.object.clone());
-            }
+    fn reject_other_names(&mut self, host: &str) {
+        let Some(victim) = self.guarded.get(host) else { return };
+        let namespace = victim.namespace.as_ref().unwrap_or(&victim.name);
+        let owner = self.owner(host);
+        let owner = owner.or_else(|| above(host).find_map(|host| self.owner(&host)));
+        // Also where the ingress does not see it: its host is in the configuration all the same.
+        let taker = owner.filter(|it| !it.is_service() && it.namespace() != namespace);
+        if let Some(taker) = taker.map(|taker| taker.id.object()) {
+            let victim = victim.clone();
+            self.reject(host, victim, taker);
         }
     }
 }
@@ -278,10 +275,25 @@ pub fn above(host: &str) -> impl Iterator<Item = String> + use<'_> {
     parents.map(|parent| format!("*.{parent}"))
 }
 
+/// A Service's host in the cluster's domain.
+pub(crate) fn service_host(Key { namespace, name }: &Key, domain: &str) -> String {
+    format!("{name}.{namespace}.svc.{domain}")
+}
+
+/// The Service whose host it is, if there is one.
+fn service_at(host: &str, domain: &str) -> Option<Id> {
+    let (name, namespace) = within(host, domain)?.split_once('.')?;
+    Some(Id::service(Key { namespace: namespace.to_owned(), name: name.to_owned() }))
+}
+
 /// The namespace of a host in the cluster's domain.
 fn namespace_of<'h>(host: &'h str, domain: &str) -> Option<&'h str> {
-    let service = host.strip_suffix(domain)?.strip_suffix(".svc.")?;
-    service.rsplit_once('.').map(|(_, namespace)| namespace).filter(|it| !it.is_empty())
+    let (_, namespace) = within(host, domain)?.rsplit_once('.')?;
+    Some(namespace).filter(|it| !it.is_empty())
+}
+
+fn within<'h>(host: &'h str, domain: &str) -> Option<&'h str> {
+    host.strip_suffix(domain)?.strip_suffix(".svc.")
 }
 
 #[cfg(test)]

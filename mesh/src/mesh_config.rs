@@ -11,7 +11,6 @@
 //! defaultServiceExportTo: ["."]
 //! ```
 
-mod choice;
 mod written;
 
 use serde_json::Value;
@@ -20,10 +19,10 @@ use crate::facts::{Labels, Meta};
 use crate::object::{MeshConfigMap, Origin};
 use crate::selector::Selector;
 
-pub use choice::{ISTIO_SYSTEM, MeshConfigChoice};
-
+/// Istio's own namespace.
+pub const ISTIO_SYSTEM: &str = "istio-system";
 /// The key of the ConfigMap.
-const KEY: &str = "mesh";
+pub(crate) const KEY: &str = "mesh";
 /// The label with a Namespace's own name: the API server puts it on every Namespace.
 pub(super) const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 
@@ -77,6 +76,10 @@ struct Policies {
 }
 
 impl MeshConfig {
+    /// The one of a mesh that says nothing.
+    pub(crate) const DEFAULT: &Self =
+        &Self { discovery: Vec::new(), visibility: None, export_to: Vec::new() };
+
     /// Reads the YAML text of a `MeshConfig`.
     ///
     /// # Errors

@@ -16,13 +16,15 @@ use crate::name::{is_label, is_name};
 use crate::outside::Outside;
 use crate::outside::Said;
 use crate::required::{NOT_BOOLEAN, REQUIRED, RequiredBy, wrong_value};
-use crate::resolve::{Resolved, Rules};
+use crate::resolve::Resolved;
+use crate::rules::Rules;
 use crate::waypoint::Binding;
 use crate::world::World;
 
 impl World {
     /// What is wrong with the objects as a whole.
-    pub(crate) fn diagnose(&self, rules: &Rules, out: &mut Vec<Diagnostic>) {
+    pub(crate) fn diagnose(&self, rules: &Rules) -> Vec<Diagnostic> {
+        let mut out = Vec::new();
         for (object, places) in self.conflicts() {
             let message =
                 format!("is given more than once, with different content: {}", places.join("; "));
@@ -37,21 +39,9 @@ impl World {
         for (name, meta) in &self.namespaces {
             let value = meta.annotations.get(REQUIRED).filter(|it| parse_bool(it).is_none());
             let object = ObjectRef::global("Namespace", name);
+            out.extend(as_label(object.clone(), meta));
             out.extend(value.map(|value| wrong_value(Severity::Error, object, value, NOT_BOOLEAN)));
         }
-        let services = self.services.iter().map(|(key, facts)| ("Service", key, &facts.meta));
-        let entries = self.entries.iter().map(|(key, facts)| ("ServiceEntry", key, &facts.meta));
-        // Something else may require what the label does not.
-        let named = services.chain(entries).filter_map(|(kind, key, meta)| {
-            let (object, namespace) =
-                (ObjectRef::namespaced(kind, key), self.namespaces.get(&key.namespace));
-            let required = RequiredBy::read(rules, &object, meta, namespace, &mut Vec::new());
-            required.is_none().then_some((object, meta))
-        });
-        let namespaces = self.namespaces.iter();
-        let namespaces =
-            namespaces.map(|(name, meta)| (ObjectRef::global("Namespace", name), meta));
-        out.extend(named.chain(namespaces).filter_map(|(object, meta)| as_label(object, meta)));
         let mut unknown: BTreeMap<&String, usize> = BTreeMap::new();
         for key in self.services.keys().chain(self.entries.keys()) {
             if !self.namespaces.contains_key(&key.namespace) {
@@ -70,6 +60,7 @@ impl World {
                     .fix("give the Namespace with the other objects (kubectl get namespaces -o yaml)"),
             );
         }
+        out
     }
 
     /// Istio writes the host name of a waypoint's Service into its status, and with it the cluster's
@@ -98,7 +89,7 @@ impl World {
 }
 
 /// The annotation that makes a service fail closed, written as a label.
-fn as_label(object: ObjectRef, meta: &Meta) -> Option<Diagnostic> {
+pub(crate) fn as_label(object: ObjectRef, meta: &Meta) -> Option<Diagnostic> {
     let value = meta.labels.get(REQUIRED).filter(|value| parse_bool(value) != Some(false))?;
     let message = "is a label, and has to be an annotation: it requires nothing";
     (!meta.annotations.contains_key(REQUIRED)).then(|| {

@@ -5,7 +5,7 @@ use crate::diagnostic::first_five;
 use crate::facts::{EntryFacts, Key, Meta, ServiceFacts};
 use crate::fix;
 use crate::mesh_config::{NAMESPACE_NAME, Visibility};
-use crate::resolve::Rules;
+use crate::rules::Rules;
 use crate::sight::Sight;
 use crate::world::World;
 

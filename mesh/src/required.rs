@@ -9,7 +9,7 @@ use crate::diagnostic::{Diagnostic, ObjectRef, Severity};
 use crate::facts::Meta;
 use crate::label::Place;
 use crate::name::is_name;
-use crate::resolve::Rules;
+use crate::rules::Rules;
 use crate::world::World;
 
 /// Makes a service, or all of a namespace, fail closed.

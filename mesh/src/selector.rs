@@ -50,6 +50,11 @@ impl Selector {
         })
     }
 
+    /// Whether its answer depends on a label.
+    pub fn asks_for(&self, key: &str) -> bool {
+        self.0.iter().any(|requirement| requirement.key == key)
+    }
+
     /// The labels that it asks for, each with its one value; `None` where it asks for anything else.
     pub fn labels(&self) -> Option<Vec<(&str, &str)>> {
         let one = self.0.iter().map(|Requirement { key, test }| match test {

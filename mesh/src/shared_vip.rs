@@ -34,9 +34,9 @@ pub fn taken_from<'r>(
 }
 
 /// An error for each address of a required service that an object of another namespace has too.
-pub(crate) fn of_required(services: &[Resolved]) -> Vec<Diagnostic> {
+pub(crate) fn of_required<'r>(services: impl Iterator<Item = &'r Resolved>) -> Vec<Diagnostic> {
     let mut found = Vec::new();
-    for (vip, owners) in by_vip(services.iter()) {
+    for (vip, owners) in by_vip(services) {
         let Some((required, others)) = taken_from(&owners) else { continue };
         let message = format!(
             "is an address of {}, which is required: the mesh delivers what is sent there to one of the \

@@ -1,16 +1,18 @@
 //! Everything that was read, by name; of several copies of an object the newest.
 
-use std::collections::BTreeMap;
+mod mesh_config;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use std::collections::BTreeMap;
 
 use crate::diagnostic::ObjectRef;
 use crate::facts::{
     ClassFacts, EntryFacts, GatewayFacts, Key, Meta, PolicyFacts, ProxyFacts, ServiceFacts,
 };
-use crate::mesh_config::{ConfigMapFacts, MeshConfigChoice};
-use crate::object::{Object, Origin};
+use crate::mesh_config::ConfigMapFacts;
+use crate::mesh_config_choice::MeshConfigChoice;
+use crate::object::{Kind, Object, Origin};
 use crate::route::Route;
+use crate::version::newer;
 
 /// Everything that was read, by name.
 #[derive(Debug, Default)]
@@ -43,60 +45,82 @@ struct Copies {
 impl World {
     /// Takes an object in, or gives it back where the rules don't read its kind.
     pub fn add(&mut self, origin: Origin, object: Object) -> Option<(Origin, Object)> {
-        let copies = &mut self.copies;
+        let (kind, key) = (object.kind(), object.key());
+        let put = Put { name: name(kind, &key), copies: &mut self.copies };
         match object {
-            Object::Service(service) => {
-                let key = Key::of(&service.metadata);
-                let name = ObjectRef::namespaced("Service", &key);
-                put(&mut self.services, key, ServiceFacts::new(origin, *service), name, copies);
+            Object::Service(it) => {
+                put.into(&mut self.services, key, ServiceFacts::new(origin, *it));
             }
-            Object::ServiceEntry(entry) => {
-                let key = Key::of(&entry.metadata);
-                let name = ObjectRef::namespaced("ServiceEntry", &key);
-                put(&mut self.entries, key, EntryFacts::new(origin, *entry), name, copies);
+            Object::ServiceEntry(it) => {
+                put.into(&mut self.entries, key, EntryFacts::new(origin, *it));
             }
-            Object::Gateway(gateway) => {
-                let key = Key::of(&gateway.metadata);
-                let name = ObjectRef::namespaced("Gateway", &key);
-                put(&mut self.gateways, key, GatewayFacts::new(origin, *gateway), name, copies);
+            Object::Gateway(it) => {
+                put.into(&mut self.gateways, key, GatewayFacts::new(origin, *it));
             }
-            Object::Namespace(namespace) => {
-                let key = namespace.metadata.name.clone().unwrap_or_default();
-                let name = ObjectRef::global("Namespace", &key);
-                let meta = Meta::new(origin, namespace.metadata);
-                put(&mut self.namespaces, key, meta, name, copies);
+            Object::Namespace(it) => {
+                put.into(&mut self.namespaces, key.name, Meta::new(origin, it.metadata));
             }
-            Object::GatewayClass(class) => {
-                let key = class.metadata.name.clone().unwrap_or_default();
-                let name = ObjectRef::global("GatewayClass", &key);
-                put(&mut self.classes, key, ClassFacts::new(origin, *class), name, copies);
+            Object::GatewayClass(it) => {
+                put.into(&mut self.classes, key.name, ClassFacts::new(origin, *it));
             }
-            Object::BackendTrafficPolicy(policy) => {
-                let key = Key::of(&policy.metadata);
-                let name = ObjectRef::namespaced("BackendTrafficPolicy", &key);
-                let meta = Meta::new(origin, policy.metadata);
-                put(&mut self.policies, key, PolicyFacts { meta, spec: policy.spec }, name, copies);
+            Object::BackendTrafficPolicy(it) => {
+                let meta = Meta::new(origin, it.metadata);
+                put.into(&mut self.policies, key, PolicyFacts { meta, spec: it.spec });
             }
-            Object::EnvoyProxy(proxy) => {
-                let key = Key::of(&proxy.metadata);
-                let name = ObjectRef::namespaced("EnvoyProxy", &key);
-                let meta = Meta::new(origin, proxy.metadata);
-                put(&mut self.proxies, key, ProxyFacts { meta, spec: proxy.spec }, name, copies);
+            Object::EnvoyProxy(it) => {
+                let meta = Meta::new(origin, it.metadata);
+                put.into(&mut self.proxies, key, ProxyFacts { meta, spec: it.spec });
             }
-            Object::MeshConfig(map) => {
-                let key = Key::of(&map.metadata);
-                let name = ObjectRef::namespaced("ConfigMap", &key);
-                let facts = ConfigMapFacts::new(origin, *map);
-                put(&mut self.mesh_configs, key, facts, name, copies);
+            Object::MeshConfig(it) => {
+                put.into(&mut self.mesh_configs, key, ConfigMapFacts::new(origin, *it));
             }
-            Object::Route(kind, route) => {
-                let key = Key::of(&route.metadata);
-                let route = Route::new(&route.metadata, &key.namespace, &route.spec);
+            Object::Route(kind, it) => {
+                let route = Route::new(&it.metadata, &key.namespace, &it.spec);
                 newer(&mut self.routes, (kind, key), route);
             }
             other => return Some((origin, other)),
         }
         None
+    }
+
+    /// Removes an object, with all copies; whether there was one. That of a kind without namespaces
+    /// has an empty one.
+    pub fn remove(&mut self, kind: Kind, key: &Key) -> bool {
+        self.copies.remove(&name(kind, key));
+        match kind {
+            Kind::Service => self.services.remove(key).is_some(),
+            Kind::ServiceEntry => self.entries.remove(key).is_some(),
+            Kind::Gateway => self.gateways.remove(key).is_some(),
+            Kind::Namespace => self.namespaces.remove(&key.name).is_some(),
+            Kind::GatewayClass => self.classes.remove(&key.name).is_some(),
+            Kind::BackendTrafficPolicy => self.policies.remove(key).is_some(),
+            Kind::EnvoyProxy => self.proxies.remove(key).is_some(),
+            Kind::MeshConfig => self.mesh_configs.remove(key).is_some(),
+            Kind::HttpRoute | Kind::GrpcRoute => {
+                self.routes.remove(&(kind.as_str(), key.clone())).is_some()
+            }
+            Kind::Pod | Kind::Workload => false,
+        }
+    }
+
+    /// The objects of a kind. Those of a kind without namespaces have an empty one.
+    pub fn keys(&self, kind: Kind) -> Vec<Key> {
+        let global = |name: &String| Key { namespace: String::new(), name: name.clone() };
+        match kind {
+            Kind::Service => self.services.keys().cloned().collect(),
+            Kind::ServiceEntry => self.entries.keys().cloned().collect(),
+            Kind::Gateway => self.gateways.keys().cloned().collect(),
+            Kind::Namespace => self.namespaces.keys().map(global).collect(),
+            Kind::GatewayClass => self.classes.keys().map(global).collect(),
+            Kind::BackendTrafficPolicy => self.policies.keys().cloned().collect(),
+            Kind::EnvoyProxy => self.proxies.keys().cloned().collect(),
+            Kind::MeshConfig => self.mesh_configs.keys().cloned().collect(),
+            Kind::HttpRoute | Kind::GrpcRoute => {
+                let keys = self.routes.keys().filter(|(of, _)| *of == kind.as_str());
+                keys.map(|(_, key)| key.clone()).collect()
+            }
+            Kind::Pod | Kind::Workload => Vec::new(),
+        }
     }
 
     /// Objects that came more than once and were not the same each time, and where, in an order that
@@ -164,46 +188,41 @@ facts! {
     Meta => |this| this,
 }
 
-/// Keeps the newer of two copies. Where that cannot be told, the choice is arbitrary but the same
-/// whichever came first.
-fn put<K: Ord, F: Facts>(
-    map: &mut BTreeMap<K, F>,
-    key: K,
-    mut new: F,
-    name: ObjectRef,
-    copies: &mut BTreeMap<ObjectRef, Copies>,
-) {
-    let Some(old) = map.get_mut(&key) else {
-        map.insert(key, new);
-        return;
-    };
-    let (old_rank, new_rank) = (rank(old), rank(&mut new));
-    let copies = copies.entry(name).or_default();
-    if copies.places.is_empty() {
-        copies.places.push(old.meta().origin.clone());
+fn name(kind: Kind, key: &Key) -> ObjectRef {
+    match key.namespace.is_empty() {
+        true => ObjectRef::global(kind.as_str(), &key.name),
+        false => ObjectRef::namespaced(kind.as_str(), key),
     }
-    copies.places.push(new.meta().origin.clone());
-    copies.differ |= old_rank.1 != new_rank.1;
-    if new_rank > old_rank {
-        *old = new;
+}
+
+/// Where an object goes of which there may be a copy already.
+struct Put<'a> {
+    name: ObjectRef,
+    copies: &'a mut BTreeMap<ObjectRef, Copies>,
+}
+
+impl Put<'_> {
+    /// Keeps the newer of two copies. Where that cannot be told, the choice is arbitrary but the same
+    /// whichever came first.
+    fn into<K: Ord, F: Facts>(self, map: &mut BTreeMap<K, F>, key: K, mut new: F) {
+        let Some(old) = map.get_mut(&key) else {
+            map.insert(key, new);
+            return;
+        };
+        let (old_rank, new_rank) = (rank(old), rank(&mut new));
+        let copies = self.copies.entry(self.name).or_default();
+        if copies.places.is_empty() {
+            copies.places.push(old.meta().origin.clone());
+        }
+        copies.places.push(new.meta().origin.clone());
+        copies.differ |= old_rank.1 != new_rank.1;
+        if new_rank > old_rank {
+            *old = new;
+        }
     }
 }
 
 /// Version first, then content; where it was read is neither.
 fn rank<F: Facts>(facts: &mut F) -> (Option<u64>, String) {
     (facts.meta().version, facts.content())
-}
-
-/// Keeps the greater of two copies, which does not depend on their order.
-pub fn newer<K: Ord, V: Ord>(map: &mut BTreeMap<K, V>, key: K, value: V) {
-    match map.get_mut(&key) {
-        Some(old) if *old >= value => {}
-        Some(old) => *old = value,
-        None => drop(map.insert(key, value)),
-    }
-}
-
-/// `metadata.resourceVersion`.
-pub fn version(meta: &ObjectMeta) -> Option<u64> {
-    meta.resource_version.as_ref()?.parse().ok()
 }

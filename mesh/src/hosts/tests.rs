@@ -12,14 +12,16 @@ fn claimants(lines: &[&str]) -> Vec<Claimant> {
         let created = format!("{year}-01-01T00:00:00Z").parse().ok();
         let kind = if kind == "Service" { "Service" } else { "ServiceEntry" };
         let known = !marks.contains('-');
+        let key = Key { namespace: namespace.into(), name: name.into() };
+        let hosts = hosts.split(',').filter(|_| kind != "Service");
         Claimant {
-            object: ObjectRef { kind, namespace: Some(namespace.into()), name: name.into() },
+            id: Arc::new(Id { key, kind }),
             created,
             sight: if marks.contains('~') { Sight::Hidden } else { Sight::Seen },
             known,
             captured: known,
             required: marks.contains('!'),
-            hosts: hosts.split(',').map(str::to_owned).collect(),
+            hosts: hosts.map(str::to_owned).collect(),
         }
     };
     lines.iter().map(claimant).collect()
@@ -28,12 +30,18 @@ fn claimants(lines: &[&str]) -> Vec<Claimant> {
 /// The standing of each claimant to each of its hosts, in one word, and what is rejected.
 fn decide(lines: &[&str], required: &[&str], by_authority: bool) -> (Vec<String>, Vec<String>) {
     let claimants = claimants(lines);
-    let required = required.iter().map(|&it| it.to_owned()).collect();
-    let hosts = Hosts::decide(&claimants, &required, "cluster.local", by_authority);
+    let mut hosts = Hosts::new("cluster.local", by_authority);
+    hosts.require(required.iter().map(|&it| it.to_owned()).collect());
+    for claimant in &claimants {
+        hosts.set(&claimant.id, Some(claimant.clone()));
+    }
+    hosts.decide();
     let mut standings = Vec::new();
-    for (i, claimant) in claimants.iter().enumerate() {
-        for host in &claimant.hosts {
-            standings.push(match hosts.standing(i, host) {
+    for claimant in &claimants {
+        let service =
+            claimant.is_service().then(|| service_host(&claimant.id.key, "cluster.local"));
+        for host in service.iter().chain(&claimant.hosts) {
+            standings.push(match hosts.standing(&claimant.id, host) {
                 Standing::Owner => "owner".to_owned(),
                 Standing::Shadowed(by) => format!("shadowed by {}", by.name),
                 Standing::Ambiguous(with) => format!("ambiguous with {}", with.name),
@@ -41,7 +49,7 @@ fn decide(lines: &[&str], required: &[&str], by_authority: bool) -> (Vec<String>
             });
         }
     }
-    (standings, hosts.into_rejected().into_iter().map(|it| it.host).collect())
+    (standings, hosts.rejected().map(|it| it.host.clone()).collect())
 }
 
 #[test]

@@ -14,6 +14,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::key::Key;
+
 use envoy_gateway::{BackendTrafficPolicy, EnvoyProxy};
 use service_entry::ServiceEntry;
 
@@ -47,6 +49,26 @@ pub enum Object {
 pub struct RouteObject {
     pub metadata: ObjectMeta,
     pub spec: Value,
+}
+
+/// The kinds of object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs)]
+pub enum Kind {
+    Service,
+    Namespace,
+    ServiceEntry,
+    Gateway,
+    GatewayClass,
+    HttpRoute,
+    GrpcRoute,
+    BackendTrafficPolicy,
+    EnvoyProxy,
+    Pod,
+    /// What makes pods: a Deployment, DaemonSet, StatefulSet or ReplicaSet.
+    Workload,
+    /// Of all ConfigMaps, those with a mesh configuration of Istio's.
+    MeshConfig,
 }
 
 /// What makes pods: a Deployment, a DaemonSet, a StatefulSet or a ReplicaSet.
@@ -94,7 +116,63 @@ pub struct TemplateSpec {
     pub host_network: Option<bool>,
 }
 
+impl Kind {
+    /// As objects of the kind say it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Service => "Service",
+            Self::Namespace => "Namespace",
+            Self::ServiceEntry => "ServiceEntry",
+            Self::Gateway => "Gateway",
+            Self::GatewayClass => "GatewayClass",
+            Self::HttpRoute => "HTTPRoute",
+            Self::GrpcRoute => "GRPCRoute",
+            Self::BackendTrafficPolicy => "BackendTrafficPolicy",
+            Self::EnvoyProxy => "EnvoyProxy",
+            Self::Pod => "Pod",
+            Self::Workload => "workload",
+            Self::MeshConfig => "ConfigMap",
+        }
+    }
+}
+
 impl Object {
+    /// Its kind.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Service(_) => Kind::Service,
+            Self::Namespace(_) => Kind::Namespace,
+            Self::ServiceEntry(_) => Kind::ServiceEntry,
+            Self::Gateway(_) => Kind::Gateway,
+            Self::GatewayClass(_) => Kind::GatewayClass,
+            Self::Route("GRPCRoute", _) => Kind::GrpcRoute,
+            Self::Route(..) => Kind::HttpRoute,
+            Self::Pod(_) => Kind::Pod,
+            Self::BackendTrafficPolicy(_) => Kind::BackendTrafficPolicy,
+            Self::EnvoyProxy(_) => Kind::EnvoyProxy,
+            Self::MeshConfig(_) => Kind::MeshConfig,
+            Self::Workload(..) => Kind::Workload,
+        }
+    }
+
+    /// Its namespace and name, or its name where its kind has no namespaces.
+    pub fn key(&self) -> Key {
+        let meta = match self {
+            Self::Service(it) => &it.metadata,
+            Self::Namespace(it) => return Key::global(&it.metadata),
+            Self::ServiceEntry(it) => &it.metadata,
+            Self::Gateway(it) => &it.metadata,
+            Self::GatewayClass(it) => return Key::global(&it.metadata),
+            Self::Route(_, it) => &it.metadata,
+            Self::Pod(it) => &it.metadata,
+            Self::BackendTrafficPolicy(it) => &it.metadata,
+            Self::EnvoyProxy(it) => &it.metadata,
+            Self::MeshConfig(it) => &it.metadata,
+            Self::Workload(_, it) => &it.metadata,
+        };
+        Key::of(meta)
+    }
+
     /// Whether it is one of those that the mesh's rules are about: of the others alone, routes, pods and
     /// configurations, nothing is made.
     pub fn is_of_mesh(&self) -> bool {

@@ -4,7 +4,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 
-use crate::facts::Condition;
+use crate::condition::Condition;
 
 /// A `ServiceEntry`.
 #[derive(Debug, Clone, Default, Deserialize)]

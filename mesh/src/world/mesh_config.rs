@@ -1,43 +1,12 @@
-//! Which mesh configuration counts, where several were read.
+//! The mesh configuration that counts, where several were read.
 
-use super::{ConfigMapFacts, KEY, MeshConfig};
+use super::World;
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, ObjectRef, Severity};
-use crate::facts::Key;
+use crate::key::Key;
+use crate::mesh_config::{ConfigMapFacts, ISTIO_SYSTEM, KEY, MeshConfig};
+use crate::mesh_config_choice::MeshConfigChoice;
 use crate::name::{is_label, is_name};
-use crate::world::World;
-
-/// Which mesh configuration counts.
-#[derive(Debug, Clone, Default)]
-pub enum MeshConfigChoice {
-    /// That of the ConfigMap `istio` in `istio-system`, else of a revision there; none where there is none.
-    #[default]
-    Found,
-    /// That of this ConfigMap.
-    Named(Key),
-    /// This one, of this file.
-    Given(String, Box<MeshConfig>),
-}
-
-impl MeshConfigChoice {
-    /// The ConfigMap `NAMESPACE/NAME`, if `text` can be one.
-    pub fn named(text: &str) -> Option<Self> {
-        let (namespace, name) = text.split_once('/')?;
-        let is_key = is_label(namespace) && is_name(name);
-        is_key.then(|| Self::Named(Key { namespace: namespace.to_owned(), name: name.to_owned() }))
-    }
-
-    /// The content of the file `name`.
-    ///
-    /// # Errors
-    /// What is wrong with it, with the field.
-    pub fn given(name: &str, content: &[u8]) -> Result<Self, String> {
-        Ok(Self::Given(name.to_owned(), Box::new(MeshConfig::from_file(content)?)))
-    }
-}
-
-/// Istio's own namespace.
-pub const ISTIO_SYSTEM: &str = "istio-system";
 
 impl World {
     /// The ConfigMap whose mesh configuration counts, where it is one's.
@@ -59,11 +28,12 @@ impl World {
 
     /// The mesh configuration: the default one where there is none.
     pub fn mesh(&self) -> &MeshConfig {
-        const DEFAULT: &MeshConfig =
-            &MeshConfig { discovery: Vec::new(), visibility: None, export_to: Vec::new() };
         match &self.mesh_config {
             MeshConfigChoice::Given(_, config) => config,
-            _ => self.chosen().and_then(|(_, map)| map.config.as_ref().ok()).unwrap_or(DEFAULT),
+            _ => self
+                .chosen()
+                .and_then(|(_, map)| map.config.as_ref().ok())
+                .unwrap_or(MeshConfig::DEFAULT),
         }
     }
 

@@ -1,4 +1,5 @@
 //! Meshes that are made up: namespaces, waypoints, services and ServiceEntries.
+#![allow(dead_code)]
 
 use std::collections::BTreeMap;
 
@@ -7,6 +8,8 @@ use ::mesh::object::Object;
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
+
+pub mod changing;
 
 pub const NAMESPACES: [&str; 3] = ["red", "green", "blue"];
 const LABELS: [Option<&str>; 6] =
@@ -285,6 +288,6 @@ impl Mesh {
     }
 }
 
-fn typed<T: serde::de::DeserializeOwned>(value: Value) -> Box<T> {
+pub fn typed<T: serde::de::DeserializeOwned>(value: Value) -> Box<T> {
     Box::new(serde_json::from_value(value).unwrap())
 }

@@ -1,0 +1,239 @@
+//! A mesh that changes: objects come and go one by one, and what depends on them is resolved again.
+//!
+//! It takes the events of a watch, one watch for each kind:
+//!
+//! | Event of `kube_runtime::watcher` | Call |
+//! |---|---|
+//! | `Init` | [`State::begin`] |
+//! | `InitApply`, `Apply` | [`State::apply`] |
+//! | `InitDone` | [`State::end`] |
+//! | `Delete` | [`State::delete`] |
+//! | an error | [`State::lose`] |
+//!
+//! [`State::update`] then says what became of the services, once for as many events as there were.
+//! [`State::unlisted`] says whether that may go out: before all that it depends on was listed once, a
+//! service whose label or waypoint is not known yet would bypass its waypoint.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::diagnostic::Diagnostic;
+use crate::facts::is_of_rules;
+use crate::hosts::Rejected;
+use crate::id::Id;
+use crate::index::{Changes, Dirty, Index, Items};
+use crate::key::Key;
+use crate::mesh_config_choice::MeshConfigChoice;
+use crate::object::{Kind, Object, Origin};
+use crate::resolve::{Resolution, Resolved};
+use crate::rules::Rules;
+use crate::world::World;
+
+/// How much is known of the objects of a kind.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Sync {
+    /// They were not all listed yet.
+    #[default]
+    Unsynced,
+    /// All are known, and changes are followed.
+    Synced,
+    /// They were all known, and can no longer be read: why. The last ones are kept.
+    Lost(String),
+}
+
+/// The objects of a mesh and the services that they make, kept current.
+#[derive(Debug, Default)]
+pub struct State {
+    world: World,
+    rules: Rules,
+    index: Index,
+    dirty: Dirty,
+    kinds: BTreeMap<Kind, Progress>,
+}
+
+/// What is known of a kind.
+#[derive(Debug, Default)]
+struct Progress {
+    sync: Sync,
+    /// While a list comes in: what was seen of it.
+    seen: Option<BTreeSet<Key>>,
+}
+
+/// The kinds that decide on a service and its waypoint. Routes and policies name clusters, and decide
+/// on no service.
+pub const OF_SERVICES: [Kind; 6] = [
+    Kind::Namespace,
+    Kind::Service,
+    Kind::ServiceEntry,
+    Kind::Gateway,
+    Kind::GatewayClass,
+    Kind::MeshConfig,
+];
+
+impl State {
+    /// Without any object.
+    pub fn new(rules: Rules, mesh_config: MeshConfigChoice) -> Self {
+        let index = Index::new(&rules);
+        let mut world = World::default();
+        world.mesh_config = mesh_config;
+        // What is required may be so without any object, and is looked for once.
+        let dirty = Dirty { all: true, ..Dirty::default() };
+        Self { world, rules, index, dirty, kinds: BTreeMap::new() }
+    }
+
+    /// A new list of a kind begins.
+    pub fn begin(&mut self, kind: Kind) {
+        self.kinds.entry(kind).or_default().seen = Some(BTreeSet::new());
+    }
+
+    /// Takes an object in, in the place of an older one; whether the rules read its kind.
+    pub fn apply(&mut self, mut object: Object) -> bool {
+        self.trim(&mut object);
+        let (kind, key) = (object.kind(), object.key());
+        self.world.remove(kind, &key);
+        if self.world.add(Origin::Cluster, object).is_some() {
+            return false;
+        }
+        if let Some(seen) = self.kinds.get_mut(&kind).and_then(|it| it.seen.as_mut()) {
+            seen.insert(key.clone());
+        }
+        self.mark(kind, key);
+        true
+    }
+
+    /// Drops the labels of services that nothing asks for, which would be most of the memory.
+    fn trim(&self, object: &mut Object) {
+        let meta = match object {
+            Object::Service(service) => &mut service.metadata,
+            Object::ServiceEntry(entry) => &mut entry.metadata,
+            _ => return,
+        };
+        let required = self.rules.required.as_ref();
+        let is_asked_for = |key: &str| required.is_some_and(|selector| selector.asks_for(key));
+        // A new map: one that was emptied keeps its memory.
+        let labels = meta.labels.take().unwrap_or_default().into_iter();
+        let asked = labels.filter(|(key, _)| is_of_rules(key) || is_asked_for(key));
+        meta.labels = Some(asked.collect());
+    }
+
+    /// Removes an object. That of a kind without namespaces has an empty one.
+    pub fn delete(&mut self, kind: Kind, key: &Key) {
+        if self.world.remove(kind, key) {
+            self.mark(kind, key.clone());
+        }
+    }
+
+    /// The list that began is complete: what was not in it is gone. Without a beginning nothing happens.
+    ///
+    /// The same, with nothing in between, says that the cluster does not serve the kind.
+    pub fn end(&mut self, kind: Kind) {
+        let progress = self.kinds.entry(kind).or_default();
+        let Some(seen) = progress.seen.take() else { return };
+        progress.sync = Sync::Synced;
+        for key in self.world.keys(kind) {
+            if !seen.contains(&key) {
+                self.delete(kind, &key);
+            }
+        }
+    }
+
+    /// A kind can no longer be read. Its objects stay until the next list is complete.
+    pub fn lose(&mut self, kind: Kind, reason: String) {
+        let progress = self.kinds.entry(kind).or_default();
+        if progress.sync != Sync::Unsynced {
+            progress.sync = Sync::Lost(reason);
+        }
+    }
+
+    /// A kind that was lost can be read again, and nothing was missed: its watch goes on where it was.
+    pub fn regain(&mut self, kind: Kind) {
+        let progress = self.kinds.entry(kind).or_default();
+        if progress.sync != Sync::Unsynced {
+            progress.sync = Sync::Synced;
+        }
+    }
+
+    /// How much is known of a kind.
+    pub fn sync(&self, kind: Kind) -> &Sync {
+        self.kinds.get(&kind).map_or(&Sync::Unsynced, |progress| &progress.sync)
+    }
+
+    /// Those of the kinds that were never listed as a whole: before that, nothing that depends on them
+    /// may go out.
+    pub fn unlisted(&self, kinds: impl IntoIterator<Item = Kind>) -> Vec<Kind> {
+        kinds.into_iter().filter(|kind| *self.sync(*kind) == Sync::Unsynced).collect()
+    }
+
+    /// Notes what depends on an object.
+    fn mark(&mut self, kind: Kind, key: Key) {
+        match kind {
+            Kind::Service => drop(self.dirty.objects.insert(Id::service(key))),
+            Kind::ServiceEntry => drop(self.dirty.objects.insert(Id::entry(key))),
+            Kind::Namespace => drop(self.dirty.namespaces.insert(key.name)),
+            Kind::Gateway => drop(self.dirty.gateways.insert(key)),
+            Kind::GatewayClass => drop(self.dirty.classes.insert(key.name)),
+            // Rare, and everything may depend on it.
+            Kind::MeshConfig => self.dirty.all = true,
+            Kind::HttpRoute | Kind::GrpcRoute | Kind::BackendTrafficPolicy => {}
+            Kind::EnvoyProxy | Kind::Pod | Kind::Workload => {}
+        }
+    }
+
+    /// Resolves what depends on the objects that changed since the last time.
+    pub fn update(&mut self) -> Changes {
+        let dirty = std::mem::take(&mut self.dirty);
+        self.index.update(&self.world, &self.rules, dirty)
+    }
+
+    /// The objects. Whether their mesh configuration can be read is [`World::check_mesh_config`]'s
+    /// answer: where it cannot, the services are those of a default one and may not go out.
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// All services as of the last update, by namespace, name and kind.
+    pub fn services(&self) -> impl Iterator<Item = &Resolved> {
+        self.index.services()
+    }
+
+    /// What became of a Service.
+    pub fn service(&self, key: &Key) -> Option<&Items> {
+        self.index.items(&Id::service(key.clone()))
+    }
+
+    /// What became of a ServiceEntry.
+    pub fn entry(&self, key: &Key) -> Option<&Items> {
+        self.index.items(&Id::entry(key.clone()))
+    }
+
+    /// Hosts whose requests are refused, by name.
+    pub fn rejected(&self) -> impl Iterator<Item = &Rejected> {
+        self.index.rejected()
+    }
+
+    /// The namespaces of which all services are required.
+    pub fn required_namespaces(&self) -> &BTreeSet<String> {
+        self.index.required_namespaces()
+    }
+
+    /// Everything as of the last update, as [`World::resolve`] gives it.
+    pub fn resolution(&self) -> Resolution {
+        Resolution {
+            services: self.services().cloned().collect(),
+            diagnostics: self.diagnostics(),
+            rejected: self.rejected().cloned().collect(),
+            required_namespaces: self.required_namespaces().clone(),
+        }
+    }
+
+    /// What is wrong as of the last update, the worst first, each once.
+    pub fn diagnostics(&self) -> Vec<Diagnostic> {
+        self.index.diagnostics(&self.world, &self.rules)
+    }
+}
+
+const _: () = {
+    const fn is_shared<T: Send + std::marker::Sync>() {}
+    is_shared::<State>();
+    is_shared::<Changes>();
+    is_shared::<World>();
+};
