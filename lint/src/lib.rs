@@ -21,7 +21,7 @@ mod vips;
 mod waypoints;
 
 use gateway::table::Compiled;
-use mesh::{Diagnostic, Diagnostics, Severity};
+use mesh::{Code, Diagnostic, Diagnostics, Severity};
 
 pub use objects::Objects;
 pub use options::Options;
@@ -48,7 +48,10 @@ const OF_TRAFFIC: &[Check] =
 /// Everything that there is to say. The result depends on the objects alone, not on their order: the
 /// worst first, then by code and object.
 pub fn check(objects: &Objects, compiled: &Compiled, options: &Options) -> Vec<Diagnostic> {
-    let mut found: Diagnostics = compiled.diagnostics().cloned().collect();
+    // Which mesh configuration counts is not a finding.
+    let is_finding =
+        |it: &&Diagnostic| (it.code, it.severity) != (Code::MeshConfig, Severity::Info);
+    let mut found: Diagnostics = compiled.diagnostics().filter(is_finding).cloned().collect();
     let scope = Scope::new(objects, options, compiled);
     for check in OF_SERVICES.iter().chain(OF_TRAFFIC) {
         check(&scope, &mut found);
