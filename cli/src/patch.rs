@@ -17,7 +17,7 @@ use mesh::Severity;
 #[command(after_help = "\
 Examples:
   ingress-waypoint patch envoy.yaml --config ingress-waypoint.json > ready.yaml
-  ingress-waypoint compile -f manifests/ | \\
+  ingress-waypoint compile -f manifests/ --all-services | \\
       ingress-waypoint patch envoy.yaml --config - --out envoy.yaml
   ingress-waypoint patch envoy.yaml --config ingress-waypoint.json \\
       --form module --config-path /etc/ingress-waypoint.json > ready.yaml

@@ -45,7 +45,7 @@ fn allowed_routes_messages() {
     assert_eq!((field.as_str(), value.as_str()), (from, "Selector"));
     assert_eq!(
         message,
-        "allows routes from no namespace, for the selector is absent or broken: web is not allowed"
+        "allows routes from no namespace, because the selector is absent or invalid: web is not allowed"
     );
     assert_eq!(
         fix,
@@ -56,7 +56,7 @@ fn allowed_routes_messages() {
         assert_eq!(field, "spec.listeners");
         assert_eq!(
             message,
-            "allows routes from its own namespace infra, for no listener has the protocol HBONE and the port 15008: web is not allowed"
+            "allows routes from its own namespace infra, because no listener has the protocol HBONE and the port 15008: web is not allowed"
         );
         let free = if name == "not-hbone" { "hbone" } else { "mesh" };
         assert_eq!(
@@ -70,7 +70,7 @@ fn allowed_routes_messages() {
     assert_eq!((field.as_str(), value.as_str()), (from, "-"));
     assert_eq!(
         message,
-        "allows routes from its own namespace infra, for the field is absent: web is not allowed"
+        "allows routes from its own namespace infra, because the field is absent: web is not allowed"
     );
     assert!(fix.starts_with("set spec.listeners[0].allowedRoutes.namespaces.from to All"), "{fix}");
 
@@ -244,7 +244,7 @@ fn fields_and_fixes() {
         .filter(|f| f["code"] != "label-without-waypoint")
         .map(|f| ["code", "field", "fix"].map(|part| f[part].as_str().unwrap_or("-")))
         .collect();
-    let nothing_or = "nothing, where no HTTP is sent there; else";
+    let nothing_or = "nothing, if no HTTP is sent there; otherwise";
     let entry = format!("{nothing_or} say so: protocol: HTTP, or protocol: GRPC");
     let twice = format!("{nothing_or} declare each number once");
     let udp = format!("{nothing_or} send HTTP to a port of protocol TCP");

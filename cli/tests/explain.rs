@@ -21,13 +21,13 @@ fn every_step_says_where_it_was_read_and_what_to_change() {
       Service shop/ratings  metadata.labels[istio.io/ingress-use-waypoint]: -
       to send it to its waypoint: kubectl label -n shop service ratings istio.io/ingress-use-waypoint=true --overwrite
 
-  yes use-waypoint: names the waypoint shop/waypoint, by the namespace's label, for the service has none
+  yes use-waypoint: names the waypoint shop/waypoint, by the namespace's label, because the service has none
       Namespace shop  metadata.labels[istio.io/use-waypoint]: "waypoint"
 
   yes waypoint-ready: the waypoint is ready
       Gateway shop/waypoint  status.addresses: "waypoint.shop.svc.cluster.local"
 
-  yes allowed-routes: allows routes from its own namespace shop, for the field is absent: shop is allowed
+  yes allowed-routes: allows routes from its own namespace shop, because the field is absent: shop is allowed
       Gateway shop/waypoint  spec.listeners[0].allowedRoutes.namespaces.from: -
 
   yes waypoint-for: absent on Gateway and GatewayClass, which means service

@@ -130,7 +130,7 @@ impl Wish<'_> {
         let deploy = fix::deploy(&key);
         match (named, self.also) {
             (true, None) => {
-                format!("{deploy}; where it does exist, give it along with the other objects")
+                format!("{deploy}; if it exists, give it with the other objects")
             }
             _ => format!("{deploy}, then {}", self.bind(&key, false)),
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::scope::{Scope, reaches_waypoint};
 use mesh::route::{Route, Rule, Target};
-use mesh::setting::{Does, Setting};
+use mesh::route_setting::{Does, Setting};
 use mesh::{Code, Diagnostic, Diagnostics, ObjectRef, Resolved, Severity};
 
 /// The rules of routes that a waypoint serves, by service.

@@ -111,7 +111,7 @@ fn uncaptured(
 
 /// Silence would be taken for an answer.
 fn unread(out: &mut Diagnostics, key: &Key) {
-    let message = "names no pod that was read, nor a Deployment or DaemonSet that makes its pods: whether the mesh captures what they send was not checked";
+    let message = "names no pod, Deployment or DaemonSet that was read: whether the mesh captures its connections was not checked";
     let cause = Diagnostic::new(Severity::Info, Code::GatewayPodsNotRead, ObjectRef::namespaced("Gateway", key), message)
         .field("metadata.name", Some(key.name.clone()))
         .fix("give its pods along with the other objects (kubectl get pods -A -o yaml), or select them with --gateway-pods");
@@ -128,7 +128,7 @@ fn listeners(scope: &Scope<'_>, out: &mut Diagnostics, key: &Key) {
             continue;
         }
         let message =
-            format!("is no HTTP: listener {:?} is not covered by the filter", listener.name);
+            format!("is not HTTP: the filter does not cover listener {:?}", listener.name);
         let cause = Diagnostic::new(
             Severity::Info,
             Code::ListenerNotCovered,
@@ -136,7 +136,7 @@ fn listeners(scope: &Scope<'_>, out: &mut Diagnostics, key: &Key) {
             message,
         )
         .field(format!("spec.listeners[{i}].protocol"), Some(protocol.to_owned()))
-        .fix("let no TCPRoute or TLSRoute of it lead to a service that asks for its waypoint");
+        .fix("let no TCPRoute or TLSRoute of it lead to a service that opted in");
         out.add(cause);
     }
 }

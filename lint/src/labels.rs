@@ -192,7 +192,7 @@ fn overrides(scope: &Scope<'_>, out: &mut Diagnostics, resolved: &Resolved) {
         Compat::Istio | Compat::Istio129 => (
             Severity::Info,
             "wins over the namespace's \"true\": the service goes to its endpoints here, and under kgateway to the waypoint",
-            "nothing, where kgateway is not used: it would need the namespace without the label"
+            "nothing, if kgateway is not used: kgateway needs the namespace without the label"
                 .to_owned(),
         ),
         Compat::Kgateway => {

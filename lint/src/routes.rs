@@ -1,10 +1,10 @@
-//! Settings of the ingress's routes that lose their meaning at a VIP, or lead past the waypoint.
+//! Settings of the ingress's routes that have no effect on the way to a VIP, or make requests bypass the waypoint.
 
 use crate::scope::{Scope, reaches_waypoint};
 use gateway::table::routes::Routes;
 use mesh::route::{Route, Rule, Target};
+use mesh::route_setting::{Change, Does, Setting};
 use mesh::routing_type::RoutingTypes;
-use mesh::setting::{Change, Does, Setting};
 use mesh::{Code, Diagnostic, Diagnostics, Key, ObjectRef, Resolved, Severity};
 
 pub(crate) fn routing_types(scope: &Scope<'_>, out: &mut Diagnostics) {
@@ -12,7 +12,7 @@ pub(crate) fn routing_types(scope: &Scope<'_>, out: &mut Diagnostics) {
         let message = "has Envoy Gateway send requests to the ClusterIP of a Service, whatever its label says";
         let cause = Diagnostic::new(Severity::Info, Code::RoutingTypeService, routed.by.clone(), message)
             .field("spec.routingType", Some("Service".to_owned()))
-            .fix("nothing, where the waypoint is meant to apply to these requests; else set it to Endpoint");
+            .fix("nothing, if the waypoint is meant to apply to these requests; otherwise set it to Endpoint");
         out.add(cause.affects(routed.to_string()));
     }
 }
@@ -81,7 +81,7 @@ fn lost(out: &mut Diagnostics, route: &ObjectRef, setting: &Setting, resolved: &
     let message = format!("has no effect on the way to a VIP by a general twin: {what}");
     let cause = Diagnostic::new(severity, Code::RouteSettingLost, route.clone(), message)
         .field(setting.field.clone(), None)
-        .fix("set it in a route of the service itself, at the waypoint; or take cluster-header, or a twin with the same settings");
+        .fix("set it in a route of the service itself, at the waypoint; or use cluster-header, or a VIP route with the same settings");
     out.add(cause.affects(resolved.listed()));
 }
 
@@ -101,14 +101,14 @@ fn at_one_vip(
             message,
         )
         .field(format!("spec.rules[{i}].sessionPersistence"), None)
-        .fix("take it out, or give it to a route of the service itself, at the waypoint");
+        .fix("remove it, or set it in a route of the service itself, at the waypoint");
         out.add(cause.affects(resolved.listed()));
     }
     if rule.settings.iter().any(|setting| matches!(setting.does, Does::Retry { .. })) {
-        let message = "goes to the same VIP again, where it is kept: whether to another pod is up to the waypoint";
+        let message = "goes to the same VIP again if the VIP route has the setting: the waypoint chooses the pod";
         let cause = Diagnostic::new(Severity::Info, Code::RouteRetry, route.clone(), message)
             .field(format!("spec.rules[{i}].retry"), None)
-            .fix("nothing, where any pod will do; else retry in a route of the service itself, at the waypoint");
+            .fix("nothing, if any pod will do; otherwise set the retry in a route of the service itself, at the waypoint");
         out.add(cause.affects(resolved.listed()));
     }
 }
@@ -123,7 +123,7 @@ fn mirror(
     for resolved in scope.find(target).into_iter().filter(|r| r.asks() && r.is_in_mesh()) {
         let severity =
             if resolved.required.is_some() { Severity::Error } else { Severity::Warning };
-        let message = "mirrors requests to the endpoints of a service that asks for its waypoint";
+        let message = "mirrors requests to the endpoints of a service that opted in";
         let cause = Diagnostic::new(severity, Code::RouteMirror, route.clone(), message)
             .field(format!("{field}.requestMirror.backendRef"), None)
             .fix("mirror in a route of the service itself, at the waypoint");

@@ -25,7 +25,7 @@ pub(crate) fn check(scope: &Scope<'_>, out: &mut Diagnostics) {
                 "does not keep requests on the gateway's node: the waypoint may be on another";
             let cause = cause(resolved, Severity::Warning, Code::TrafficPolicy, message)
                 .field("spec.internalTrafficPolicy", Some(policy.clone()))
-                .fix("take it out where requests must not depend on it");
+                .fix("remove it, if requests must not depend on it");
             out.add(cause);
         }
         if let Some(distribution) = &traffic.traffic_distribution {
@@ -33,7 +33,7 @@ pub(crate) fn check(scope: &Scope<'_>, out: &mut Diagnostics) {
             let cause = cause(resolved, Severity::Info, Code::TrafficPolicy, message)
                 .field("spec.trafficDistribution", Some(distribution.clone()))
                 .fix(
-                    "nothing, where the waypoint is as near; else set it on the waypoint's Service",
+                    "nothing, if the waypoint is as near; otherwise set it on the waypoint's Service",
                 );
             out.add(cause);
         }

@@ -83,7 +83,7 @@ fn external_name(out: &mut Diagnostics, resolved: &Resolved) {
         "has no waypoint",
     )
     .field("spec.externalName", resolved.external_name.clone())
-    .fix("take the label off it, or use a ServiceEntry for the host instead");
+    .fix("remove the label from it, or use a ServiceEntry for the host");
     add(out, resolved, Severity::Info, cause);
 }
 
@@ -125,7 +125,7 @@ fn dropped(out: &mut Diagnostics, resolved: &Resolved) {
         let (code, fix) = if dropped.is_range() {
             (Code::EntryRange, "give it an address of its own beside the range")
         } else if dropped.is_unreadable() {
-            (Code::AddressInvalid, "correct the address, or take it out")
+            (Code::AddressInvalid, "correct the address, or remove it")
         } else if resolved.object.kind == "Service" {
             (
                 Code::VipNotCaptured,

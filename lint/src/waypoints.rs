@@ -5,8 +5,8 @@ use crate::labels;
 use crate::scope::{Scope, asks_itself};
 use mesh::fix;
 use mesh::label::{INGRESS_USE_WAYPOINT, Place};
+use mesh::not_in_mesh::Said;
 use mesh::object::GATEWAY_NAME;
-use mesh::outside::Said;
 use mesh::waypoint::{
     Binding, MANAGED, Owner, Reference, USE_WAYPOINT, USE_WAYPOINT_NAMESPACE, Unusable,
     WAYPOINT_FOR,
@@ -58,7 +58,7 @@ fn unlabelled(scope: &Scope<'_>, out: &mut Diagnostics, resolved: &Resolved) {
 }
 
 fn none(scope: &Scope<'_>, out: &mut Diagnostics, resolved: &Resolved, place: Place) {
-    // A single service taken out of what its namespace asks for is what `none` is there for.
+    // `none` is meant for a single service that does not follow its namespace.
     let deliberate = resolved.label.from == Some(Place::Namespace) && place == Place::Object;
     if deliberate && resolved.required.is_none() {
         return;
@@ -96,7 +96,7 @@ fn unusable(
     reference: &Reference,
     why: &Unusable,
 ) {
-    // Where nobody asks for it the ingress does not care, but the mesh does.
+    // If no service opted in, the ingress is not concerned, but the mesh is.
     let severity = if resolved.asks() { Severity::Error } else { Severity::Info };
     let gateway = ObjectRef::namespaced("Gateway", &reference.gateway);
     let namespace = resolved.object.namespace.as_deref().unwrap_or_default();

@@ -32,7 +32,7 @@ pub enum Wrong {
     WithoutPrimary,
     /// It is the primary waypoint.
     SameAsPrimary,
-    /// Whose annotation is no percentage, and what stands there.
+    /// Which object's annotation is not a percentage, and its value.
     Weight(Place, String),
     /// As for the primary.
     Unusable(Unusable),

@@ -10,7 +10,7 @@ use crate::name::{is_label, is_name};
 /// Stands in a command where the user has to choose.
 pub const NAME: &str = "NAME";
 
-/// Labels to set, or to take off.
+/// Labels to set or to remove.
 pub type Change<'a> = (&'a str, Option<&'a str>);
 
 /// `kubectl label -n default service reviews KEY=VALUE --overwrite`.

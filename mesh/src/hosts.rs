@@ -6,7 +6,7 @@
 //! the ingress sees. The others are known by their own name alone.
 //!
 //! None of this may send requests of a required service elsewhere: where another namespace's object
-//! would get them, nobody does, and they are refused ([`Standing::Ambiguous`]).
+//! would get them, they are refused ([`Standing::Ambiguous`]).
 //!
 //! What one claim changes is its host and, where requests are attributed by their authority, the hosts
 //! beneath a wildcard: `Hosts::decide` decides on those again and leaves the others as they are.
@@ -17,9 +17,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::diagnostic::ObjectRef;
+use crate::export_to::Sight;
 use crate::facts::Key;
 use crate::id::Id;
-use crate::sight::Sight;
 
 use claim::Verdict;
 

@@ -17,13 +17,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::conflict::{HostConflict, host_conflicts};
 use crate::diagnostic::{Diagnostic, Diagnostics, ObjectRef};
 use crate::facts::Key;
+use crate::host_conflict::{HostConflict, host_conflicts};
 use crate::hosts::{Hosts, Rejected};
 use crate::id::Id;
-use crate::judge::{Judge, Reading};
 use crate::resolve::{Resolution, Resolved};
+use crate::resolve_one::{Judge, Reading};
 use crate::rules::Rules;
 use crate::shared_vip;
 use crate::waypoint::Waypoints;

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::facts::Labels;
 
-/// The label that enrols a service, or all of a namespace.
+/// The label by which a service, or all services of a namespace, opt in.
 pub const INGRESS_USE_WAYPOINT: &str = "istio.io/ingress-use-waypoint";
 
 /// Whose reading of the labels is followed.
@@ -40,7 +40,7 @@ pub enum Place {
 pub struct Value {
     /// As it stands there.
     pub text: String,
-    /// What that means; `None` for what is no boolean, which counts as false.
+    /// What that means; `None` if it is not a boolean, which counts as false.
     pub parsed: Option<bool>,
 }
 

@@ -4,38 +4,38 @@
 //! answer whatever that order was. What decides about a service's waypoint, VIPs, ports and hosts is here,
 //! with the chain of reasons and the diagnostics. Nothing here reads a file, asks a cluster, or knows Envoy.
 
-mod allowed;
+mod allowed_routes;
 pub mod canary;
+mod checks;
 pub mod code;
 mod condition;
-pub mod conflict;
 pub mod diagnostic;
-mod entries;
+pub mod export_to;
 pub mod facts;
 pub mod fix;
+pub mod host_conflict;
 pub mod hosts;
 mod id;
 mod index;
-mod judge;
 mod key;
 pub mod label;
 pub mod mesh_config;
 mod mesh_config_choice;
 pub mod name;
-mod noted;
+pub mod not_in_mesh;
 pub mod object;
-pub mod outside;
 pub mod ports;
 pub mod reasons;
 pub mod required;
 pub mod resolve;
+mod resolve_one;
 pub mod route;
+pub mod route_setting;
 pub mod routing_type;
 pub mod rules;
 pub mod selector;
-pub mod setting;
+mod service_entry_items;
 pub mod shared_vip;
-pub mod sight;
 pub mod state;
 mod target;
 pub mod version;
@@ -47,6 +47,7 @@ pub use canary::Canary;
 pub use code::Code;
 pub use condition::{Condition, WAYPOINT_BOUND};
 pub use diagnostic::{Diagnostic, Diagnostics, ObjectRef, Severity};
+pub use export_to::Sight;
 pub use facts::{
     ClassFacts, EntryFacts, GatewayFacts, Labels, Meta, PolicyFacts, PortFacts, ProxyFacts,
     ServiceFacts,
@@ -58,13 +59,12 @@ pub use label::{Compat, Label};
 pub use mesh_config::{ConfigMapFacts, MeshConfig};
 pub use mesh_config_choice::MeshConfigChoice;
 pub use name::{is_label, is_name};
-pub use outside::Outside;
+pub use not_in_mesh::Outside;
 pub use ports::Ports;
 pub use reasons::{Rule, Step};
 pub use resolve::{Resolution, Resolved};
 pub use rules::Rules;
 pub use selector::Selector;
-pub use sight::Sight;
 pub use state::{OF_SERVICES, State, Sync};
 pub use version::{newer, version};
 pub use vips::Vips;

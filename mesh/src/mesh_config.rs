@@ -53,7 +53,7 @@ pub enum Visibility {
     Public,
     /// To its own namespace.
     Namespace,
-    /// To nobody: the mesh does not know it.
+    /// To no namespace: the mesh does not know it.
     None,
 }
 

@@ -9,15 +9,15 @@ use ingress_waypoint::switch::parse_bool;
 use serde::Serialize;
 
 use crate::diagnostic::ObjectRef;
+use crate::export_to::Sight;
 use crate::facts::Condition;
 use crate::facts::WAYPOINT_BOUND;
 use crate::fix;
 use crate::label::{INGRESS_USE_WAYPOINT, Place};
-use crate::outside::Outside;
-use crate::outside::Said;
+use crate::not_in_mesh::Outside;
+use crate::not_in_mesh::Said;
 use crate::required::{REQUIRED, RequiredBy};
 use crate::resolve::Resolved;
-use crate::sight::Sight;
 use crate::world::World;
 
 /// The rules that a chain is made of.
@@ -213,7 +213,7 @@ impl Resolved {
             (Place::Object, _, Some(_)) => "the service's own label wins over its namespace's",
             (Place::Object, ..) => "the service's own label",
             (Place::Namespace, Some(_), _) => "the namespace's label counts as well (kgateway)",
-            (Place::Namespace, ..) => "the namespace's label, for the service has none",
+            (Place::Namespace, ..) => "the namespace's label, because the service has none",
         };
         let means = match value.parsed {
             Some(true) => "asks for the waypoint",
@@ -223,7 +223,7 @@ impl Resolved {
             }
             Some(false) => "does not ask for the waypoint",
             None => {
-                "is no boolean and counts as false: the waypoint's name belongs in istio.io/use-waypoint"
+                "is not a boolean and counts as false: the waypoint's name belongs in istio.io/use-waypoint"
             }
         };
         Step {
@@ -280,7 +280,7 @@ impl Resolved {
 
     fn required_step(&self) -> Option<Step> {
         let by = self.required.as_ref()?;
-        let message = "requests are refused rather than sent past the waypoint".to_owned();
+        let message = "requests are refused instead of bypassing the waypoint".to_owned();
         Some(match by {
             RequiredBy::Selector(selector) => Step {
                 value: Some(selector.clone()),

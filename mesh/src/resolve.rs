@@ -6,14 +6,14 @@ use ingress_waypoint::{Kind, Service};
 
 use crate::canary::Canary;
 use crate::diagnostic::{Diagnostic, ObjectRef};
+use crate::export_to::Sight;
 use crate::facts::{Condition, Key};
 use crate::hosts::Rejected;
 use crate::label::Label;
+use crate::not_in_mesh::Outside;
 use crate::object::Origin;
-use crate::outside::Outside;
 use crate::ports::Ports;
 use crate::required::RequiredBy;
-use crate::sight::Sight;
 use crate::vips::Vips;
 use crate::waypoint::Binding;
 
@@ -28,7 +28,7 @@ pub struct Resolved {
     pub hosts: Vec<String>,
     /// Hosts that another object has, and which.
     pub shadowed: Vec<(String, ObjectRef)>,
-    /// Whether those hosts are nobody's, and requests for them refused: it or the other is required.
+    /// Whether requests for those hosts are refused, because it or the other object is required.
     pub is_ambiguous: bool,
     /// Why the mesh captures none of its addresses.
     pub outside: Option<Outside>,

@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
 use crate::facts::Labels;
-use crate::setting::{self, Setting};
+use crate::route_setting::{self, Setting};
 use crate::target::{get, list, text};
 use crate::version::version;
 
@@ -98,13 +98,13 @@ impl Rule {
             port: get(backend, "port").and_then(Value::as_i64),
             weight: get(backend, "weight").and_then(Value::as_i64).unwrap_or(1),
             has_filters: list(backend, "filters").next().is_some(),
-            settings: setting::read(&format!("{field}.backendRefs[{j}]"), backend, namespace),
+            settings: route_setting::read(&format!("{field}.backendRefs[{j}]"), backend, namespace),
         });
         Self {
             name: text(rule, "name").map(str::to_owned),
             paths: list(rule, "matches").map(Path::read).collect(),
             backends: backends.collect(),
-            settings: setting::read(&field, rule, namespace),
+            settings: route_setting::read(&field, rule, namespace),
             session_persistence: get(rule, "sessionPersistence").is_some(),
         }
     }

@@ -67,7 +67,7 @@ impl<'a> RoutingTypes<'a> {
     }
 
     /// Who has the requests of a rule, or of a route as a whole, sent to the ClusterIP where they come
-    /// in at this parent; nobody where they go to the endpoints.
+    /// in at this parent; `None` if they go to the endpoints.
     pub fn service(
         &self,
         (kind, route): (&str, &Key),

@@ -140,7 +140,7 @@ fn split(text: &str) -> Vec<&str> {
 
 fn requirement(text: &str) -> Result<Requirement, String> {
     let wrong =
-        || format!("{text:?} is no requirement (k, !k, k=v, k!=v, k in (v,w), k notin (v))");
+        || format!("{text:?} is not a requirement (k, !k, k=v, k!=v, k in (v,w), k notin (v))");
     let one = |value: &str| BTreeSet::from([value.trim().to_owned()]);
     let (key, test) = if let Some(key) = text.strip_prefix('!') {
         (key, Test::Absent)
@@ -248,7 +248,7 @@ mod tests {
             ["=web", "app=web,", ",", "app in a", "app in (a", "app of (a)", "a b", "app=w b"]
         {
             let error = text.parse::<Selector>().unwrap_err();
-            assert!(error.contains("is no requirement"), "{text}: {error}");
+            assert!(error.contains("is not a requirement"), "{text}: {error}");
         }
     }
 }

@@ -15,13 +15,13 @@ pub struct Vips {
     pub field: &'static str,
     /// What stands there.
     pub value: String,
-    /// Where there is no address: why, to be read after the value.
+    /// Why there is no address, to be read after the value.
     pub none: Option<&'static str>,
     /// Values that are no VIP.
     pub dropped: Vec<Dropped>,
 }
 
-/// A value that is no VIP.
+/// A value that is not a VIP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dropped {
     /// Where: `spec.addresses[1]`.
@@ -58,7 +58,7 @@ impl Dropped {
 }
 
 impl Vips {
-    /// Where there is no address: what to change so that there is one.
+    /// What to change so that there is an address, if there is none.
     pub fn fix(&self) -> &'static str {
         let all_dropped = !self.dropped.is_empty();
         match self.field {

@@ -1,7 +1,7 @@
 //! Which waypoint a service is bound to, and whether that one can be used.
 //!
 //! The order is Istio's: what the object is, its own label, its namespace's; then whether the
-//! waypoint is ready, lets the namespace in, and is for services. There is no second choice: an
+//! waypoint is ready, allows routes from the namespace, and is for services. There is no second choice: an
 //! object whose own waypoint cannot be used does not get its namespace's.
 
 mod gateway;

@@ -155,7 +155,9 @@ fn place(text: &[u8]) -> Result<Place, String> {
     }
     let value: Value = serde_json::from_slice(text).unwrap_or_default();
     match value.get("file").and_then(Value::as_str) {
-        _ if fields.len() > 1 => Err("file: stands alone, for all else is in the file".to_owned()),
+        _ if fields.len() > 1 => {
+            Err("file: no other field is allowed, because the file holds them".to_owned())
+        }
         Some(path) if Path::new(path).is_absolute() => Ok(Place::File(path.into())),
         _ => Err(format!("file: {} is not an absolute path", value.get("file").unwrap_or(&value))),
     }

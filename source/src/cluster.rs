@@ -181,7 +181,12 @@ impl List<'_> {
                         }
                     }
                     // Here the list ends and the watch would begin.
-                    Some(Ok(Event::InitDone)) | None => break,
+                    Some(Ok(Event::InitDone)) => break,
+                    None => {
+                        return Err(Failure::Other(anyhow!(
+                            "the list ended before all of it was read"
+                        )));
+                    }
                     Some(Ok(_)) => {}
                     Some(Err(error)) => {
                         let wait = waits.next().filter(|_| may_pass(&error));

@@ -23,13 +23,13 @@ Examples:
   ingress-waypoint check --cluster --strict
   ingress-waypoint check --cluster --gateway ingress/public --format json")]
 pub struct Arguments {
-    /// Count warnings: exit with 1 where there are any
+    /// Count warnings: exit with 1 if there are any
     #[arg(long)]
     pub strict: bool,
     /// The ingress Gateway; without it, all Gateways that are no waypoints
     #[arg(long, value_name = "NAMESPACE/NAME")]
     pub gateway: Option<Gateway>,
-    /// The ingress's pods, where they belong to no Gateway (a label selector: istio=ingressgateway)
+    /// The ingress's pods, if they do not belong to a Gateway (a label selector: istio=ingressgateway)
     #[arg(long, value_name = "SELECTOR")]
     pub gateway_pods: Option<Selector>,
     /// Where objects come from.

@@ -52,7 +52,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// A value for programs. Of what JSON lets stand in a text, nothing is hidden from who reads it all the same.
+/// A value for programs. Characters that JSON allows but a reader cannot see are escaped.
 ///
 /// # Errors
 /// Where the value has no JSON.
@@ -89,7 +89,7 @@ pub fn raw(text: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Prints a report for people, without colours where standard output is no terminal.
+/// Prints a report for people, without colours if standard output is not a terminal.
 ///
 /// # Errors
 /// Where standard output does not take it.

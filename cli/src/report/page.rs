@@ -68,7 +68,7 @@ impl Words {
         self
     }
 
-    /// With these words behind it, in a tone. Whoever prints takes colours out again where nobody sees them.
+    /// With these words behind it, in a tone. The printer removes colours if the output does not show them.
     #[must_use]
     pub fn tone(mut self, tone: Tone, text: impl Display) -> Self {
         let style = tone.style();

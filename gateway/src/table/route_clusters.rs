@@ -226,7 +226,7 @@ impl<'a> Listing<'a> {
             }
             let merged = self.refuse_routed(route, &field);
             if !always {
-                message.extend(merged.iter().map(|it| format!("; where it merges them, {it}")));
+                message.extend(merged.iter().map(|it| format!("; if it merges them, {it}")));
             }
         }
         let diagnostic = Diagnostic::new(severity, Code::RouteCluster, route.clone(), message)

@@ -131,8 +131,9 @@ fn note_cluster(name: &str, path: &str, endpoints: &Endpoints<'_>, report: &mut 
                 return report.warn(Code::ClusterUnknown, path, message);
             }
             let message = format!(
-                "the cluster {name:?} is of no service in the configuration: its requests go to \
-                 the endpoints (a service can list it in its `clusters`)"
+                "the cluster {name:?} is not a cluster of a service in the configuration: its requests go \
+                 to the endpoints (`compile --all-services` also writes the services that did not opt in; \
+                 a service can list the cluster in its `clusters`)"
             );
             report.inform(Code::ClusterUnknown, path, message);
         }

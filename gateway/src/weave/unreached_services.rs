@@ -49,9 +49,10 @@ pub fn note(
     let unreached: BTreeSet<_> = asking.map(name).filter(|name| !reached.contains(name)).collect();
     if !unknown.is_empty() && !unreached.is_empty() {
         let message = format!(
-            "no route is known to lead to {}, which opted in, and the clusters {} are \
-             of no service: where one is theirs, their requests bypass the waypoint until the \
-             service lists it in its `clusters`",
+            "no route is known to lead to {}, which opted in, and the clusters {} are not clusters of a \
+             service in the configuration: if one belongs to such a service, its requests bypass the \
+             waypoint until the service lists it in its `clusters` (`compile --all-services` also writes the \
+             services that did not opt in)",
             listed(&unreached),
             listed(&unknown)
         );

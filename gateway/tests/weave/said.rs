@@ -32,7 +32,7 @@ fn what_is_not_made_ready_is_said() {
     let said = notes(&apply(&listener(&manager("c1")), config).report);
     let warning = "Warning static_resources.listeners: no route is known to lead to shop/cart";
     assert!(
-        said.contains(warning) && said.contains("the clusters \"c1\" are of no service"),
+        said.contains(warning) && said.contains("the clusters \"c1\" are not clusters of"),
         "{said}"
     );
 }

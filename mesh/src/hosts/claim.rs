@@ -6,8 +6,8 @@ use std::sync::Arc;
 use k8s_openapi::jiff::Timestamp;
 
 use crate::diagnostic::ObjectRef;
+use crate::export_to::Sight;
 use crate::id::Id;
-use crate::sight::Sight;
 
 /// An object that has hosts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub enum Standing {
     Lost(ObjectRef),
 }
 
-/// What nobody owns as somebody would take it from a required service: refused.
+/// Hosts that have no owner, because another object would take them from a required service: requests are refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejected {
     /// The host.

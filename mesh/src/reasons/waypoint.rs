@@ -4,8 +4,8 @@ use super::{Rule, Step, label};
 use crate::diagnostic::ObjectRef;
 use crate::fix;
 use crate::label::Place;
-use crate::outside::Outside;
-use crate::outside::Said;
+use crate::not_in_mesh::Outside;
+use crate::not_in_mesh::Said;
 use crate::resolve::Resolved;
 use crate::waypoint::Binding;
 use crate::waypoint::{For, MANAGED, Owner, Reference, USE_WAYPOINT, Unusable, WAYPOINT_FOR};
@@ -36,7 +36,7 @@ impl Resolved {
             Binding::Ready(reference) | Binding::Unusable(reference, _) => {
                 let whose_label = match reference.place {
                     Place::Object => "by the service's own label",
-                    Place::Namespace => "by the namespace's label, for the service has none",
+                    Place::Namespace => "by the namespace's label, because the service has none",
                 };
                 let whose = self.at(reference.place);
                 let unbind = fix::label(&whose, USE_WAYPOINT, "none");
@@ -70,7 +70,7 @@ impl Resolved {
         })
     }
 
-    /// Ready, lets the namespace in, is for services: up to the first that does not hold.
+    /// Ready, allows routes from the namespace, is for services: up to the first that does not hold.
     fn waypoint_steps(
         &self,
         world: &World,

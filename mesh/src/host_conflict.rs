@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, ObjectRef, Severity, first_five};
 use crate::hosts::Rejected;
-use crate::outside::Outside;
+use crate::not_in_mesh::Outside;
 use crate::resolve::{Resolution, Resolved};
 
 /// Hosts of two objects, of which at most one gets the requests.

@@ -8,18 +8,18 @@ use std::sync::Arc;
 use ingress_waypoint::Kind;
 
 use crate::canary::Canary;
+use crate::checks::{as_label, check_name};
 use crate::diagnostic::Diagnostic;
-use crate::entries::{self, Entry};
 use crate::facts::{Condition, Key, Meta, ServiceFacts};
 use crate::hosts::{Claimant, Hosts, service_host};
 use crate::id::Id;
 use crate::label::Label;
-use crate::noted::{as_label, check_name};
-use crate::outside::{Outside, Scope};
+use crate::not_in_mesh::{Outside, Scope};
 use crate::ports::Ports;
 use crate::required::RequiredBy;
 use crate::resolve::Resolved;
 use crate::rules::Rules;
+use crate::service_entry_items::{self, Entry};
 use crate::vips::Vips;
 use crate::waypoint::{Binding, Space, Waypoints};
 use crate::world::World;
@@ -64,7 +64,7 @@ impl<'a> Judge<'a, '_> {
         } else {
             let (key, facts) = world.entries.get_key_value(&id.key)?;
             if check_name(&id.object(), key, &mut diagnostics) {
-                let hosts = entries::hosts(facts, &id.object(), &mut diagnostics);
+                let hosts = service_entry_items::hosts(facts, &id.object(), &mut diagnostics);
                 let scope = world.scope_of_entry(self.rules, key, facts);
                 let bound = facts.waypoint_bound.clone();
                 let common = self.common(id, &facts.meta, bound, scope, &mut diagnostics);

@@ -14,7 +14,7 @@ use crate::diagnostic::{Diagnostic, ObjectRef, Severity};
 use crate::facts::{EntryFacts, Key};
 use crate::hosts::{Hosts, Standing};
 use crate::id::Id;
-use crate::outside::Outside;
+use crate::not_in_mesh::Outside;
 use crate::ports::Ports;
 use crate::resolve::Resolved;
 use crate::rules::Rules;

@@ -2,11 +2,11 @@
 
 use crate::diagnostic::ObjectRef;
 use crate::diagnostic::first_five;
+use crate::export_to::Sight;
 use crate::facts::{EntryFacts, Key, Meta, ServiceFacts};
 use crate::fix;
 use crate::mesh_config::{NAMESPACE_NAME, Visibility};
 use crate::rules::Rules;
-use crate::sight::Sight;
 use crate::world::World;
 
 /// Why the VIPs of an object are not dialled.
@@ -60,7 +60,7 @@ impl World {
                     self.visible_as(namespace)
                 ),
                 change: format!(
-                    "{}; or, where the ingress is in that namespace, give it (--gateway {namespace}/NAME)",
+                    "{}; or, if the ingress is in that namespace, name its Gateway (--gateway {namespace}/NAME)",
                     self.make_public(namespace)
                 ),
             },
@@ -118,7 +118,7 @@ impl World {
 
 impl World {
     pub(crate) fn scope_of_service(&self, rules: &Rules, key: &Key, facts: &ServiceFacts) -> Scope {
-        let annotation = facts.meta.annotations.get(super::sight::EXPORT_TO);
+        let annotation = facts.meta.annotations.get(super::export_to::EXPORT_TO);
         let export_to = annotation.map(|text| Sight::listed(text)).unwrap_or_default();
         self.scope(rules, key, &export_to, Visibility::Public)
     }
@@ -157,7 +157,7 @@ impl World {
 
 impl Scope {
     /// Where it was not said where the ingress is, it is taken to be where an object is visible;
-    /// that is no ground to send requests of a required service to an address that nobody captures.
+    /// that is not a reason to send requests of a required service to an address that the mesh does not capture.
     pub fn of_required(mut self, rules: &Rules, required: bool) -> Self {
         if required && self.is_a_guess(rules) {
             self.outside = Some(Outside::OtherNamespace);

@@ -9,17 +9,18 @@ impl Allowed {
         let own = format!("allows routes from its own namespace {}", gateway.namespace);
         match (self.from, &self.selector) {
             _ if self.listener.is_none() => {
-                format!("{own}, for no listener has the protocol HBONE and the port 15008")
+                format!("{own}, because no listener has the protocol HBONE and the port 15008")
             }
             (Some("All"), _) => "allows routes from every namespace".to_owned(),
             (Some("Selector"), Some(selector)) => {
                 format!("allows routes from namespaces with {selector}")
             }
             (Some("Selector"), None) => {
-                "allows routes from no namespace, for the selector is absent or broken".to_owned()
+                "allows routes from no namespace, because the selector is absent or invalid"
+                    .to_owned()
             }
             (Some(_), _) => own,
-            (None, _) => format!("{own}, for the field is absent"),
+            (None, _) => format!("{own}, because the field is absent"),
         }
     }
 
