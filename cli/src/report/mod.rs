@@ -89,7 +89,7 @@ pub fn raw(text: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Prints a report for people, without colours where standard output is no terminal.
+/// Prints a report for people, without colours if standard output is not a terminal.
 ///
 /// # Errors
 /// Where standard output does not take it.

@@ -43,7 +43,7 @@ pub enum Fault {
 
 impl Fault {
     /// What kind it is, and how severe it is for the most protected service that it reaches: required, opted in, not
-    /// known, any other. An error is refused; `None` harms no one.
+    /// known, any other. An error is refused; `None` is harmless.
     fn rule(&self) -> (Code, [Option<Severity>; 4]) {
         const ERROR: Option<Severity> = Some(Severity::Error);
         const WARN: Option<Severity> = Some(Severity::Warning);
