@@ -63,7 +63,7 @@ pub struct Settings {
     /// What happens to requests for services that are not among the objects [default: direct]
     #[arg(long, value_enum, value_name = "OUTCOME")]
     pub unknown_service: Option<UnknownService>,
-    /// Put decisions into filter state, where the access log can print them
+    /// Write decisions into filter state, so that the access log can print them
     #[arg(long)]
     pub annotate: bool,
     /// The mechanism that leads a request to the VIP [default: filter-state]

@@ -244,7 +244,7 @@ fn fields_and_fixes() {
         .filter(|f| f["code"] != "label-without-waypoint")
         .map(|f| ["code", "field", "fix"].map(|part| f[part].as_str().unwrap_or("-")))
         .collect();
-    let nothing_or = "nothing, if no HTTP is sent there; otherwise";
+    let nothing_or = "nothing, if no HTTP is sent to this port; else";
     let entry = format!("{nothing_or} say so: protocol: HTTP, or protocol: GRPC");
     let twice = format!("{nothing_or} declare each number once");
     let udp = format!("{nothing_or} send HTTP to a port of protocol TCP");

@@ -90,16 +90,16 @@ fn compare(
         for then in settings(of_waypoint, None) {
             let Some(what) = first.does.twice(&then.does) else { continue };
             let whose = if gateways == second {
-                "the same route, which is the service's too".to_owned()
+                "the same route, which is also attached to the service".to_owned()
             } else {
                 second.to_string()
             };
-            let message = format!("{what}: here, and at the waypoint by {whose} ({})", then.field);
+            let message = format!("{what}: here and, at the waypoint, by {whose} ({})", then.field);
             let fix = if gateways == second {
-                "keep one of the two parents, or make two routes of it".to_owned()
+                "keep one of the two parents, or split it into two routes".to_owned()
             } else {
                 format!(
-                    "keep it in one of the two: at the waypoint ({second}) it also holds for requests from within the mesh"
+                    "keep it in one of the two: at the waypoint ({second}) it also applies to requests from within the mesh"
                 )
             };
             // A second timeout does not change what happens to a request that is in time.

@@ -1,4 +1,4 @@
-//! ServiceEntries and Services that get in each other's way.
+//! ServiceEntries and Services that have the same name.
 
 use crate::scope::Scope;
 use mesh::route::Target;
@@ -25,7 +25,7 @@ fn named_as_service(scope: &Scope<'_>, out: &mut Diagnostics, resolved: &Resolve
         severity,
         Code::EntryNamedAsService,
         resolved.object.clone(),
-        "is the name of a Service too",
+        "is also the name of a Service",
     )
     .field("metadata.name", Some(resolved.object.name.clone()))
     .fix("give the ServiceEntry another name");

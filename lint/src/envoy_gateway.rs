@@ -1,4 +1,4 @@
-//! Objects for Envoy Gateway that cover a part of what leads to services alone.
+//! Objects for Envoy Gateway that cover only some of the routes and listeners.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use gateway::table::Compiled;
 use mesh::route::Target;
 use mesh::{Code, Diagnostic, Severity, World};
 
-/// What such objects with these listeners leave out.
+/// Findings about routes and listeners that such objects leave out.
 pub fn check(world: &World, compiled: &Compiled, listeners: &Listeners) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     if compiled.policy.summary().opted_in == 0 {

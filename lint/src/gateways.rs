@@ -1,4 +1,4 @@
-//! The ingress: whether the mesh captures what its pods send, and what it serves beside HTTP.
+//! The ingress: whether the mesh captures what its pods send, and what it serves besides HTTP.
 
 use gateway_api::apis::standard::gateways::GatewayListenersTlsMode;
 
@@ -9,7 +9,7 @@ use mesh::{Code, Diagnostic, Diagnostics, Key, ObjectRef, Severity};
 const MODE: &str = "istio.io/dataplane-mode";
 
 pub(crate) fn check(scope: &Scope<'_>, out: &mut Diagnostics) {
-    // A gateway that sends nothing to a VIP may be where it likes.
+    // A gateway that sends nothing to a VIP need not be in the mesh.
     if !scope.services().any(reaches_waypoint) {
         return;
     }
@@ -34,7 +34,7 @@ fn is_ingress(scope: &Scope<'_>, pod: &PodFacts) -> bool {
     !pod.is_over() && !is_waypoint && (selected || of_gateway)
 }
 
-/// What is found of one pod is found of all its siblings, so it is said of the Gateway.
+/// What is found of one pod is found of all its siblings, so it is reported for the Gateway.
 fn captured(scope: &Scope<'_>, out: &mut Diagnostics, itself: &ObjectRef, pod: &PodFacts) {
     let object = match &pod.gateway {
         Some(gateway) => ObjectRef::namespaced("Gateway", gateway),
@@ -63,7 +63,7 @@ fn uncaptured(
 ) -> Option<Diagnostic> {
     let cause =
         |code, message: &str| Diagnostic::new(Severity::Error, code, object.clone(), message);
-    // The CNI says what it did; labels only say what it is to do.
+    // The annotation shows what the CNI did; labels only show what it should do.
     let redirection = pod.redirection.as_deref();
     if redirection == Some("enabled") {
         return None;
@@ -83,7 +83,7 @@ fn uncaptured(
     let is_ambient = own.or(of_namespace).is_some_and(|mode| mode == "ambient");
     if is_ambient {
         let is_running = pod.phase.as_deref() == Some("Running");
-        // The CNI leaves the host's network alone.
+        // The CNI does not redirect pods on the host's network.
         if pod.host_network || redirection.is_none() && !is_running {
             return None;
         }
@@ -94,7 +94,7 @@ fn uncaptured(
                     format!("metadata.annotations[{REDIRECTION}]"),
                     redirection.map(str::to_owned),
                 )
-                .fix("see whether istio-cni runs on their nodes, and start them anew"),
+                .fix("see whether istio-cni runs on their nodes, and restart them"),
         );
     }
     let message = match (own, of_namespace) {
@@ -109,7 +109,7 @@ fn uncaptured(
     Some(cause(Code::GatewayNotCaptured, message).field(field, value).fix(fix))
 }
 
-/// Silence would be taken for an answer.
+/// Without this finding, silence would read as success.
 fn unread(out: &mut Diagnostics, key: &Key) {
     let message = "names no pod, Deployment or DaemonSet that was read: whether the mesh captures its connections was not checked";
     let cause = Diagnostic::new(Severity::Info, Code::GatewayPodsNotRead, ObjectRef::namespaced("Gateway", key), message)
@@ -136,7 +136,7 @@ fn listeners(scope: &Scope<'_>, out: &mut Diagnostics, key: &Key) {
             message,
         )
         .field(format!("spec.listeners[{i}].protocol"), Some(protocol.to_owned()))
-        .fix("let no TCPRoute or TLSRoute of it lead to a service that opted in");
+        .fix("do not attach TCPRoutes or TLSRoutes to it that lead to a service that asks for its waypoint");
         out.add(cause);
     }
 }

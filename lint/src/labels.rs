@@ -1,9 +1,9 @@
-//! The label `istio.io/ingress-use-waypoint` itself: values that are none, places where it has no
-//! effect, and where control planes differ.
+//! The label `istio.io/ingress-use-waypoint` itself: invalid values, objects on which it has no
+//! effect, and differences between control planes.
 
 use ingress_waypoint::switch::parse_bool;
 
-use crate::bind::Wish;
+use crate::binding_fix::Wish;
 use crate::scope::Scope;
 use mesh::fix;
 use mesh::label::{INGRESS_USE_WAYPOINT, Place};
@@ -103,9 +103,11 @@ fn wrong_value(
     } else if parse_bool(text) == Some(true) {
         let message = match scope.options.rules.compat {
             Compat::Kgateway => {
-                "is not exactly \"true\", which alone kgateway takes: it counts as false"
+                "is not exactly \"true\", the only value that kgateway takes as true: it counts as false"
             }
-            _ => "is not \"true\", which alone Istio up to 1.29 takes: it counts as false",
+            _ => {
+                "is not \"true\", the only value that Istio up to 1.29 takes as true: it counts as false"
+            }
         };
         (message, enable)
     } else {
@@ -165,7 +167,7 @@ fn annotation(scope: &Scope<'_>, out: &mut Diagnostics, object: &ObjectRef, meta
             USE_WAYPOINT_NAMESPACE if annotated(USE_WAYPOINT).is_some() => continue,
             _ => bind(),
         };
-        let message = "is an annotation, and has to be a label";
+        let message = "is an annotation, but must be a label";
         let cause =
             Diagnostic::new(Severity::Error, Code::LabelAsAnnotation, object.clone(), message)
                 .field(format!("metadata.annotations[{key}]"), Some(text.to_owned()))
@@ -181,7 +183,7 @@ pub(crate) fn is_annotated(meta: &Meta) -> bool {
         .any(|key| meta.annotations.contains_key(*key) && !meta.labels.contains_key(*key))
 }
 
-/// A service that says no under a namespace that says yes.
+/// A service whose label is false in a namespace whose label is true.
 fn overrides(scope: &Scope<'_>, out: &mut Diagnostics, resolved: &Resolved) {
     let label = &resolved.label;
     let (Some(own), Some(namespace)) = (&label.own, &label.namespace) else { return };
@@ -192,14 +194,13 @@ fn overrides(scope: &Scope<'_>, out: &mut Diagnostics, resolved: &Resolved) {
         Compat::Istio | Compat::Istio129 => (
             Severity::Info,
             "wins over the namespace's \"true\": the service goes to its endpoints here, and under kgateway to the waypoint",
-            "nothing, if kgateway is not used: kgateway needs the namespace without the label"
-                .to_owned(),
+            "nothing, if kgateway is not used; else remove the label from the namespace".to_owned(),
         ),
         Compat::Kgateway => {
             let namespace = resolved.at(Place::Namespace);
             (
                 Severity::Warning,
-                "is ignored for the namespace's \"true\": the service goes to the waypoint, and under Istio to its endpoints",
+                "has no effect because of the namespace's \"true\": the service goes to the waypoint, and under Istio to its endpoints",
                 format!(
                     "label the services one by one ({})",
                     fix::unlabel(&namespace, INGRESS_USE_WAYPOINT)

@@ -1,11 +1,11 @@
-//! What is probably not as it was meant, why it matters and how to fix it.
+//! Finds what is probably a mistake, why it matters and how to fix it.
 //!
 //! An error means that what was asked for does not happen: a service that asks for its waypoint is
 //! bypassed or refused. Services that don't ask are left alone, whatever is odd about them. What has one
 //! cause is one diagnostic, however many services it affects. Each check looks at what `mesh` resolved and
-//! `gateway` made of it; none decides anything. No I/O is here.
+//! `gateway` made of it; none decides anything. No I/O here.
 
-mod bind;
+mod binding_fix;
 mod duplicate_policy;
 mod entries;
 pub mod envoy_gateway;
@@ -41,12 +41,12 @@ const OF_SERVICES: &[Check] = &[
     not_in_mesh,
 ];
 
-/// What its way to the waypoint changes for requests, and whether the mesh captures them at all.
+/// What using the waypoint changes for requests, and whether the mesh captures them at all.
 const OF_TRAFFIC: &[Check] =
     &[gateways::check, traffic::check, routes::check, duplicate_policy::check];
 
-/// Everything that there is to say. The result depends on the objects alone, not on their order: the
-/// worst first, then by code and object.
+/// All findings, the worst first, then by code and object. The result does not depend on the order of the
+/// objects.
 pub fn check(objects: &Objects, compiled: &Compiled, options: &Options) -> Vec<Diagnostic> {
     // Which mesh configuration counts is not a finding.
     let is_finding =
@@ -59,8 +59,8 @@ pub fn check(objects: &Objects, compiled: &Compiled, options: &Options) -> Vec<D
     found.into_list()
 }
 
-/// What there is to say about a configuration. Its errors are those of the rules: what is required and
-/// cannot be had, or is left out. That a service bypasses its waypoint is a warning here.
+/// The findings about a configuration. Its errors are those of the rules: what is required but
+/// unavailable, or is left out. That a service bypasses its waypoint is a warning here.
 pub fn services(objects: &Objects, compiled: &Compiled, options: &Options) -> Vec<Diagnostic> {
     let mut found = Diagnostics::default();
     let scope = Scope::new(objects, options, compiled);

@@ -1,5 +1,5 @@
-//! Takes objects in for the checks: what the rules read goes to the [`World`], what only the checks
-//! read is kept beside it.
+//! Objects for the checks: the [`World`] holds what the rules read, [`Objects`] also what only the checks
+//! read.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ pub struct Objects {
     pub(crate) traffic: BTreeMap<Key, Traffic>,
 }
 
-/// Settings of a Service about who of its endpoints is preferred.
+/// Settings of a Service about which endpoints are preferred.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Traffic {
     pub internal_traffic_policy: Option<String>,
@@ -55,7 +55,7 @@ impl From<World> for Objects {
 }
 
 impl Objects {
-    /// Takes an object in; the order does not matter.
+    /// Adds an object; the order does not matter.
     pub fn add(&mut self, origin: Origin, object: Object) {
         let traffic = match &object {
             Object::Service(service) => Some((Key::of(&service.metadata), Traffic::new(service))),
@@ -151,7 +151,7 @@ impl PodFacts {
         }
     }
 
-    /// Whether it runs no more, or makes no pod.
+    /// Whether it no longer runs, or makes no pod.
     pub fn is_over(&self) -> bool {
         matches!(self.phase.as_deref(), Some("Succeeded" | "Failed"))
     }

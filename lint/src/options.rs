@@ -7,8 +7,8 @@ use mesh::{Key, Rules, Selector};
 pub struct Options {
     /// The mesh's rules.
     pub rules: Rules,
-    /// The ingress Gateway; all that are no waypoints where absent.
+    /// The ingress Gateway; if absent, all Gateways that are not waypoints.
     pub gateway: Option<Key>,
-    /// The ingress's pods, where no label of theirs names a Gateway.
+    /// The ingress's pods, if none of their labels names a Gateway.
     pub pods: Option<Selector>,
 }

@@ -55,7 +55,7 @@ fn left_out(
         return;
     }
     let fix = format!(
-        "nothing, if no HTTP is sent there; otherwise {}",
+        "nothing, if no HTTP is sent to this port; else {}",
         port.fix(resolved.object.kind).trim_start_matches("where the port does speak HTTP, ")
     );
     if asks_itself(resolved) {

@@ -1,4 +1,4 @@
-//! Settings of the ingress's routes that have no effect on the way to a VIP, or make requests bypass the waypoint.
+//! Settings of the ingress's routes that have no effect at a VIP, or bypass the waypoint.
 
 use crate::scope::{Scope, reaches_waypoint};
 use gateway::table::routes::Routes;
@@ -9,10 +9,17 @@ use mesh::{Code, Diagnostic, Diagnostics, Key, ObjectRef, Resolved, Severity};
 
 pub(crate) fn routing_types(scope: &Scope<'_>, out: &mut Diagnostics) {
     for routed in &scope.compiled.routed {
-        let message = "has Envoy Gateway send requests to the ClusterIP of a Service, whatever its label says";
-        let cause = Diagnostic::new(Severity::Info, Code::RoutingTypeService, routed.by.clone(), message)
-            .field("spec.routingType", Some("Service".to_owned()))
-            .fix("nothing, if the waypoint is meant to apply to these requests; otherwise set it to Endpoint");
+        let message = "makes Envoy Gateway send requests to the ClusterIP of a Service, whatever its label says";
+        let cause = Diagnostic::new(
+            Severity::Info,
+            Code::RoutingTypeService,
+            routed.by.clone(),
+            message,
+        )
+        .field("spec.routingType", Some("Service".to_owned()))
+        .fix(
+            "nothing, if the waypoint is meant to apply to these requests; else set it to Endpoint",
+        );
         out.add(cause.affects(routed.to_string()));
     }
 }
@@ -40,8 +47,8 @@ pub(crate) fn check(scope: &Scope<'_>, out: &mut Diagnostics) {
     }
 }
 
-/// Whether Envoy Gateway sends what the route mirrors to ClusterIPs: policies for a rule alone have
-/// no say in that.
+/// Whether Envoy Gateway sends what the route mirrors to ClusterIPs: policies for a rule alone do
+/// not change that.
 fn mirrors_to_vips(
     scope: &Scope<'_>,
     types: &RoutingTypes<'_>,
@@ -75,10 +82,10 @@ fn lost(out: &mut Diagnostics, route: &ObjectRef, setting: &Setting, resolved: &
         Does::Retry { .. } => (Severity::Warning, "requests are not retried".to_owned()),
         Does::Timeout => (Severity::Warning, "requests have no timeout".to_owned()),
         Does::Cors => (Severity::Warning, "CORS is not answered".to_owned()),
-        // Said of mirrors already.
+        // `mirror` reports these.
         Does::Mirror(_) => return,
     };
-    let message = format!("has no effect on the way to a VIP by a general twin: {what}");
+    let message = format!("has no effect on requests that take a general VIP route: {what}");
     let cause = Diagnostic::new(severity, Code::RouteSettingLost, route.clone(), message)
         .field(setting.field.clone(), None)
         .fix("set it in a route of the service itself, at the waypoint; or use cluster-header, or a VIP route with the same settings");
@@ -93,7 +100,7 @@ fn at_one_vip(
     resolved: &Resolved,
 ) {
     if rule.session_persistence {
-        let message = "does not hold for backends that are reached at their VIP";
+        let message = "has no effect on backends that are reached at their VIP";
         let cause = Diagnostic::new(
             Severity::Warning,
             Code::RouteSessionPersistence,
@@ -105,10 +112,10 @@ fn at_one_vip(
         out.add(cause.affects(resolved.listed()));
     }
     if rule.settings.iter().any(|setting| matches!(setting.does, Does::Retry { .. })) {
-        let message = "goes to the same VIP again if the VIP route has the setting: the waypoint chooses the pod";
+        let message = "sends a request to the same VIP again, if the retry is kept: the waypoint chooses the pod";
         let cause = Diagnostic::new(Severity::Info, Code::RouteRetry, route.clone(), message)
             .field(format!("spec.rules[{i}].retry"), None)
-            .fix("nothing, if any pod will do; otherwise set the retry in a route of the service itself, at the waypoint");
+            .fix("nothing, if any pod will do; else retry in a route of the service itself, at the waypoint");
         out.add(cause.affects(resolved.listed()));
     }
 }
@@ -127,7 +134,7 @@ fn mirror(
         let cause = Diagnostic::new(severity, Code::RouteMirror, route.clone(), message)
             .field(format!("{field}.requestMirror.backendRef"), None)
             .fix("mirror in a route of the service itself, at the waypoint");
-        // Not refused either: the filter does not see copies.
+        // The filter does not see copies, so it cannot refuse them.
         out.add(cause.affects(resolved.object.to_string()));
     }
 }

@@ -1,4 +1,4 @@
-//! Settings of a Service that lose their meaning where requests go to its VIP.
+//! Settings of a Service that have no effect, or another one, on requests to its VIP.
 
 use crate::scope::{Scope, reaches_waypoint};
 use mesh::{Code, Diagnostic, Diagnostics, Key, Resolved, Severity};
@@ -13,8 +13,8 @@ pub(crate) fn check(scope: &Scope<'_>, out: &mut Diagnostics) {
         let service = scope.objects.world.services.get(&key);
         let affinity = service.and_then(|service| service.session_affinity.as_deref());
         if let Some(affinity @ "ClientIP") = affinity {
-            let message = "does not hold for requests that go to the waypoint";
-            let fix = "take it out, or give the waypoint a DestinationRule with a consistent hash for the service";
+            let message = "has no effect on requests that go to the waypoint";
+            let fix = "remove it, or give the waypoint a DestinationRule with a consistent hash for the service";
             let cause = cause(resolved, Severity::Warning, Code::SessionAffinity, message)
                 .field("spec.sessionAffinity", Some(affinity.to_owned()));
             out.add(cause.fix(fix));
@@ -25,16 +25,14 @@ pub(crate) fn check(scope: &Scope<'_>, out: &mut Diagnostics) {
                 "does not keep requests on the gateway's node: the waypoint may be on another";
             let cause = cause(resolved, Severity::Warning, Code::TrafficPolicy, message)
                 .field("spec.internalTrafficPolicy", Some(policy.clone()))
-                .fix("remove it, if requests must not depend on it");
+                .fix("remove it if requests must not depend on it");
             out.add(cause);
         }
         if let Some(distribution) = &traffic.traffic_distribution {
-            let message = "is seen from the waypoint, not from the gateway";
+            let message = "applies from the waypoint, not from the gateway";
             let cause = cause(resolved, Severity::Info, Code::TrafficPolicy, message)
                 .field("spec.trafficDistribution", Some(distribution.clone()))
-                .fix(
-                    "nothing, if the waypoint is as near; otherwise set it on the waypoint's Service",
-                );
+                .fix("nothing, if the waypoint is as near; else set it on the waypoint's Service");
             out.add(cause);
         }
     }

@@ -1,5 +1,5 @@
-//! The VIP: services that ask for their waypoint and have no address to be reached at, and
-//! addresses that two of them have.
+//! The VIP: services that ask for their waypoint but have no usable address, and addresses that
+//! two services share.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -34,10 +34,10 @@ pub(crate) fn check(scope: &Scope<'_>, out: &mut Diagnostics) {
 }
 
 fn loopback(scope: &Scope<'_>, out: &mut Diagnostics) {
-    let message = "takes loopback addresses as VIPs, which no mesh captures";
+    let message = "allows loopback addresses as VIPs, which no mesh captures";
     let cause = Diagnostic::new(Severity::Warning, Code::AllowLoopback, None, message)
         .field("allowLoopback", Some("true".to_owned()))
-        .fix("leave out --allow-loopback, except for a test where everything is on one machine");
+        .fix("remove --allow-loopback, except for a test where everything is on one machine");
     let has_loopback = |it: &&Resolved| it.vips.addresses.iter().any(|vip| is_loopback(*vip));
     let affects = scope.services().filter(has_loopback).map(Resolved::listed).collect();
     out.add(Diagnostic { affects, ..cause });
@@ -50,13 +50,13 @@ fn add(out: &mut Diagnostics, resolved: &Resolved, inherited: Severity, cause: D
         return;
     }
     let object = resolved.at(Place::Namespace);
-    // Whose field it is can be seen in the list.
+    // The list shows whose field it is.
     let message = match cause.code {
         Code::ExternalNameLabelled => {
             "asks for the waypoint of ExternalName services, which have none".to_owned()
         }
         _ => format!(
-            "holds for services too that have no way to the waypoint: {} {}",
+            "also applies to services that cannot reach the waypoint: {} {}",
             field(&cause),
             cause.message
         ),
@@ -83,7 +83,7 @@ fn external_name(out: &mut Diagnostics, resolved: &Resolved) {
         "has no waypoint",
     )
     .field("spec.externalName", resolved.external_name.clone())
-    .fix("remove the label from it, or use a ServiceEntry for the host");
+    .fix("remove its label, or use a ServiceEntry for the host instead");
     add(out, resolved, Severity::Info, cause);
 }
 
@@ -100,7 +100,7 @@ fn missing(out: &mut Diagnostics, resolved: &Resolved) {
         (_, true) => (
             Code::HeadlessLabelled,
             Severity::Info,
-            "make another Service with a ClusterIP for the same pods, and route to that one",
+            "create another Service with a ClusterIP for the same pods, and route to it",
         ),
         _ => (Code::NoVip, Severity::Warning, vips.fix()),
     };
@@ -129,18 +129,21 @@ fn dropped(out: &mut Diagnostics, resolved: &Resolved) {
         } else if resolved.object.kind == "Service" {
             (
                 Code::VipNotCaptured,
-                "make it anew without the address: the cluster allocates another",
+                "create it again without the address: the cluster allocates another",
             )
         } else {
-            (Code::VipNotCaptured, "give it an address that nothing on the node itself answers at")
+            (Code::VipNotCaptured, "give it an address that nothing on the node itself listens on")
         };
         let message = match (vips.addresses.is_empty(), dropped.is_unreadable()) {
             (false, _) => dropped.why.to_owned(),
             (true, false) => {
-                format!("{}; there is no other: the service goes to its endpoints", dropped.why)
+                format!(
+                    "{}; it has no other address, so requests go to the service's endpoints",
+                    dropped.why
+                )
             }
             (true, true) => format!(
-                "{}; so none of its addresses counts: the service goes to its endpoints",
+                "{}; so none of its addresses counts, and requests go to the service's endpoints",
                 dropped.why
             ),
         };
@@ -195,7 +198,7 @@ fn shared(scope: &Scope<'_>, out: &mut Diagnostics) {
             Severity::Error,
             Code::VipShared,
             (*first).clone(),
-            "is an address of another service too",
+            "is also an address of another service",
         )
         .field(*field, Some(vips.join(", ")))
         .fix(shared_vip::fix(field));

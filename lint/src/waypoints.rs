@@ -1,6 +1,6 @@
 //! The waypoint: services that ask for one and have none, and waypoints that cannot be used.
 
-use crate::bind::Wish;
+use crate::binding_fix::Wish;
 use crate::labels;
 use crate::scope::{Scope, asks_itself};
 use mesh::fix;
@@ -48,7 +48,7 @@ fn unlabelled(scope: &Scope<'_>, out: &mut Diagnostics, resolved: &Resolved) {
     }
     let place = resolved.label.from.unwrap_or(Place::Object);
     let object = resolved.at(place);
-    let message = "asks for a waypoint, and no istio.io/use-waypoint names one";
+    let message = "asks for a waypoint, but no istio.io/use-waypoint names one";
     let wish = Wish { object: &object, name: None, namespace: None, asks: None, also: None };
     let cause =
         Diagnostic::new(Severity::Error, Code::LabelWithoutWaypoint, object.clone(), message)
@@ -58,7 +58,7 @@ fn unlabelled(scope: &Scope<'_>, out: &mut Diagnostics, resolved: &Resolved) {
 }
 
 fn none(scope: &Scope<'_>, out: &mut Diagnostics, resolved: &Resolved, place: Place) {
-    // `none` is meant for a single service that does not follow its namespace.
+    // `none` exists to exclude a single service from what its namespace asks for.
     let deliberate = resolved.label.from == Some(Place::Namespace) && place == Place::Object;
     if deliberate && resolved.required.is_none() {
         return;
@@ -69,7 +69,7 @@ fn none(scope: &Scope<'_>, out: &mut Diagnostics, resolved: &Resolved, place: Pl
         Some(Place::Namespace) => object.clone(),
         _ => resolved.object.clone(),
     };
-    let message = "unbinds it from any waypoint, and istio.io/ingress-use-waypoint asks for one";
+    let message = "unbinds it from any waypoint, but istio.io/ingress-use-waypoint asks for one";
     let wish = Wish { object: &whose, name: None, namespace: None, asks: None, also: None };
     let cause = Diagnostic::new(Severity::Error, Code::LabelWithoutWaypoint, object, message)
         .label(USE_WAYPOINT, Some("none".to_owned()))
@@ -84,7 +84,7 @@ fn managed(out: &mut Diagnostics, resolved: &Resolved, by: &str) {
             .label(MANAGED, Some(by.to_owned()))
             .fix(match resolved.label.from {
                 Some(Place::Object) => fix::unlabel(&resolved.object, INGRESS_USE_WAYPOINT),
-                _ => "take what requires it off it (ingress-waypoint/required)".to_owned(),
+                _ => "remove what requires it (ingress-waypoint/required)".to_owned(),
             });
     out.add(cause);
 }
@@ -96,7 +96,7 @@ fn unusable(
     reference: &Reference,
     why: &Unusable,
 ) {
-    // If no service opted in, the ingress is not concerned, but the mesh is.
+    // It matters to the mesh even if the service does not ask its ingress to use the waypoint.
     let severity = if resolved.asks() { Severity::Error } else { Severity::Info };
     let gateway = ObjectRef::namespaced("Gateway", &reference.gateway);
     let namespace = resolved.object.namespace.as_deref().unwrap_or_default();
@@ -137,7 +137,7 @@ fn unusable(
                 _ => gateway.clone(),
             };
             let message = format!(
-                "makes Gateway {} a waypoint that is not for services, and services are bound to it",
+                "makes Gateway {} a waypoint that is not for services, but services are bound to it",
                 reference.gateway
             );
             Diagnostic::new(Severity::Error, Code::WaypointNotForServices, object, message)
@@ -208,9 +208,9 @@ fn missing(scope: &Scope<'_>, resolved: &Resolved, reference: &Reference) -> Dia
             .fix(fix);
     }
     let message = if name.is_empty() {
-        "is empty, and names no waypoint".to_owned()
+        "is empty and names no waypoint".to_owned()
     } else if name.eq_ignore_ascii_case("none") {
-        "names no Gateway, and does not unbind: only \"none\", in lower case, does".to_owned()
+        "names no Gateway and does not unbind: only \"none\", in lower case, does".to_owned()
     } else if name.contains('/') {
         format!(
             "holds a slash, which a label cannot: the namespace belongs in {USE_WAYPOINT_NAMESPACE}"
@@ -218,7 +218,7 @@ fn missing(scope: &Scope<'_>, resolved: &Resolved, reference: &Reference) -> Dia
     } else if !is_name(name) {
         "is not a name that a Gateway can have".to_owned()
     } else if scope.objects.world.gateways.is_empty() {
-        format!("names Gateway {namespace}/{name}, and no Gateway at all is among the objects")
+        format!("names Gateway {namespace}/{name}, but no Gateway is among the objects")
     } else {
         format!("names Gateway {namespace}/{name}, which does not exist")
     };

@@ -237,7 +237,7 @@ impl Index {
     }
 
     /// A cluster that is listed may not be one that, by its name, belongs to another service, or to
-    /// another port: a mistake there would make a required service's requests bypass its waypoint.
+    /// another port: a mistake there would let a required service's requests bypass its waypoint.
     fn check_clusters(&self, table: &Table, problems: &mut Problems) {
         for service in table.iter() {
             let i = service.position();

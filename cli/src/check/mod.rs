@@ -29,7 +29,7 @@ pub struct Arguments {
     /// The ingress Gateway; without it, all Gateways that are no waypoints
     #[arg(long, value_name = "NAMESPACE/NAME")]
     pub gateway: Option<Gateway>,
-    /// The ingress's pods, if they do not belong to a Gateway (a label selector: istio=ingressgateway)
+    /// The ingress's pods, if they belong to no Gateway (a label selector: istio=ingressgateway)
     #[arg(long, value_name = "SELECTOR")]
     pub gateway_pods: Option<Selector>,
     /// Where objects come from.

@@ -109,7 +109,7 @@ impl Map {
         self.0.get(self.position(field)?).map(|(_, value)| value)
     }
 
-    /// The value of a key that is a name, not a field of Envoy's: it has one spelling.
+    /// The value of a key that is not a field of Envoy's but a name: it has one spelling.
     pub fn get_exactly(&self, name: &str) -> Option<&Node> {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value)
     }

@@ -92,7 +92,7 @@ impl<'a> Examiner<'a> {
     }
 }
 
-/// The ways of a route's requests: one that reaches no service if it leads to no cluster.
+/// The ways of a route's requests: a single one that leads nowhere if the route has no cluster.
 fn legs_of<'r>(route: &'r Map, path: &str, policy: &Policy) -> Vec<Leg<'r>> {
     match route.get("route").and_then(Node::map) {
         Some(action) => legs(action, &format!("{path}.route"), policy),

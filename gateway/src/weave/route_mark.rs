@@ -39,7 +39,7 @@ pub fn add(route: &mut Map) {
     }
 }
 
-/// Where a level is. The last is a name, not a field of Envoy's, so it has one spelling.
+/// Where a level is. The last is not a field of Envoy's but a name, and so has one spelling.
 fn position(map: &Map, level: &str) -> Option<usize> {
     if level != FILTER {
         return map.position(level);

@@ -6,16 +6,16 @@ use mesh::mesh_config::Visibility;
 use mesh::waypoint::{Binding, USE_WAYPOINT, USE_WAYPOINT_NAMESPACE, Unusable};
 use mesh::{Key, Labels, ObjectRef, is_label, is_name};
 
-/// What is to be bound, and what somebody wrote to that end.
+/// What is to be bound, and what its labels or annotations say.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wish<'a> {
     /// Whose label is to change: a Service, a ServiceEntry or a Namespace.
     pub object: &'a ObjectRef,
-    /// What stands, or was meant to stand, in `istio.io/use-waypoint`.
+    /// The value of `istio.io/use-waypoint`, or what was meant as its value.
     pub name: Option<&'a str>,
     /// The same of `istio.io/use-waypoint-namespace`.
     pub namespace: Option<&'a str>,
-    /// The label that asks, where the object has it itself.
+    /// The label that asks, if the object has it itself.
     pub asks: Option<&'static str>,
     /// A label to set in the same command.
     pub also: Option<Change<'static>>,
@@ -27,8 +27,8 @@ impl Wish<'_> {
         if let Some(name) = self.name
             && name.eq_ignore_ascii_case("none")
         {
-            let taken_off = self.asks.map(|asks| (asks, None));
-            return self.label(&[Some((USE_WAYPOINT, Some("none"))), taken_off]);
+            let unlabel = self.asks.map(|asks| (asks, None));
+            return self.label(&[Some((USE_WAYPOINT, Some("none"))), unlabel]);
         }
         if let Some((key, explicit)) = self.meant(scope) {
             return self.bind(&key, explicit);
@@ -90,7 +90,7 @@ impl Wish<'_> {
         usable.cloned().collect()
     }
 
-    /// Whether binding to it would do, now or once it is ready.
+    /// Whether the object can be bound to it, now or once it is ready.
     fn is_usable(&self, scope: &Scope<'_>, key: &Key) -> bool {
         let labels = [(USE_WAYPOINT, &key.name), (USE_WAYPOINT_NAMESPACE, &key.namespace)];
         let labels: Labels =
@@ -122,7 +122,7 @@ impl Wish<'_> {
         fix::labels(self.object, &changes)
     }
 
-    /// Nothing is there to bind to.
+    /// There is no waypoint to bind to: deploys one.
     fn deploy(&self) -> String {
         let name = self.name.filter(|name| is_name(name)).unwrap_or("waypoint");
         let key = Key { namespace: self.home().to_owned(), name: name.to_owned() };
@@ -130,7 +130,7 @@ impl Wish<'_> {
         let deploy = fix::deploy(&key);
         match (named, self.also) {
             (true, None) => {
-                format!("{deploy}; if it exists, give it with the other objects")
+                format!("{deploy}; if it exists, give it along with the other objects")
             }
             _ => format!("{deploy}, then {}", self.bind(&key, false)),
         }
