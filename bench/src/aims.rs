@@ -7,7 +7,7 @@ use testbed::workspace;
 
 use crate::configuration::Configuration;
 use crate::measure::{Cell, Way};
-use crate::report::{Middle, middle, ratio};
+use crate::middle::{Middle, middle, ratio};
 use crate::variants::Variant;
 
 /// One figure and its limit.

@@ -6,7 +6,7 @@ use svg::node::element::{Group, Rectangle, Style, Text, Title};
 use testbed::workspace;
 
 use crate::measure::{Cell, Way};
-use crate::report::middle;
+use crate::middle::middle;
 use crate::variants::Variant;
 
 const WIDTH: f64 = 760.0;

@@ -11,9 +11,10 @@ use testbed::envoy::{Envoy, EnvoyOptions};
 
 use crate::load::Workload;
 use crate::measure::{Way, target};
-use crate::report::{Middle, middle};
+use crate::middle::{Middle, middle};
+use crate::place::Place;
 use crate::services::Services;
-use crate::variants::{self, Place, Variant};
+use crate::variants::{self, Variant};
 
 /// How many services are read.
 pub const SERVICES: usize = 100_000;

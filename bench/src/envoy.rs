@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
+use crate::place::Place;
 use crate::services::{Services, TARGETS};
-use crate::variants::Place;
 
 /// Where its one HTTP connection manager is.
 pub const MANAGER: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";

@@ -13,6 +13,8 @@ mod floor;
 mod load;
 mod lua;
 mod measure;
+mod middle;
+mod place;
 mod process;
 mod report;
 mod services;
@@ -24,9 +26,9 @@ use anyhow::{Context, Result, bail};
 use configuration::Configuration;
 use load::{WORKLOADS, Workload};
 use measure::{Cell, Plan, measure};
+use place::Place;
 use services::Services;
 use testbed::ports::free;
-use variants::Place;
 
 const USAGE: &str = "\
 usage: bench [--quick]

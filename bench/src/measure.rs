@@ -12,9 +12,10 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::load::{self, Workload};
+use crate::place::Place;
 use crate::process;
 use crate::services::{Service, Services, TARGETS};
-use crate::variants::{self, Place, VARIANTS, Variant};
+use crate::variants::{self, VARIANTS, Variant};
 
 /// What to run.
 #[derive(Debug, Clone)]

@@ -1,8 +1,7 @@
 //! The Envoy configurations that are compared. All have the same listener, the same four routes and the
 //! same clusters of endpoints; what differs is what leads to the VIPs.
 
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use gateway::envoy::Form;
@@ -16,6 +15,7 @@ use testbed::ports::Ports;
 use testbed::{native, workspace};
 
 use crate::envoy::{MANAGER, base, cluster, filters, hosts, list};
+use crate::place::Place;
 use crate::services::{ORIGINAL_DST_HEADER, Services, TARGETS};
 use crate::{floor, lua};
 
@@ -80,19 +80,6 @@ impl Variant {
             Self::ExtProc => "ext_proc",
         }
     }
-}
-
-/// Where things are on this machine.
-#[derive(Debug)]
-pub struct Place<'a> {
-    /// Where Envoy listens.
-    pub listener: SocketAddr,
-    /// Its admin interface.
-    pub admin: SocketAddr,
-    /// The external processor.
-    pub ext_proc: SocketAddr,
-    /// The services, in the file that the module reads.
-    pub file: &'a Path,
 }
 
 /// The configuration of a variant.

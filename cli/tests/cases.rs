@@ -93,8 +93,8 @@ fn allowed_routes_messages() {
 }
 
 #[test]
-fn mends_that_mislead() {
-    let findings = check("mends-that-mislead", &[]);
+fn fixes_that_mislead() {
+    let findings = check("fixes-that-mislead", &[]);
     let command = |name: &str, labels: &str| {
         format!("kubectl label -n two service {name} {labels} --overwrite")
     };
@@ -245,7 +245,9 @@ fn fields_and_fixes() {
         .map(|f| ["code", "field", "fix"].map(|part| f[part].as_str().unwrap_or("-")))
         .collect();
     let nothing_or = "nothing, if no HTTP is sent to this port; else";
-    let entry = format!("{nothing_or} say so: protocol: HTTP, or protocol: GRPC");
+    let entry = format!(
+        "{nothing_or} declare that the port speaks HTTP: protocol: HTTP, or protocol: GRPC"
+    );
     let twice = format!("{nothing_or} declare each number once");
     let udp = format!("{nothing_or} send HTTP to a port of protocol TCP");
     let expected = [

@@ -158,7 +158,7 @@ fn a_finding_says_why_and_how_to_mend_it() {
     }
 }
 
-/// 1,000 services of a namespace whose waypoint is not there are one thing to mend.
+/// 1,000 services of a namespace whose waypoint is not there are one thing to fix.
 #[test]
 fn a_namespaces_mistake_is_one_finding() {
     let namespace = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: shop\n  labels:\n    \

@@ -56,7 +56,7 @@ fn left_out(
     }
     let fix = format!(
         "nothing, if no HTTP is sent to this port; else {}",
-        port.fix(resolved.object.kind).trim_start_matches("where the port does speak HTTP, ")
+        port.fix(resolved.object.kind)
     );
     if asks_itself(resolved) {
         // A service without a port for HTTP was hardly labelled for nothing.

@@ -51,10 +51,10 @@ impl LeftOut {
             (NO_PORT, _) => "give the port a number from 1 to 65535",
             (TWICE, _) => "declare each number once",
             (_, "ServiceEntry") => {
-                "where the port does speak HTTP, say so: protocol: HTTP, or protocol: GRPC"
+                "declare that the port speaks HTTP: protocol: HTTP, or protocol: GRPC"
             }
             _ => {
-                "where the port does speak HTTP, say so: appProtocol: http, or kubernetes.io/h2c for gRPC"
+                "declare that the port speaks HTTP: appProtocol: http, or kubernetes.io/h2c for gRPC"
             }
         }
     }
@@ -141,13 +141,6 @@ impl Ports {
     /// The port with that number, where HTTP is sent to it.
     pub fn number(&self, number: u16) -> Option<&Kept> {
         self.kept.iter().find(|kept| kept.port.number == number)
-    }
-
-    /// Whether connections for requests could be made to a port that is left out.
-    pub fn is_open(&self, port: &LeftOut) -> bool {
-        let number = u16::try_from(port.number).ok();
-        let is_kept = number.is_some_and(|number| self.number(number).is_some());
-        number.is_some() && !is_kept && !matches!(port.why, UDP | NOT_TCP)
     }
 }
 

@@ -201,10 +201,10 @@ impl Resolved {
 
     fn label_step(&self) -> Step {
         let field = label(INGRESS_USE_WAYPOINT);
-        let enrol = fix::label(&self.object, INGRESS_USE_WAYPOINT, "true");
+        let opt_in = fix::label(&self.object, INGRESS_USE_WAYPOINT, "true");
         let leave = fix::label(&self.object, INGRESS_USE_WAYPOINT, "false");
         let step = self.own(Rule::IngressUseWaypoint, self.label.on, field);
-        let change = Some(if self.label.on { leave } else { enrol });
+        let change = Some(if self.label.on { leave } else { opt_in });
         let (Some(place), Some(value)) = (self.label.from, self.label.value()) else {
             let message = "neither the service nor its namespace asks for the waypoint".into();
             return Step { message, change, ..step };

@@ -32,14 +32,6 @@ pub struct Dropped {
     pub why: &'static str,
 }
 
-impl Dropped {
-    /// Whether it is an address at which no mesh captures anything: dialled, it would lead to the
-    /// ingress itself or to its host, whoever asks for it.
-    pub fn is_uncaptured(&self) -> bool {
-        self.why != RANGE && self.why != NO_ADDRESS
-    }
-}
-
 const RANGE: &str = "is a range, not an address (only /32 and /128 are)";
 const NO_ADDRESS: &str = "is not an IP address";
 const LOOPBACK: &str =

@@ -18,11 +18,12 @@ use tokio::time::{sleep, timeout};
 use yaml::Tree;
 
 use super::client::{TRIES, connect};
-use super::kinds::{Kind, Resource, Wanted};
+use super::kinds::{Resource, Wanted};
 use super::read::{Progress, Read, warning};
 use super::tree::Node;
 use super::typed::{self, ListKind};
 use mesh::Selector;
+use mesh::object::Kind;
 use mesh::object::Origin;
 
 /// Objects a page: what is held at once.

@@ -2,27 +2,7 @@
 //! permissions that the cluster must grant.
 
 use mesh::mesh_config::ISTIO_SYSTEM;
-use mesh::object::{GATEWAY_NAME, OWNING_NAME};
-
-/// A kind that is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum Kind {
-    Service,
-    Namespace,
-    ServiceEntry,
-    Gateway,
-    GatewayClass,
-    HttpRoute,
-    GrpcRoute,
-    BackendTrafficPolicy,
-    EnvoyProxy,
-    Pod,
-    /// What makes pods: a Deployment, DaemonSet, StatefulSet or ReplicaSet.
-    Workload,
-    /// Of all ConfigMaps, those with a mesh configuration of Istio's.
-    MeshConfig,
-}
+use mesh::object::{GATEWAY_NAME, Kind, OWNING_NAME};
 
 /// What a reader is for: the checks look at more kinds than the mesh's rules do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -21,7 +21,7 @@ mod typed;
 
 use yaml::Budget;
 
-pub use kinds::{Kind, RESOURCES, Resource, Wanted};
+pub use kinds::{RESOURCES, Resource, Wanted};
 pub use read::{Progress, Read, Source};
 
 /// Reads every kind of object, as [`read_wanted`] does.

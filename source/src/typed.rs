@@ -6,11 +6,12 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use serde_path_to_error::{Path, Segment};
 
-use super::kinds::{Kind, Resource, Wanted};
+use super::kinds::{Resource, Wanted};
 use super::read::Read;
 use super::tree::Node;
 use mesh::facts::WAYPOINT_BOUND;
 use mesh::mesh_config::text_of;
+use mesh::object::Kind;
 use mesh::object::{MeshConfigMap, Object, Origin, RouteObject, Workload};
 use mesh::{Code, Diagnostic, ObjectRef, Severity};
 

@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 
 /// `shop/reviews` is required, `shop/cart` opted in, `shop/ratings` did not; clusters have their names.
 pub fn config(via: &str) -> String {
-    let service = |name: &str, enrolled: bool, required: bool| {
+    let service = |name: &str, opted_in: bool, required: bool| {
         json!({"namespace": "shop", "name": name, "vips": [format!("10.96.0.{}", name.len())],
                "ports": [{"number": 9080}], "waypoint": "shop/waypoint", "clusters": [name],
-               "ingressUseWaypoint": enrolled, "required": required})
+               "ingressUseWaypoint": opted_in, "required": required})
     };
     let services = [
         service("reviews", true, true),
