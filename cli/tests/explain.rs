@@ -98,7 +98,7 @@ fn programs_get_the_chain_too() {
             "holds": false,
             "object": {"kind": "Gateway", "namespace": "shop", "name": "gone"},
             "field": "metadata.name",
-            "message": "no such Gateway was read; the namespace's waypoint is not tried instead",
+            "message": "the Gateway is not among the objects; the namespace's waypoint is not tried instead",
             "change": "istioctl waypoint apply -n shop --name gone",
         })
     );

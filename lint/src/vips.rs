@@ -135,7 +135,7 @@ fn dropped(out: &mut Diagnostics, resolved: &Resolved) {
             (Code::VipNotCaptured, "give it an address that nothing on the node itself listens on")
         };
         let message = match (vips.addresses.is_empty(), dropped.is_unreadable()) {
-            (false, _) => dropped.why.to_owned(),
+            (false, _) => dropped.why.to_string(),
             (true, false) => {
                 format!(
                     "{}; it has no other address, so requests go to the service's endpoints",

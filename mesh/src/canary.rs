@@ -103,7 +103,7 @@ impl Canary {
                     Unusable::Missing => "does not exist",
                     Unusable::NotSelected => "is in a namespace that the mesh does not know",
                     Unusable::NotReady => "has no address that can be used",
-                    Unusable::NotAllowed(_) => "does not let the namespace in",
+                    Unusable::NotAllowed(_) => "does not allow routes from the namespace",
                     Unusable::NotForServices(_) => "is not for services",
                     Unusable::OtherNamespace => {
                         "is in another namespace, which serviceEntryVisibility forbids"

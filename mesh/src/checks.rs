@@ -91,7 +91,7 @@ impl World {
 /// The annotation that makes a service fail closed, written as a label.
 pub(crate) fn as_label(object: ObjectRef, meta: &Meta) -> Option<Diagnostic> {
     let value = meta.labels.get(REQUIRED).filter(|value| parse_bool(value) != Some(false))?;
-    let message = "is a label, and has to be an annotation: it requires nothing";
+    let message = "is a label and has no effect: it must be an annotation";
     (!meta.annotations.contains_key(REQUIRED)).then(|| {
         Diagnostic::new(Severity::Error, Code::RequiredAsLabel, object, message)
             .label(REQUIRED, Some(value.clone()))

@@ -33,7 +33,7 @@ impl World {
     }
 }
 
-/// What is no boolean requires it too: what must be protected is not let through by a typo.
+/// A value that is not a boolean requires it too: what must be protected is not let through by a typo.
 fn requires(value: &str) -> bool {
     parse_bool(value).unwrap_or(true)
 }

@@ -136,7 +136,7 @@ impl Does {
                 })
             }
             (Self::Timeout, Self::Timeout) => {
-                Some("of two timeouts the shorter one ends it".to_owned())
+                Some("the shorter of the two timeouts ends the request".to_owned())
             }
             (Self::Mirror(one), Self::Mirror(other)) if one == other => {
                 Some("the request is mirrored twice to the same backend".to_owned())

@@ -1,5 +1,6 @@
 //! The VIPs: which addresses the mesh captures a service at.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use ingress_waypoint::{is_loopback, uncaptured};
@@ -17,7 +18,7 @@ pub struct Vips {
     pub value: String,
     /// Why there is no address, to be read after the value.
     pub none: Option<&'static str>,
-    /// Values that are no VIP.
+    /// Values that are not VIPs.
     pub dropped: Vec<Dropped>,
 }
 
@@ -29,23 +30,44 @@ pub struct Dropped {
     /// What stands there.
     pub value: String,
     /// Why, to be read after the value.
-    pub why: &'static str,
+    pub why: WhyDropped,
 }
 
-const RANGE: &str = "is a range, not an address (only /32 and /128 are)";
-const NO_ADDRESS: &str = "is not an IP address";
-const LOOPBACK: &str =
-    "is a loopback address, which no mesh captures (for a test on one machine: --allow-loopback)";
+/// Why a value is not used as a VIP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhyDropped {
+    /// It is more than one address.
+    Range,
+    /// It is not an address.
+    NotAnAddress,
+    /// It is a loopback address, and these are not allowed.
+    Loopback,
+    /// No mesh captures it, and why: the core's words.
+    Uncaptured(&'static str),
+}
+
+impl fmt::Display for WhyDropped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Range => "is a range, not an address (only /32 and /128 are)",
+            Self::NotAnAddress => "is not an IP address",
+            Self::Loopback => {
+                "is a loopback address, which no mesh captures (for a test on one machine: --allow-loopback)"
+            }
+            Self::Uncaptured(why) => why,
+        })
+    }
+}
 
 impl Dropped {
     /// Whether it is more than one address.
     pub fn is_range(&self) -> bool {
-        self.why == RANGE
+        self.why == WhyDropped::Range
     }
 
     /// Whether it is not an address at all.
     pub fn is_unreadable(&self) -> bool {
-        self.why == NO_ADDRESS
+        self.why == WhyDropped::NotAnAddress
     }
 }
 
@@ -169,7 +191,7 @@ impl Vips {
     /// Istio leaves out a service of which it cannot read an address that somebody gave it; ranges it
     /// can read. Of allocated addresses it leaves out that one alone.
     fn all_or_none(mut self) -> Self {
-        if self.dropped.iter().any(|dropped| dropped.why == NO_ADDRESS) {
+        if self.dropped.iter().any(|dropped| dropped.why == WhyDropped::NotAnAddress) {
             self.addresses.clear();
         }
         self
@@ -177,24 +199,24 @@ impl Vips {
 }
 
 /// Reads an address as the filter's configuration takes it.
-fn address(text: &str, allow_loopback: bool) -> Result<IpAddr, &'static str> {
+fn address(text: &str, allow_loopback: bool) -> Result<IpAddr, WhyDropped> {
     let (bare, prefix) = match text.split_once('/') {
         Some((bare, prefix)) => (bare, Some(prefix)),
         None => (text, None),
     };
-    let address: IpAddr = bare.parse().map_err(|_| NO_ADDRESS)?;
+    let address: IpAddr = bare.parse().map_err(|_| WhyDropped::NotAnAddress)?;
     let whole = if address.is_ipv4() { 32 } else { 128 };
     // An IPv4 address in IPv6 clothes is dialled as what it is.
     let address = address.to_canonical();
     match prefix.map(str::parse::<u8>) {
         None => {}
         Some(Ok(bits)) if bits == whole => {}
-        Some(Ok(bits)) if bits < whole => return Err(RANGE),
-        Some(_) => return Err(NO_ADDRESS),
+        Some(Ok(bits)) if bits < whole => return Err(WhyDropped::Range),
+        Some(_) => return Err(WhyDropped::NotAnAddress),
     }
     match uncaptured(address) {
-        Some(why) => Err(why),
-        None if is_loopback(address) && !allow_loopback => Err(LOOPBACK),
+        Some(why) => Err(WhyDropped::Uncaptured(why)),
+        None if is_loopback(address) && !allow_loopback => Err(WhyDropped::Loopback),
         None => Ok(address),
     }
 }
@@ -210,24 +232,30 @@ mod tests {
             ("10.0.0.1/32", Ok("10.0.0.1")),
             ("2001:db8::1", Ok("2001:db8::1")),
             ("2001:db8::1/128", Ok("2001:db8::1")),
-            ("10.0.0.0/31", Err(RANGE)),
-            ("10.1.0.0/16", Err(RANGE)),
-            ("2001:db8::/32", Err(RANGE)),
-            ("10.0.0.1/33", Err(NO_ADDRESS)),
-            ("10.0.0.1/", Err(NO_ADDRESS)),
-            ("example.com", Err(NO_ADDRESS)),
-            ("", Err(NO_ADDRESS)),
-            ("0.1.2.3", Err("is an unspecified address, which no mesh captures")),
-            ("::ffff:169.254.169.254", Err("is a link-local address, which no mesh captures")),
-            ("127.1.2.3", Err(LOOPBACK)),
-            ("::1/128", Err(LOOPBACK)),
-            ("::ffff:127.0.0.1", Err(LOOPBACK)),
+            ("10.0.0.0/31", Err(WhyDropped::Range)),
+            ("10.1.0.0/16", Err(WhyDropped::Range)),
+            ("2001:db8::/32", Err(WhyDropped::Range)),
+            ("10.0.0.1/33", Err(WhyDropped::NotAnAddress)),
+            ("10.0.0.1/", Err(WhyDropped::NotAnAddress)),
+            ("example.com", Err(WhyDropped::NotAnAddress)),
+            ("", Err(WhyDropped::NotAnAddress)),
+            (
+                "0.1.2.3",
+                Err(WhyDropped::Uncaptured("is an unspecified address, which no mesh captures")),
+            ),
+            (
+                "::ffff:169.254.169.254",
+                Err(WhyDropped::Uncaptured("is a link-local address, which no mesh captures")),
+            ),
+            ("127.1.2.3", Err(WhyDropped::Loopback)),
+            ("::1/128", Err(WhyDropped::Loopback)),
+            ("::ffff:127.0.0.1", Err(WhyDropped::Loopback)),
             ("::ffff:10.0.0.1", Ok("10.0.0.1")),
             ("::ffff:10.0.0.1/128", Ok("10.0.0.1")),
-            ("::ffff:10.0.0.1/32", Err(RANGE)),
+            ("::ffff:10.0.0.1/32", Err(WhyDropped::Range)),
             ("10.0.0.1/032", Ok("10.0.0.1")),
-            ("010.0.0.1", Err(NO_ADDRESS)),
-            ("fe80::1%eth0", Err(NO_ADDRESS)),
+            ("010.0.0.1", Err(WhyDropped::NotAnAddress)),
+            ("fe80::1%eth0", Err(WhyDropped::NotAnAddress)),
         ];
         for (text, expected) in cases {
             let expected = expected.map(|address| address.parse::<IpAddr>().unwrap());

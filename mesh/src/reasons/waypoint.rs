@@ -85,7 +85,7 @@ impl Resolved {
         };
         let Some(gateway) = world.gateways.get(&reference.gateway) else {
             steps.push(Step {
-                message: "no such Gateway was read; the namespace's waypoint is not tried instead"
+                message: "the Gateway is not among the objects; the namespace's waypoint is not tried instead"
                     .into(),
                 change: Some(fix::deploy(&reference.gateway)),
                 ..step(Rule::WaypointReady, false, "metadata.name")
