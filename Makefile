@@ -191,6 +191,7 @@ $(WASM_UNSTRIPPED): FORCE
 		cmp -s "$$built" $@ || cp "$$built" $@
 
 $(WASM): $(WASM_UNSTRIPPED) tools/strip-exports/src/main.rs Makefile
+	@mkdir -p $(@D)
 	@cargo run -q -p strip-exports -- $< $@ $(WASM_EXPORTS)
 	@test $$(wc -c <$@) -le $$(($(WASM_MAX_KIB) * 1024)) || \
 		{ echo '$@ is larger than $(WASM_MAX_KIB) KiB' >&2; exit 1; }
