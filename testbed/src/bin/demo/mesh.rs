@@ -16,7 +16,7 @@ pub fn compile(ports: &Ports) -> Result<Map<String, Value>> {
     let objects = std::fs::read_to_string(&objects)
         .with_context(|| format!("cannot read {}", objects.display()))?;
     let mut child = Command::new(&command)
-        .args(["compile", "-f", "-", "-o", "config", "--allow-loopback"])
+        .args(["compile", "-f", "-", "-o", "config", "--allow-loopback", "--all-services"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
