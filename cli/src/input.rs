@@ -3,15 +3,13 @@
 use std::path::Path;
 
 use anyhow::Context as _;
+use mesh::object::{Object, Origin};
 use mesh::{Rules, Severity, World};
-use source::{Read, Wanted};
+use source::{Read, Source, Wanted};
 
 use crate::args::Input;
 use crate::report::progress::shown;
 use crate::report::{self, Exit};
-
-/// What is said where nothing was read.
-pub const NO_OBJECTS: &str = "no objects of the mesh were read: there is nothing to work on";
 
 /// Reads the world. What could not be used is said on standard error and makes the exit code 1:
 /// a service that is not in the configuration is one that the filter does not know.
@@ -22,24 +20,36 @@ pub const NO_OBJECTS: &str = "no objects of the mesh were read: there is nothing
 pub fn world(input: &Input) -> anyhow::Result<(World, Exit)> {
     let mut world = World::default();
     world.mesh_config = input.mesh_config.clone().unwrap_or_default();
-    let mut exit = Exit::Done;
-    let mut empty = true;
-    let sources = input.sources(None)?;
+    let unusable = objects(&input.sources(None)?, Wanted::Mesh, &mut |origin, object| {
+        drop(world.add(origin, object));
+    })?;
+    Ok((world, if unusable > 0 { Exit::LookAt } else { Exit::Done }))
+}
+
+/// Hands the objects of the sources to `take`. Returns how many errors there were about the others, which are printed to
+/// standard error.
+///
+/// # Errors
+/// If a source cannot be read at all, or there is no object of the mesh in any.
+pub fn objects(
+    sources: &[Source],
+    wanted: Wanted,
+    take: &mut dyn FnMut(Origin, Object),
+) -> anyhow::Result<usize> {
+    let (mut unusable, mut empty) = (0, true);
     let mut sink = |read| match read {
         Read::Object(origin, object) => {
             empty &= !object.is_of_mesh();
-            drop(world.add(origin, object));
+            take(origin, object);
         }
         Read::Diagnostic(origin, diagnostic) => {
-            if diagnostic.severity == Severity::Error {
-                exit = Exit::LookAt;
-            }
+            unusable += usize::from(diagnostic.severity == Severity::Error);
             report::diagnostic(origin.as_ref(), &diagnostic);
         }
     };
-    shown(|progress| source::read_wanted(&sources, Wanted::Mesh, progress, &mut sink))?;
-    anyhow::ensure!(!empty, NO_OBJECTS);
-    Ok((world, exit))
+    shown(|progress| source::read_wanted(sources, wanted, progress, &mut sink))?;
+    anyhow::ensure!(!empty, "no objects of the mesh were read: there is nothing to work on");
+    Ok(unusable)
 }
 
 /// A selector that selects nothing is misspelt, or the service that it is for is not there.

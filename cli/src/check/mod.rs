@@ -5,15 +5,14 @@ mod report;
 pub use report::{Report, exit};
 
 use crate::args::{Input, RuleArgs, Settings};
-use crate::input::{NO_OBJECTS, warn_of_unmatched};
-use crate::report::progress::shown;
+use crate::input::{self, warn_of_unmatched};
 use crate::report::{self as output, Exit, Format};
 use clap::Args;
 use gateway::objects::target::Gateway;
 use gateway::table::{Compiled, Purpose};
 use lint::{Objects, Options};
 use mesh::{Selector, Severity};
-use source::{Read, Wanted};
+use source::Wanted;
 
 /// `check`.
 #[derive(Debug, Args)]
@@ -50,21 +49,10 @@ pub struct Arguments {
 pub fn command(arguments: &Arguments, format: Format) -> anyhow::Result<Exit> {
     let mut objects = Objects::default();
     objects.world.mesh_config = arguments.input.mesh_config.clone().unwrap_or_default();
-    let mut unusable = 0;
-    let mut empty = true;
     let sources = arguments.input.sources(arguments.gateway_pods.as_ref())?;
-    let mut sink = |read| match read {
-        Read::Object(origin, object) => {
-            empty &= !object.is_of_mesh();
-            objects.add(origin, object);
-        }
-        Read::Diagnostic(origin, diagnostic) => {
-            unusable += usize::from(diagnostic.severity == Severity::Error);
-            output::diagnostic(origin.as_ref(), &diagnostic);
-        }
-    };
-    shown(|progress| source::read_wanted(&sources, Wanted::Checks, progress, &mut sink))?;
-    anyhow::ensure!(!empty, NO_OBJECTS);
+    let unusable = input::objects(&sources, Wanted::Checks, &mut |origin, object| {
+        objects.add(origin, object);
+    })?;
     let gateway = arguments.gateway.as_ref();
     let options = Options {
         rules: arguments.rules.rules(gateway.map(|gateway| gateway.namespace.as_str())),
