@@ -34,7 +34,7 @@ WASM_EXPORTS := memory _initialize proxy_abi_version_0_2_1 proxy_on_memory_alloc
 
 heading = printf '\n=== %s\n' '$(1)'
 
-.PHONY: help wasm module cli run demo bench bench-compile test unit asan wasm-test e2e figures stress fuzz lint fmt clean FORCE
+.PHONY: help wasm module cli run demo bench bench-compile test unit asan wasm-test e2e docs figures stress fuzz lint fmt clean FORCE
 .DELETE_ON_ERROR:
 
 help: ## this list (default)
@@ -128,11 +128,10 @@ else
 	done
 endif
 
-.PHONY: docs
 docs: wasm module ## the commands of the README and of docs/, with a real Envoy
 	@$(call heading,the commands of the documentation)
 	@scripts/install-envoy $(ENVOY_VERSION)
-	@cargo test --workspace --exclude ingress-waypoint-bench --test docs -- --ignored
+	@$(CARGO_TEST) --test docs -- --ignored
 
 figures: wasm ## what no machine changes of the cost, compared with bench/figures.json (UPDATE_FIGURES=1: kept)
 	@$(call heading,figures that no machine changes)
