@@ -10,9 +10,9 @@ use gateway::envoy::native::{Module, specifier};
 use gateway::weave;
 use ingress_waypoint::config::Forward;
 use serde_json::{Value, json};
-use testbed::example::Example;
+use testbed::example::{Example, with_native_filter};
 use testbed::ports::Ports;
-use testbed::{native, workspace};
+use testbed::workspace;
 
 use crate::envoy::{MANAGER, base, cluster, filters, hosts, list};
 use crate::place::Place;
@@ -105,7 +105,7 @@ pub fn config(variant: Variant, services: &Services, place: &Place<'_>) -> Resul
             let wasm = patched(&config, &few, &wasm(PathBuf::new()))?;
             let example =
                 Example { config: wasm, ports: Ports::choose()?, env: Default::default() };
-            let mut example = native::with_http_filter(example)?;
+            let mut example = with_native_filter(example)?;
             example.edit_plugin(|plugin| {
                 *plugin = [("file".to_owned(), json!(place.file))].into_iter().collect();
                 Ok(())

@@ -6,12 +6,9 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
-use crate::native;
+use crate::native::{self, FILTER};
 pub use crate::ports::Ports;
 use crate::workspace;
-
-/// The name of this project's HTTP filter.
-pub const FILTER: &str = "ingress_waypoint";
 
 /// One file of `envoy/`, parsed, with its ports replaced.
 #[derive(Clone, Debug)]
@@ -29,7 +26,7 @@ impl Example {
     /// one.
     pub fn load(file: &str, ports: &Ports) -> Result<Self> {
         if let Some(file) = file.strip_prefix("native:") {
-            return native::with_http_filter(Self::load(file, ports)?);
+            return with_native_filter(Self::load(file, ports)?);
         }
         let path = workspace().join("envoy").join(file);
         let text = std::fs::read_to_string(&path)
@@ -212,6 +209,31 @@ fn service_in<'a>(
         plugin.get_mut("services").and_then(Value::as_array_mut).context("no services")?;
     let found = services.iter_mut().find(|service| service.get("name") == Some(&json!(name)));
     found.and_then(Value::as_object_mut).with_context(|| format!("no service named {name}"))
+}
+
+/// The configuration with the module's HTTP filter in place of the wasm one; routes and clusters stay.
+pub fn with_native_filter(mut example: Example) -> Result<Example> {
+    example.env = example.vm_env()?.clone();
+    let plugin = Value::Object(example.plugin()?).to_string();
+    example.filter()?["typed_config"] = json!({
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter",
+        "dynamic_module_config": {"name": "ingress_waypoint", "do_not_close": true},
+        "filter_name": FILTER,
+        "filter_config": {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": plugin},
+    });
+    let text = example.config.to_string().replace("wasmcustom", "dynamicmodulescustom");
+    let text = ["decision", "reason", "service"].into_iter().fold(text, |text, field| {
+        text.replace(
+            &format!("%FILTER_STATE(wasm.ingress_waypoint.{field}:PLAIN)%"),
+            &format!("%DYNAMIC_METADATA(ingress_waypoint:{field})%"),
+        )
+    });
+    example.config = serde_json::from_str(&text).context("the configuration with the module")?;
+    let layers = json!([{"name": "module", "static_layer": {
+        "envoy.reloadable_features.dynamic_modules_strip_custom_stat_prefix": true,
+    }}]);
+    example.set("", "layered_runtime", json!({"layers": layers}))?;
+    Ok(example)
 }
 
 #[cfg(test)]

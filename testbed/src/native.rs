@@ -1,11 +1,12 @@
-//! The native module in the files of `envoy/`: where its configuration is, and how a file for the wasm
-//! filter becomes one for the native HTTP filter.
+//! The native module in the files of `envoy/`: which of them have it, and where its configuration is.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::{Map, Value, json};
 
 use crate::envoy::Envoy;
-use crate::example::{Example, FILTER};
+
+/// The name of this project's HTTP filter.
+pub const FILTER: &str = "ingress_waypoint";
 
 /// The files with the module's HTTP filter in place of the wasm one, for the same routes and services.
 pub const FILTERS: [&str; 3] =
@@ -63,31 +64,6 @@ fn collect(value: &Value, at: &str, found: &mut Vec<String>) {
         }
         _ => {}
     }
-}
-
-/// The configuration with the module's HTTP filter in place of the wasm one; routes and clusters stay.
-pub fn with_http_filter(mut example: Example) -> Result<Example> {
-    example.env = example.vm_env()?.clone();
-    let plugin = Value::Object(example.plugin()?).to_string();
-    example.filter()?["typed_config"] = json!({
-        "@type": "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter",
-        "dynamic_module_config": {"name": "ingress_waypoint", "do_not_close": true},
-        "filter_name": FILTER,
-        "filter_config": {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": plugin},
-    });
-    let text = example.config.to_string().replace("wasmcustom", "dynamicmodulescustom");
-    let text = ["decision", "reason", "service"].into_iter().fold(text, |text, field| {
-        text.replace(
-            &format!("%FILTER_STATE(wasm.ingress_waypoint.{field}:PLAIN)%"),
-            &format!("%DYNAMIC_METADATA(ingress_waypoint:{field})%"),
-        )
-    });
-    example.config = serde_json::from_str(&text).context("the configuration with the module")?;
-    let layers = json!([{"name": "module", "static_layer": {
-        "envoy.reloadable_features.dynamic_modules_strip_custom_stat_prefix": true,
-    }}]);
-    example.set("", "layered_runtime", json!({"layers": layers}))?;
-    Ok(example)
 }
 
 /// Environment variables as [`crate::envoy::EnvoyOptions`] takes them.
