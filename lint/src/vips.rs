@@ -90,7 +90,7 @@ fn external_name(out: &mut Diagnostics, resolved: &Resolved) {
 fn missing(out: &mut Diagnostics, resolved: &Resolved) {
     let vips = &resolved.vips;
     let is_entry = resolved.object.kind == "ServiceEntry";
-    let is_headless = !is_entry && vips.value == "None";
+    let is_headless = !is_entry && vips.is_headless();
     let is_dropped = !vips.dropped.is_empty();
     let (code, inherited, fix) = match (is_entry, is_headless) {
         _ if resolved.required.is_some() => (Code::RequiredWithoutVip, Severity::Error, vips.fix()),

@@ -1,6 +1,7 @@
 //! Which namespaces a waypoint allows routes from, in words, and what to change so that it allows one.
 
-use crate::facts::{GatewayFacts, Key};
+use crate::facts::GatewayFacts;
+use crate::key::Key;
 use crate::waypoint::Allowed;
 
 impl Allowed {

@@ -4,7 +4,8 @@
 
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, ObjectRef, Severity};
-use crate::facts::{Key, Meta};
+use crate::facts::Meta;
+use crate::key::Key;
 use crate::label::Place;
 use crate::waypoint::Binding;
 use crate::waypoint::{Reference, Space, USE_WAYPOINT, Unusable, Waypoints};

@@ -7,10 +7,11 @@ use ingress_waypoint::host;
 use ingress_waypoint::switch::parse_bool;
 
 use crate::code::Code;
+use crate::condition::WAYPOINT_BOUND;
 use crate::diagnostic::{Diagnostic, ObjectRef, Severity};
-use crate::facts::WAYPOINT_BOUND;
-use crate::facts::{Key, Meta};
+use crate::facts::Meta;
 use crate::fix;
+use crate::key::Key;
 use crate::label::{INGRESS_USE_WAYPOINT, Place};
 use crate::name::{is_label, is_name};
 use crate::not_in_mesh::Outside;

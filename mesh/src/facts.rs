@@ -12,8 +12,8 @@ use crate::object::Origin;
 use crate::object::envoy_gateway::{PolicySpec, ProxySpec};
 use crate::object::service_entry::{Address, Port, ServiceEntry};
 
-pub use crate::condition::{Condition, WAYPOINT_BOUND};
-pub use crate::key::Key;
+use crate::condition::{Condition, WAYPOINT_BOUND};
+use crate::key::Key;
 
 /// Labels or annotations.
 pub type Labels = BTreeMap<String, String>;

@@ -4,7 +4,7 @@
 //! can only stand in a file, no command works on it, and it gets into none.
 
 use crate::diagnostic::ObjectRef;
-use crate::facts::Key;
+use crate::key::Key;
 use crate::name::{is_label, is_name};
 
 /// Stands in a command where the user has to choose.

@@ -18,8 +18,8 @@ use std::sync::Arc;
 
 use crate::diagnostic::ObjectRef;
 use crate::export_to::Sight;
-use crate::facts::Key;
 use crate::id::Id;
+use crate::key::Key;
 
 use claim::Verdict;
 

@@ -1,7 +1,7 @@
 //! Which object a service is made of.
 
 use crate::diagnostic::ObjectRef;
-use crate::facts::Key;
+use crate::key::Key;
 
 /// A Service or a ServiceEntry, in the order of the services: by namespace, name and kind.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -18,10 +18,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, ObjectRef};
-use crate::facts::Key;
 use crate::host_conflict::{HostConflict, host_conflicts};
 use crate::hosts::{Hosts, Rejected};
 use crate::id::Id;
+use crate::key::Key;
 use crate::resolve::{Resolution, Resolved};
 use crate::resolve_one::{Judge, Reading};
 use crate::rules::Rules;

@@ -3,8 +3,9 @@
 use crate::diagnostic::ObjectRef;
 use crate::diagnostic::first_five;
 use crate::export_to::Sight;
-use crate::facts::{EntryFacts, Key, Meta, ServiceFacts};
+use crate::facts::{EntryFacts, Meta, ServiceFacts};
 use crate::fix;
+use crate::key::Key;
 use crate::mesh_config::{NAMESPACE_NAME, Visibility};
 use crate::rules::Rules;
 use crate::world::World;

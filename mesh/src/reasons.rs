@@ -8,10 +8,10 @@ use std::fmt;
 use ingress_waypoint::switch::parse_bool;
 use serde::Serialize;
 
+use crate::condition::Condition;
+use crate::condition::WAYPOINT_BOUND;
 use crate::diagnostic::ObjectRef;
 use crate::export_to::Sight;
-use crate::facts::Condition;
-use crate::facts::WAYPOINT_BOUND;
 use crate::fix;
 use crate::label::{INGRESS_USE_WAYPOINT, Place};
 use crate::not_in_mesh::Outside;

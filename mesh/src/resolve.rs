@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use ingress_waypoint::{Kind, Service};
 
 use crate::canary::Canary;
+use crate::condition::Condition;
 use crate::diagnostic::{Diagnostic, ObjectRef};
 use crate::export_to::Sight;
-use crate::facts::{Condition, Key};
 use crate::hosts::Rejected;
+use crate::key::Key;
 use crate::label::Label;
 use crate::not_in_mesh::Outside;
 use crate::object::Origin;

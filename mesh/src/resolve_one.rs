@@ -9,10 +9,12 @@ use ingress_waypoint::Kind;
 
 use crate::canary::Canary;
 use crate::checks::{as_label, check_name};
+use crate::condition::Condition;
 use crate::diagnostic::Diagnostic;
-use crate::facts::{Condition, Key, Meta, ServiceFacts};
+use crate::facts::{Meta, ServiceFacts};
 use crate::hosts::{Claimant, Hosts, service_host};
 use crate::id::Id;
+use crate::key::Key;
 use crate::label::Label;
 use crate::not_in_mesh::{Outside, Scope};
 use crate::ports::Ports;

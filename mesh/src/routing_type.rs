@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 use gateway_api::apis::standard::gateways::GatewayListenersAllowedRoutesNamespacesSelector as LabelSelector;
 
 use crate::diagnostic::ObjectRef;
-use crate::facts::{Key, Labels, Meta, PolicyFacts, ProxyFacts};
+use crate::facts::{Labels, Meta, PolicyFacts, ProxyFacts};
+use crate::key::Key;
 use crate::object::envoy_gateway::{TargetNamespaces, TargetSelector};
 use crate::route::{Parent, Target};
 use crate::selector::Selector;

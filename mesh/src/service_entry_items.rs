@@ -11,9 +11,10 @@ use ingress_waypoint::{Kind, host};
 
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, ObjectRef, Severity};
-use crate::facts::{EntryFacts, Key};
+use crate::facts::EntryFacts;
 use crate::hosts::{Hosts, Standing};
 use crate::id::Id;
+use crate::key::Key;
 use crate::not_in_mesh::Outside;
 use crate::ports::Ports;
 use crate::resolve::Resolved;

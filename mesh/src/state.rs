@@ -144,14 +144,6 @@ impl State {
         }
     }
 
-    /// A kind that was lost can be read again, and nothing was missed: its watch goes on where it was.
-    pub fn regain(&mut self, kind: Kind) {
-        let progress = self.kinds.entry(kind).or_default();
-        if progress.sync != Sync::Unsynced {
-            progress.sync = Sync::Synced;
-        }
-    }
-
     /// How much is known of a kind.
     pub fn sync(&self, kind: Kind) -> &Sync {
         self.kinds.get(&kind).map_or(&Sync::Unsynced, |progress| &progress.sync)

@@ -72,6 +72,11 @@ impl Dropped {
 }
 
 impl Vips {
+    /// Whether they are those of a headless Service.
+    pub fn is_headless(&self) -> bool {
+        self.value == "None"
+    }
+
     /// What to change so that there is an address, if there is none.
     pub fn fix(&self) -> &'static str {
         let all_dropped = !self.dropped.is_empty();
@@ -88,7 +93,7 @@ impl Vips {
             field if field.starts_with("metadata.labels") => {
                 "take the label networking.istio.io/enable-autoallocate-ip off it, or give it spec.addresses"
             }
-            _ if self.value == "None" => {
+            _ if self.is_headless() => {
                 "give it a ClusterIP: a headless service has to be made anew for that"
             }
             _ if all_dropped => {

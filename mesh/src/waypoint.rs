@@ -8,7 +8,8 @@ mod gateway;
 
 use std::collections::BTreeMap;
 
-use crate::facts::{Key, Labels, Meta};
+use crate::facts::{Labels, Meta};
+use crate::key::Key;
 use crate::label::Place;
 use crate::mesh_config::{NAMESPACE_NAME, Visibility};
 use crate::name::{is_label, is_name};

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 
 use crate::diagnostic::ObjectRef;
 use crate::facts::{
-    ClassFacts, EntryFacts, GatewayFacts, Key, Meta, PolicyFacts, ProxyFacts, ServiceFacts,
+    ClassFacts, EntryFacts, GatewayFacts, Meta, PolicyFacts, ProxyFacts, ServiceFacts,
 };
+use crate::key::Key;
 use crate::mesh_config::ConfigMapFacts;
 use crate::mesh_config_choice::MeshConfigChoice;
 use crate::object::{Kind, Object, Origin};

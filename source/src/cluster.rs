@@ -23,8 +23,7 @@ use super::read::{Progress, Read, warning};
 use super::tree::Node;
 use super::typed::{self, ListKind};
 use mesh::Selector;
-use mesh::object::Kind;
-use mesh::object::Origin;
+use mesh::object::{Kind, Origin};
 
 /// Objects a page: what is held at once.
 const PAGE: u32 = 500;

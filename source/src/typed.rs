@@ -9,7 +9,7 @@ use serde_path_to_error::{Path, Segment};
 use super::kinds::{Resource, Wanted};
 use super::read::Read;
 use super::tree::Node;
-use mesh::facts::WAYPOINT_BOUND;
+use mesh::WAYPOINT_BOUND;
 use mesh::mesh_config::text_of;
 use mesh::object::Kind;
 use mesh::object::{MeshConfigMap, Object, Origin, RouteObject, Workload};

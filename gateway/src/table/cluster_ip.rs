@@ -59,7 +59,7 @@ pub fn routed(world: &World, resolution: &Resolution, routes: Routes<'_>) -> Vec
                         port: backend.port,
                         by: by.object.clone(),
                         refused: false,
-                        reached: !is_headless(resolved),
+                        reached: !resolved.vips.is_headless(),
                         message: message(resolved),
                         only: only.clone(),
                     });
@@ -100,13 +100,9 @@ fn find<'a>(resolution: &'a Resolution, backend: &Backend) -> Option<&'a Resolve
     services.find(|resolved| resolved.object == object && resolved.external_name.is_none())
 }
 
-fn is_headless(resolved: &Resolved) -> bool {
-    resolved.vips.value == "None"
-}
-
 fn message(resolved: &Resolved) -> String {
     let service = &resolved.object;
-    if is_headless(resolved) {
+    if resolved.vips.is_headless() {
         return format!("to the endpoints of {service}, which is headless: there is no ClusterIP");
     }
     let waypoint = match resolved.binding.ready() {
