@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 /// What a service is in Kubernetes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Kind {
     /// A Kubernetes `Service`.
     #[default]

@@ -270,9 +270,13 @@ impl Hosts {
 
 /// The wildcards above a host, the closest first; above a wildcard those that are wider.
 pub fn above(host: &str) -> impl Iterator<Item = String> + use<'_> {
+    parents(host).map(|parent| format!("*.{parent}"))
+}
+
+/// The same without `*.`.
+pub fn parents(host: &str) -> impl Iterator<Item = &str> {
     let bare = host.strip_prefix("*.").unwrap_or(host);
-    let parents = bare.match_indices('.').filter_map(move |(at, _)| bare.get(at + 1..));
-    parents.map(|parent| format!("*.{parent}"))
+    bare.match_indices('.').filter_map(move |(at, _)| bare.get(at + 1..))
 }
 
 /// A Service's host in the cluster's domain.

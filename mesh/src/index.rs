@@ -214,6 +214,11 @@ impl Index {
         self.records.values().flat_map(|record| record.items.iter())
     }
 
+    /// The items of each object, by namespace, name and kind.
+    pub fn objects(&self) -> impl Iterator<Item = &Items> {
+        self.records.values().map(|record| &record.items)
+    }
+
     /// The items of an object.
     pub fn items(&self, id: &Id) -> Option<&Items> {
         self.records.get(id).map(|record| &record.items)

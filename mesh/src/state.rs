@@ -187,6 +187,11 @@ impl State {
         self.index.services()
     }
 
+    /// What became of each Service and ServiceEntry, by namespace, name and kind.
+    pub fn objects(&self) -> impl Iterator<Item = &Items> {
+        self.index.objects()
+    }
+
     /// What became of a Service.
     pub fn service(&self, key: &Key) -> Option<&Items> {
         self.index.items(&Id::service(key.clone()))

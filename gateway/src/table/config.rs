@@ -291,6 +291,35 @@ pub fn text<'a>(
     services: impl Iterator<Item = &'a Service<'a>>,
     settings: &Configuration,
 ) -> serde_json::Result<String> {
+    joined(std::iter::once(&*lines(services)?), settings)
+}
+
+/// The lines of some services.
+///
+/// # Errors
+/// As [`text`].
+pub(super) fn lines<'a>(
+    services: impl Iterator<Item = &'a Service<'a>>,
+) -> serde_json::Result<String> {
+    let mut text = String::new();
+    for (i, entry) in entries(services).enumerate() {
+        text.push_str(if i > 0 { BETWEEN } else { "" });
+        text.push_str(&serde_json::to_string(&entry)?);
+    }
+    Ok(escape_json(&text))
+}
+
+/// What stands between two services.
+const BETWEEN: &str = ",\n    ";
+
+/// The configuration of these [`lines`].
+///
+/// # Errors
+/// As [`text`].
+pub(super) fn joined<'a>(
+    lines: impl Iterator<Item = &'a str>,
+    settings: &Configuration,
+) -> serde_json::Result<String> {
     let mut text = String::from("{\n");
     if let Value::Object(settings) = serde_json::to_value(settings)? {
         for (name, value) in settings.iter().filter(|(name, _)| *name != "services") {
@@ -298,11 +327,12 @@ pub fn text<'a>(
             let _ = writeln!(text, "  \"{name}\": {value},");
         }
     }
+    text = escape_json(&text);
     text.push_str("  \"services\": [");
-    for (i, entry) in entries(services).enumerate() {
-        text.push_str(if i > 0 { ",\n    " } else { "\n    " });
-        text.push_str(&serde_json::to_string(&entry)?);
+    for (i, lines) in lines.filter(|lines| !lines.is_empty()).enumerate() {
+        text.push_str(if i > 0 { BETWEEN } else { "\n    " });
+        text.push_str(lines);
     }
     text.push_str("\n  ]\n}\n");
-    Ok(escape_json(&text))
+    Ok(text)
 }

@@ -7,5 +7,7 @@ mod needed;
 pub mod route_clusters;
 pub mod routes;
 pub mod schema;
+mod service_table;
 
 pub use compiled::{Compiled, Error, Purpose};
+pub use service_table::{ServiceTable, Services};

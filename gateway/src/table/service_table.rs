@@ -1,0 +1,153 @@
+//! The filter's configuration, kept current while the mesh changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ingress_waypoint::{Kind, Policy};
+use mesh::{Change, Items, Key, Rejected, Rules, State};
+
+use super::compiled::Error;
+use super::config::{Configuration, joined, lines};
+use super::needed::{Needed, all_are_needed};
+
+/// What became of the mesh's objects.
+pub trait Services {
+    /// Of all Services and ServiceEntries.
+    fn all(&self) -> impl Iterator<Item = &Items>;
+    /// Of a Service.
+    fn service(&self, key: &Key) -> Option<&Items>;
+    /// Hosts whose requests are refused, by name.
+    fn rejected(&self) -> impl Iterator<Item = &Rejected>;
+    /// The namespaces of which all services are required.
+    fn required_namespaces(&self) -> &BTreeSet<String>;
+}
+
+impl Services for State {
+    fn all(&self) -> impl Iterator<Item = &Items> {
+        self.objects()
+    }
+
+    fn service(&self, key: &Key) -> Option<&Items> {
+        self.service(key)
+    }
+
+    fn rejected(&self) -> impl Iterator<Item = &Rejected> {
+        self.rejected()
+    }
+
+    fn required_namespaces(&self) -> &BTreeSet<String> {
+        self.required_namespaces()
+    }
+}
+
+/// A configuration that follows the changes of a mesh. It is the text that [`super::Compiled`] makes if clusters are
+/// not named after routes.
+#[derive(Debug)]
+pub struct ServiceTable {
+    settings: Configuration,
+    domain: String,
+    all_services: bool,
+    needed: Needed,
+    /// The lines of the objects that the configuration has to hold.
+    lines: BTreeMap<(Key, Kind), Box<str>>,
+}
+
+impl ServiceTable {
+    /// Without services. [`ServiceTable::update`] takes in all that there are.
+    pub fn new(settings: &Configuration, rules: &Rules, all_services: bool) -> Self {
+        let domain = &rules.cluster_domain;
+        let settings = Configuration {
+            allow_loopback: rules.allow_loopback.then_some(true),
+            cluster_domain: (domain != "cluster.local").then(|| domain.clone()),
+            ..settings.clone()
+        };
+        let all_services = all_services || all_are_needed(&settings);
+        let domain = domain.clone();
+        Self { settings, domain, all_services, needed: Needed::default(), lines: BTreeMap::new() }
+    }
+
+    /// Takes changes in. `others` says whether hosts are rejected or namespaces required that were not, or no longer.
+    ///
+    /// # Errors
+    /// Never in practice: JSON can express all services.
+    pub fn update(
+        &mut self,
+        changes: &[Change],
+        others: bool,
+        services: &impl Services,
+    ) -> Result<(), Error> {
+        let mut all = others;
+        if others {
+            let namespaces = services.required_namespaces();
+            self.needed.around(services.rejected(), namespaces, &self.domain);
+            let list = |list: Vec<String>| (!list.is_empty()).then_some(list);
+            let hosts = services.rejected().map(|it| it.host.clone());
+            self.settings.reject_hosts = list(hosts.collect());
+            self.settings.required_namespaces = list(namespaces.iter().cloned().collect());
+        }
+        for Change { old, new, .. } in changes {
+            let of = |items: &Option<Items>| items.clone().unwrap_or_default();
+            for service in of(new).iter().filter_map(|it| it.service.as_ref()) {
+                all |= self.needed.add(service);
+            }
+            for service in of(old).iter().filter_map(|it| it.service.as_ref()) {
+                all |= self.needed.remove(service);
+            }
+        }
+        for change in changes {
+            let Some(name) = change.new.iter().chain(&change.old).find_map(name_of) else {
+                continue;
+            };
+            // A Service can be needed because of the ServiceEntry of its name.
+            if let (Kind::ServiceEntry, Some(items)) = (name.1, services.service(&name.0)) {
+                self.set((name.0.clone(), Kind::Service), items)?;
+            }
+            self.set(name, change.new.as_ref().unwrap_or(&Items::default()))?;
+        }
+        if all && !self.all_services {
+            for items in services.all() {
+                if let Some(name) = name_of(items) {
+                    self.set(name, items)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, name: (Key, Kind), items: &Items) -> Result<(), Error> {
+        let services = items.iter().filter_map(|it| it.service.as_ref());
+        let text = lines(services.filter(|it| self.all_services || self.needed.is_needed(it)))?;
+        if text.is_empty() {
+            self.lines.remove(&name);
+        } else {
+            self.lines.insert(name, text.into());
+        }
+        Ok(())
+    }
+
+    /// How many objects the configuration holds.
+    pub fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// The configuration, and the policy that the filter makes of it. What the filter would refuse is not given out.
+    ///
+    /// # Errors
+    /// The filter refuses the settings.
+    pub fn text(&self) -> Result<(String, Policy), Error> {
+        let text = joined(self.lines.values().map(|lines| &**lines), &self.settings)?;
+        let policy = Policy::from_json(text.as_bytes(), Some("true"))?;
+        Ok((text, policy))
+    }
+}
+
+/// Namespace, name and kind of an object with services.
+fn name_of(items: &Items) -> Option<(Key, Kind)> {
+    let service = items.iter().find_map(|it| it.service.as_ref())?;
+    let key = Key { namespace: service.namespace.to_string(), name: service.name.to_string() };
+    Some((key, service.kind))
+}
