@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ingress_waypoint::{Kind, Policy};
-use mesh::{Change, Items, Key, Rejected, Rules, State};
+use ingress_waypoint::{Kind, Outcome, Policy, Port, Question, Service};
+use mesh::{Change, Items, Key, ObjectRef, Rejected, Rules, State};
 
 use super::compiled::Error;
 use super::config::{Configuration, joined, lines};
@@ -49,6 +49,8 @@ pub struct ServiceTable {
     needed: Needed,
     /// The lines of the objects that the configuration has to hold.
     lines: BTreeMap<(Key, Kind), Box<str>>,
+    /// Those of them of which requests are sent to the VIP.
+    to_vip: BTreeSet<(Key, Kind)>,
 }
 
 impl ServiceTable {
@@ -62,7 +64,14 @@ impl ServiceTable {
         };
         let all_services = all_services || all_are_needed(&settings);
         let domain = domain.clone();
-        Self { settings, domain, all_services, needed: Needed::default(), lines: BTreeMap::new() }
+        Self {
+            settings,
+            domain,
+            all_services,
+            needed: Needed::default(),
+            lines: BTreeMap::new(),
+            to_vip: BTreeSet::new(),
+        }
     }
 
     /// Takes changes in. `others` says whether hosts are rejected or namespaces required that were not, or no longer.
@@ -116,6 +125,11 @@ impl ServiceTable {
     fn set(&mut self, name: (Key, Kind), items: &Items) -> Result<(), Error> {
         let services = items.iter().filter_map(|it| it.service.as_ref());
         let text = lines(services.filter(|it| self.all_services || self.needed.is_needed(it)))?;
+        if self.would_send_to_vip(items) {
+            self.to_vip.insert(name.clone());
+        } else {
+            self.to_vip.remove(&name);
+        }
         if text.is_empty() {
             self.lines.remove(&name);
         } else {
@@ -132,6 +146,40 @@ impl ServiceTable {
     /// Whether it holds none.
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty()
+    }
+
+    /// How many objects have requests that are sent to the VIP.
+    pub fn to_vip(&self) -> usize {
+        self.to_vip.len()
+    }
+
+    /// Whether requests for an object are sent to the VIP.
+    pub fn sends_to_vip(&self, object: &ObjectRef) -> bool {
+        let kind = match object.kind {
+            "Service" => Kind::Service,
+            _ => Kind::ServiceEntry,
+        };
+        let namespace = object.namespace.clone().unwrap_or_default();
+        self.to_vip.contains(&(Key { namespace, name: object.name.clone() }, kind))
+    }
+
+    /// Whether requests for an object would be sent to the VIP if this became of it: the filter's own answer.
+    pub fn would_send_to_vip(&self, items: &Items) -> bool {
+        let opted_in = |it: &&Service<'_>| it.ingress_use_waypoint && !it.vips.is_empty();
+        let services = || items.iter().filter_map(|it| it.service.as_ref());
+        if !services().any(|it| opted_in(&it)) {
+            return false;
+        }
+        let alone = lines(services())
+            .and_then(|lines| joined(std::iter::once(&*lines), &self.settings))
+            .map(|text| Policy::from_json(text, Some("true")));
+        let Ok(Ok(policy)) = alone else { return false };
+        let is_sent = |service: &Service<'_>, port: &Port| {
+            let name = format!("{}/{}", service.namespace, service.name);
+            let question = Question::Route { service: name.as_bytes(), port: Some(port.number) };
+            matches!(policy.decide(question).outcome, Outcome::Waypoint { .. })
+        };
+        services().any(|service| service.ports.iter().any(|port| is_sent(service, port)))
     }
 
     /// The configuration, and the policy that the filter makes of it. What the filter would refuse is not given out.
