@@ -65,7 +65,7 @@ pub use reasons::{Rule, Step};
 pub use resolve::{Resolution, Resolved};
 pub use rules::Rules;
 pub use selector::Selector;
-pub use state::{OF_SERVICES, State, Sync};
+pub use state::{OF_SERVICES, State, SyncStatus};
 pub use version::{newer, version};
 pub use vips::Vips;
 pub use waypoint::Binding;
