@@ -15,7 +15,7 @@ pub enum Kind {
 }
 
 /// How a port's backends want to be spoken to behind the VIP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Protocol {
     /// HTTP/1.1.
     Http,
@@ -24,7 +24,7 @@ pub enum Protocol {
 }
 
 /// A port that the service declares: the service port, not the target port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Port {
     /// 1 to 65535.
     pub number: u16,
@@ -33,7 +33,7 @@ pub struct Port {
 }
 
 /// An upstream cluster that the configuration names as a service's own.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Cluster<'a> {
     /// Envoy's name of the cluster.
     pub name: Cow<'a, str>,
@@ -42,7 +42,7 @@ pub struct Cluster<'a> {
 }
 
 /// A service of the mesh, with the facts that a decision needs.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Service<'a> {
     /// `Service` or `ServiceEntry`.
     pub kind: Kind,

@@ -7,7 +7,8 @@ use std::path::Path;
 use clap::Args;
 
 use gateway::table::config::{Configuration, Forward, IpFamily, UnknownService, Via};
-use mesh::{Compat, MeshConfigChoice, Rules, Selector};
+use mesh::label::Compat;
+use mesh::{MeshConfigChoice, Rules, Selector};
 use source::Source;
 
 pub use form::{FormArgs, FormName, VmSwitch};

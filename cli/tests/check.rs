@@ -13,8 +13,9 @@ use gateway::table::{Compiled, Purpose};
 use ingress_waypoint_cli::check::{self, Report};
 use ingress_waypoint_cli::report::Exit;
 use lint::{Objects, Options};
+use mesh::label::Compat;
 use mesh::object::{Object, Origin};
-use mesh::{Code, Compat, Diagnostic, Severity};
+use mesh::{Code, Diagnostic, Severity};
 use serde_json::Value;
 use source::{Read, Source};
 

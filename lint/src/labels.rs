@@ -6,9 +6,9 @@ use ingress_waypoint::switch::parse_bool;
 use crate::binding_fix::Wish;
 use crate::scope::Scope;
 use mesh::fix;
-use mesh::label::{INGRESS_USE_WAYPOINT, Place};
+use mesh::label::{Compat, INGRESS_USE_WAYPOINT, Place};
 use mesh::waypoint::{Binding, USE_WAYPOINT, USE_WAYPOINT_NAMESPACE};
-use mesh::{Code, Compat, Diagnostic, Diagnostics, Labels, Meta, ObjectRef, Resolved, Severity};
+use mesh::{Code, Diagnostic, Diagnostics, Labels, Meta, ObjectRef, Resolved, Severity};
 
 pub(crate) fn check(scope: &Scope<'_>, out: &mut Diagnostics) {
     for (name, meta) in &scope.objects.world.namespaces {

@@ -44,7 +44,7 @@ fn left_out(
 ) {
     let cause = |severity, message: String| {
         Diagnostic::new(severity, Code::PortLeftOut, resolved.object.clone(), message)
-            .field(port.from.field.clone(), port.from.value.clone())
+            .field(port.from.field(), port.from.value.clone())
     };
     if let Some(routes) = routes {
         let message = format!("{}, and port {} is sent HTTP by a route", port.why, port.number);

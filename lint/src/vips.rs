@@ -9,7 +9,8 @@ use ingress_waypoint::{Direct, Outcome, Question, Reject, is_loopback};
 use crate::scope::{Scope, asks_itself};
 use mesh::label::Place;
 use mesh::shared_vip::{self, by_vip};
-use mesh::{Binding, Code, Diagnostic, Diagnostics, ObjectRef, Resolved, Severity};
+use mesh::waypoint::Binding;
+use mesh::{Code, Diagnostic, Diagnostics, ObjectRef, Resolved, Severity};
 
 pub(crate) fn check(scope: &Scope<'_>, out: &mut Diagnostics) {
     for resolved in scope.asking() {

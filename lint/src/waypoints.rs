@@ -5,14 +5,14 @@ use crate::labels;
 use crate::scope::{Scope, asks_itself};
 use mesh::fix;
 use mesh::label::{INGRESS_USE_WAYPOINT, Place};
-use mesh::not_in_mesh::Said;
 use mesh::object::GATEWAY_NAME;
 use mesh::waypoint::{
     Binding, MANAGED, Owner, Reference, USE_WAYPOINT, USE_WAYPOINT_NAMESPACE, Unusable,
     WAYPOINT_FOR,
 };
 use mesh::{
-    Code, Diagnostic, Diagnostics, Key, ObjectRef, Outside, Resolved, Severity, is_label, is_name,
+    Code, Diagnostic, Diagnostics, Key, ObjectRef, Outside, Resolved, Said, Severity, is_label,
+    is_name,
 };
 
 pub(crate) fn check(scope: &Scope<'_>, out: &mut Diagnostics) {

@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use mesh::object::{Object, Origin};
-use mesh::{MeshConfigChoice, Rules, State, World};
+use mesh::{MeshConfigChoice, OF_SERVICES, Rules, State, World};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -20,7 +20,9 @@ fn main() {
     let before = memory();
     let start = Instant::now();
     let mut state = State::new(Rules::default(), MeshConfigChoice::Found);
+    OF_SERVICES.into_iter().for_each(|kind| state.begin(kind));
     objects().for_each(|object| assert!(state.apply(object)));
+    OF_SERVICES.into_iter().for_each(|kind| state.end(kind));
     println!("{:<52}{:>12.1?}", "make and apply all objects", start.elapsed());
     println!("{:<52}{:>9} MiB", "memory for the objects", memory() - before);
     once("full resolve", || state.update().services.len());
@@ -32,9 +34,12 @@ fn main() {
     });
     changes("VIP of a service", &mut state, |n| service(n % NAMESPACES, n, false, n + 7));
     changes("service that stays as it was", &mut state, |_| service(5, 5, false, 5));
-    changes("Gateway status, 10,000 services bound", &mut state, |n| gateway(n % 2 == 1));
-    changes("Gateway status, nothing new", &mut state, |_| gateway(true));
-    changes("namespace label, 1,000 services", &mut state, |n| namespace(50, n.is_multiple_of(2)));
+    changes("Gateway address, 10,000 services bound", &mut state, |n| gateway(n % 2 == 1, n));
+    changes("Gateway annotation, 10,000 services bound", &mut state, |n| gateway(true, n));
+    changes("namespace opts in, 1,000 services", &mut state, |n| {
+        namespace(50, n.is_multiple_of(2), n)
+    });
+    changes("namespace label of no rule, 1,000 services", &mut state, |n| namespace(5, true, n));
     changes("ServiceEntry with a new host", &mut state, |n| entry(&format!("h{n}.example.com")));
     changes("ServiceEntry with a Service's host", &mut state, |n| {
         entry(&format!("s{n}.ns-7.svc.cluster.local"))
@@ -68,18 +73,19 @@ fn changes(what: &str, state: &mut State, object: impl Fn(usize) -> Object) {
 }
 
 fn objects() -> impl Iterator<Item = Object> {
-    let namespaces = (0..NAMESPACES).map(|n| namespace(n, n < BOUND));
+    let namespaces = (0..NAMESPACES).map(|n| namespace(n, n < BOUND, 0));
     let services = (0..NAMESPACES)
         .flat_map(|namespace| (0..SERVICES).map(move |n| service(namespace, n, false, n)));
-    let gateways = [gateway(true), entry("x.example.com")];
+    let gateways = [gateway(true, 0), entry("x.example.com")];
     namespaces.chain(gateways).chain(services)
 }
 
-fn namespace(n: usize, opted_in: bool) -> Object {
+fn namespace(n: usize, opted_in: bool, revision: usize) -> Object {
+    let revision = revision.to_string();
     let labels = if opted_in {
-        json!({WAYPOINT: "waypoint", "istio.io/use-waypoint-namespace": "infra", OPTED_IN: "true"})
+        json!({WAYPOINT: "waypoint", "istio.io/use-waypoint-namespace": "infra", OPTED_IN: "true", "revision": revision})
     } else {
-        json!({})
+        json!({"revision": revision})
     };
     Object::Namespace(typed(json!({"metadata": {"name": format!("ns-{n}"), "labels": labels}})))
 }
@@ -113,12 +119,12 @@ fn entry(host: &str) -> Object {
     })))
 }
 
-fn gateway(ready: bool) -> Object {
+fn gateway(ready: bool, revision: usize) -> Object {
     let addresses =
         if ready { json!([{"type": "IPAddress", "value": "10.255.0.1"}]) } else { json!([]) };
     let routes = json!({"namespaces": {"from": "All"}});
     Object::Gateway(typed(json!({
-        "metadata": {"namespace": "infra", "name": "waypoint"},
+        "metadata": {"namespace": "infra", "name": "waypoint", "annotations": {"revision": revision.to_string()}},
         "spec": {
             "gatewayClassName": "istio-waypoint",
             "listeners": [{"name": "mesh", "port": 15008, "protocol": "HBONE", "allowedRoutes": routes}],

@@ -18,7 +18,7 @@ pub const CANARY_NAMESPACE: &str = "istio.io/use-waypoint-canary-namespace";
 pub const CANARY_WEIGHT: &str = "istio.io/use-waypoint-canary-weight";
 
 /// A canary waypoint that labels name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Canary {
     /// The Gateway, and whose label.
     pub waypoint: Reference,
@@ -27,7 +27,7 @@ pub struct Canary {
 }
 
 /// Why a canary has no effect.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Wrong {
     /// There is no primary waypoint.
     WithoutPrimary,

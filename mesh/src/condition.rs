@@ -6,7 +6,7 @@ use serde::Deserialize;
 pub const WAYPOINT_BOUND: &str = "istio.io/WaypointBound";
 
 /// A condition in an object's status.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Hash)]
 #[allow(missing_docs)]
 pub struct Condition {
     #[serde(rename = "type")]

@@ -19,7 +19,7 @@ use crate::key::Key;
 pub type Labels = BTreeMap<String, String>;
 
 /// What every object has.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Meta {
     /// Where it was read.
     pub origin: Origin,
@@ -34,18 +34,20 @@ pub struct Meta {
 }
 
 /// A Kubernetes `Service`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)]
 pub struct ServiceFacts {
     pub meta: Meta,
-    /// `spec.type`, `ClusterIP` where absent.
-    pub type_: Option<String>,
-    pub cluster_ips: Vec<String>,
+    /// `spec.type`; `None` for `ClusterIP`.
+    pub type_: Option<Box<str>>,
+    pub cluster_ips: Box<[String]>,
+    /// `None` if there are `cluster_ips`, of which it is the first.
     pub cluster_ip: Option<String>,
-    pub external_name: Option<String>,
-    pub session_affinity: Option<String>,
-    pub ports: Vec<PortFacts>,
-    pub waypoint_bound: Option<Condition>,
+    pub external_name: Option<Box<str>>,
+    /// `None` for `None`.
+    pub session_affinity: Option<Box<str>>,
+    pub ports: Box<[PortFacts]>,
+    pub waypoint_bound: Option<Box<Condition>>,
 }
 
 /// A declared port of a Service or ServiceEntry, before anything is concluded from it.
@@ -53,30 +55,30 @@ pub struct ServiceFacts {
 #[allow(missing_docs)]
 pub struct PortFacts {
     pub number: i64,
-    pub name: Option<String>,
-    /// The transport of a Service (`TCP`, `UDP`, `SCTP`), the protocol of a ServiceEntry.
-    pub protocol: Option<String>,
-    pub app_protocol: Option<String>,
+    pub name: Option<Box<str>>,
+    /// The transport of a Service (`UDP`, `SCTP`; `None` for `TCP`), the protocol of a ServiceEntry.
+    pub protocol: Option<Box<str>>,
+    pub app_protocol: Option<Box<str>>,
 }
 
 /// An Istio `ServiceEntry`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)]
 pub struct EntryFacts {
     pub meta: Meta,
-    pub hosts: Vec<String>,
-    pub addresses: Vec<String>,
+    pub hosts: Box<[String]>,
+    pub addresses: Box<[String]>,
     /// `NONE` where absent.
     pub resolution: Option<String>,
-    pub ports: Vec<PortFacts>,
-    pub status_addresses: Vec<Address>,
-    pub waypoint_bound: Option<Condition>,
+    pub ports: Box<[PortFacts]>,
+    pub status_addresses: Box<[Address]>,
+    pub waypoint_bound: Option<Box<Condition>>,
     /// The namespaces that know it: all where it is empty.
     pub export_to: Vec<String>,
 }
 
 /// A Gateway API `Gateway`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)]
 pub struct GatewayFacts {
     pub meta: Meta,
@@ -88,7 +90,7 @@ pub struct GatewayFacts {
 }
 
 /// A Gateway API `GatewayClass`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)]
 pub struct ClassFacts {
     pub meta: Meta,
@@ -99,7 +101,7 @@ pub struct ClassFacts {
 }
 
 /// Envoy Gateway's `BackendTrafficPolicy`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)]
 pub struct PolicyFacts {
     pub meta: Meta,
@@ -107,7 +109,7 @@ pub struct PolicyFacts {
 }
 
 /// Envoy Gateway's `EnvoyProxy`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)]
 pub struct ProxyFacts {
     pub meta: Meta,
@@ -140,18 +142,17 @@ impl ServiceFacts {
         let spec = service.spec.unwrap_or_default();
         let conditions = service.status.and_then(|status| status.conditions).unwrap_or_default();
         let bound = conditions.into_iter().find(|condition| condition.type_ == WAYPOINT_BOUND);
+        let cluster_ips = spec.cluster_ips.unwrap_or_default();
         Self {
-            waypoint_bound: bound.map(|it| Condition {
-                type_: it.type_,
-                status: it.status,
-                message: it.message,
+            waypoint_bound: bound.map(|it| {
+                Box::new(Condition { type_: it.type_, status: it.status, message: it.message })
             }),
             meta: Meta::new(origin, service.metadata),
-            type_: spec.type_,
-            cluster_ips: spec.cluster_ips.unwrap_or_default(),
-            cluster_ip: spec.cluster_ip,
-            external_name: spec.external_name,
-            session_affinity: spec.session_affinity,
+            type_: spec.type_.filter(|it| it != "ClusterIP").map(Into::into),
+            cluster_ip: spec.cluster_ip.filter(|_| cluster_ips.is_empty()),
+            cluster_ips: cluster_ips.into(),
+            external_name: spec.external_name.map(Into::into),
+            session_affinity: spec.session_affinity.filter(|it| it != "None").map(Into::into),
             ports: spec.ports.unwrap_or_default().into_iter().map(PortFacts::from).collect(),
         }
     }
@@ -164,14 +165,14 @@ impl EntryFacts {
         let status = entry.status.unwrap_or_default();
         let mut conditions = status.conditions.into_iter();
         Self {
-            waypoint_bound: conditions.find(|condition| condition.type_ == WAYPOINT_BOUND),
+            waypoint_bound: conditions.find(|it| it.type_ == WAYPOINT_BOUND).map(Box::new),
             export_to: spec.export_to,
             meta: Meta::new(origin, entry.metadata),
-            hosts: spec.hosts,
-            addresses: spec.addresses,
+            hosts: spec.hosts.into(),
+            addresses: spec.addresses.into(),
             resolution: spec.resolution,
             ports: spec.ports.into_iter().map(PortFacts::from).collect(),
-            status_addresses: status.addresses,
+            status_addresses: status.addresses.into(),
         }
     }
 }
@@ -213,9 +214,9 @@ impl From<ServicePort> for PortFacts {
     fn from(port: ServicePort) -> Self {
         Self {
             number: port.port.into(),
-            name: port.name,
-            protocol: port.protocol,
-            app_protocol: port.app_protocol,
+            name: port.name.map(Into::into),
+            protocol: port.protocol.filter(|it| it != "TCP").map(Into::into),
+            app_protocol: port.app_protocol.map(Into::into),
         }
     }
 }
@@ -224,8 +225,8 @@ impl From<Port> for PortFacts {
     fn from(port: Port) -> Self {
         Self {
             number: port.number.into(),
-            name: port.name,
-            protocol: port.protocol,
+            name: port.name.map(Into::into),
+            protocol: port.protocol.map(Into::into),
             app_protocol: None,
         }
     }

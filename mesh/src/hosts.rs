@@ -19,6 +19,7 @@ use std::sync::Arc;
 use crate::diagnostic::ObjectRef;
 use crate::export_to::Sight;
 use crate::id::Id;
+use crate::index::enter;
 use crate::key::Key;
 
 use claim::Verdict;
@@ -87,15 +88,7 @@ impl Hosts {
             }
         }
         for host in &claimant.hosts {
-            let entries = self.by_host.entry(host.clone()).or_default();
-            if is_added {
-                entries.insert(claimant.id.clone());
-            } else {
-                entries.remove(&claimant.id);
-            }
-            if entries.is_empty() {
-                self.by_host.remove(host);
-            }
+            enter(&mut self.by_host, host, &claimant.id, is_added);
             self.touched.insert(host.clone());
         }
     }

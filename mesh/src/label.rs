@@ -26,7 +26,7 @@ pub enum Compat {
 }
 
 /// Whose labels decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Hash)]
 #[serde(rename_all = "lowercase")]
 pub enum Place {
     /// The Service or ServiceEntry itself.
@@ -36,7 +36,7 @@ pub enum Place {
 }
 
 /// A value of the label.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Value {
     /// As it stands there.
     pub text: String,
@@ -45,7 +45,7 @@ pub struct Value {
 }
 
 /// The effective label and what it was made of.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Label {
     /// Whether the service asks for its waypoint.
     pub on: bool,

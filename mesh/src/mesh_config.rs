@@ -37,7 +37,7 @@ pub struct MeshConfig {
 }
 
 /// A `MeshConfig` in a ConfigMap.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)]
 pub struct ConfigMapFacts {
     pub meta: Meta,
@@ -140,6 +140,13 @@ impl MeshConfig {
         let mut policies = policies.iter().enumerate();
         let (i, (visibility, _)) = policies.find(|(_, (_, rules))| rules.iter().all(holds))?;
         Some((i, *visibility))
+    }
+
+    /// Whether it depends on a label of a namespace.
+    pub(crate) fn asks_for(&self, key: &str) -> bool {
+        let policies = self.visibility.iter().flat_map(|it| &it.policies);
+        let of_policies = policies.flat_map(|(_, selectors)| selectors);
+        self.discovery.iter().chain(of_policies).flatten().any(|selector| selector.asks_for(key))
     }
 
     /// Whether it says anything that the rules read.

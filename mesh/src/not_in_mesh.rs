@@ -11,7 +11,7 @@ use crate::rules::Rules;
 use crate::world::World;
 
 /// Why the VIPs of an object are not dialled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outside {
     /// `discoverySelectors` do not select its namespace: the mesh does not know it.
     NotSelected,

@@ -10,7 +10,7 @@ use crate::facts::PortFacts;
 const TCP_BY_NUMBER: [i64; 4] = [25, 53, 3306, 27017];
 
 /// A service's ports, in the order in which they are declared.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Hash)]
 pub struct Ports {
     /// Those that HTTP is sent to.
     pub kept: Vec<Kept>,
@@ -19,7 +19,7 @@ pub struct Ports {
 }
 
 /// A port that HTTP is sent to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Kept {
     /// Number and protocol.
     pub port: Port,
@@ -28,7 +28,7 @@ pub struct Kept {
 }
 
 /// A port that stays out of the configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct LeftOut {
     /// Its number, as it stands there.
     pub number: i64,
@@ -61,10 +61,12 @@ impl LeftOut {
 }
 
 /// The field that a protocol was read from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct From {
-    /// `spec.ports[0].appProtocol`.
-    pub field: String,
+    /// The port, from 0.
+    pub port: usize,
+    /// The port's field: `appProtocol`.
+    pub name: &'static str,
     /// What stands there; `None` where nothing does.
     pub value: Option<String>,
 }
@@ -73,9 +75,10 @@ impl Ports {
     /// Of a Kubernetes Service: the transport, then `appProtocol`, else the name's prefix.
     pub fn of_service(ports: &[PortFacts]) -> Self {
         Self::read(ports, "port", |i, port| {
-            let field = |name: &str, value: &Option<String>| From {
-                field: format!("spec.ports[{i}].{name}"),
-                value: value.clone(),
+            let field = |name: &'static str, value: &Option<Box<str>>| From {
+                port: i,
+                name,
+                value: value.as_deref().map(str::to_owned),
             };
             match port.protocol.as_deref() {
                 None | Some("TCP") => {}
@@ -101,24 +104,23 @@ impl Ports {
     /// port's name or number says.
     pub fn of_entry(ports: &[PortFacts]) -> Self {
         Self::read(ports, "number", |i, port| {
-            let value = port.protocol.clone().filter(|protocol| !protocol.is_empty());
-            let spoken = by_name(value.as_deref().unwrap_or_default());
-            (From { field: format!("spec.ports[{i}].protocol"), value }, spoken)
+            let value = port.protocol.as_deref().filter(|protocol| !protocol.is_empty());
+            let spoken = by_name(value.unwrap_or_default());
+            let value = value.map(str::to_owned);
+            (From { port: i, name: "protocol", value }, spoken)
         })
     }
 
     fn read(
         ports: &[PortFacts],
-        numbered: &str,
+        numbered: &'static str,
         judge: impl Fn(usize, &PortFacts) -> (From, Spoken),
     ) -> Self {
         let mut read = Self::default();
         for (i, port) in ports.iter().enumerate() {
             let number = u16::try_from(port.number).ok().filter(|number| *number != 0);
-            let number_field = || From {
-                field: format!("spec.ports[{i}].{numbered}"),
-                value: Some(port.number.to_string()),
-            };
+            let number_field =
+                || From { port: i, name: numbered, value: Some(port.number.to_string()) };
             let left_out = |from, why| LeftOut { number: port.number, from, why };
             let (from, spoken) = judge(i, port);
             match (spoken, number) {
@@ -181,12 +183,19 @@ fn protocol(name: &str) -> Option<Spoken> {
     })
 }
 
+impl From {
+    /// `spec.ports[0].appProtocol`.
+    pub fn field(&self) -> String {
+        format!("spec.ports[{}].{}", self.port, self.name)
+    }
+}
+
 impl fmt::Display for From {
     /// `spec.ports[0].name "grpc-api"`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.value {
-            Some(value) => write!(f, "{} {value:?}", self.field),
-            None => write!(f, "{} absent", self.field),
+            Some(value) => write!(f, "{} {value:?}", self.field()),
+            None => write!(f, "{} absent", self.field()),
         }
     }
 }

@@ -191,7 +191,7 @@ impl Resolved {
 
     /// What Istio's own status says. It decides nothing.
     fn hint_step(&self) -> Option<Step> {
-        let Condition { status, message, .. } = self.waypoint_bound.as_ref()?;
+        let Condition { status, message, .. } = self.waypoint_bound.as_deref()?;
         Some(Step {
             value: Some(status.clone()),
             message: format!("a hint from Istio, not a verdict: {message}"),
@@ -263,12 +263,12 @@ impl Resolved {
                 }
             );
             let value = kept.from.value.clone();
-            Step { value, message, ..self.own(Rule::Port, true, kept.from.field.as_str()) }
+            Step { value, message, ..self.own(Rule::Port, true, kept.from.field()) }
         });
         let left_out = self.ports.left_out.iter().map(|port| {
             let message = format!("{}: port {} is left out", port.why, port.number);
             let value = port.from.value.clone();
-            Step { value, message, ..self.own(Rule::Port, false, port.from.field.as_str()) }
+            Step { value, message, ..self.own(Rule::Port, false, port.from.field()) }
         });
         let mut steps: Vec<_> = kept.chain(left_out).collect();
         if steps.is_empty() {

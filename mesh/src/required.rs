@@ -16,7 +16,7 @@ use crate::world::World;
 pub const REQUIRED: &str = "ingress-waypoint/required";
 
 /// What made a service fail closed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum RequiredBy {
     /// The selector of `--required`.
     Selector(String),

@@ -19,7 +19,7 @@ use crate::vips::Vips;
 use crate::waypoint::Binding;
 
 /// A service, what became of it, and everything that was read on the way there.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Resolved {
     /// The object; a ServiceEntry comes once for each set of addresses, and for hosts of others.
     pub object: ObjectRef,
@@ -45,7 +45,7 @@ pub struct Resolved {
     /// The second waypoint.
     pub canary: Option<Canary>,
     /// What Istio says of the binding in the object's status: a hint, not a verdict.
-    pub waypoint_bound: Option<Condition>,
+    pub waypoint_bound: Option<Box<Condition>>,
     /// The addresses.
     pub vips: Vips,
     /// The ports.

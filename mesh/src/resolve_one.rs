@@ -10,7 +10,7 @@ use ingress_waypoint::Kind;
 use crate::canary::Canary;
 use crate::checks::{as_label, check_name};
 use crate::condition::Condition;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, ObjectRef};
 use crate::facts::{Meta, ServiceFacts};
 use crate::hosts::{Claimant, Hosts, service_host};
 use crate::id::Id;
@@ -55,21 +55,22 @@ impl<'a> Judge<'a, '_> {
     pub fn read(self, id: &Id) -> Option<Reading<'a>> {
         let mut diagnostics = Vec::new();
         let world = self.world;
+        let object = id.object();
         let kind = if id.is_service() {
             let (key, facts) = world.services.get_key_value(&id.key)?;
-            if check_name(&id.object(), key, &mut diagnostics) {
-                let service = self.service(id, facts, &mut diagnostics);
+            if check_name(&object, key, &mut diagnostics) {
+                let service = self.service(object, key, facts, &mut diagnostics);
                 Read::Service(Box::new(service), &facts.meta)
             } else {
                 Read::Nothing
             }
         } else {
             let (key, facts) = world.entries.get_key_value(&id.key)?;
-            if check_name(&id.object(), key, &mut diagnostics) {
-                let hosts = service_entry_items::hosts(facts, &id.object(), &mut diagnostics);
+            if check_name(&object, key, &mut diagnostics) {
+                let hosts = service_entry_items::hosts(facts, &object, &mut diagnostics);
                 let scope = world.scope_of_entry(self.rules, key, facts);
                 let bound = facts.waypoint_bound.clone();
-                let common = self.common(id, &facts.meta, bound, scope, &mut diagnostics);
+                let common = self.common(object, key, &facts.meta, bound, scope, &mut diagnostics);
                 Read::Entry(Box::new(Entry { key, facts, common, hosts }))
             } else {
                 Read::Nothing
@@ -78,16 +79,22 @@ impl<'a> Judge<'a, '_> {
         Some(Reading { diagnostics, kind })
     }
 
-    fn service(self, id: &Id, facts: &ServiceFacts, diagnostics: &mut Vec<Diagnostic>) -> Resolved {
-        let key = &id.key;
+    fn service(
+        self,
+        object: ObjectRef,
+        key: &Key,
+        facts: &ServiceFacts,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) -> Resolved {
         let scope = self.world.scope_of_service(self.rules, key, facts);
-        let common = self.common(id, &facts.meta, facts.waypoint_bound.clone(), scope, diagnostics);
+        let bound = facts.waypoint_bound.clone();
+        let common = self.common(object, key, &facts.meta, bound, scope, diagnostics);
         let is_alias = facts.type_.as_deref() == Some("ExternalName");
         let mut resolved = Resolved {
             hosts: vec![service_host(key, &self.rules.cluster_domain)],
             vips: Vips::of_service(facts, self.rules.allow_loopback),
             ports: Ports::of_service(&facts.ports),
-            external_name: is_alias.then(|| facts.external_name.clone().unwrap_or_default()),
+            external_name: is_alias.then(|| facts.external_name.clone().unwrap_or_default().into()),
             ..common
         };
         resolved.conclude(Kind::Service, key);
@@ -97,14 +104,14 @@ impl<'a> Judge<'a, '_> {
     /// What Services and ServiceEntries have in common.
     fn common(
         self,
-        id: &Id,
+        object: ObjectRef,
+        key: &Key,
         meta: &Meta,
-        waypoint_bound: Option<Condition>,
+        waypoint_bound: Option<Box<Condition>>,
         scope: Scope,
         diagnostics: &mut Vec<Diagnostic>,
     ) -> Resolved {
-        let (rules, object) = (self.rules, id.object());
-        let Key { namespace, .. } = &id.key;
+        let (rules, namespace) = (self.rules, &key.namespace);
         let space = Space { name: namespace, meta: self.world.namespace(namespace) };
         let required = RequiredBy::read(rules, &object, meta, space.meta, diagnostics);
         // Something else may require what the label does not.
@@ -142,7 +149,7 @@ impl Reading<'_> {
         let (resolved, meta, hosts) = match &self.kind {
             Read::Nothing => return None,
             Read::Service(resolved, _) if resolved.service.is_none() => return None,
-            Read::Service(resolved, meta) => (&**resolved, *meta, Vec::new()),
+            Read::Service(resolved, meta) => (&**resolved, *meta, Box::default()),
             Read::Entry(entry) => {
                 let hosts = entry.hosts.iter().map(|(host, _)| host.clone()).collect();
                 (&entry.common, &entry.facts.meta, hosts)

@@ -1,12 +1,15 @@
 //! Addresses that several services have. Where one of them is required and another is of another namespace, the
 //! mesh delivers what is sent there to one of the two, and the ingress cannot know to which.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, ObjectRef, Severity};
+use crate::id::Id;
 use crate::resolve::Resolved;
+use crate::vips::address;
+use crate::world::World;
 
 /// By address, who has it.
 pub fn by_vip<'r>(
@@ -31,6 +34,24 @@ pub fn taken_from<'r>(
     let others = owners.values().filter(|it| it.object.namespace != *namespace);
     let others: Vec<_> = others.copied().collect();
     (!others.is_empty()).then_some((required, others))
+}
+
+impl World {
+    /// The objects in which one of the addresses is given, whether it is a VIP there or not.
+    pub(crate) fn mentioning(&self, vips: &BTreeSet<IpAddr>) -> impl Iterator<Item = Id> {
+        let is_one = |text: &String| {
+            !vips.is_empty() && address(text, true).is_ok_and(|it| vips.contains(&it))
+        };
+        let services = self.services.iter();
+        let services =
+            services.filter(move |(_, it)| it.cluster_ips.iter().chain(&it.cluster_ip).any(is_one));
+        let entries = self.entries.iter().filter(move |(_, it)| {
+            let allocated = it.status_addresses.iter().filter_map(|it| it.value.as_ref());
+            it.addresses.iter().chain(allocated).any(is_one)
+        });
+        let services = services.map(|(key, _)| Id::service(key.clone()));
+        services.chain(entries.map(|(key, _)| Id::entry(key.clone())))
+    }
 }
 
 /// An error for each address of a required service that an object of another namespace has too.

@@ -10,11 +10,42 @@
 //! | `Delete` | [`State::delete`] |
 //! | an error | [`State::lose`] |
 //!
-//! [`State::update`] then says what became of the services, once for as many events as there were.
+//! [`State::update`] then says which services changed, once for as many events as there were.
 //! [`State::unlisted`] says whether that may go out: before all that it depends on was listed once, a
 //! service whose label or waypoint is not known yet would bypass its waypoint.
+//!
+//! ```
+//! use mesh::object::{Kind, Object};
+//! use mesh::{Key, MeshConfigChoice, Rules, State, SyncStatus};
+//!
+//! let service: k8s_openapi::api::core::v1::Service = serde_json::from_value(serde_json::json!({
+//!     "metadata": {
+//!         "namespace": "bookinfo",
+//!         "name": "reviews",
+//!         "labels": {"istio.io/ingress-use-waypoint": "true"},
+//!     },
+//!     "spec": {"clusterIP": "10.0.0.1", "ports": [{"port": 9080}]},
+//! }))?;
+//! let mut state = State::new(Rules::default(), MeshConfigChoice::Found);
+//! state.begin(Kind::Service);
+//! state.apply(Object::Service(Box::new(service.clone())));
+//! state.end(Kind::Service);
+//! assert_eq!(*state.sync(Kind::Service), SyncStatus::Synced);
+//!
+//! let changes = state.update();
+//! assert_eq!(changes.services.len(), 1);
+//! let key = Key { namespace: "bookinfo".into(), name: "reviews".into() };
+//! let reviews = state.service(&key).unwrap_or_default();
+//! assert!(reviews.iter().all(|it| it.label.on));
+//!
+//! // An object that stayed as it was changes nothing.
+//! state.apply(Object::Service(Box::new(service)));
+//! assert!(state.update().services.is_empty());
+//! # Ok::<(), serde_json::Error>(())
+//! ```
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::diagnostic::Diagnostic;
 use crate::facts::is_of_rules;
@@ -23,14 +54,14 @@ use crate::id::Id;
 use crate::index::{Changes, Dirty, Index, Items};
 use crate::key::Key;
 use crate::mesh_config_choice::MeshConfigChoice;
-use crate::object::{Kind, Object, Origin};
+use crate::object::{Kind, Object};
 use crate::resolve::{Resolution, Resolved};
 use crate::rules::Rules;
 use crate::world::World;
 
 /// How much is known of the objects of a kind.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Sync {
+pub enum SyncStatus {
     /// They were not all listed yet.
     #[default]
     Unsynced,
@@ -53,9 +84,9 @@ pub struct State {
 /// What is known of a kind.
 #[derive(Debug, Default)]
 struct Progress {
-    sync: Sync,
-    /// While a list comes in: what was seen of it.
-    seen: Option<BTreeSet<Key>>,
+    sync: SyncStatus,
+    /// While a list comes in: the objects that were not in it yet.
+    unseen: Option<BTreeSet<Key>>,
 }
 
 /// The kinds that decide on a service and its waypoint. Routes and policies name clusters, and decide
@@ -82,21 +113,27 @@ impl State {
 
     /// A new list of a kind begins.
     pub fn begin(&mut self, kind: Kind) {
-        self.kinds.entry(kind).or_default().seen = Some(BTreeSet::new());
+        let unseen = self.world.keys(kind).into_iter().collect();
+        self.kinds.entry(kind).or_default().unseen = Some(unseen);
     }
 
     /// Takes an object in, in the place of an older one; whether the rules read its kind.
     pub fn apply(&mut self, mut object: Object) -> bool {
         self.trim(&mut object);
         let (kind, key) = (object.kind(), object.key());
-        self.world.remove(kind, &key);
-        if self.world.add(Origin::Cluster, object).is_some() {
-            return false;
+        let namespace = self.world.namespace(&key.name).filter(|_| kind == Kind::Namespace);
+        let namespace = namespace.cloned();
+        let Some(has_changed) = self.world.replace(object) else { return false };
+        if let Some(unseen) = self.kinds.get_mut(&kind).and_then(|it| it.unseen.as_mut()) {
+            unseen.remove(&key);
         }
-        if let Some(seen) = self.kinds.get_mut(&kind).and_then(|it| it.seen.as_mut()) {
-            seen.insert(key.clone());
+        let is_of_interest = match (&namespace, self.world.namespace(&key.name)) {
+            (Some(old), Some(new)) => self.index.depends_on(&self.world, old, new),
+            _ => true,
+        };
+        if has_changed && is_of_interest {
+            self.mark(kind, key);
         }
-        self.mark(kind, key);
         true
     }
 
@@ -127,36 +164,37 @@ impl State {
     /// The same, with nothing in between, says that the cluster does not serve the kind.
     pub fn end(&mut self, kind: Kind) {
         let progress = self.kinds.entry(kind).or_default();
-        let Some(seen) = progress.seen.take() else { return };
-        progress.sync = Sync::Synced;
-        for key in self.world.keys(kind) {
-            if !seen.contains(&key) {
-                self.delete(kind, &key);
-            }
+        let Some(unseen) = progress.unseen.take() else { return };
+        progress.sync = SyncStatus::Synced;
+        for key in unseen {
+            self.delete(kind, &key);
         }
     }
 
     /// A kind can no longer be read. Its objects stay until the next list is complete.
     pub fn lose(&mut self, kind: Kind, reason: String) {
         let progress = self.kinds.entry(kind).or_default();
-        if progress.sync != Sync::Unsynced {
-            progress.sync = Sync::Lost(reason);
+        if progress.sync != SyncStatus::Unsynced {
+            progress.sync = SyncStatus::Lost(reason);
         }
     }
 
     /// How much is known of a kind.
-    pub fn sync(&self, kind: Kind) -> &Sync {
-        self.kinds.get(&kind).map_or(&Sync::Unsynced, |progress| &progress.sync)
+    pub fn sync(&self, kind: Kind) -> &SyncStatus {
+        self.kinds.get(&kind).map_or(&SyncStatus::Unsynced, |progress| &progress.sync)
     }
 
     /// Those of the kinds that were never listed as a whole: before that, nothing that depends on them
     /// may go out.
     pub fn unlisted(&self, kinds: impl IntoIterator<Item = Kind>) -> Vec<Kind> {
-        kinds.into_iter().filter(|kind| *self.sync(*kind) == Sync::Unsynced).collect()
+        kinds.into_iter().filter(|kind| *self.sync(*kind) == SyncStatus::Unsynced).collect()
     }
 
     /// Notes what depends on an object.
     fn mark(&mut self, kind: Kind, key: Key) {
+        if self.dirty.all {
+            return;
+        }
         match kind {
             Kind::Service => drop(self.dirty.objects.insert(Id::service(key))),
             Kind::ServiceEntry => drop(self.dirty.objects.insert(Id::entry(key))),
@@ -170,7 +208,8 @@ impl State {
         }
     }
 
-    /// Resolves what depends on the objects that changed since the last time.
+    /// Resolves what depends on the objects that changed since the last time. The answers below are as of
+    /// then: after a change they are not to be asked for before the next update.
     pub fn update(&mut self) -> Changes {
         let dirty = std::mem::take(&mut self.dirty);
         self.index.update(&self.world, &self.rules, dirty)
@@ -182,24 +221,29 @@ impl State {
         &self.world
     }
 
-    /// All services as of the last update, by namespace, name and kind.
-    pub fn services(&self) -> impl Iterator<Item = &Resolved> {
-        self.index.services()
+    /// What became of all Services and ServiceEntries, by namespace, name and kind. Those that don't ask
+    /// for their waypoint are resolved again for it.
+    pub fn objects(&self) -> impl Iterator<Item = Items> {
+        self.index.ids().filter_map(|id| self.items(id))
     }
 
-    /// What became of each Service and ServiceEntry, by namespace, name and kind.
-    pub fn objects(&self) -> impl Iterator<Item = &Items> {
-        self.index.objects()
+    /// The services that ask for their waypoint or require it, by namespace, name and kind.
+    pub fn asking(&self) -> impl Iterator<Item = &Resolved> {
+        self.index.kept().filter(|service| service.asks())
     }
 
     /// What became of a Service.
-    pub fn service(&self, key: &Key) -> Option<&Items> {
-        self.index.items(&Id::service(key.clone()))
+    pub fn service(&self, key: &Key) -> Option<Items> {
+        self.items(&Id::service(key.clone()))
     }
 
     /// What became of a ServiceEntry.
-    pub fn entry(&self, key: &Key) -> Option<&Items> {
-        self.index.items(&Id::entry(key.clone()))
+    pub fn entry(&self, key: &Key) -> Option<Items> {
+        self.items(&Id::entry(key.clone()))
+    }
+
+    fn items(&self, id: &Id) -> Option<Items> {
+        self.index.items(&self.world, &self.rules, id)
     }
 
     /// Hosts whose requests are refused, by name.
@@ -215,7 +259,7 @@ impl State {
     /// Everything as of the last update, as [`World::resolve`] gives it.
     pub fn resolution(&self) -> Resolution {
         Resolution {
-            services: self.services().cloned().collect(),
+            services: self.objects().flat_map(Arc::unwrap_or_clone).collect(),
             diagnostics: self.diagnostics(),
             rejected: self.rejected().cloned().collect(),
             required_namespaces: self.required_namespaces().clone(),
@@ -229,8 +273,11 @@ impl State {
 }
 
 const _: () = {
-    const fn is_shared<T: Send + std::marker::Sync>() {}
+    const fn is_shared<T: Send + Sync>() {}
     is_shared::<State>();
     is_shared::<Changes>();
     is_shared::<World>();
 };
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use ingress_waypoint::{is_loopback, uncaptured};
 use crate::facts::{EntryFacts, ServiceFacts};
 
 /// A service's addresses and where they came from.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Hash)]
 pub struct Vips {
     /// In the order of the object, which is the order of preference.
     pub addresses: Vec<IpAddr>,
@@ -23,7 +23,7 @@ pub struct Vips {
 }
 
 /// A value that is not a VIP.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Dropped {
     /// Where: `spec.addresses[1]`.
     pub field: String,
@@ -34,7 +34,7 @@ pub struct Dropped {
 }
 
 /// Why a value is not used as a VIP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum WhyDropped {
     /// It is more than one address.
     Range,
@@ -107,11 +107,9 @@ impl Vips {
 
     /// `spec.clusterIPs`, else `spec.clusterIP`; never `None`, a load balancer's or external IPs.
     pub fn of_service(service: &ServiceFacts, allow_loopback: bool) -> Self {
-        let (field, values) = match (&service.cluster_ips, &service.cluster_ip) {
-            (ips, single) if ips.is_empty() => {
-                ("spec.clusterIP", single.iter().cloned().collect::<Vec<_>>())
-            }
-            (ips, _) => ("spec.clusterIPs", ips.clone()),
+        let (field, values) = match (&*service.cluster_ips, &service.cluster_ip) {
+            ([], single) => ("spec.clusterIP", single.as_slice()),
+            (ips, _) => ("spec.clusterIPs", ips),
         };
         let given = values.join(", ");
         let addresses = values.iter().filter(|value| !value.is_empty() && *value != "None");
@@ -204,7 +202,7 @@ impl Vips {
 }
 
 /// Reads an address as the filter's configuration takes it.
-fn address(text: &str, allow_loopback: bool) -> Result<IpAddr, WhyDropped> {
+pub(crate) fn address(text: &str, allow_loopback: bool) -> Result<IpAddr, WhyDropped> {
     let (bare, prefix) = match text.split_once('/') {
         Some((bare, prefix)) => (bare, Some(prefix)),
         None => (text, None),

@@ -6,9 +6,10 @@
 
 mod gateway;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::facts::{Labels, Meta};
+use crate::index::enter;
 use crate::key::Key;
 use crate::label::Place;
 use crate::mesh_config::{NAMESPACE_NAME, Visibility};
@@ -27,7 +28,7 @@ pub const MANAGED: &str = "gateway.istio.io/managed";
 const CONTROLLERS: [&str; 2] = ["istio.io-mesh-controller", "istio.io-eastwest-controller"];
 
 /// What a service has by way of a waypoint.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Binding {
     /// No label names one.
     Unlabelled,
@@ -42,7 +43,7 @@ pub enum Binding {
 }
 
 /// The waypoint that a label names.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Reference {
     /// The Gateway.
     pub gateway: Key,
@@ -51,7 +52,7 @@ pub struct Reference {
 }
 
 /// Why a waypoint cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Unusable {
     /// No Gateway of that name was read.
     Missing,
@@ -81,7 +82,10 @@ struct Waypoint {
 
 /// All Gateways as waypoints, each read once for all services.
 #[derive(Debug, Default)]
-pub(crate) struct Waypoints(BTreeMap<Key, Waypoint>);
+pub(crate) struct Waypoints {
+    by_name: BTreeMap<Key, Waypoint>,
+    by_class: BTreeMap<String, BTreeSet<Key>>,
+}
 
 /// The namespace of an object: its name, and its labels and annotations if it was read.
 #[derive(Debug, Clone, Copy)]
@@ -156,35 +160,49 @@ impl World {
 impl Waypoints {
     /// Reads all Gateways.
     pub fn read(world: &World) -> Self {
-        let read = |key: &Key| Some((key.clone(), Waypoint::read(world, key)?));
-        Self(world.gateways.keys().filter_map(read).collect())
+        let mut waypoints = Self::default();
+        for gateway in world.gateways.keys() {
+            waypoints.update(world, gateway);
+        }
+        waypoints
     }
 
     /// Reads one Gateway again, or forgets it if it is gone. Whether it became another.
     pub fn update(&mut self, world: &World, gateway: &Key) -> bool {
         let new = Waypoint::read(world, gateway);
-        let is_new = self.0.get(gateway) != new.as_ref();
-        match new {
-            Some(new) => drop(self.0.insert(gateway.clone(), new)),
-            None => drop(self.0.remove(gateway)),
+        if self.by_name.get(gateway) == new.as_ref() {
+            return false;
         }
-        is_new
+        if let Some(old) = self.by_name.remove(gateway) {
+            enter(&mut self.by_class, &old.class, gateway, false);
+        }
+        if let Some(new) = new {
+            enter(&mut self.by_class, &new.class, gateway, true);
+            self.by_name.insert(gateway.clone(), new);
+        }
+        true
+    }
+
+    /// Whether one of them depends on a label of the services' namespace.
+    pub fn ask_for(&self, label: &str) -> bool {
+        let mut selectors = self.by_name.values().filter_map(|it| it.selector.as_ref());
+        selectors.any(|selector| selector.asks_for(label))
     }
 
     /// The Gateways of a namespace.
     pub fn of_namespace(&self, namespace: &str) -> impl Iterator<Item = &Key> {
-        let keys = self.0.range(Key::first(namespace)..).map(|(key, _)| key);
+        let keys = self.by_name.range(Key::first(namespace)..).map(|(key, _)| key);
         keys.take_while(move |key| key.namespace == namespace)
     }
 
     /// The Gateways of a class.
     pub fn of_class(&self, class: &str) -> impl Iterator<Item = &Key> {
-        self.0.iter().filter(move |(_, it)| it.class == class).map(|(key, _)| key)
+        self.by_class.get(class).into_iter().flatten()
     }
 
     /// Why the services of a namespace cannot be bound to a waypoint.
     pub fn unusable(&self, gateway: &Key, namespace: Space<'_>) -> Option<Unusable> {
-        let Some(waypoint) = self.0.get(gateway) else { return Some(Unusable::Missing) };
+        let Some(waypoint) = self.by_name.get(gateway) else { return Some(Unusable::Missing) };
         if !waypoint.is_selected {
             Some(Unusable::NotSelected)
         } else if !waypoint.is_ready {

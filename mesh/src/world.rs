@@ -19,8 +19,8 @@ use crate::version::newer;
 #[derive(Debug, Default)]
 #[allow(missing_docs)]
 pub struct World {
-    pub services: BTreeMap<Key, ServiceFacts>,
-    pub entries: BTreeMap<Key, EntryFacts>,
+    pub services: BTreeMap<Key, Box<ServiceFacts>>,
+    pub entries: BTreeMap<Key, Box<EntryFacts>>,
     pub namespaces: BTreeMap<String, Meta>,
     pub gateways: BTreeMap<Key, GatewayFacts>,
     pub classes: BTreeMap<String, ClassFacts>,
@@ -46,48 +46,70 @@ struct Copies {
 impl World {
     /// Takes an object in, or gives it back where the rules don't read its kind.
     pub fn add(&mut self, origin: Origin, object: Object) -> Option<(Origin, Object)> {
+        self.put(origin, object, false).err()
+    }
+
+    /// Replaces an object of the cluster. Whether its facts changed; `None` if the rules don't read its
+    /// kind.
+    pub(crate) fn replace(&mut self, object: Object) -> Option<bool> {
+        self.put(Origin::Cluster, object, true).ok()
+    }
+
+    fn put(
+        &mut self,
+        origin: Origin,
+        object: Object,
+        replaces: bool,
+    ) -> Result<bool, (Origin, Object)> {
         let (kind, key) = (object.kind(), object.key());
-        let put = Put { name: name(kind, &key), copies: &mut self.copies };
-        match object {
+        let copies = (!replaces).then_some(&mut self.copies);
+        let put = Put { name: name(kind, &key), copies };
+        Ok(match object {
             Object::Service(it) => {
-                put.into(&mut self.services, key, ServiceFacts::new(origin, *it));
+                put.into(&mut self.services, key, ServiceFacts::new(origin, *it).into())
             }
             Object::ServiceEntry(it) => {
-                put.into(&mut self.entries, key, EntryFacts::new(origin, *it));
+                put.into(&mut self.entries, key, EntryFacts::new(origin, *it).into())
             }
             Object::Gateway(it) => {
-                put.into(&mut self.gateways, key, GatewayFacts::new(origin, *it));
+                put.into(&mut self.gateways, key, GatewayFacts::new(origin, *it))
             }
             Object::Namespace(it) => {
-                put.into(&mut self.namespaces, key.name, Meta::new(origin, it.metadata));
+                put.into(&mut self.namespaces, key.name, Meta::new(origin, it.metadata))
             }
             Object::GatewayClass(it) => {
-                put.into(&mut self.classes, key.name, ClassFacts::new(origin, *it));
+                put.into(&mut self.classes, key.name, ClassFacts::new(origin, *it))
             }
             Object::BackendTrafficPolicy(it) => {
                 let meta = Meta::new(origin, it.metadata);
-                put.into(&mut self.policies, key, PolicyFacts { meta, spec: it.spec });
+                put.into(&mut self.policies, key, PolicyFacts { meta, spec: it.spec })
             }
             Object::EnvoyProxy(it) => {
                 let meta = Meta::new(origin, it.metadata);
-                put.into(&mut self.proxies, key, ProxyFacts { meta, spec: it.spec });
+                put.into(&mut self.proxies, key, ProxyFacts { meta, spec: it.spec })
             }
             Object::MeshConfig(it) => {
-                put.into(&mut self.mesh_configs, key, ConfigMapFacts::new(origin, *it));
+                put.into(&mut self.mesh_configs, key, ConfigMapFacts::new(origin, *it))
             }
             Object::Route(kind, it) => {
                 let route = Route::new(&it.metadata, &key.namespace, &it.spec);
-                newer(&mut self.routes, (kind, key), route);
+                let key = (kind, key);
+                if replaces {
+                    self.routes.remove(&key);
+                }
+                newer(&mut self.routes, key, route);
+                true
             }
-            other => return Some((origin, other)),
-        }
-        None
+            other => return Err((origin, other)),
+        })
     }
 
     /// Removes an object, with all copies; whether there was one. That of a kind without namespaces
     /// has an empty one.
     pub fn remove(&mut self, kind: Kind, key: &Key) -> bool {
-        self.copies.remove(&name(kind, key));
+        if !self.copies.is_empty() {
+            self.copies.remove(&name(kind, key));
+        }
         match kind {
             Kind::Service => self.services.remove(key).is_some(),
             Kind::ServiceEntry => self.entries.remove(key).is_some(),
@@ -154,7 +176,7 @@ impl World {
 }
 
 /// Facts of which there may be two copies.
-trait Facts: std::fmt::Debug + Clone {
+trait Facts: std::fmt::Debug + Clone + PartialEq {
     fn meta(&mut self) -> &mut Meta;
 
     /// All but where it was read and in which version.
@@ -189,6 +211,12 @@ facts! {
     Meta => |this| this,
 }
 
+impl<F: Facts> Facts for Box<F> {
+    fn meta(&mut self) -> &mut Meta {
+        (**self).meta()
+    }
+}
+
 fn name(kind: Kind, key: &Key) -> ObjectRef {
     match key.namespace.is_empty() {
         true => ObjectRef::global(kind.as_str(), &key.name),
@@ -199,27 +227,38 @@ fn name(kind: Kind, key: &Key) -> ObjectRef {
 /// Where an object goes of which there may be a copy already.
 struct Put<'a> {
     name: ObjectRef,
-    copies: &'a mut BTreeMap<ObjectRef, Copies>,
+    /// `None` if the last copy counts.
+    copies: Option<&'a mut BTreeMap<ObjectRef, Copies>>,
 }
 
 impl Put<'_> {
     /// Keeps the newer of two copies. Where that cannot be told, the choice is arbitrary but the same
-    /// whichever came first.
-    fn into<K: Ord, F: Facts>(self, map: &mut BTreeMap<K, F>, key: K, mut new: F) {
+    /// whichever came first. If the last copy counts, its version does not. Whether the facts changed.
+    fn into<K: Ord, F: Facts>(self, map: &mut BTreeMap<K, F>, key: K, mut new: F) -> bool {
+        if self.copies.is_none() {
+            new.meta().version = None;
+        }
         let Some(old) = map.get_mut(&key) else {
             map.insert(key, new);
-            return;
+            return true;
+        };
+        let Some(copies) = self.copies else {
+            let has_changed = *old != new;
+            *old = new;
+            return has_changed;
         };
         let (old_rank, new_rank) = (rank(old), rank(&mut new));
-        let copies = self.copies.entry(self.name).or_default();
+        let copies = copies.entry(self.name).or_default();
         if copies.places.is_empty() {
             copies.places.push(old.meta().origin.clone());
         }
         copies.places.push(new.meta().origin.clone());
         copies.differ |= old_rank.1 != new_rank.1;
-        if new_rank > old_rank {
+        let is_newer = new_rank > old_rank;
+        if is_newer {
             *old = new;
         }
+        is_newer
     }
 }
 

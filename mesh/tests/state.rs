@@ -5,9 +5,12 @@ mod made;
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use mesh::label::Compat;
 use mesh::object::{Kind, Object, Origin};
 use mesh::{
-    Changes, Compat, Items, Key, MeshConfigChoice, ObjectRef, Resolution, Rules, State, Sync, World,
+    Change, Changes, Items, Key, MeshConfigChoice, ObjectRef, Resolution, Resolved, Rules, State,
+    SyncStatus, World,
 };
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -34,6 +37,8 @@ enum Event {
     /// breaks off and begins again.
     Relist(Kind, Vec<Index>, Vec<Event>, bool),
     Update,
+    /// A new version of an object, with nothing new that the rules read.
+    Touch(Index),
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -41,6 +46,7 @@ fn event() -> impl Strategy<Value = Event> {
         6 => any::<Index>().prop_map(Event::Apply),
         3 => any::<Index>().prop_map(Event::Delete),
         2 => Just(Event::Update),
+        2 => any::<Index>().prop_map(Event::Touch),
     ];
     leaf.prop_recursive(1, 8, 4, |leaf| {
         let listed = prop::collection::vec(any::<Index>(), 0..12);
@@ -73,7 +79,9 @@ struct Tracked {
     state: State,
     rules: Rules,
     objects: BTreeMap<(Kind, Key), Object>,
-    patched: BTreeMap<(Option<String>, String, &'static str), Items>,
+    patched: BTreeMap<ObjectRef, Items>,
+    /// In the order in which they were applied.
+    applied: Vec<(Kind, Key)>,
     /// As of the last update.
     last: Resolution,
 }
@@ -85,6 +93,7 @@ impl Tracked {
             rules: rules.clone(),
             objects: BTreeMap::new(),
             patched: BTreeMap::new(),
+            applied: Vec::new(),
             last: Resolution::default(),
         }
     }
@@ -105,32 +114,28 @@ impl Tracked {
                     }
                     self.state.begin(*kind);
                 }
-                let mut seen: Vec<_> = Vec::new();
+                self.applied.clear();
                 for object in listed.iter().map(|at| at.get(pool)) {
                     if object.kind() == *kind {
                         self.apply(object);
-                        seen.push(object.key());
                     }
                 }
                 for event in meanwhile {
                     self.happens(event, pool);
-                    if let Event::Apply(at) = event
-                        && at.get(pool).kind() == *kind
-                    {
-                        seen.push(at.get(pool).key());
-                    }
                 }
                 self.state.end(*kind);
-                assert_eq!(*self.state.sync(*kind), Sync::Synced);
-                self.objects.retain(|(of, key), _| of != kind || seen.contains(key));
+                assert_eq!(*self.state.sync(*kind), SyncStatus::Synced);
+                self.objects.retain(|name, _| name.0 != *kind || self.applied.contains(name));
             }
             Event::Update => self.update(),
+            Event::Touch(at) => self.touch(at),
         }
     }
 
     fn apply(&mut self, object: &Object) {
         assert!(self.state.apply(object.clone()));
         self.objects.insert((object.kind(), object.key()), object.clone());
+        self.applied.push((object.kind(), object.key()));
     }
 
     fn update(&mut self) {
@@ -149,22 +154,70 @@ impl Tracked {
         assert_eq!(changes.rejected, self.last.rejected != expected.rejected);
         let namespaces = self.last.required_namespaces != expected.required_namespaces;
         assert_eq!(changes.required_namespaces, namespaces);
-        let patched: Vec<_> = self.patched.values().flat_map(|items| items.iter()).collect();
+        let mut patched: Vec<_> = self.patched.values().flat_map(|items| items.iter()).collect();
+        patched.sort_by_key(|it| (&it.object.namespace, &it.object.name, it.object.kind));
         assert_eq!(patched, expected.services.iter().collect::<Vec<_>>());
+        let asking: Vec<_> = expected.services.iter().filter(|it| it.asks()).collect();
+        assert_eq!(self.state.asking().collect::<Vec<_>>(), asking);
         self.last = expected;
     }
 
     fn patch(&mut self, changes: &Changes) {
-        for change in &changes.services {
-            let ObjectRef { kind, namespace, name } = change.object.clone();
-            let place = (namespace, name, kind);
-            assert_ne!(change.old, change.new);
-            assert_eq!(self.patched.get(&place), change.old.as_ref());
-            match &change.new {
-                Some(new) => drop(self.patched.insert(place, new.clone())),
-                None => drop(self.patched.remove(&place)),
+        for Change { object, old, new } in &changes.services {
+            let key =
+                Key { namespace: object.namespace.clone().unwrap(), name: object.name.clone() };
+            let items = match object.kind {
+                "Service" => self.state.service(&key),
+                _ => self.state.entry(&key),
+            };
+            let was = self.patched.get(object);
+            assert_ne!(was, items.as_ref());
+            let asks = |items: &&Items| items.iter().any(Resolved::asks);
+            assert!(old.is_some() || was.filter(asks).is_none());
+            assert!(old.is_none() || old.as_ref() == was);
+            assert!(new.is_some() || items.as_ref().filter(asks).is_none());
+            assert!(new.is_none() || *new == items);
+            match items {
+                Some(items) => drop(self.patched.insert(object.clone(), items)),
+                None => drop(self.patched.remove(object)),
             }
         }
+    }
+
+    /// A new version of an object, in which nothing changed that the rules read.
+    fn touch(&mut self, at: &Index) {
+        self.update();
+        if self.objects.is_empty() {
+            return;
+        }
+        let at = at.index(self.objects.len());
+        let mut object = self.objects.values().nth(at).unwrap().clone();
+        let meta = metadata(&mut object);
+        let version = meta.resource_version.as_ref().map_or(0, |it| it.parse().unwrap());
+        meta.resource_version = Some((version + 1).to_string());
+        for it in [&mut meta.labels, &mut meta.annotations] {
+            it.get_or_insert_default().insert("example.com/touched".into(), version.to_string());
+        }
+        self.apply(&object);
+        let changes = self.state.update();
+        assert!(changes.services.is_empty());
+        assert!(!changes.rejected && !changes.required_namespaces);
+        self.update();
+    }
+}
+
+fn metadata(object: &mut Object) -> &mut ObjectMeta {
+    match object {
+        Object::Service(it) => &mut it.metadata,
+        Object::ServiceEntry(it) => &mut it.metadata,
+        Object::Namespace(it) => &mut it.metadata,
+        Object::Gateway(it) => &mut it.metadata,
+        Object::GatewayClass(it) => &mut it.metadata,
+        Object::MeshConfig(it) => &mut it.metadata,
+        Object::Route(_, it) => &mut it.metadata,
+        Object::BackendTrafficPolicy(it) => &mut it.metadata,
+        Object::EnvoyProxy(it) => &mut it.metadata,
+        Object::Pod(_) | Object::Workload(..) => unreachable!("the pool has none"),
     }
 }
 

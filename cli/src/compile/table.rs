@@ -8,8 +8,8 @@ use serde::Serialize;
 use crate::report::{self, Format, Table, Tone};
 use gateway::table::Compiled;
 use mesh::label::Place;
-use mesh::waypoint::Unusable;
-use mesh::{Binding, Outside, Resolved};
+use mesh::waypoint::{Binding, Unusable};
+use mesh::{Outside, Resolved};
 
 /// One row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

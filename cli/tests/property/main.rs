@@ -7,8 +7,9 @@
 mod mesh;
 mod needed;
 
+use ::mesh::label::Compat;
 use ::mesh::object::{Object, Origin};
-use ::mesh::{Compat, Rules, World};
+use ::mesh::{Rules, World};
 use gateway::table::config::{Configuration, Forward, Via};
 use gateway::table::{Compiled, Purpose};
 use ingress_waypoint::{Kind, Policy, Question};

@@ -7,8 +7,8 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use ingress_waypoint::{Kind, Service};
-use mesh::hosts::{above, parents};
-use mesh::{Rejected, Resolution};
+use mesh::Resolution;
+use mesh::hosts::{Rejected, above, parents};
 
 use super::config::{Configuration, UnknownService, Via};
 

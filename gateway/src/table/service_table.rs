@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ingress_waypoint::{Kind, Outcome, Policy, Port, Question, Service};
-use mesh::{Change, Items, Key, ObjectRef, Rejected, Rules, State};
+use mesh::hosts::Rejected;
+use mesh::{Change, Items, Key, ObjectRef, Rules, State};
 
 use super::compiled::Error;
 use super::config::{Configuration, joined, lines};
@@ -12,9 +13,9 @@ use super::needed::{Needed, all_are_needed};
 /// What became of the mesh's objects.
 pub trait Services {
     /// Of all Services and ServiceEntries.
-    fn all(&self) -> impl Iterator<Item = &Items>;
-    /// Of a Service.
-    fn service(&self, key: &Key) -> Option<&Items>;
+    fn all(&self) -> impl Iterator<Item = Items>;
+    /// Of one of them; `None` if it is gone.
+    fn items(&self, key: &Key, kind: Kind) -> Option<Items>;
     /// Hosts whose requests are refused, by name.
     fn rejected(&self) -> impl Iterator<Item = &Rejected>;
     /// The namespaces of which all services are required.
@@ -22,12 +23,15 @@ pub trait Services {
 }
 
 impl Services for State {
-    fn all(&self) -> impl Iterator<Item = &Items> {
+    fn all(&self) -> impl Iterator<Item = Items> {
         self.objects()
     }
 
-    fn service(&self, key: &Key) -> Option<&Items> {
-        self.service(key)
+    fn items(&self, key: &Key, kind: Kind) -> Option<Items> {
+        match kind {
+            Kind::Service => self.service(key),
+            Kind::ServiceEntry => self.entry(key),
+        }
     }
 
     fn rejected(&self) -> impl Iterator<Item = &Rejected> {
@@ -103,19 +107,22 @@ impl ServiceTable {
             }
         }
         for change in changes {
-            let Some(name) = change.new.iter().chain(&change.old).find_map(name_of) else {
-                continue;
-            };
+            let ObjectRef { kind, namespace, name } = &change.object;
+            let namespace = namespace.clone().unwrap_or_default();
+            let key = Key { namespace, name: name.clone() };
+            let of_entry = *kind == "ServiceEntry";
             // A Service can be needed because of the ServiceEntry of its name.
-            if let (Kind::ServiceEntry, Some(items)) = (name.1, services.service(&name.0)) {
-                self.set((name.0.clone(), Kind::Service), items)?;
+            let kinds: &[_] =
+                if of_entry { &[Kind::Service, Kind::ServiceEntry] } else { &[Kind::Service] };
+            for kind in kinds {
+                let items = services.items(&key, *kind).unwrap_or_default();
+                self.set((key.clone(), *kind), &items)?;
             }
-            self.set(name, change.new.as_ref().unwrap_or(&Items::default()))?;
         }
         if all && !self.all_services {
             for items in services.all() {
-                if let Some(name) = name_of(items) {
-                    self.set(name, items)?;
+                if let Some(name) = name_of(&items) {
+                    self.set(name, &items)?;
                 }
             }
         }

@@ -21,7 +21,7 @@ pub(crate) struct Claimant {
     pub captured: bool,
     pub required: bool,
     /// A ServiceEntry's hosts in normal form, each once. A Service has one by its name.
-    pub hosts: Vec<String>,
+    pub hosts: Box<[String]>,
 }
 
 /// What an object is to one of its hosts.

@@ -15,7 +15,7 @@ pub struct BackendTrafficPolicy {
     pub spec: PolicySpec,
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
 pub struct PolicySpec {
@@ -73,7 +73,7 @@ pub struct EnvoyProxy {
     pub spec: ProxySpec,
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
 pub struct ProxySpec {

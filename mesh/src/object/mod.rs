@@ -187,7 +187,7 @@ impl Object {
 }
 
 /// Where an object was read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Origin {
     /// A file, or standard input (`-`).
     File {

@@ -56,7 +56,7 @@ pub struct Status {
 }
 
 /// An address that the control plane allocated for one host.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
 pub struct Address {

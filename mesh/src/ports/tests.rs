@@ -1,7 +1,7 @@
 use super::*;
 
 fn port(name: &str, protocol: &str, app_protocol: &str, number: i64) -> PortFacts {
-    let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let text = |text: &str| (!text.is_empty()).then(|| text.into());
     PortFacts {
         number,
         name: text(name),

@@ -14,7 +14,7 @@ pub const WAYPOINT_FOR: &str = "istio.io/waypoint-for";
 pub const INBOUND_BINDING: &str = "ambient.istio.io/waypoint-inbound-binding";
 
 /// Which namespaces a waypoint allows routes from, and what said so.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Allowed {
     /// The field of the Gateway.
     pub field: String,
@@ -27,7 +27,7 @@ pub struct Allowed {
 }
 
 /// What a waypoint is for, and what said so.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct For {
     /// `service` where nothing says.
     pub value: String,
@@ -43,7 +43,7 @@ impl For {
 }
 
 /// Whose label on the waypoint's side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Owner {
     /// The Gateway's own.
     Gateway,

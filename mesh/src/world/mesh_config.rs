@@ -20,9 +20,7 @@ impl World {
 
     /// Those in Istio's namespace: the one without a revision, then the others by name.
     fn istios(&self) -> impl Iterator<Item = (&Key, &ConfigMapFacts)> {
-        let first = Key { namespace: ISTIO_SYSTEM.to_owned(), name: ISTIO.to_owned() };
-        let from = self.mesh_configs.range(first..);
-        let within = from.take_while(|(key, _)| key.namespace == ISTIO_SYSTEM);
+        let within = self.mesh_configs.iter().filter(|(key, _)| key.namespace == ISTIO_SYSTEM);
         within.filter(|(key, _)| is_istios(&key.name))
     }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use ::mesh::Compat;
+use ::mesh::label::Compat;
 use ::mesh::object::Object;
 use proptest::prelude::*;
 use proptest::sample::select;
