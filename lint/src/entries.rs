@@ -2,10 +2,10 @@
 
 use crate::scope::Scope;
 use mesh::route::Target;
-use mesh::{Code, Diagnostic, Diagnostics, Key, ObjectRef, Resolved, Severity};
+use mesh::{Code, Diagnostic, Diagnostics, Key, Kind, ObjectRef, Resolved, Severity};
 
 pub(crate) fn check(scope: &Scope<'_>, out: &mut Diagnostics) {
-    let entries = scope.services().filter(|resolved| resolved.object.kind == "ServiceEntry");
+    let entries = scope.services().filter(|resolved| resolved.object.kind == Kind::ServiceEntry);
     for resolved in entries {
         named_as_service(scope, out, resolved);
     }

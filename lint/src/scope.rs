@@ -8,7 +8,7 @@ use gateway::table::Compiled;
 use mesh::label::Place;
 use mesh::route::{Backend, Parent, Route, Target};
 use mesh::waypoint::MANAGED;
-use mesh::{Key, ObjectRef, Resolved};
+use mesh::{Key, Kind, ObjectRef, Resolved};
 
 /// Everything that was read, and what the rules made of it.
 pub(crate) struct Scope<'a> {
@@ -81,14 +81,14 @@ impl<'a> Scope<'a> {
     /// All routes.
     pub fn routes(&self) -> impl Iterator<Item = (ObjectRef, &'a Route)> + use<'a> {
         let routes = self.objects.world.routes.iter();
-        routes.map(|((kind, key), route)| (ObjectRef::namespaced(kind, key), route))
+        routes.map(|((kind, key), route)| (ObjectRef::namespaced(*kind, key), route))
     }
 
     /// The services that a reference names: a ServiceEntry may have become several.
     pub fn find(&self, target: &Target) -> Vec<&'a Resolved> {
         let object = match target {
-            Target::Service(key) => ObjectRef::namespaced("Service", key),
-            Target::ServiceEntry(key) => ObjectRef::namespaced("ServiceEntry", key),
+            Target::Service(key) => ObjectRef::namespaced(Kind::Service, key),
+            Target::ServiceEntry(key) => ObjectRef::namespaced(Kind::ServiceEntry, key),
             Target::Host(host) => {
                 return self.by_host.get(host.as_str()).copied().into_iter().collect();
             }

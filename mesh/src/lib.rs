@@ -60,6 +60,7 @@ pub use mesh_config::{ConfigMapFacts, MeshConfig};
 pub use mesh_config_choice::MeshConfigChoice;
 pub use name::{is_label, is_name};
 pub use not_in_mesh::Outside;
+pub use object::Kind;
 pub use ports::Ports;
 pub use reasons::{Rule, Step};
 pub use resolve::{Resolution, Resolved};

@@ -73,7 +73,7 @@ struct Tracked {
     state: State,
     rules: Rules,
     objects: BTreeMap<(Kind, Key), Object>,
-    patched: BTreeMap<(Option<String>, String, &'static str), Items>,
+    patched: BTreeMap<(Option<String>, String, Kind), Items>,
     /// As of the last update.
     last: Resolution,
 }
