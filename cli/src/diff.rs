@@ -19,7 +19,7 @@ pub use command::{Arguments, command};
 pub use report::exit;
 pub use side::{Id, Side, is_configuration};
 
-use crate::report::destination;
+use crate::report::{decision_and_reason, destination};
 
 /// The differences.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -59,10 +59,9 @@ pub struct Change {
 /// A decision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Verdict {
-    /// `direct`, `waypoint` or `reject`.
-    pub decision: &'static str,
-    /// Why.
-    pub reason: &'static str,
+    /// The decision and its reason.
+    #[serde(flatten, serialize_with = "decision_and_reason")]
+    pub outcome: Outcome,
     /// The VIP and port.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub destination: Option<String>,
@@ -183,7 +182,6 @@ fn names(old: &Side, new: &Side, id: &Id, port: Option<u16>) -> BTreeSet<String>
 
 impl Side {
     fn verdict(&self, decision: &Decision<'_>) -> Verdict {
-        let (label, reason) = decision.outcome.label();
         let (destination, protocol) = destination(decision.outcome).unzip();
         // With the other mechanisms the route names the endpoints' cluster.
         let named = matches!(self.policy().forward().via, Via::ClusterHeader { .. });
@@ -193,22 +191,26 @@ impl Side {
         };
         let endpoints = endpoints.map(|cluster| cluster.to_string());
         let required = decision.service.is_some_and(|service| service.required());
-        Verdict { decision: label, reason, destination, protocol, endpoints, required }
+        Verdict { outcome: decision.outcome, destination, protocol, endpoints, required }
     }
 }
 
 impl Verdict {
     /// Whether requests take the same path, for whatever reason.
     pub fn same_path(&self, other: &Self) -> bool {
-        let way = |verdict: &Self| {
-            let Self { decision, protocol, required, .. } = verdict;
-            let guarded = *required && *decision == "waypoint";
-            (*decision, verdict.destination.clone(), *protocol, guarded)
+        let same_way = match (self.outcome, other.outcome) {
+            (Outcome::Direct(_), Outcome::Direct(_)) | (Outcome::Reject(_), Outcome::Reject(_)) => {
+                true
+            }
+            (to @ Outcome::Waypoint { .. }, other_to) => {
+                to == other_to && self.required == other.required
+            }
+            _ => false,
         };
         let same_endpoints = match (&self.endpoints, &other.endpoints) {
             (Some(one), Some(other)) => one == other,
             _ => true,
         };
-        way(self) == way(other) && same_endpoints
+        same_way && same_endpoints
     }
 }

@@ -36,12 +36,12 @@ fn line(read: &Read) -> String {
         Object::ServiceEntry(object) => ("ServiceEntry", &object.metadata),
         Object::Gateway(object) => ("Gateway", &object.metadata),
         Object::GatewayClass(object) => ("GatewayClass", &object.metadata),
-        Object::Route(kind, object) => (*kind, &object.metadata),
+        Object::Route(kind, object) => (kind.as_str(), &object.metadata),
         Object::Pod(object) => ("Pod", &object.metadata),
         Object::BackendTrafficPolicy(o) => ("BackendTrafficPolicy", &o.metadata),
         Object::EnvoyProxy(o) => ("EnvoyProxy", &o.metadata),
         Object::MeshConfig(o) => ("ConfigMap", &o.metadata),
-        Object::Workload(kind, o) => (*kind, &o.metadata),
+        Object::Workload(kind, o) => (kind.as_str(), &o.metadata),
     };
     let mut line = format!("object {origin}: {kind} ");
     if let Some(namespace) = &metadata.namespace {

@@ -3,6 +3,7 @@
 use crate::scope::Scope;
 use mesh::fix::{self, Change};
 use mesh::mesh_config::Visibility;
+use mesh::object::Kind;
 use mesh::waypoint::{Binding, USE_WAYPOINT, USE_WAYPOINT_NAMESPACE, Unusable};
 use mesh::{Key, Labels, ObjectRef, is_label, is_name};
 
@@ -97,7 +98,7 @@ impl Wish<'_> {
             labels.into_iter().map(|(label, value)| (label.to_owned(), value.clone())).collect();
         let (world, own) = (&scope.objects.world, self.own());
         let visibility = match self.object.kind {
-            "ServiceEntry" => {
+            Kind::ServiceEntry => {
                 world.mesh().visibility(own, world.namespace(own).map(|meta| &meta.labels))
             }
             _ => Visibility::Public,

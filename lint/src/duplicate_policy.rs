@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::scope::{Scope, reaches_waypoint};
 use mesh::route::{Route, Rule, Target};
-use mesh::route_setting::{Does, Setting};
+use mesh::route_setting::{Does, Setting, UrlPart};
 use mesh::{Code, Diagnostic, Diagnostics, ObjectRef, Resolved, Severity};
 
 /// The rules of routes that a waypoint serves, by service.
@@ -75,7 +75,8 @@ fn settings(rule: &Rule, backend: Option<usize>) -> impl Iterator<Item = &Settin
 
 /// Whether one request can match both; the waypoint sees the path that the gateway made of it.
 fn meet(first: &Rule, second: &Rule, firsts: &[&Setting]) -> bool {
-    firsts.iter().any(|setting| setting.does == Does::Rewrite("path")) || first.may_meet(second)
+    firsts.iter().any(|setting| setting.does == Does::Rewrite(UrlPart::Path))
+        || first.may_meet(second)
 }
 
 fn compare(

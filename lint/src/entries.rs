@@ -1,11 +1,12 @@
 //! ServiceEntries and Services that have the same name.
 
 use crate::scope::Scope;
+use mesh::object::Kind;
 use mesh::route::Target;
 use mesh::{Code, Diagnostic, Diagnostics, Key, ObjectRef, Resolved, Severity};
 
 pub(crate) fn check(scope: &Scope<'_>, out: &mut Diagnostics) {
-    let entries = scope.services().filter(|resolved| resolved.object.kind == "ServiceEntry");
+    let entries = scope.services().filter(|resolved| resolved.object.kind == Kind::ServiceEntry);
     for resolved in entries {
         named_as_service(scope, out, resolved);
     }

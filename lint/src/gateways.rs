@@ -4,6 +4,7 @@ use gateway_api::apis::standard::gateways::GatewayListenersTlsMode;
 
 use crate::objects::{PodFacts, REDIRECTION};
 use crate::scope::{Scope, reaches_waypoint};
+use mesh::object::Kind;
 use mesh::{Code, Diagnostic, Diagnostics, Key, ObjectRef, Severity};
 
 const MODE: &str = "istio.io/dataplane-mode";
@@ -37,7 +38,7 @@ fn is_ingress(scope: &Scope<'_>, pod: &PodFacts) -> bool {
 /// What is found of one pod is found of all its siblings, so it is reported for the Gateway.
 fn captured(scope: &Scope<'_>, out: &mut Diagnostics, itself: &ObjectRef, pod: &PodFacts) {
     let object = match &pod.gateway {
-        Some(gateway) => ObjectRef::namespaced("Gateway", gateway),
+        Some(gateway) => ObjectRef::namespaced(Kind::Gateway, gateway),
         None => itself.clone(),
     };
     let namespace = itself.namespace.as_deref().unwrap_or_default();
@@ -72,10 +73,10 @@ fn uncaptured(
         scope.objects.world.namespace(namespace).and_then(|meta| meta.labels.get(MODE));
     let own = pod.labels.get(MODE);
     let fix = match object.kind {
-        "Gateway" => format!(
+        Kind::Gateway => format!(
             "set {MODE}: ambient in spec.infrastructure.labels of the Gateway, which labels its pods"
         ),
-        "Pod" => {
+        Kind::Pod => {
             format!("set {MODE}: ambient in the labels of the pod template that it is made from")
         }
         kind => format!("set {MODE}: ambient in spec.template.metadata.labels of the {kind}"),
@@ -112,7 +113,7 @@ fn uncaptured(
 /// Without this finding, silence would read as success.
 fn unread(out: &mut Diagnostics, key: &Key) {
     let message = "names no pod, Deployment or DaemonSet that was read: whether the mesh captures its connections was not checked";
-    let cause = Diagnostic::new(Severity::Info, Code::GatewayPodsNotRead, ObjectRef::namespaced("Gateway", key), message)
+    let cause = Diagnostic::new(Severity::Info, Code::GatewayPodsNotRead, ObjectRef::namespaced(Kind::Gateway, key), message)
         .field("metadata.name", Some(key.name.clone()))
         .fix("give its pods along with the other objects (kubectl get pods -A -o yaml), or select them with --gateway-pods");
     out.add(cause);
@@ -132,7 +133,7 @@ fn listeners(scope: &Scope<'_>, out: &mut Diagnostics, key: &Key) {
         let cause = Diagnostic::new(
             Severity::Info,
             Code::ListenerNotCovered,
-            ObjectRef::namespaced("Gateway", key),
+            ObjectRef::namespaced(Kind::Gateway, key),
             message,
         )
         .field(format!("spec.listeners[{i}].protocol"), Some(protocol.to_owned()))

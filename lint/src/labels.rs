@@ -7,12 +7,13 @@ use crate::binding_fix::Wish;
 use crate::scope::Scope;
 use mesh::fix;
 use mesh::label::{Compat, INGRESS_USE_WAYPOINT, Place};
+use mesh::object::Kind;
 use mesh::waypoint::{Binding, USE_WAYPOINT, USE_WAYPOINT_NAMESPACE};
 use mesh::{Code, Diagnostic, Diagnostics, Labels, Meta, ObjectRef, Resolved, Severity};
 
 pub(crate) fn check(scope: &Scope<'_>, out: &mut Diagnostics) {
     for (name, meta) in &scope.objects.world.namespaces {
-        let object = ObjectRef::global("Namespace", name);
+        let object = ObjectRef::global(Kind::Namespace, name);
         value(scope, out, &object, meta, None);
         annotation(scope, out, &object, meta);
     }
@@ -25,7 +26,7 @@ pub(crate) fn check(scope: &Scope<'_>, out: &mut Diagnostics) {
     }
     for (key, gateway) in &scope.objects.world.gateways {
         let Some(text) = gateway.meta.labels.get(INGRESS_USE_WAYPOINT) else { continue };
-        let object = ObjectRef::namespaced("Gateway", key);
+        let object = ObjectRef::namespaced(Kind::Gateway, key);
         let fix = "label the Service, the ServiceEntry or its Namespace";
         let cause = Diagnostic::new(
             Severity::Warning,
@@ -74,7 +75,6 @@ fn wrong_value(
 ) -> Option<Diagnostic> {
     let text = labels.get(INGRESS_USE_WAYPOINT).filter(|text| wrong(scope, text))?;
     let enable = fix::label(object, INGRESS_USE_WAYPOINT, "true");
-    let kind = if object.kind == "Namespace" { "namespace" } else { "service" };
     let (message, fix) = if is_waypoints_name(scope, object, labels, text) {
         let bound = resolved.map_or(labels.contains_key(USE_WAYPOINT), |resolved| {
             !matches!(resolved.binding, Binding::Unlabelled)
@@ -91,8 +91,8 @@ fn wrong_value(
             reference.is_some_and(|reference| reference.gateway != key)
         });
         let fix = if bound && !other { enable } else { wish.fix(scope) };
-        let message = match kind {
-            "namespace" => {
+        let message = match object.kind {
+            Kind::Namespace => {
                 "looks like the waypoint's name, which belongs in istio.io/use-waypoint; it counts as false and the namespace's services are bypassed silently"
             }
             _ => {
@@ -140,7 +140,7 @@ fn of_namespace(scope: &Scope<'_>, out: &mut Diagnostics, resolved: &Resolved) {
     }
     let Some(name) = &resolved.object.namespace else { return };
     let Some(meta) = scope.objects.world.namespace(name) else { return };
-    let object = ObjectRef::global("Namespace", name);
+    let object = ObjectRef::global(Kind::Namespace, name);
     let cause = wrong_value(scope, &object, &meta.labels, None);
     out.extend(cause.map(|cause| cause.affects(resolved.listed())));
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use mesh::object::Kind;
 use mesh::object::{GATEWAY_NAME, OWNING_NAME};
 use mesh::object::{Object, Origin, Workload};
 use mesh::{Key, Labels, ObjectRef, Selector, World, newer, version};
@@ -110,10 +111,10 @@ impl PodFacts {
         let host_network = pod.spec.and_then(|spec| spec.host_network);
         let facts = Self::new(&key.namespace, pod.metadata, host_network);
         let phase = pod.status.and_then(|status| status.phase);
-        (ObjectRef::namespaced("Pod", &key), Self { version, phase, ..facts })
+        (ObjectRef::namespaced(Kind::Pod, &key), Self { version, phase, ..facts })
     }
 
-    fn of_workload(kind: &'static str, workload: Workload) -> (ObjectRef, Self) {
+    fn of_workload(kind: Kind, workload: Workload) -> (ObjectRef, Self) {
         let key = Key::of(&workload.metadata);
         let template = workload.spec.template;
         let meta = template.metadata.unwrap_or_default();

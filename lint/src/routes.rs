@@ -77,7 +77,7 @@ fn lost(out: &mut Diagnostics, route: &ObjectRef, setting: &Setting, resolved: &
         Does::Header { name, .. } => {
             (Severity::Warning, format!("the header {name:?} is not changed"))
         }
-        Does::Rewrite(part) => (Severity::Error, format!("the {part} is not rewritten")),
+        Does::Rewrite(part) => (Severity::Error, format!("the {} is not rewritten", part.as_str())),
         Does::Extension(name) => (Severity::Error, format!("{name} may not be applied")),
         Does::Retry { .. } => (Severity::Warning, "requests are not retried".to_owned()),
         Does::Timeout => (Severity::Warning, "requests have no timeout".to_owned()),

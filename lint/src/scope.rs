@@ -6,6 +6,7 @@ use crate::objects::Objects;
 use crate::options::Options;
 use gateway::table::Compiled;
 use mesh::label::Place;
+use mesh::object::Kind;
 use mesh::route::{Backend, Parent, Route, Target};
 use mesh::waypoint::MANAGED;
 use mesh::{Key, ObjectRef, Resolved};
@@ -81,14 +82,14 @@ impl<'a> Scope<'a> {
     /// All routes.
     pub fn routes(&self) -> impl Iterator<Item = (ObjectRef, &'a Route)> + use<'a> {
         let routes = self.objects.world.routes.iter();
-        routes.map(|((kind, key), route)| (ObjectRef::namespaced(kind, key), route))
+        routes.map(|((kind, key), route)| (ObjectRef::namespaced(*kind, key), route))
     }
 
     /// The services that a reference names: a ServiceEntry may have become several.
     pub fn find(&self, target: &Target) -> Vec<&'a Resolved> {
         let object = match target {
-            Target::Service(key) => ObjectRef::namespaced("Service", key),
-            Target::ServiceEntry(key) => ObjectRef::namespaced("ServiceEntry", key),
+            Target::Service(key) => ObjectRef::namespaced(Kind::Service, key),
+            Target::ServiceEntry(key) => ObjectRef::namespaced(Kind::ServiceEntry, key),
             Target::Host(host) => {
                 return self.by_host.get(host.as_str()).copied().into_iter().collect();
             }

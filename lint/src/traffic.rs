@@ -1,11 +1,12 @@
 //! Settings of a Service that have no effect, or another one, on requests to its VIP.
 
 use crate::scope::{Scope, reaches_waypoint};
+use mesh::object::Kind;
 use mesh::{Code, Diagnostic, Diagnostics, Key, Resolved, Severity};
 
 pub(crate) fn check(scope: &Scope<'_>, out: &mut Diagnostics) {
     for resolved in scope.services().filter(|resolved| reaches_waypoint(resolved)) {
-        if resolved.object.kind != "Service" {
+        if resolved.object.kind != Kind::Service {
             continue;
         }
         let namespace = resolved.object.namespace.clone().unwrap_or_default();

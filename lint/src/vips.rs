@@ -8,7 +8,9 @@ use ingress_waypoint::{Direct, Outcome, Question, Reject, is_loopback};
 
 use crate::scope::{Scope, asks_itself};
 use mesh::label::Place;
+use mesh::object::Kind;
 use mesh::shared_vip::{self, by_vip};
+use mesh::vips::VipField;
 use mesh::waypoint::Binding;
 use mesh::{Code, Diagnostic, Diagnostics, ObjectRef, Resolved, Severity};
 
@@ -51,29 +53,20 @@ fn add(out: &mut Diagnostics, resolved: &Resolved, inherited: Severity, cause: D
         return;
     }
     let object = resolved.at(Place::Namespace);
-    // The list shows whose field it is.
+    // The list shows whose field it is. It names no item of a list, so that `spec.addresses[1]` of one
+    // service and `spec.addresses[0]` of another are one cause.
     let message = match cause.code {
         Code::ExternalNameLabelled => {
             "asks for the waypoint of ExternalName services, which have none".to_owned()
         }
         _ => format!(
             "also applies to services that cannot reach the waypoint: {} {}",
-            field(&cause),
-            cause.message
+            resolved.vips.field, cause.message
         ),
     };
     let cause = Diagnostic { severity: inherited, object: Some(object), message, ..cause }
         .label(mesh::label::INGRESS_USE_WAYPOINT, resolved.label.value().map(|v| v.text.clone()));
     out.add(cause.affects(resolved.listed()));
-}
-
-fn field(cause: &Diagnostic) -> String {
-    let field = cause.field.clone().unwrap_or_default();
-    // `spec.addresses[1]` of one and `spec.addresses[0]` of another are one cause.
-    match field.split_once('[') {
-        Some((list, i)) if i.starts_with(|c: char| c.is_ascii_digit()) => list.to_owned(),
-        _ => field,
-    }
 }
 
 fn external_name(out: &mut Diagnostics, resolved: &Resolved) {
@@ -90,7 +83,7 @@ fn external_name(out: &mut Diagnostics, resolved: &Resolved) {
 
 fn missing(out: &mut Diagnostics, resolved: &Resolved) {
     let vips = &resolved.vips;
-    let is_entry = resolved.object.kind == "ServiceEntry";
+    let is_entry = resolved.object.kind == Kind::ServiceEntry;
     let is_headless = !is_entry && vips.is_headless();
     let is_dropped = !vips.dropped.is_empty();
     let (code, inherited, fix) = match (is_entry, is_headless) {
@@ -112,7 +105,7 @@ fn missing(out: &mut Diagnostics, resolved: &Resolved) {
     }
     let value = (!vips.value.is_empty()).then(|| vips.value.clone());
     let cause = Diagnostic::new(Severity::Warning, code, resolved.object.clone(), message)
-        .field(vips.field, value)
+        .field(vips.field.as_str(), value)
         .fix(fix);
     add(out, resolved, inherited, cause);
 }
@@ -127,7 +120,7 @@ fn dropped(out: &mut Diagnostics, resolved: &Resolved) {
             (Code::EntryRange, "give it an address of its own beside the range")
         } else if dropped.is_unreadable() {
             (Code::AddressInvalid, "correct the address, or remove it")
-        } else if resolved.object.kind == "Service" {
+        } else if resolved.object.kind == Kind::Service {
             (
                 Code::VipNotCaptured,
                 "create it again without the address: the cluster allocates another",
@@ -171,9 +164,9 @@ fn wrong_family(out: &mut Diagnostics, resolved: &Resolved) {
     let message = "holds no address of the family that ipFamily asks for";
     let cause =
         Diagnostic::new(Severity::Error, Code::VipWrongFamily, resolved.object.clone(), message)
-            .field(resolved.vips.field, Some(resolved.vips.value.clone()))
+            .field(resolved.vips.field.as_str(), Some(resolved.vips.value.clone()))
             .fix(match resolved.object.kind {
-                "ServiceEntry" => "give it an address of that family in spec.addresses",
+                Kind::ServiceEntry => "give it an address of that family in spec.addresses",
                 _ => "make the service dual-stack (spec.ipFamilyPolicy: PreferDualStack)",
             });
     add(out, resolved, Severity::Error, cause);
@@ -182,7 +175,7 @@ fn wrong_family(out: &mut Diagnostics, resolved: &Resolved) {
 /// Addresses that several services have, unless one is required and taken: that is found by the mesh.
 fn shared(scope: &Scope<'_>, out: &mut Diagnostics) {
     // A dual-stack pair shares two addresses, and is one diagnostic.
-    let mut groups: BTreeMap<BTreeMap<&ObjectRef, (&str, bool)>, Vec<String>> = BTreeMap::new();
+    let mut groups: BTreeMap<BTreeMap<&ObjectRef, (VipField, bool)>, Vec<String>> = BTreeMap::new();
     for (vip, owners) in by_vip(scope.services()) {
         if owners.len() > 1 && shared_vip::taken_from(&owners).is_none() {
             let asking = |owner: &Resolved| scope.object(&owner.object).iter().any(|it| it.asks());
@@ -201,8 +194,8 @@ fn shared(scope: &Scope<'_>, out: &mut Diagnostics) {
             (*first).clone(),
             "is also an address of another service",
         )
-        .field(*field, Some(vips.join(", ")))
-        .fix(shared_vip::fix(field));
+        .field(field.as_str(), Some(vips.join(", ")))
+        .fix(shared_vip::fix(*field));
         out.add(Diagnostic { affects: others.map(ToString::to_string).collect(), ..cause });
     }
 }

@@ -5,14 +5,14 @@ use crate::labels;
 use crate::scope::{Scope, asks_itself};
 use mesh::fix;
 use mesh::label::{INGRESS_USE_WAYPOINT, Place};
-use mesh::object::GATEWAY_NAME;
+use mesh::object::{GATEWAY_NAME, Kind};
 use mesh::waypoint::{
     Binding, MANAGED, Owner, Reference, USE_WAYPOINT, USE_WAYPOINT_NAMESPACE, Unusable,
     WAYPOINT_FOR,
 };
 use mesh::{
-    Code, Diagnostic, Diagnostics, Key, ObjectRef, Outside, Resolved, Said, Severity, is_label,
-    is_name,
+    Code, Diagnostic, Diagnostics, Key, ObjectRef, Outside, OutsideReason, Resolved, Severity,
+    is_label, is_name,
 };
 
 pub(crate) fn check(scope: &Scope<'_>, out: &mut Diagnostics) {
@@ -98,15 +98,15 @@ fn unusable(
 ) {
     // It matters to the mesh even if the service does not ask its ingress to use the waypoint.
     let severity = if resolved.asks() { Severity::Error } else { Severity::Info };
-    let gateway = ObjectRef::namespaced("Gateway", &reference.gateway);
+    let gateway = ObjectRef::namespaced(Kind::Gateway, &reference.gateway);
     let namespace = resolved.object.namespace.as_deref().unwrap_or_default();
     let world = &scope.objects.world;
     let cause = match why {
         Unusable::Missing => missing(scope, resolved, reference),
         Unusable::NotSelected => {
             let name = &reference.gateway.namespace;
-            let namespace = ObjectRef::global("Namespace", name);
-            let Said { why, change } = world.outside(Outside::NotSelected, name);
+            let namespace = ObjectRef::global(Kind::Namespace, name);
+            let OutsideReason { why, change } = world.outside(Outside::NotSelected, name);
             let message = format!(
                 "is not in the mesh: {why}: the mesh does not know Gateway {}",
                 reference.gateway
@@ -133,7 +133,7 @@ fn unusable(
         Unusable::NotForServices(is_for) => {
             let class = || world.gateways.get(&reference.gateway).map(|gateway| &gateway.class);
             let object = match (is_for.from, class()) {
-                (Some(Owner::Class), Some(class)) => ObjectRef::global("GatewayClass", class),
+                (Some(Owner::Class), Some(class)) => ObjectRef::global(Kind::GatewayClass, class),
                 _ => gateway.clone(),
             };
             let message = format!(

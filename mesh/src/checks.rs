@@ -14,8 +14,8 @@ use crate::fix;
 use crate::key::Key;
 use crate::label::{INGRESS_USE_WAYPOINT, Place};
 use crate::name::{is_label, is_name};
-use crate::not_in_mesh::Outside;
-use crate::not_in_mesh::Said;
+use crate::not_in_mesh::{Outside, OutsideReason};
+use crate::object::Kind;
 use crate::required::{NOT_BOOLEAN, REQUIRED, RequiredBy, wrong_value};
 use crate::resolve::Resolved;
 use crate::rules::Rules;
@@ -39,7 +39,7 @@ impl World {
         out.extend(self.diagnose_mesh_config());
         for (name, meta) in &self.namespaces {
             let value = meta.annotations.get(REQUIRED).filter(|it| parse_bool(it).is_none());
-            let object = ObjectRef::global("Namespace", name);
+            let object = ObjectRef::global(Kind::Namespace, name);
             out.extend(as_label(object.clone(), meta));
             out.extend(value.map(|value| wrong_value(Severity::Error, object, value, NOT_BOOLEAN)));
         }
@@ -54,7 +54,7 @@ impl World {
             let message = format!(
                 "are not known, because the Namespace is not among the objects: its {services} {plural} as without labels and annotations from there"
             );
-            let object = ObjectRef::global("Namespace", namespace);
+            let object = ObjectRef::global(Kind::Namespace, namespace);
             out.push(
                 Diagnostic::new(Severity::Warning, Code::NamespaceUnknown, object, message)
                     .field("metadata.labels", None)
@@ -79,7 +79,7 @@ impl World {
                  service, and requests go to the endpoints",
                 rules.cluster_domain
             );
-            let object = ObjectRef::namespaced("Gateway", key);
+            let object = ObjectRef::namespaced(Kind::Gateway, key);
             (namespace == key.namespace && domain != rules.cluster_domain).then(|| {
                 Diagnostic::new(Severity::Error, Code::ClusterDomain, object, message)
                     .field("status.addresses", Some(address.value.clone()))
@@ -204,7 +204,7 @@ impl Resolved {
             Some(Outside::HostTaken) => return None,
             Some(_) if !self.asks() => return None,
             Some(outside) => {
-                let Said { why, change } = world.outside(outside, namespace);
+                let OutsideReason { why, change } = world.outside(outside, namespace);
                 (Severity::Error, format!("is not in the mesh: {why}"), change)
             }
             None if self.is_a_guess && self.label.on => {
@@ -230,7 +230,7 @@ impl Resolved {
 
 /// Whether the configuration can name the object; a cluster never has one that it cannot.
 pub(crate) fn check_name(object: &ObjectRef, key: &Key, out: &mut Vec<Diagnostic>) -> bool {
-    let name_fits = if object.kind == "Service" { is_label } else { is_name };
+    let name_fits = if object.kind == Kind::Service { is_label } else { is_name };
     let fields = [
         ("metadata.namespace", &key.namespace, is_label as fn(&str) -> bool),
         ("metadata.name", &key.name, name_fits),

@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 
 use crate::code::Code;
 use crate::key::Key;
+use crate::object::Kind;
 
 /// How much a diagnostic matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -25,7 +26,7 @@ pub enum Severity {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct ObjectRef {
     /// Its kind.
-    pub kind: &'static str,
+    pub kind: Kind,
     /// Its namespace, if its kind has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
@@ -176,12 +177,12 @@ pub fn first_five(all: &[String]) -> String {
 
 impl ObjectRef {
     /// An object in a namespace.
-    pub fn namespaced(kind: &'static str, key: &Key) -> Self {
+    pub fn namespaced(kind: Kind, key: &Key) -> Self {
         Self { kind, namespace: Some(key.namespace.clone()), name: key.name.clone() }
     }
 
     /// An object of a kind without namespaces.
-    pub fn global(kind: &'static str, name: &str) -> Self {
+    pub fn global(kind: Kind, name: &str) -> Self {
         Self { kind, namespace: None, name: name.to_owned() }
     }
 }

@@ -8,9 +8,9 @@ use k8s_openapi::api::core::v1::{Service, ServicePort};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 
-use crate::object::Origin;
 use crate::object::envoy_gateway::{PolicySpec, ProxySpec};
 use crate::object::service_entry::{Address, Port, ServiceEntry};
+use crate::object::{Kind, Origin};
 
 use crate::condition::{Condition, WAYPOINT_BOUND};
 use crate::key::Key;
@@ -205,7 +205,7 @@ impl ClassFacts {
 
 /// The EnvoyProxy that a reference names, where it is one.
 fn proxy(group: &str, kind: &str, namespace: Option<String>, name: String) -> Option<Key> {
-    let is_proxy = (group, kind) == ("gateway.envoyproxy.io", "EnvoyProxy");
+    let is_proxy = (group, kind) == ("gateway.envoyproxy.io", Kind::EnvoyProxy.as_str());
     let namespace = namespace.unwrap_or_else(|| "default".to_owned());
     is_proxy.then_some(Key { namespace, name })
 }

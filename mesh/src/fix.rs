@@ -6,6 +6,7 @@
 use crate::diagnostic::ObjectRef;
 use crate::key::Key;
 use crate::name::{is_label, is_name};
+use crate::object::Kind;
 
 /// Stands in a command where the user has to choose.
 pub const NAME: &str = "NAME";
@@ -30,8 +31,8 @@ pub fn labels(object: &ObjectRef, changes: &[Change<'_>]) -> String {
     }
     let kind = match object.kind {
         // Istio has a Gateway of its own.
-        "Gateway" => "gateways.gateway.networking.k8s.io".to_owned(),
-        kind => kind.to_lowercase(),
+        Kind::Gateway => "gateways.gateway.networking.k8s.io".to_owned(),
+        kind => kind.as_str().to_lowercase(),
     };
     let mut command = String::from("kubectl label");
     if let Some(namespace) = &object.namespace {
@@ -60,7 +61,7 @@ pub fn deploy(gateway: &Key) -> String {
 /// The field with a name that no cluster takes.
 fn misnamed(object: &ObjectRef) -> Option<&'static str> {
     let fits = match object.kind {
-        "Namespace" | "Service" => is_label,
+        Kind::Namespace | Kind::Service => is_label,
         _ => is_name,
     };
     match &object.namespace {
@@ -89,7 +90,10 @@ mod tests {
     use super::*;
 
     fn service(namespace: &str, name: &str) -> ObjectRef {
-        ObjectRef::namespaced("Service", &Key { namespace: namespace.into(), name: name.into() })
+        ObjectRef::namespaced(
+            Kind::Service,
+            &Key { namespace: namespace.into(), name: name.into() },
+        )
     }
 
     #[test]
@@ -125,11 +129,11 @@ mod tests {
                 "change metadata.name into one that Kubernetes takes, then label it",
             ),
             (
-                label(&ObjectRef::global("Namespace", "A"), "k", "v"),
+                label(&ObjectRef::global(Kind::Namespace, "A"), "k", "v"),
                 "change metadata.name into one that Kubernetes takes, then label it",
             ),
             (
-                label(&ObjectRef { kind: "Gateway", ..fine }, "k", "v"),
+                label(&ObjectRef { kind: Kind::Gateway, ..fine }, "k", "v"),
                 "kubectl label -n shop gateways.gateway.networking.k8s.io cart k=v --overwrite",
             ),
             (

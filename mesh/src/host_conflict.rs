@@ -6,6 +6,7 @@ use crate::code::Code;
 use crate::diagnostic::{Diagnostic, ObjectRef, Severity, first_five};
 use crate::hosts::Rejected;
 use crate::not_in_mesh::Outside;
+use crate::object::Kind;
 use crate::resolve::{Resolution, Resolved};
 
 /// Hosts of two objects, of which at most one gets the requests.
@@ -118,8 +119,10 @@ impl HostConflict {
         };
         match self.outcome {
             Outcome::Takes { other_is_lost } => {
-                let which =
-                    if other.kind == "Namespace" { "whose services are" } else { "which is" };
+                let which = match other.kind {
+                    Kind::Namespace => "whose services are",
+                    _ => "which is",
+                };
                 let unknown = if other_is_lost {
                     format!(" and which the mesh does not know for {it}")
                 } else {
@@ -149,7 +152,7 @@ impl HostConflict {
     pub fn fix(&self) -> String {
         let hosts = if self.hosts.len() == 1 { "the host" } else { "the hosts" };
         match self.other.kind {
-            "ServiceEntry" => format!("remove {hosts} from one of the two"),
+            Kind::ServiceEntry => format!("remove {hosts} from one of the two"),
             // A Service has its host by its name.
             _ => format!("remove {hosts} from {}", self.object),
         }

@@ -21,6 +21,7 @@ use crate::export_to::Sight;
 use crate::id::Id;
 use crate::index::enter;
 use crate::key::Key;
+use crate::object::Kind;
 
 use claim::Verdict;
 
@@ -106,7 +107,7 @@ impl Hosts {
         };
         self.touched.extend(self.by_host.keys().filter(within).cloned());
         for namespace in &changed {
-            let victim = ObjectRef::global("Namespace", namespace);
+            let victim = ObjectRef::global(Kind::Namespace, namespace);
             let is_required = self.required.contains(namespace);
             let host = format!("*.{namespace}.svc.{}", self.domain);
             self.guard(host, is_required.then_some(victim));
@@ -221,7 +222,7 @@ impl Hosts {
         let victim = victim.or_else(|| {
             let namespace = namespace_of(host, &self.domain)?;
             let taken = namespace != owner.namespace() && self.required.contains(namespace);
-            taken.then(|| ObjectRef::global("Namespace", namespace))
+            taken.then(|| ObjectRef::global(Kind::Namespace, namespace))
         });
         let taker = owner.id.object();
         if let Some(victim) = victim {

@@ -2,29 +2,27 @@
 
 use crate::diagnostic::ObjectRef;
 use crate::key::Key;
+use crate::object::Kind;
 
 /// A Service or a ServiceEntry, in the order of the services: by namespace, name and kind.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Id {
     pub key: Key,
-    /// [`SERVICE`] or [`SERVICE_ENTRY`].
-    pub kind: &'static str,
+    /// [`Kind::Service`] or [`Kind::ServiceEntry`].
+    pub kind: Kind,
 }
-
-pub(crate) const SERVICE: &str = "Service";
-pub(crate) const SERVICE_ENTRY: &str = "ServiceEntry";
 
 impl Id {
     pub fn service(key: Key) -> Self {
-        Self { key, kind: SERVICE }
+        Self { key, kind: Kind::Service }
     }
 
     pub fn entry(key: Key) -> Self {
-        Self { key, kind: SERVICE_ENTRY }
+        Self { key, kind: Kind::ServiceEntry }
     }
 
     pub fn is_service(&self) -> bool {
-        self.kind == SERVICE
+        self.kind == Kind::Service
     }
 
     pub fn object(&self) -> ObjectRef {

@@ -55,7 +55,7 @@ pub use index::{Change, Changes, Items};
 pub use key::Key;
 pub use mesh_config_choice::MeshConfigChoice;
 pub use name::{is_label, is_name};
-pub use not_in_mesh::{Outside, Said};
+pub use not_in_mesh::{Outside, OutsideReason};
 pub use reasons::{Rule, Step};
 pub use required::{REQUIRED, RequiredBy};
 pub use resolve::{Resolution, Resolved};

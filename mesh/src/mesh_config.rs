@@ -16,7 +16,7 @@ mod written;
 use serde_json::Value;
 
 use crate::facts::{Labels, Meta};
-use crate::object::{MeshConfigMap, Origin};
+use crate::object::{Kind, MeshConfigMap, Origin};
 use crate::selector::Selector;
 
 /// Istio's own namespace.
@@ -98,7 +98,7 @@ impl MeshConfig {
     pub fn from_file(text: &[u8]) -> Result<Self, String> {
         let value = yaml::value(text)?;
         match value.get("kind") {
-            Some(kind) if kind == "ConfigMap" => match text_of(&value) {
+            Some(kind) if kind == Kind::MeshConfig.as_str() => match text_of(&value) {
                 Some(text) => Self::from_yaml(text).map_err(|error| format!("data.{KEY}: {error}")),
                 None => Err(format!("data.{KEY}: missing: not a ConfigMap of Istio's")),
             },

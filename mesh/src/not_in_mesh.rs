@@ -7,6 +7,7 @@ use crate::facts::{EntryFacts, Meta, ServiceFacts};
 use crate::fix;
 use crate::key::Key;
 use crate::mesh_config::{NAMESPACE_NAME, Visibility};
+use crate::object::Kind;
 use crate::rules::Rules;
 use crate::world::World;
 
@@ -40,7 +41,7 @@ impl Outside {
 
 /// Why an object is outside the mesh, and what to change.
 #[derive(Debug, Clone)]
-pub struct Said {
+pub struct OutsideReason {
     /// To be read after `is not in the mesh: `.
     pub why: String,
     /// What to change.
@@ -49,13 +50,14 @@ pub struct Said {
 
 impl World {
     /// Why an object of the namespace is outside the mesh.
-    pub fn outside(&self, outside: Outside, namespace: &str) -> Said {
+    pub fn outside(&self, outside: Outside, namespace: &str) -> OutsideReason {
         match outside {
             Outside::NotSelected => self.not_selected(namespace),
-            Outside::NotVisible => {
-                Said { why: self.visible_as(namespace), change: self.make_public(namespace) }
-            }
-            Outside::OtherNamespace => Said {
+            Outside::NotVisible => OutsideReason {
+                why: self.visible_as(namespace),
+                change: self.make_public(namespace),
+            },
+            Outside::OtherNamespace => OutsideReason {
                 why: format!(
                     "{}, and its addresses are captured in its own namespace alone",
                     self.visible_as(namespace)
@@ -65,14 +67,14 @@ impl World {
                     self.make_public(namespace)
                 ),
             },
-            Outside::HostTaken => Said {
+            Outside::HostTaken => OutsideReason {
                 why: "another object of its namespace has its hosts".to_owned(),
                 change: "remove the hosts from one of the two".to_owned(),
             },
         }
     }
 
-    fn not_selected(&self, namespace: &str) -> Said {
+    fn not_selected(&self, namespace: &str) -> OutsideReason {
         let (mesh, source) = (self.mesh(), self.mesh_source());
         let selectors: Vec<_> = mesh.discovery_selectors().map(ToString::to_string).collect();
         let shown = match selectors.as_slice() {
@@ -86,7 +88,7 @@ impl World {
         let change = match by_labels.find(|labels| labels.iter().all(can_set)) {
             Some(labels) => {
                 let labels: Vec<_> = labels.iter().map(|(k, v)| (*k, Some(*v))).collect();
-                fix::labels(&ObjectRef::global("Namespace", namespace), &labels)
+                fix::labels(&ObjectRef::global(Kind::Namespace, namespace), &labels)
             }
             None => format!(
                 "add {{matchLabels: {{{NAMESPACE_NAME}: {namespace}}}}} to discoverySelectors in {source}, or label \
@@ -94,7 +96,7 @@ impl World {
             ),
         };
         let why = format!("discoverySelectors ({shown}) in {source} do not select the namespace");
-        Said { why, change }
+        OutsideReason { why, change }
     }
 
     /// The visibility of the namespace's ServiceEntries, and what says so.

@@ -5,6 +5,7 @@ use std::fmt;
 use ingress_waypoint::{Port, Protocol};
 
 use crate::facts::PortFacts;
+use crate::object::Kind;
 
 /// Ports at which Istio takes an undeclared protocol for TCP: SMTP, DNS, MySQL, MongoDB.
 const TCP_BY_NUMBER: [i64; 4] = [25, 53, 3306, 27017];
@@ -35,25 +36,50 @@ pub struct LeftOut {
     /// What said so.
     pub from: From,
     /// Why, to be read after the field's value.
-    pub why: &'static str,
+    pub why: WhyLeftOut,
 }
 
-const UDP: &str = "is UDP";
-const NOT_TCP: &str = "is not TCP";
-const NO_PORT: &str = "is not a port from 1 to 65535";
-const TWICE: &str = "is declared twice";
+/// Why a port stays out of the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum WhyLeftOut {
+    /// Its transport is UDP.
+    Udp,
+    /// Its transport is neither TCP nor UDP.
+    NotTcp,
+    /// Its protocol is not HTTP.
+    NotHttp,
+    /// It declares no protocol, and its number stands for one of TCP.
+    TcpByNumber,
+    /// Its number is not that of a port.
+    NotAPort,
+    /// Another port of the service has its number.
+    Twice,
+}
+
+impl fmt::Display for WhyLeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Udp => "is UDP",
+            Self::NotTcp => "is not TCP",
+            Self::NotHttp => "is not HTTP",
+            Self::TcpByNumber => "says nothing, and at this number that means TCP",
+            Self::NotAPort => "is not a port from 1 to 65535",
+            Self::Twice => "is declared twice",
+        })
+    }
+}
 
 impl LeftOut {
-    /// What to change so that HTTP is sent to it.
-    pub fn fix(&self, kind: &str) -> &'static str {
+    /// What to change so that HTTP is sent to this port of an object of that kind.
+    pub fn fix(&self, kind: Kind) -> &'static str {
         match (self.why, kind) {
-            (UDP | NOT_TCP, _) => "send HTTP to a port of protocol TCP",
-            (NO_PORT, _) => "give the port a number from 1 to 65535",
-            (TWICE, _) => "declare each number once",
-            (_, "ServiceEntry") => {
+            (WhyLeftOut::Udp | WhyLeftOut::NotTcp, _) => "send HTTP to a port of protocol TCP",
+            (WhyLeftOut::NotAPort, _) => "give the port a number from 1 to 65535",
+            (WhyLeftOut::Twice, _) => "declare each number once",
+            (WhyLeftOut::NotHttp | WhyLeftOut::TcpByNumber, Kind::ServiceEntry) => {
                 "declare that the port speaks HTTP: protocol: HTTP, or protocol: GRPC"
             }
-            _ => {
+            (WhyLeftOut::NotHttp | WhyLeftOut::TcpByNumber, _) => {
                 "declare that the port speaks HTTP: appProtocol: http, or kubernetes.io/h2c for gRPC"
             }
         }
@@ -82,8 +108,12 @@ impl Ports {
             };
             match port.protocol.as_deref() {
                 None | Some("TCP") => {}
-                Some("UDP") => return (field("protocol", &port.protocol), Spoken::Other(UDP)),
-                Some(_) => return (field("protocol", &port.protocol), Spoken::Other(NOT_TCP)),
+                Some("UDP") => {
+                    return (field("protocol", &port.protocol), Spoken::Other(WhyLeftOut::Udp));
+                }
+                Some(_) => {
+                    return (field("protocol", &port.protocol), Spoken::Other(WhyLeftOut::NotTcp));
+                }
             }
             let from = match &port.app_protocol {
                 Some(_) => field("appProtocol", &port.app_protocol),
@@ -92,7 +122,7 @@ impl Ports {
             let spoken = match port.app_protocol.as_deref() {
                 Some("kubernetes.io/h2c") => Spoken::Http(Protocol::Http2),
                 Some("kubernetes.io/ws") => Spoken::Http(Protocol::Http),
-                Some("kubernetes.io/wss") => Spoken::Other("is not HTTP"),
+                Some("kubernetes.io/wss") => Spoken::Other(WhyLeftOut::NotHttp),
                 Some(name) => by_prefix(name, port.number),
                 None => by_prefix(port.name.as_deref().unwrap_or_default(), port.number),
             };
@@ -125,12 +155,11 @@ impl Ports {
             let (from, spoken) = judge(i, port);
             match (spoken, number) {
                 (_, None) => {
-                    let why = NO_PORT;
-                    read.left_out.push(left_out(number_field(), why));
+                    read.left_out.push(left_out(number_field(), WhyLeftOut::NotAPort));
                 }
                 (Spoken::Other(why), _) => read.left_out.push(left_out(from, why)),
                 (_, Some(number)) if read.number(number).is_some() => {
-                    read.left_out.push(left_out(number_field(), TWICE));
+                    read.left_out.push(left_out(number_field(), WhyLeftOut::Twice));
                 }
                 (Spoken::Http(protocol), Some(number)) => {
                     read.kept.push(Kept { port: Port { number, protocol }, from });
@@ -148,7 +177,7 @@ impl Ports {
 
 enum Spoken {
     Http(Protocol),
-    Other(&'static str),
+    Other(WhyLeftOut),
 }
 
 /// What a name that may go on behind a hyphen says: `grpc`, `http2-admin`, `GRPC-Web`.
@@ -160,9 +189,7 @@ fn by_prefix(name: &str, number: i64) -> Spoken {
     let prefix = name.split_once('-').map_or(name, |(prefix, _)| prefix);
     match protocol(prefix) {
         Some(spoken) => spoken,
-        None if TCP_BY_NUMBER.contains(&number) => {
-            Spoken::Other("says nothing, and at this number that means TCP")
-        }
+        None if TCP_BY_NUMBER.contains(&number) => Spoken::Other(WhyLeftOut::TcpByNumber),
         None => Spoken::Http(Protocol::Http),
     }
 }
@@ -177,8 +204,8 @@ fn protocol(name: &str) -> Option<Spoken> {
     Some(match name.to_ascii_lowercase().as_str() {
         "http" | "http_proxy" => Spoken::Http(Protocol::Http),
         "http2" | "grpc" | "grpc-web" => Spoken::Http(Protocol::Http2),
-        "udp" => Spoken::Other(UDP),
-        "tcp" | "tls" | "https" | "mongo" | "redis" | "mysql" => Spoken::Other("is not HTTP"),
+        "udp" => Spoken::Other(WhyLeftOut::Udp),
+        "tcp" | "tls" | "https" | "mongo" | "redis" | "mysql" => Spoken::Other(WhyLeftOut::NotHttp),
         _ => return None,
     })
 }

@@ -15,7 +15,8 @@ use crate::export_to::Sight;
 use crate::fix;
 use crate::label::{INGRESS_USE_WAYPOINT, Place};
 use crate::not_in_mesh::Outside;
-use crate::not_in_mesh::Said;
+use crate::not_in_mesh::OutsideReason;
+use crate::object::Kind;
 use crate::required::{REQUIRED, RequiredBy};
 use crate::resolve::Resolved;
 use crate::world::World;
@@ -101,7 +102,7 @@ impl Resolved {
     }
 
     pub(crate) fn namespace(&self) -> ObjectRef {
-        ObjectRef::global("Namespace", self.object.namespace.as_deref().unwrap_or_default())
+        ObjectRef::global(Kind::Namespace, self.object.namespace.as_deref().unwrap_or_default())
     }
 
     fn own(&self, rule: Rule, holds: bool, field: impl Into<String>) -> Step {
@@ -112,7 +113,7 @@ impl Resolved {
 
     fn mesh_step(&self, world: &World) -> Step {
         let (hosts, others) = (self.hosts.join(", "), self.others());
-        let is_entry = self.object.kind == "ServiceEntry";
+        let is_entry = self.object.kind == Kind::ServiceEntry;
         let step =
             self.own(Rule::InTheMesh, true, if is_entry { "spec.hosts" } else { "spec.type" });
         let of_hosts = |hosts: String| is_entry.then_some(hosts);
@@ -138,7 +139,7 @@ impl Resolved {
             )),
             (None, Some(outside)) => {
                 let object = self.namespace();
-                let Said { why, change } = world.outside(outside, &object.name);
+                let OutsideReason { why, change } = world.outside(outside, &object.name);
                 Step {
                     holds: false,
                     field: "metadata.name".into(),
@@ -237,7 +238,7 @@ impl Resolved {
 
     fn vip_step(&self) -> Step {
         let (vips, holds) = (&self.vips, !self.vips.addresses.is_empty());
-        let step = self.own(Rule::Vip, holds, vips.field);
+        let step = self.own(Rule::Vip, holds, vips.field.as_str());
         let value = (!vips.value.is_empty()).then(|| vips.value.clone());
         let dropped: String = vips
             .dropped

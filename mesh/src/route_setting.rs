@@ -23,8 +23,7 @@ pub enum Does {
         name: String,
         change: Change,
     },
-    /// Of `path` or `hostname`.
-    Rewrite(&'static str),
+    Rewrite(UrlPart),
     Retry {
         attempts: Option<i64>,
     },
@@ -33,6 +32,24 @@ pub enum Does {
     Cors,
     /// A filter of the implementation: group, kind, name.
     Extension(String),
+}
+
+/// The part of the URL that a rewrite changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs)]
+pub enum UrlPart {
+    Path,
+    Hostname,
+}
+
+impl UrlPart {
+    /// As the field of the filter is called.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Path => "path",
+            Self::Hostname => "hostname",
+        }
+    }
 }
 
 /// What is done to a header.
@@ -58,8 +75,8 @@ pub fn read(field: &str, owner: &Value, namespace: &str) -> Vec<Setting> {
             }
         }
         if let Some(rewrite) = get(filter, "urlRewrite") {
-            for part in ["path", "hostname"] {
-                if get(rewrite, part).is_some() {
+            for part in [UrlPart::Path, UrlPart::Hostname] {
+                if get(rewrite, part.as_str()).is_some() {
                     add(&field, Does::Rewrite(part));
                 }
             }
@@ -121,7 +138,8 @@ impl Does {
                 Some(format!("the {of} header {name:?} {message}"))
             }
             (Self::Rewrite(one), Self::Rewrite(other)) if one == other => {
-                Some(format!("the {one} is rewritten, then what it was rewritten to is rewritten"))
+                let part = one.as_str();
+                Some(format!("the {part} is rewritten, then what it was rewritten to is rewritten"))
             }
             (Self::Retry { attempts: one }, Self::Retry { attempts: other }) => {
                 let count = |attempts: &Option<i64>| attempts.map(|n| n.saturating_add(1));

@@ -13,6 +13,7 @@ use gateway_api::apis::standard::gateways::GatewayListenersAllowedRoutesNamespac
 use crate::diagnostic::ObjectRef;
 use crate::facts::{Labels, Meta, PolicyFacts, ProxyFacts};
 use crate::key::Key;
+use crate::object::Kind;
 use crate::object::envoy_gateway::{TargetNamespaces, TargetSelector};
 use crate::route::{Parent, Target};
 use crate::selector::Selector;
@@ -22,16 +23,21 @@ use crate::world::World;
 #[derive(Debug)]
 pub struct RoutingTypes<'a> {
     world: &'a World,
-    said: BTreeMap<Scope, Said>,
+    policies: BTreeMap<PolicyTarget, PolicySetting>,
 }
 
-/// What a policy is for: a kind, a name, and a rule of the route or a listener of the Gateway.
-type Scope = (String, Key, Option<String>);
+/// What a policy is for: a kind out of [`TARGETS`], a name, and a rule of the route or a listener of the
+/// Gateway.
+type PolicyTarget = (Kind, Key, Option<String>);
 
+/// The kinds that a policy can be for and that matter here.
+const TARGETS: [Kind; 4] = [Kind::HttpRoute, Kind::GrpcRoute, Kind::Gateway, Kind::ListenerSet];
+
+/// What a policy says for a target.
 #[derive(Debug, Clone)]
-struct Said {
+struct PolicySetting {
     by: By,
-    /// Whether it says `Service`; `None` where it says nothing.
+    /// Whether it says `Service`; `None` if it says nothing.
     service: Option<bool>,
     /// Whether it decides, rather than what is above it.
     decides: bool,
@@ -53,45 +59,45 @@ impl<'a> RoutingTypes<'a> {
         // One that says no time was not made by an API server yet.
         policies
             .sort_by_key(|(key, facts)| (facts.meta.created.is_none(), facts.meta.created, *key));
-        let mut said = BTreeMap::new();
+        let mut settings = BTreeMap::new();
         for (key, policy) in policies {
-            for (scope, grant) in targets(world, key, policy) {
+            for (target, grant) in targets(world, key, policy) {
                 let service = is_service(policy.spec.routing_type.as_deref());
-                let is_route = scope.0.ends_with("Route");
+                let is_route = matches!(target.0, Kind::HttpRoute | Kind::GrpcRoute);
                 let decides = service.is_some() || is_route && policy.spec.merge_type.is_none();
-                let object = ObjectRef::namespaced("BackendTrafficPolicy", key);
+                let object = ObjectRef::namespaced(Kind::BackendTrafficPolicy, key);
                 let by = By { object, grant };
-                said.entry(scope).or_insert(Said { by, service, decides });
+                settings.entry(target).or_insert(PolicySetting { by, service, decides });
             }
         }
-        Self { world, said }
+        Self { world, policies: settings }
     }
 
     /// Who has the requests of a rule, or of a route as a whole, sent to the ClusterIP where they come
     /// in at this parent; `None` if they go to the endpoints.
     pub fn service(
         &self,
-        (kind, route): (&str, &Key),
+        (kind, route): (Kind, &Key),
         rule: Option<&str>,
         parent: &Parent,
     ) -> Option<By> {
-        let at = |kind: &str, key: &Key, section: Option<&str>| {
-            self.said.get(&(kind.to_owned(), key.clone(), section.map(str::to_owned)))
+        let at = |kind: Kind, key: &Key, section: Option<&str>| {
+            self.policies.get(&(kind, key.clone(), section.map(str::to_owned)))
         };
         let own = rule.and_then(|rule| at(kind, route, Some(rule)));
-        let own = own.or_else(|| at(kind, route, None)).filter(|said| said.decides);
+        let own = own.or_else(|| at(kind, route, None)).filter(|setting| setting.decides);
         let section = parent.section.as_deref();
-        let above = |kind: &str, key: &Key| {
+        let above = |kind: Kind, key: &Key| {
             let of_listener = section.and_then(|section| at(kind, key, Some(section)));
-            of_listener.filter(|said| said.decides).or_else(|| at(kind, key, None))
+            of_listener.filter(|setting| setting.decides).or_else(|| at(kind, key, None))
         };
-        let said = own.or_else(|| match &parent.target {
-            Target::Gateway(key) => above("Gateway", key),
+        let setting = own.or_else(|| match &parent.target {
+            Target::Gateway(key) => above(Kind::Gateway, key),
             // The Gateway behind it is not known.
-            Target::ListenerSet(key) => above("ListenerSet", key),
+            Target::ListenerSet(key) => above(Kind::ListenerSet, key),
             _ => None,
         });
-        match said.and_then(|said| Some((said.service?, &said.by))) {
+        match setting.and_then(|setting| Some((setting.service?, &setting.by))) {
             Some((service, by)) => service.then(|| by.clone()),
             None => match &parent.target {
                 Target::Gateway(key) => self.by_proxy(key),
@@ -110,7 +116,7 @@ impl<'a> RoutingTypes<'a> {
         let of_class = find(class.and_then(|class| class.proxy.as_ref()));
         let message = |(key, facts): (&Key, &ProxyFacts)| {
             let service = is_service(facts.spec.routing_type.as_deref())?;
-            let object = ObjectRef::namespaced("EnvoyProxy", key);
+            let object = ObjectRef::namespaced(Kind::EnvoyProxy, key);
             Some(service.then_some(By { object, grant: None }))
         };
         let merged = of_class.is_some_and(|(_, facts)| facts.spec.merge_gateways == Some(true));
@@ -127,25 +133,30 @@ fn is_service(routing_type: Option<&str>) -> Option<bool> {
 }
 
 /// What a policy is for, and the namespace whose grant it needs.
-fn targets(world: &World, policy: &Key, facts: &PolicyFacts) -> Vec<(Scope, Option<String>)> {
+fn targets(
+    world: &World,
+    policy: &Key,
+    facts: &PolicyFacts,
+) -> Vec<(PolicyTarget, Option<String>)> {
     let spec = &facts.spec;
     let mut found = Vec::new();
     for selector in &spec.target_selectors {
         let routes = world.routes.iter().map(|((kind, key), route)| (*kind, key, &route.labels));
         let gateways =
-            world.gateways.iter().map(|(key, facts)| ("Gateway", key, &facts.meta.labels));
+            world.gateways.iter().map(|(key, facts)| (Kind::Gateway, key, &facts.meta.labels));
         for (kind, key, labels) in routes.chain(gateways) {
             if selects(world, selector, &policy.namespace, (kind, &key.namespace, labels)) {
                 let foreign = key.namespace != policy.namespace;
                 let grant = foreign.then(|| key.namespace.clone());
-                found.push(((kind.to_owned(), key.clone(), None), grant));
+                found.push(((kind, key.clone(), None), grant));
             }
         }
     }
     let given = spec.target_ref.iter().chain(&spec.target_refs);
-    found.extend(given.map(|target| {
+    found.extend(given.filter_map(|target| {
+        let kind = TARGETS.into_iter().find(|kind| kind.as_str() == target.kind)?;
         let key = Key { namespace: policy.namespace.clone(), name: target.name.clone() };
-        ((target.kind.clone(), key, target.section_name.clone()), None)
+        Some(((kind, key, target.section_name.clone()), None))
     }));
     found
 }
@@ -154,7 +165,7 @@ fn selects(
     world: &World,
     selector: &TargetSelector,
     own: &str,
-    (kind, namespace, labels): (&str, &str, &Labels),
+    (kind, namespace, labels): (Kind, &str, &Labels),
 ) -> bool {
     let matches = |selector: &LabelSelector, labels: &Labels| {
         Selector::from_gateway(selector).is_ok_and(|selector| selector.matches(labels))
@@ -169,5 +180,5 @@ fn selects(
         }
         _ => namespace == own,
     };
-    selector.kind == kind && in_namespace && matches(&selector.selector, labels)
+    selector.kind == kind.as_str() && in_namespace && matches(&selector.selector, labels)
 }

@@ -5,7 +5,6 @@ use std::fmt;
 use std::str::FromStr;
 
 use gateway_api::apis::standard::gateways::GatewayListenersAllowedRoutesNamespacesSelector;
-use serde::Deserialize;
 
 use crate::facts::Labels;
 
@@ -29,12 +28,14 @@ enum Test {
 }
 
 /// One of `matchExpressions`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Expression {
-    key: String,
-    operator: String,
-    #[serde(default)]
-    values: Vec<String>,
+    /// The label.
+    pub key: String,
+    /// `In`, `NotIn`, `Exists` or `DoesNotExist`.
+    pub operator: String,
+    /// The values of `In` and `NotIn`.
+    pub values: Vec<String>,
 }
 
 impl Selector {

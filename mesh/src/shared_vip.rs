@@ -8,7 +8,7 @@ use crate::code::Code;
 use crate::diagnostic::{Diagnostic, ObjectRef, Severity};
 use crate::id::Id;
 use crate::resolve::Resolved;
-use crate::vips::address;
+use crate::vips::{VipField, address};
 use crate::world::World;
 
 /// By address, who has it.
@@ -67,7 +67,7 @@ pub(crate) fn of_required<'r>(services: impl Iterator<Item = &'r Resolved>) -> V
         found.extend(others.iter().map(|other| {
             let object = other.object.clone();
             Diagnostic::new(Severity::Error, Code::VipShared, object, message.clone())
-                .field(other.vips.field, Some(vip.to_string()))
+                .field(other.vips.field.as_str(), Some(vip.to_string()))
                 .fix(fix(other.vips.field))
                 .affects(required.listed())
         }));
@@ -76,10 +76,10 @@ pub(crate) fn of_required<'r>(services: impl Iterator<Item = &'r Resolved>) -> V
 }
 
 /// How to give an object an address of its own, by the field that has the shared one.
-pub fn fix(field: &str) -> &'static str {
+pub fn fix(field: VipField) -> &'static str {
     match field {
-        "status.addresses" => "give it spec.addresses that no other has",
-        "spec.addresses" => "give it an address of its own",
+        VipField::StatusAddresses => "give it spec.addresses that no other has",
+        VipField::Addresses => "give it an address of its own",
         _ => "create one of the Services again without the address: the cluster allocates another",
     }
 }

@@ -204,7 +204,8 @@ impl State {
             // Rare, and everything may depend on it.
             Kind::MeshConfig => self.dirty.all = true,
             Kind::HttpRoute | Kind::GrpcRoute | Kind::BackendTrafficPolicy => {}
-            Kind::EnvoyProxy | Kind::Pod | Kind::Workload => {}
+            Kind::EnvoyProxy | Kind::ListenerSet | Kind::Pod | Kind::Unknown => {}
+            Kind::Deployment | Kind::DaemonSet | Kind::StatefulSet | Kind::ReplicaSet => {}
         }
     }
 

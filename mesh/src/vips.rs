@@ -12,14 +12,49 @@ use crate::facts::{EntryFacts, ServiceFacts};
 pub struct Vips {
     /// In the order of the object, which is the order of preference.
     pub addresses: Vec<IpAddr>,
-    /// The field that decided: `spec.clusterIPs`.
-    pub field: &'static str,
+    /// The field that decided.
+    pub field: VipField,
     /// What stands there.
     pub value: String,
     /// Why there is no address, to be read after the value.
     pub none: Option<&'static str>,
     /// Values that are not VIPs.
     pub dropped: Vec<Dropped>,
+}
+
+/// The fields that decide about the addresses, of a Service and of a ServiceEntry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash)]
+#[allow(missing_docs)]
+pub enum VipField {
+    #[default]
+    ClusterIp,
+    ClusterIps,
+    Addresses,
+    StatusAddresses,
+    Resolution,
+    AutoAllocateLabel,
+}
+
+impl VipField {
+    /// As reports name it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ClusterIp => "spec.clusterIP",
+            Self::ClusterIps => "spec.clusterIPs",
+            Self::Addresses => "spec.addresses",
+            Self::StatusAddresses => "status.addresses",
+            Self::Resolution => "spec.resolution",
+            Self::AutoAllocateLabel => {
+                "metadata.labels[networking.istio.io/enable-autoallocate-ip]"
+            }
+        }
+    }
+}
+
+impl fmt::Display for VipField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
 }
 
 /// A value that is not a VIP.
@@ -81,16 +116,16 @@ impl Vips {
     pub fn fix(&self) -> &'static str {
         let all_dropped = !self.dropped.is_empty();
         match self.field {
-            "spec.addresses" => "give it an address in spec.addresses that can be dialled",
-            "spec.resolution" if self.value == "NONE" => {
+            VipField::Addresses => "give it an address in spec.addresses that can be dialled",
+            VipField::Resolution if self.value == "NONE" => {
                 "give it spec.addresses, or a resolution other than NONE and wait for an address"
             }
-            "spec.resolution" => "give it spec.addresses, or a host without a wildcard",
-            "status.addresses" if all_dropped => "give it spec.addresses",
-            "status.addresses" => {
+            VipField::Resolution => "give it spec.addresses, or a host without a wildcard",
+            VipField::StatusAddresses if all_dropped => "give it spec.addresses",
+            VipField::StatusAddresses => {
                 "wait for the mesh to allocate an address, or give it spec.addresses"
             }
-            field if field.starts_with("metadata.labels") => {
+            VipField::AutoAllocateLabel => {
                 "take the label networking.istio.io/enable-autoallocate-ip off it, or give it spec.addresses"
             }
             _ if self.is_headless() => {
@@ -108,14 +143,13 @@ impl Vips {
     /// `spec.clusterIPs`, else `spec.clusterIP`; never `None`, a load balancer's or external IPs.
     pub fn of_service(service: &ServiceFacts, allow_loopback: bool) -> Self {
         let (field, values) = match (&*service.cluster_ips, &service.cluster_ip) {
-            ([], single) => ("spec.clusterIP", single.as_slice()),
-            (ips, _) => ("spec.clusterIPs", ips),
+            ([], single) => (VipField::ClusterIp, single.as_slice()),
+            (ips, _) => (VipField::ClusterIps, ips),
         };
         let given = values.join(", ");
         let addresses = values.iter().filter(|value| !value.is_empty() && *value != "None");
         let item = |i: usize| {
-            let only = field == "spec.clusterIP";
-            if only { field.to_owned() } else { format!("{field}[{i}]") }
+            if field == VipField::ClusterIp { field.to_string() } else { format!("{field}[{i}]") }
         };
         let mut vips = Self::read(addresses, item, allow_loopback).all_or_none();
         if vips.addresses.is_empty() {
@@ -138,7 +172,7 @@ impl Vips {
             if vips.addresses.is_empty() {
                 vips.none = Some("holds no address that can be dialled");
             }
-            return Self { field: "spec.addresses", value: entry.addresses.join(", "), ..vips };
+            return Self { field: VipField::Addresses, value: entry.addresses.join(", "), ..vips };
         }
         let none = |field, value: &str, why| Self {
             field,
@@ -148,16 +182,16 @@ impl Vips {
         };
         if resolution == "NONE" {
             let why = "allows no allocated address, and spec.addresses is empty";
-            return none("spec.resolution", resolution, why);
+            return none(VipField::Resolution, resolution, why);
         }
         let label = entry.meta.labels.get("networking.istio.io/enable-autoallocate-ip");
         if let Some(value) = label.filter(|value| value.eq_ignore_ascii_case("false")) {
-            let field = "metadata.labels[networking.istio.io/enable-autoallocate-ip]";
-            return none(field, value, "forbids allocated addresses, and spec.addresses is empty");
+            let why = "forbids allocated addresses, and spec.addresses is empty";
+            return none(VipField::AutoAllocateLabel, value, why);
         }
         if host.starts_with('*') && resolution != "DYNAMIC_DNS" {
             let why = "allows no allocated address for a wildcard host (only DYNAMIC_DNS does)";
-            return none("spec.resolution", resolution, why);
+            return none(VipField::Resolution, resolution, why);
         }
         let of_host = entry.status_addresses.iter().enumerate();
         let of_host = of_host.filter(|(_, address)| address.host.as_deref() == Some(host));
@@ -170,7 +204,7 @@ impl Vips {
             vips.none = Some("has no address allocated for this host yet");
         }
         let given: Vec<_> = values.into_iter().map(String::as_str).collect();
-        Self { field: "status.addresses", value: given.join(", "), ..vips }
+        Self { field: VipField::StatusAddresses, value: given.join(", "), ..vips }
     }
 
     fn read<'a>(

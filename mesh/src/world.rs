@@ -30,8 +30,8 @@ pub struct World {
     pub mesh_configs: BTreeMap<Key, ConfigMapFacts>,
     /// Which mesh configuration counts.
     pub mesh_config: MeshConfigChoice,
-    /// By kind, `HTTPRoute` or `GRPCRoute`, and name.
-    pub routes: BTreeMap<(&'static str, Key), Route>,
+    /// By kind, [`Kind::HttpRoute`] or [`Kind::GrpcRoute`], and name.
+    pub routes: BTreeMap<(Kind, Key), Route>,
     /// Objects that came more than once.
     copies: BTreeMap<ObjectRef, Copies>,
 }
@@ -119,10 +119,14 @@ impl World {
             Kind::BackendTrafficPolicy => self.policies.remove(key).is_some(),
             Kind::EnvoyProxy => self.proxies.remove(key).is_some(),
             Kind::MeshConfig => self.mesh_configs.remove(key).is_some(),
-            Kind::HttpRoute | Kind::GrpcRoute => {
-                self.routes.remove(&(kind.as_str(), key.clone())).is_some()
-            }
-            Kind::Pod | Kind::Workload => false,
+            Kind::HttpRoute | Kind::GrpcRoute => self.routes.remove(&(kind, key.clone())).is_some(),
+            Kind::Pod
+            | Kind::Deployment
+            | Kind::DaemonSet
+            | Kind::StatefulSet
+            | Kind::ReplicaSet
+            | Kind::ListenerSet
+            | Kind::Unknown => false,
         }
     }
 
@@ -139,10 +143,16 @@ impl World {
             Kind::EnvoyProxy => self.proxies.keys().cloned().collect(),
             Kind::MeshConfig => self.mesh_configs.keys().cloned().collect(),
             Kind::HttpRoute | Kind::GrpcRoute => {
-                let keys = self.routes.keys().filter(|(of, _)| *of == kind.as_str());
+                let keys = self.routes.keys().filter(|(of, _)| *of == kind);
                 keys.map(|(_, key)| key.clone()).collect()
             }
-            Kind::Pod | Kind::Workload => Vec::new(),
+            Kind::Pod
+            | Kind::Deployment
+            | Kind::DaemonSet
+            | Kind::StatefulSet
+            | Kind::ReplicaSet
+            | Kind::ListenerSet
+            | Kind::Unknown => Vec::new(),
         }
     }
 
@@ -159,12 +169,12 @@ impl World {
     /// The labels and annotations of a Service, a ServiceEntry or a Namespace, where it was read.
     pub fn meta(&self, object: &ObjectRef) -> Option<&Meta> {
         let Some(namespace) = object.namespace.clone() else {
-            return self.namespaces.get(&object.name).filter(|_| object.kind == "Namespace");
+            return self.namespaces.get(&object.name).filter(|_| object.kind == Kind::Namespace);
         };
         let key = Key { namespace, name: object.name.clone() };
         match object.kind {
-            "Service" => self.services.get(&key).map(|service| &service.meta),
-            "ServiceEntry" => self.entries.get(&key).map(|entry| &entry.meta),
+            Kind::Service => self.services.get(&key).map(|service| &service.meta),
+            Kind::ServiceEntry => self.entries.get(&key).map(|entry| &entry.meta),
             _ => None,
         }
     }
@@ -219,8 +229,8 @@ impl<F: Facts> Facts for Box<F> {
 
 fn name(kind: Kind, key: &Key) -> ObjectRef {
     match key.namespace.is_empty() {
-        true => ObjectRef::global(kind.as_str(), &key.name),
-        false => ObjectRef::namespaced(kind.as_str(), key),
+        true => ObjectRef::global(kind, &key.name),
+        false => ObjectRef::namespaced(kind, key),
     }
 }
 

@@ -167,7 +167,7 @@ impl Tracked {
             let key =
                 Key { namespace: object.namespace.clone().unwrap(), name: object.name.clone() };
             let items = match object.kind {
-                "Service" => self.state.service(&key),
+                Kind::Service => self.state.service(&key),
                 _ => self.state.entry(&key),
             };
             let was = self.patched.get(object);

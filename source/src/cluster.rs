@@ -149,7 +149,7 @@ impl List<'_> {
         if !resource.is_optional() {
             (self.sink)(warning(format!(
                 "the cluster does not serve {} (no CRD {name}): read as if there were none",
-                resource.name
+                resource.kind
             )));
         }
         Ok(None)
@@ -212,7 +212,7 @@ fn objects(
         group: resource.group.to_owned(),
         version: version.to_owned(),
         api_version: resource.api_version(version),
-        kind: resource.name.to_owned(),
+        kind: resource.kind.to_string(),
         plural: resource.plural.to_owned(),
     };
     let api = match namespace {

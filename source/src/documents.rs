@@ -132,10 +132,12 @@ fn json<R: Read>(
     }
 }
 
-/// serde_json counts lines from where the value begins.
+/// serde_json counts lines from where the value begins, and so the position that it writes behind the
+/// reason is replaced.
 fn json_error(error: &serde_json::Error, first_line: usize) -> String {
     let text = error.to_string();
-    let reason = text.split(" at line ").next().unwrap_or(&text);
+    let position = format!(" at line {} column {}", error.line(), error.column());
+    let reason = text.strip_suffix(&position).unwrap_or(&text);
     // Column 0 is the line break before it.
     let line = error.line() - usize::from(error.column() == 0 && error.line() > 0);
     format!("line {}: {reason}", first_line + line.saturating_sub(1))

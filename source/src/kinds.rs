@@ -22,8 +22,6 @@ pub struct Resource {
     pub group: &'static str,
     /// The versions to ask a cluster for, the preferred first. In a file any version is read.
     pub versions: &'static [&'static str],
-    /// `kind` as objects say it.
-    pub name: &'static str,
     /// The resource's name in URLs and permissions.
     pub plural: &'static str,
     /// Who needs it.
@@ -41,84 +39,53 @@ const GATEWAY_API: &str = "gateway.networking.k8s.io";
 
 /// Every kind that a cluster is asked for.
 pub const RESOURCES: &[Resource] = &[
-    resource(Kind::Namespace, "", &["v1"], "Namespace", "namespaces", Wanted::Mesh),
-    resource(Kind::Service, "", &["v1"], "Service", "services", Wanted::Mesh),
+    resource(Kind::Namespace, "", &["v1"], "namespaces", Wanted::Mesh),
+    resource(Kind::Service, "", &["v1"], "services", Wanted::Mesh),
     resource(
         Kind::ServiceEntry,
         ISTIO,
         &["v1", "v1beta1", "v1alpha3"],
-        "ServiceEntry",
         "serviceentries",
         Wanted::Mesh,
     ),
-    resource(Kind::Gateway, GATEWAY_API, &["v1", "v1beta1"], "Gateway", "gateways", Wanted::Mesh),
-    resource(
-        Kind::GatewayClass,
-        GATEWAY_API,
-        &["v1", "v1beta1"],
-        "GatewayClass",
-        "gatewayclasses",
-        Wanted::Mesh,
-    ),
-    resource(
-        Kind::HttpRoute,
-        GATEWAY_API,
-        &["v1", "v1beta1"],
-        "HTTPRoute",
-        "httproutes",
-        Wanted::Mesh,
-    ),
-    resource(
-        Kind::GrpcRoute,
-        GATEWAY_API,
-        &["v1", "v1alpha2"],
-        "GRPCRoute",
-        "grpcroutes",
-        Wanted::Mesh,
-    ),
+    resource(Kind::Gateway, GATEWAY_API, &["v1", "v1beta1"], "gateways", Wanted::Mesh),
+    resource(Kind::GatewayClass, GATEWAY_API, &["v1", "v1beta1"], "gatewayclasses", Wanted::Mesh),
+    resource(Kind::HttpRoute, GATEWAY_API, &["v1", "v1beta1"], "httproutes", Wanted::Mesh),
+    resource(Kind::GrpcRoute, GATEWAY_API, &["v1", "v1alpha2"], "grpcroutes", Wanted::Mesh),
     resource(
         Kind::BackendTrafficPolicy,
         ENVOY_GATEWAY,
         &["v1alpha1"],
-        "BackendTrafficPolicy",
         "backendtrafficpolicies",
         Wanted::Mesh,
     ),
-    resource(
-        Kind::EnvoyProxy,
-        ENVOY_GATEWAY,
-        &["v1alpha1"],
-        "EnvoyProxy",
-        "envoyproxies",
-        Wanted::Mesh,
-    ),
+    resource(Kind::EnvoyProxy, ENVOY_GATEWAY, &["v1alpha1"], "envoyproxies", Wanted::Mesh),
     Resource {
         selectors: &[GATEWAY_NAME, OWNING_NAME],
-        ..resource(Kind::Pod, "", &["v1"], "Pod", "pods", Wanted::Checks)
+        ..resource(Kind::Pod, "", &["v1"], "pods", Wanted::Checks)
     },
     Resource {
         namespace: Some(ISTIO_SYSTEM),
-        ..resource(Kind::MeshConfig, "", &["v1"], "ConfigMap", "configmaps", Wanted::Mesh)
+        ..resource(Kind::MeshConfig, "", &["v1"], "configmaps", Wanted::Mesh)
     },
 ];
 
 /// Kinds that are read from files alone: a cluster has the pods themselves.
 const FROM_FILES: &[Resource] = &[
-    resource(Kind::Workload, APPS, &["v1"], "Deployment", "deployments", Wanted::Checks),
-    resource(Kind::Workload, APPS, &["v1"], "DaemonSet", "daemonsets", Wanted::Checks),
-    resource(Kind::Workload, APPS, &["v1"], "StatefulSet", "statefulsets", Wanted::Checks),
-    resource(Kind::Workload, APPS, &["v1"], "ReplicaSet", "replicasets", Wanted::Checks),
+    resource(Kind::Deployment, APPS, &["v1"], "deployments", Wanted::Checks),
+    resource(Kind::DaemonSet, APPS, &["v1"], "daemonsets", Wanted::Checks),
+    resource(Kind::StatefulSet, APPS, &["v1"], "statefulsets", Wanted::Checks),
+    resource(Kind::ReplicaSet, APPS, &["v1"], "replicasets", Wanted::Checks),
 ];
 
 const fn resource(
     kind: Kind,
     group: &'static str,
     versions: &'static [&'static str],
-    name: &'static str,
     plural: &'static str,
     wanted: Wanted,
 ) -> Resource {
-    Resource { kind, group, versions, name, plural, wanted, selectors: &[], namespace: None }
+    Resource { kind, group, versions, plural, wanted, selectors: &[], namespace: None }
 }
 
 impl Wanted {
@@ -138,12 +105,12 @@ impl Resource {
     /// `Service` and Istio a `Gateway` of its own.
     pub fn of(api_version: &str, kind: &str) -> Option<&'static Self> {
         let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
-        RESOURCES.iter().chain(FROM_FILES).find(|r| r.name == kind && r.group == group)
+        RESOURCES.iter().chain(FROM_FILES).find(|r| r.kind.as_str() == kind && r.group == group)
     }
 
     /// The kind of this name, which another group's object could have too: only the group can tell.
     pub fn named(kind: &str) -> Option<&'static Self> {
-        RESOURCES.iter().find(|resource| resource.name == kind)
+        RESOURCES.iter().find(|resource| resource.kind.as_str() == kind)
     }
 
     /// Whether a cluster can well be without it: what it decides is told, and no more.

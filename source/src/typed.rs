@@ -34,7 +34,7 @@ impl ListKind {
     /// What a list of this resource says.
     #[cfg(feature = "cluster")]
     pub fn of_resource(resource: &Resource, version: &str) -> Self {
-        Self { api_version: resource.api_version(version), item: resource.name.to_owned() }
+        Self { api_version: resource.api_version(version), item: resource.kind.as_str().to_owned() }
     }
 }
 
@@ -61,7 +61,7 @@ pub fn read(
         (Some(_), _) => return broken(error(None, "is not a string").field("kind", None)),
         (None, Some(list)) => list.item.clone(),
         (None, None) => {
-            let named = name_of(&object, "object");
+            let named = name_of(&object, Kind::Unknown);
             let missing = error(named, "is missing: this is not a Kubernetes object");
             return broken(missing.field("kind", None));
         }
@@ -81,7 +81,7 @@ pub fn read(
         (version, _) => {
             if let Some(resource) = Resource::named(&kind) {
                 let message = version.map_or("is missing", |_| "is not a string");
-                let named = name_of(&object, resource.name);
+                let named = name_of(&object, resource.kind);
                 broken(error(named, message).field("apiVersion", None));
             }
             return;
@@ -96,7 +96,7 @@ pub fn read(
         return;
     }
     let Value::Object(mut object) = value else { return };
-    let named = name_of(&object, resource.name);
+    let named = name_of(&object, resource.kind);
     match &*node.problems {
         [] => {}
         [problem] => {
@@ -106,7 +106,7 @@ pub fn read(
         problems => return broken(error(named, yaml::joined(problems))),
     }
     if object.get("metadata").and_then(|m| m.get("name")).is_none() {
-        let message = format!("is missing: a {} without a name", resource.name);
+        let message = format!("is missing: a {} without a name", resource.kind);
         return broken(error(None, message).field("metadata.name", None));
     }
     keep_condition(resource.kind, &mut object);
@@ -126,13 +126,16 @@ pub fn read(
             convert(value).map(|o| Object::BackendTrafficPolicy(Box::new(o)))
         }
         Kind::EnvoyProxy => convert(value).map(|o| Object::EnvoyProxy(Box::new(o))),
-        Kind::Workload => convert(value)
-            .map(|template: Workload| Object::Workload(resource.name, Box::new(template))),
+        Kind::Deployment | Kind::DaemonSet | Kind::StatefulSet | Kind::ReplicaSet => {
+            convert(value).map(|o: Workload| Object::Workload(resource.kind, Box::new(o)))
+        }
         Kind::MeshConfig => mesh_config(value).map(|o| Object::MeshConfig(Box::new(o))),
+        // No resource is of these.
+        Kind::ListenerSet | Kind::Unknown => return,
         Kind::HttpRoute => route::<HttpRoute>(value, &mut left_out)
-            .map(|o| Object::Route(resource.name, Box::new(o))),
+            .map(|o| Object::Route(resource.kind, Box::new(o))),
         Kind::GrpcRoute => route::<GrpcRoute>(value, &mut left_out)
-            .map(|o| Object::Route(resource.name, Box::new(o))),
+            .map(|o| Object::Route(resource.kind, Box::new(o))),
     };
     sink(match typed {
         Ok(object) => Read::Object(origin.clone(), object),
@@ -252,7 +255,7 @@ fn at<'a>(
 }
 
 /// `Service default/reviews`; `None` without a name.
-fn name_of(object: &Map<String, Value>, kind: &'static str) -> Option<ObjectRef> {
+fn name_of(object: &Map<String, Value>, kind: Kind) -> Option<ObjectRef> {
     let metadata = object.get("metadata")?.as_object()?;
     let name = text(metadata, "name").or_else(|| text(metadata, "generateName"))?;
     let namespace = text(metadata, "namespace").map(str::to_owned);

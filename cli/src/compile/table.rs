@@ -2,12 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use ingress_waypoint::Question;
+use ingress_waypoint::{Outcome, Question};
 use serde::Serialize;
 
-use crate::report::{self, Format, Table, Tone};
+use crate::report::{self, Format, Table, Tone, decision_and_reason};
 use gateway::table::Compiled;
 use mesh::label::Place;
+use mesh::object::Kind;
 use mesh::waypoint::{Binding, Unusable};
 use mesh::{Outside, Resolved};
 
@@ -15,8 +16,8 @@ use mesh::{Outside, Resolved};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Row {
-    /// `Service` or `ServiceEntry`.
-    pub kind: &'static str,
+    /// A Service or a ServiceEntry.
+    pub kind: Kind,
     /// `namespace/name`.
     pub service: String,
     /// Its host names.
@@ -42,10 +43,9 @@ pub struct Row {
     pub waypoint_bound: Option<String>,
     /// Whether the service requires its waypoint.
     pub required: bool,
-    /// The filter's decision.
-    pub decision: &'static str,
-    /// Its reason.
-    pub reason: &'static str,
+    /// The filter's decision and its reason: for several addresses, that of the first.
+    #[serde(flatten, serialize_with = "decision_and_reason")]
+    pub outcome: Outcome,
     /// What the other columns do not tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -74,7 +74,7 @@ pub fn rows(compiled: &Compiled) -> Vec<Row> {
     for object in compiled.resolution.services.chunk_by(|a, b| a.object == b.object) {
         let mut places = HashMap::new();
         for row in object.iter().flat_map(|resolved| of(compiled, resolved)) {
-            let key = (row.port, row.protocol, row.decision, row.reason, row.note.clone());
+            let key = (row.port, row.protocol, row.outcome.index(), row.note.clone());
             let place = *places.entry(key).or_insert(rows.len());
             match rows.get_mut(place) {
                 Some(same) => {
@@ -109,7 +109,6 @@ fn of<'a>(compiled: &'a Compiled, resolved: &'a Resolved) -> impl Iterator<Item 
         let asked = port.and_then(|port| u16::try_from(port).ok()).unwrap_or(1);
         let cluster = resolved.cluster(asked);
         let outcome = compiled.policy.decide(Question::Cluster(cluster.as_bytes())).outcome;
-        let (decision, reason) = outcome.label();
         let routed = routed(compiled, resolved, port);
         let alias = resolved.external_name.as_ref().map(|name| format!("ExternalName {name:?}"));
         Row {
@@ -125,8 +124,7 @@ fn of<'a>(compiled: &'a Compiled, resolved: &'a Resolved) -> impl Iterator<Item 
             waypoint: resolved.binding.reference().map(|reference| reference.gateway.to_string()),
             waypoint_state: waypoint_state(&resolved.binding),
             required: resolved.required.is_some(),
-            decision,
-            reason,
+            outcome,
             waypoint_bound: resolved.waypoint_bound.as_ref().map(|it| it.status.clone()),
             note: alias.or_else(|| standing(resolved)).or(port_note).or(routed),
         }
@@ -186,10 +184,10 @@ pub fn print(compiled: &Compiled, format: Format) -> anyhow::Result<()> {
 
 fn cells(row: &Row) -> [(String, Option<Tone>); 7] {
     let service = match (row.kind, row.hosts.first()) {
-        ("ServiceEntry", Some(host)) if row.hosts.len() > 1 => {
+        (Kind::ServiceEntry, Some(host)) if row.hosts.len() > 1 => {
             format!("{} ({host} +{})", row.service, row.hosts.len() - 1)
         }
-        ("ServiceEntry", Some(host)) => format!("{} ({host})", row.service),
+        (Kind::ServiceEntry, Some(host)) => format!("{} ({host})", row.service),
         _ => row.service.clone(),
     };
     let port = match (row.port, row.protocol) {
@@ -206,9 +204,10 @@ fn cells(row: &Row) -> [(String, Option<Tone>); 7] {
         None => row.waypoint_state.replace("unbound", "-"),
     };
     let required = if row.required { ", required" } else { "" };
+    let (decision, reason) = row.outcome.label();
     let reason = match &row.note {
-        Some(note) => format!("{}: {note}{required}", row.reason),
-        None => format!("{}{required}", row.reason),
+        Some(note) => format!("{reason}: {note}{required}"),
+        None => format!("{reason}{required}"),
     };
     let vips = match row.vips.as_slice() {
         [] => "-".to_owned(),
@@ -216,7 +215,7 @@ fn cells(row: &Row) -> [(String, Option<Tone>); 7] {
         [_] | [_, _] => row.vips.join(","),
         [first, more @ ..] => format!("{first} +{}", more.len()),
     };
-    let decision = (row.decision.to_owned(), Some(Tone::of_decision(row.decision)));
+    let decision = (decision.to_owned(), Some(Tone::of_decision(row.outcome)));
     let label = label(row);
     let [service, vips, port, label, waypoint, reason] =
         [service, vips, port, label, waypoint, reason].map(|text| (text, None));

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use ingress_waypoint::Outcome;
+
 use super::{Change, Diff, Verdict};
 use crate::report::{Exit, Page, Table, Tone, Words};
 
@@ -48,8 +50,12 @@ impl Diff {
             1 => "1 service changes its path".to_owned(),
             n => format!("{n} services change their path"),
         };
-        let bypass =
-            |change: &&Change| change.old.decision == "waypoint" && change.new.decision == "direct";
+        let bypass = |change: &&Change| {
+            matches!(
+                (change.old.outcome, change.new.outcome),
+                (Outcome::Waypoint { .. }, Outcome::Direct(_))
+            )
+        };
         let mut bypass: Vec<_> =
             self.changes.iter().filter(bypass).map(|change| &change.service).collect();
         bypass.dedup();
@@ -79,7 +85,8 @@ fn row(change: &Change) -> [(String, Option<Tone>); 5] {
 
 fn verdict(verdict: &Verdict) -> (String, Option<Tone>) {
     let required = if verdict.required { ", required" } else { "" };
-    let mut text = format!("{} ({}{required})", verdict.decision, verdict.reason);
+    let (decision, reason) = verdict.outcome.label();
+    let mut text = format!("{decision} ({reason}{required})");
     if let (Some(destination), Some(protocol)) = (&verdict.destination, verdict.protocol) {
         // Writing to a string cannot fail.
         let _ = write!(text, " {destination} {protocol}");
@@ -87,5 +94,5 @@ fn verdict(verdict: &Verdict) -> (String, Option<Tone>) {
     if let Some(endpoints) = &verdict.endpoints {
         let _ = write!(text, " {endpoints}");
     }
-    (text, Some(Tone::of_decision(verdict.decision)))
+    (text, Some(Tone::of_decision(verdict.outcome)))
 }

@@ -6,10 +6,11 @@ use std::io::{BufReader, Read};
 use std::path::Path;
 
 use anyhow::Context as _;
-use ingress_waypoint::{Decision, Kind, Policy, Question, Service, ServiceRef};
+use ingress_waypoint::{Decision, Policy, Question, Service, ServiceRef};
 use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
+use mesh::object::Kind;
 use source::open::open;
 
 /// A service by namespace, name and kind.
@@ -18,8 +19,8 @@ use source::open::open;
 pub struct Id {
     pub namespace: String,
     pub name: String,
-    /// `Service` or `ServiceEntry`.
-    pub kind: &'static str,
+    /// A Service or a ServiceEntry.
+    pub kind: Kind,
 }
 
 /// A configuration as the filter reads it.
@@ -78,10 +79,8 @@ impl Side {
         let listing: Listing = serde_json::from_slice(text)?;
         let mut ids: BTreeMap<Id, Hosts> = BTreeMap::new();
         for listed in listing.services.into_iter().flatten() {
-            let kind = match listed.kind.as_deref() {
-                Some("ServiceEntry") => "ServiceEntry",
-                _ => "Service",
-            };
+            let is_entry = listed.kind.as_deref() == Some(Kind::ServiceEntry.as_str());
+            let kind = if is_entry { Kind::ServiceEntry } else { Kind::Service };
             let id = Id { namespace: listed.namespace, name: listed.name, kind };
             let hosts = ids.entry(id).or_default();
             hosts.own.extend(listed.hosts.into_iter().flatten());
@@ -124,10 +123,7 @@ impl Side {
         let Some(hosts) = self.ids.get(id) else { return self.unknown() };
         let name = format!("{}/{}", id.namespace, id.name);
         let decision = self.policy.decide(Question::Route { service: name.as_bytes(), port });
-        let kind = match decision.service.map(|service| service.kind()) {
-            Some(Kind::ServiceEntry) => "ServiceEntry",
-            _ => "Service",
-        };
+        let kind = decision.service.map_or(Kind::Service, |service| service.kind().into());
         if kind == id.kind {
             return decision;
         }
@@ -142,7 +138,7 @@ impl Side {
     pub fn clusters(&self, id: &Id, port: u16) -> Vec<String> {
         let Some(Hosts { own, shadowed }) = self.ids.get(id) else { return Vec::new() };
         let istio = own.iter().map(|host| format!("outbound|{port}||{host}"));
-        let entry = own.iter().chain(shadowed).filter(|_| id.kind == "ServiceEntry");
+        let entry = own.iter().chain(shadowed).filter(|_| id.kind == Kind::ServiceEntry);
         istio.chain(entry.map(|host| own_cluster(id, host, port))).collect()
     }
 
@@ -160,7 +156,7 @@ impl fmt::Display for Id {
     /// `default/reviews`, and the kind if it is not a Service.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)?;
-        if self.kind == "Service" { Ok(()) } else { write!(f, " ({})", self.kind) }
+        if self.kind == Kind::Service { Ok(()) } else { write!(f, " ({})", self.kind) }
     }
 }
 

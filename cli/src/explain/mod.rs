@@ -10,9 +10,10 @@ use ingress_waypoint::cluster::{Named, readings};
 use ingress_waypoint::{Decision, Outcome, Policy, Question, Reject};
 use serde::Serialize;
 
-use crate::report::{Page, Tone, Words, destination};
+use crate::report::{Page, Tone, Words, decision_and_reason, destination};
 use clap::ValueEnum;
 use gateway::table::Compiled;
+use mesh::object::Kind;
 use mesh::{Diagnostic, Diagnostics, ObjectRef, Resolved, Step, World};
 
 /// What the subject of `explain --config` is.
@@ -56,10 +57,9 @@ pub struct Explanation {
 pub struct Answer {
     /// The question: `cluster "outbound|…"`.
     pub question: String,
-    /// `direct`, `waypoint` or `reject`.
-    pub decision: &'static str,
-    /// Why.
-    pub reason: &'static str,
+    /// The decision and its reason.
+    #[serde(flatten, serialize_with = "decision_and_reason")]
+    pub outcome: Outcome,
     /// The service, if the filter knows it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
@@ -75,12 +75,10 @@ impl Answer {
     /// Asks the filter's core.
     pub fn to(policy: &Policy, question: Question<'_>) -> Self {
         let Decision { service, outcome, .. } = policy.decide(question);
-        let (decision, reason) = outcome.label();
         let (destination, protocol) = destination(outcome).unzip();
         Self {
             question: question.to_string(),
-            decision,
-            reason,
+            outcome,
             service: service.map(|service| service.to_string()),
             destination,
             protocol,
@@ -89,8 +87,9 @@ impl Answer {
 
     /// `waypoint (labelled), to 10.96.0.10:9080 over http`.
     pub fn words(&self) -> Words {
-        let words = Words::new(Tone::of_decision(self.decision), self.decision)
-            .plain(format_args!(" ({})", self.reason));
+        let (decision, reason) = self.outcome.label();
+        let words = Words::new(Tone::of_decision(self.outcome), decision)
+            .plain(format_args!(" ({reason})"));
         match (&self.destination, self.protocol) {
             (Some(destination), Some(protocol)) => {
                 words.plain(format_args!(", to {destination} over {protocol}"))
@@ -134,7 +133,7 @@ fn is_named(resolved: &Resolved, subject: &str) -> bool {
     let host = ingress_waypoint::host::normalise(subject);
     subject == name
         || subject.split_once('/') == Some((namespace, name))
-        || (*kind == "Service" && short.iter().any(|short| short == subject))
+        || (*kind == Kind::Service && short.iter().any(|short| short == subject))
         || host.is_some_and(|host| {
             // An ambiguous host means all objects that claim it.
             let claimed = resolved.shadowed.iter().filter(|_| resolved.is_ambiguous);
@@ -221,7 +220,8 @@ impl Explanation {
     /// The explanation as text.
     pub fn text(&self) -> Page {
         let mut page = Page::default();
-        let sent = self.decisions.iter().any(|answer| answer.decision == "waypoint");
+        let is_sent = |answer: &Answer| matches!(answer.outcome, Outcome::Waypoint { .. });
+        let sent = self.decisions.iter().any(is_sent);
         let hosts = self.hosts.join(", ");
         let title = Words::new(Tone::Strong, &self.object);
         page.line(0, &title.plain(format_args!("  {hosts}  ({})", self.origin)));
@@ -270,7 +270,8 @@ pub fn ask(policy: &Policy, subject: &str, asked_as: Option<AskedAs>) -> Answer 
         None => {
             let known = |question: &Question<'_>| {
                 let decision = policy.decide(*question);
-                decision.service.is_some() || decision.outcome.label().1 == "forged-destination"
+                decision.service.is_some()
+                    || decision.outcome == Outcome::Reject(Reject::ForgedDestination)
             };
             [cluster, service, authority].into_iter().find(known).unwrap_or(cluster)
         }

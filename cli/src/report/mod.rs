@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use clap::ValueEnum;
 use ingress_waypoint::escape::escape_json;
 use ingress_waypoint::{Outcome, config};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use mesh::object::Origin;
 use mesh::{Diagnostic, Severity};
@@ -66,6 +66,23 @@ pub fn to_json(value: &impl Serialize) -> serde_json::Result<String> {
 /// Where standard output does not take it.
 pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
     raw(&format!("{}\n", to_json(value)?))
+}
+
+/// Decision and reason as two fields, `decision` and `reason`.
+///
+/// # Errors
+/// If the serializer fails.
+pub fn decision_and_reason<S: Serializer>(
+    outcome: &Outcome,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Both {
+        decision: &'static str,
+        reason: &'static str,
+    }
+    let (decision, reason) = outcome.label();
+    Both { decision, reason }.serialize(serializer)
 }
 
 /// The destination of a decision, if it has one.

@@ -4,6 +4,7 @@
 use std::fmt::{self, Display, Write as _};
 
 use anstyle::{AnsiColor, Style};
+use ingress_waypoint::Outcome;
 use ingress_waypoint::escape::escaped;
 
 use mesh::Severity;
@@ -21,11 +22,11 @@ pub enum Tone {
 
 impl Tone {
     /// The tone of a decision.
-    pub fn of_decision(decision: &str) -> Self {
-        match decision {
-            "waypoint" => Self::Good,
-            "reject" => Self::Bad,
-            _ => Self::Careful,
+    pub fn of_decision(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Waypoint { .. } => Self::Good,
+            Outcome::Reject(_) => Self::Bad,
+            Outcome::Direct(_) => Self::Careful,
         }
     }
 

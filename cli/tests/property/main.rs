@@ -73,9 +73,10 @@ proptest! {
             for answer in &explanation.decisions {
                 let decision = policy.decide(Question::Cluster(cluster(&answer.question).as_bytes()));
                 let (decided, reason) = decision.outcome.label();
-                prop_assert_eq!(decided, answer.decision);
-                let left_out = (answer.reason, reason) == ("not-labelled", "unknown-service");
-                prop_assert!(reason == answer.reason || left_out, "{}: {}", answer.question, reason);
+                let (was_decided, was_reason) = answer.outcome.label();
+                prop_assert_eq!(decided, was_decided);
+                let left_out = (was_reason, reason) == ("not-labelled", "unknown-service");
+                prop_assert!(reason == was_reason || left_out, "{}: {}", answer.question, reason);
                 // So is the host of an ExternalName service that a ServiceEntry has too.
                 let outside = explanation.steps.iter().any(|s| s.rule == ::mesh::Rule::InTheMesh && !s.holds);
                 let object = &explanation.object;
@@ -84,7 +85,7 @@ proptest! {
                     continue;
                 }
                 let holds = explanation.steps.iter().all(|step| step.holds);
-                prop_assert_eq!(holds, answer.decision == "waypoint", "{:#?}", explanation);
+                prop_assert_eq!(holds, answer.outcome.label().0 == "waypoint", "{:#?}", explanation);
             }
         }
     }
@@ -100,10 +101,10 @@ proptest! {
             let answer = &found[0].decisions[0];
             // The host of an ExternalName service may be a ServiceEntry's, or nobody's.
             let taken = answer.service.as_ref().is_some_and(|by| *by != name);
-            let contested = answer.reason == "ambiguous-service";
+            let contested = answer.outcome.label().1 == "ambiguous-service";
             if !(service.external && (taken || contested)) {
                 let expected = mesh.expected(service, compat);
-                prop_assert_eq!((answer.decision, answer.reason), expected, "{}: {:#?}", name, found[0]);
+                prop_assert_eq!(answer.outcome.label(), expected, "{}: {:#?}", name, found[0]);
             }
         }
         // Requests of a required ServiceEntry never bypass its waypoint, by any of its hosts, whoever else
@@ -114,7 +115,7 @@ proptest! {
                 let cluster = format!("outbound|80||{host}");
                 let decision = compiled.policy.decide(Question::Cluster(cluster.as_bytes()));
                 let is_services = decision.service.is_some_and(|it| it.kind() == Kind::Service);
-                let own = resolved.object.kind == "Service";
+                let own = resolved.object.kind == ::mesh::object::Kind::Service;
                 prop_assert!(decision.outcome.label().0 != "direct" || is_services && !own, "{}", cluster);
             }
         }
@@ -157,7 +158,7 @@ proptest! {
                     (row.kind, &row.service, row.port) == (object.kind, &name, Some(port))
                         && resolved.hosts.iter().all(|host| row.hosts.contains(host))
                 });
-                let answers: Vec<_> = of_port.map(|row| (row.decision, row.reason)).collect();
+                let answers: Vec<_> = of_port.map(|row| row.outcome.label()).collect();
                 prop_assert!(answers.contains(&answer), "{}: {:?}", cluster, answers);
                 let (decided, reason) = policy.decide(Question::Cluster(cluster.as_bytes())).outcome.label();
                 prop_assert_eq!(decided, answer.0, "{}", cluster);
@@ -167,14 +168,14 @@ proptest! {
                 // An ExternalName service that is not required is nothing to the filter.
                 for explanation in explained {
                     let answers: Vec<_> =
-                        explanation.decisions.iter().map(|it| (it.decision, it.reason)).collect();
+                        explanation.decisions.iter().map(|it| it.outcome.label()).collect();
                     prop_assert_eq!(answers, vec![answer], "{}", cluster);
                 }
             }
         }
         let mut alike: Vec<_> = rows
             .iter()
-            .map(|row| (row.kind, &row.service, row.port, row.protocol, row.decision, row.reason, &row.note))
+            .map(|row| (row.kind, &row.service, row.port, row.protocol, row.outcome.label(), &row.note))
             .collect();
         alike.sort();
         alike.dedup();

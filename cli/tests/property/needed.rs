@@ -66,7 +66,10 @@ fn objects(mesh: &Mesh, same_names: bool) -> Vec<Object> {
         "metadata": {"namespace": "red", "name": "route"},
         "spec": {"parentRefs": [{"name": "public"}], "rules": rules},
     });
-    objects.push(Object::Route("HTTPRoute", Box::new(serde_json::from_value(route).unwrap())));
+    objects.push(Object::Route(
+        ::mesh::object::Kind::HttpRoute,
+        Box::new(serde_json::from_value(route).unwrap()),
+    ));
     objects
 }
 

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use super::routes::Routes;
+use mesh::object::Kind;
 use mesh::route::{Backend, Parent, Rule, Target};
 use mesh::routing_type::{By, RoutingTypes};
 use mesh::{ObjectRef, Resolution, Resolved, World};
@@ -44,7 +45,7 @@ pub fn routed(world: &World, resolution: &Resolution, routes: Routes<'_>) -> Vec
     for ((kind, key), route) in &world.routes {
         let parents = || route.parents.iter().filter(|it| routes.include(world, &it.target));
         for (i, rule) in route.rules.iter().enumerate() {
-            let by = |parent: &Parent| types.service((kind, key), rule.name.as_deref(), parent);
+            let by = |parent: &Parent| types.service((*kind, key), rule.name.as_deref(), parent);
             let all = parents().all(|parent| by(parent).is_some());
             for parent in parents() {
                 let Some(by) = by(parent) else { continue };
@@ -52,7 +53,7 @@ pub fn routed(world: &World, resolution: &Resolution, routes: Routes<'_>) -> Vec
                 for backend in rule.backends.iter().filter(|backend| backend.weight > 0) {
                     let Some(resolved) = find(resolution, backend) else { continue };
                     found.push(Routed {
-                        route: ObjectRef::namespaced(kind, key),
+                        route: ObjectRef::namespaced(*kind, key),
                         rule: named(i, rule),
                         field: format!("spec.rules[{i}].backendRefs"),
                         service: resolved.object.clone(),
@@ -94,7 +95,7 @@ fn only(by: &By, parent: Option<&Parent>) -> String {
 
 fn find<'a>(resolution: &'a Resolution, backend: &Backend) -> Option<&'a Resolved> {
     let Target::Service(key) = &backend.target else { return None };
-    let object = ObjectRef::namespaced("Service", key);
+    let object = ObjectRef::namespaced(Kind::Service, key);
     let mut services = resolution.services.iter();
     // Envoy Gateway accepts no ExternalName service.
     services.find(|resolved| resolved.object == object && resolved.external_name.is_none())

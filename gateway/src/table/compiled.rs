@@ -1,7 +1,7 @@
 //! Compiles a world: applies the rules, writes the configuration, and reads it again with the filter's core.
 
 use ingress_waypoint::config::Problems;
-use ingress_waypoint::{Policy, Question};
+use ingress_waypoint::{Direct, Outcome, Policy, Question, Reject};
 
 use super::cluster_ip::{self, Routed};
 use super::config::{Configuration, UnknownService, Via, text};
@@ -110,7 +110,10 @@ impl Compiled {
         let port = resolved.ports.kept.first().map_or(1, |kept| kept.port.number);
         let cluster = resolved.cluster(port);
         let decision = self.policy.decide(Question::Cluster(cluster.as_bytes()));
-        if let ("direct" | "reject", "no-vip") = decision.outcome.label() {
+        if matches!(
+            decision.outcome,
+            Outcome::Direct(Direct::NoVip) | Outcome::Reject(Reject::NoVip)
+        ) {
             for step in steps.iter_mut().filter(|step| step.rule == Rule::Vip && step.holds) {
                 step.holds = false;
                 "holds no address of the family that ipFamily asks for"

@@ -11,6 +11,7 @@ use ingress_waypoint::{Cluster, Service};
 
 use super::cluster_ip::Routed;
 use super::routes::Routes;
+use mesh::object::Kind;
 use mesh::route::{Backend, Rule, Target};
 use mesh::{Code, Diagnostic, Key, ObjectRef, Resolution, Resolved, Severity, World};
 
@@ -64,11 +65,11 @@ pub(super) fn list(
     }
     let mut listing = Listing::new(&mut resolution.services, refused, routed);
     for ((kind, key), route) in routes {
-        let object = ObjectRef::namespaced(kind, key);
+        let object = ObjectRef::namespaced(*kind, key);
         for (i, rule) in route.rules.iter().enumerate() {
             listing.rule(
                 &object,
-                &format!("{}/{key}/rule/{i}", kind.to_ascii_lowercase()),
+                &format!("{}/{key}/rule/{i}", kind.as_str().to_ascii_lowercase()),
                 i,
                 rule,
             );
@@ -93,7 +94,7 @@ impl<'a> Listing<'a> {
         let named = services.iter().enumerate().filter_map(|(i, resolved)| {
             let ObjectRef { kind, namespace, name } = &resolved.object;
             let key = Key { namespace: namespace.clone()?, name: name.clone() };
-            (*kind == "Service").then_some((key, i))
+            (*kind == Kind::Service).then_some((key, i))
         });
         Self {
             by_name: named.collect(),
@@ -191,7 +192,7 @@ impl<'a> Listing<'a> {
         let at_endpoints =
             names(&|backend, it| asks(it) && !self.at_cluster_ip(route, &field, backend));
         // Envoy Gateway never merges backends that have a session.
-        let always = rule.session_persistence && route.kind == "HTTPRoute";
+        let always = rule.session_persistence && route.kind == Kind::HttpRoute;
         let refuses = self.refused || !required.is_empty();
         let (severity, then) = match (required.as_str(), at_endpoints.as_str()) {
             // Nothing to report: no service opted in.

@@ -110,7 +110,7 @@ impl ServiceTable {
             let ObjectRef { kind, namespace, name } = &change.object;
             let namespace = namespace.clone().unwrap_or_default();
             let key = Key { namespace, name: name.clone() };
-            let of_entry = *kind == "ServiceEntry";
+            let of_entry = *kind == mesh::object::Kind::ServiceEntry;
             // A Service can be needed because of the ServiceEntry of its name.
             let kinds: &[_] =
                 if of_entry { &[Kind::Service, Kind::ServiceEntry] } else { &[Kind::Service] };
@@ -163,7 +163,7 @@ impl ServiceTable {
     /// Whether requests for an object are sent to the VIP.
     pub fn sends_to_vip(&self, object: &ObjectRef) -> bool {
         let kind = match object.kind {
-            "Service" => Kind::Service,
+            mesh::object::Kind::Service => Kind::Service,
             _ => Kind::ServiceEntry,
         };
         let namespace = object.namespace.clone().unwrap_or_default();

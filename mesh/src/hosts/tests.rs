@@ -10,10 +10,10 @@ fn claimants(lines: &[&str]) -> Vec<Claimant> {
         let (marks, kind) = kind.split_at(kind.find(char::is_alphabetic).unwrap());
         let (namespace, name) = name.split_once('/').unwrap();
         let created = format!("{year}-01-01T00:00:00Z").parse().ok();
-        let kind = if kind == "Service" { "Service" } else { "ServiceEntry" };
+        let kind = if kind == "Service" { Kind::Service } else { Kind::ServiceEntry };
         let known = !marks.contains('-');
         let key = Key { namespace: namespace.into(), name: name.into() };
-        let hosts = hosts.split(',').filter(|_| kind != "Service");
+        let hosts = hosts.split(',').filter(|_| kind != Kind::Service);
         Claimant {
             id: Arc::new(Id { key, kind }),
             created,

@@ -49,7 +49,7 @@ fn what_cannot_be_read_is_refused_with_its_field() {
     for (text, expected) in [
         (
             "discoverySelectors: [{matchExpressions: [{key: a, operator: Near}]}]",
-            "discoverySelectors[0]: \"a\" Near: no such requirement",
+            "discoverySelectors[0]: \"a\" Near is not a requirement (In and NotIn need values, Exists and DoesNotExist take none)",
         ),
         ("discoverySelectors: yes", "discoverySelectors: true is not a list"),
         ("discoverySelectors: [5]", "discoverySelectors[0]: 5 is not an object"),
@@ -75,6 +75,10 @@ fn what_cannot_be_read_is_refused_with_its_field() {
             "serviceEntryVisibility.defaultVisibility: [\"ALL\"] is not NONE, NAMESPACE or PUBLIC",
         ),
         ("5", "5 is not an object"),
+        (
+            "{discoverySelectors: [], discovery_selectors: []}",
+            "discovery_selectors: is given under another name too",
+        ),
     ] {
         assert_eq!(MeshConfig::from_yaml(text), Err(expected.to_owned()), "{text}");
     }

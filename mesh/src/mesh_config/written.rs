@@ -1,165 +1,148 @@
-//! The fields of a `MeshConfig` as they are written, and what is wrong with them.
+//! Reads the fields of a `MeshConfig`, and says what is wrong with them.
 
-use serde::Deserialize;
-use serde_json::Value;
-use serde_path_to_error::{Path, Segment};
+use serde_json::{Map, Value};
 
 use super::{MeshConfig, Policies, Visibility};
-use crate::facts::Labels;
 use crate::selector::{Expression, Selector};
-
-/// As it is written. Istio takes the names of protobuf's fields too.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Written {
-    #[serde(alias = "discovery_selectors")]
-    discovery_selectors: Option<Vec<Option<WrittenSelector>>>,
-    #[serde(alias = "service_entry_visibility")]
-    service_entry_visibility: Option<WrittenVisibility>,
-    #[serde(alias = "default_service_export_to")]
-    default_service_export_to: Option<Vec<String>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct WrittenSelector {
-    match_labels: Option<Labels>,
-    match_expressions: Option<Vec<Expression>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct WrittenVisibility {
-    #[serde(alias = "default_visibility")]
-    default_visibility: Option<Name>,
-    policies: Option<Vec<WrittenPolicy>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct WrittenPolicy {
-    visibility: Option<Name>,
-    #[serde(alias = "matching_rules")]
-    matching_rules: Option<Vec<WrittenRule>>,
-}
-
-/// A rule of a kind that is not known here matches nothing, as in Istio.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct WrittenRule {
-    #[serde(alias = "namespace_selector")]
-    namespace_selector: Option<WrittenSelector>,
-}
-
-/// A value of an enumeration, by name or number.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Name {
-    Text(String),
-    Number(i64),
-}
 
 impl MeshConfig {
     pub(super) fn from_value(value: &Value) -> Result<Self, String> {
-        let written: Written = serde_path_to_error::deserialize(value)
-            .map_err(|error| wrong(value, error.path(), &error.inner().to_string()))?;
-        let mut config = Self {
-            export_to: written.default_service_export_to.unwrap_or_default(),
-            ..Self::default()
-        };
-        for (i, selector) in written.discovery_selectors.into_iter().flatten().enumerate() {
-            config.discovery.push(selector_of(selector, &format!("discoverySelectors[{i}]"))?);
-        }
-        config.visibility = written.service_entry_visibility.map(policies).transpose()?;
-        Ok(config)
+        let config = Field { path: String::new(), value };
+        let export_to = config.list(&["defaultServiceExportTo", "default_service_export_to"])?;
+        let discovery = config.list(&["discoverySelectors", "discovery_selectors"])?;
+        let visibility = config.get(&["serviceEntryVisibility", "service_entry_visibility"])?;
+        Ok(Self {
+            export_to: export_to.iter().map(Field::text).collect::<Result<_, _>>()?,
+            discovery: discovery.iter().map(Field::selector).collect::<Result<_, _>>()?,
+            visibility: visibility.map(|field| field.policies()).transpose()?,
+        })
     }
 }
 
-/// The field, what stands there and what is expected, from what the deserializer says.
-fn wrong(value: &Value, path: &Path, message: &str) -> String {
-    let field = match path.to_string() {
-        path if path == "." => String::new(),
-        path => format!("{path}: "),
-    };
-    let missing = message.strip_prefix("missing field `").and_then(|it| it.split_once('`'));
-    if let Some((name, _)) = missing {
-        return format!("{field}{name} is missing");
-    }
-    let expected = match message.rsplit_once(", expected ") {
-        Some((_, "a sequence")) => "a list",
-        Some((_, "a string")) => "a string (put it in quotes)",
-        Some((_, expected)) if expected == "a map" || expected.starts_with("struct ") => {
-            "an object"
-        }
-        // Of an enumeration.
-        _ if message.starts_with("data did not match any variant") => VISIBILITIES,
-        _ => return format!("{field}{message}"),
-    };
-    let mut found = at(value, path).to_string();
-    if let Some((end, _)) = found.char_indices().nth(LONGEST) {
-        found.truncate(end);
-        found.push('…');
-    }
-    format!("{field}{found} is not {expected}")
+/// A value and where it stands: `discoverySelectors[0].matchLabels`, empty for the whole.
+struct Field<'a> {
+    path: String,
+    value: &'a Value,
 }
 
 /// As much of a wrong value as is shown, in characters.
 const LONGEST: usize = 60;
 
-const VISIBILITIES: &str = "NONE, NAMESPACE or PUBLIC";
-
-fn at<'a>(mut value: &'a Value, path: &Path) -> &'a Value {
-    for segment in path {
-        let inner = match segment {
-            Segment::Seq { index } => value.get(index),
-            Segment::Map { key } => value.get(key),
-            Segment::Enum { .. } | Segment::Unknown => None,
-        };
-        let Some(inner) = inner else { break };
-        value = inner;
-    }
-    value
-}
-
-/// An absent selector matches nothing, an empty one everything.
-fn selector_of(selector: Option<WrittenSelector>, field: &str) -> Result<Option<Selector>, String> {
-    let Some(WrittenSelector { match_labels, match_expressions }) = selector else {
-        return Ok(None);
-    };
-    Selector::new(match_labels.into_iter().flatten(), match_expressions.into_iter().flatten())
-        .map(Some)
-        .map_err(|wrong| format!("{field}: {wrong}: no such requirement"))
-}
-
-fn policies(written: WrittenVisibility) -> Result<Policies, String> {
-    let field = "serviceEntryVisibility";
-    let mut policies = Vec::new();
-    for (i, policy) in written.policies.into_iter().flatten().enumerate() {
-        let mut rules = Vec::new();
-        for (j, rule) in policy.matching_rules.into_iter().flatten().enumerate() {
-            let field = format!("{field}.policies[{i}].matchingRules[{j}].namespaceSelector");
-            rules.push(selector_of(rule.namespace_selector, &field)?);
+impl<'a> Field<'a> {
+    fn wrong(&self, expected: &str) -> String {
+        let mut found = self.value.to_string();
+        if let Some((end, _)) = found.char_indices().nth(LONGEST) {
+            found.truncate(end);
+            found.push('…');
         }
-        let field = format!("{field}.policies[{i}].visibility");
-        policies.push((visibility(policy.visibility, &field)?, rules));
+        self.error(format_args!("{found} is not {expected}"))
     }
-    let field = format!("{field}.defaultVisibility");
-    Ok(Policies { default: visibility(written.default_visibility, &field)?, policies })
+
+    fn error(&self, message: impl std::fmt::Display) -> String {
+        if self.path.is_empty() { message.to_string() } else { format!("{}: {message}", self.path) }
+    }
+
+    fn object(&self) -> Result<&'a Map<String, Value>, String> {
+        self.value.as_object().ok_or_else(|| self.wrong("an object"))
+    }
+
+    fn inner(&self, name: &str, value: &'a Value) -> Self {
+        let dot = if self.path.is_empty() { "" } else { "." };
+        Self { path: format!("{}{dot}{name}", self.path), value }
+    }
+
+    /// A field of the object, by the name in JSON or, behind it, that in protobuf: Istio takes both. `null`
+    /// is as good as absent.
+    fn get(&self, names: &[&str]) -> Result<Option<Self>, String> {
+        let object = self.object()?;
+        let mut given = names.iter().filter_map(|name| Some(self.inner(name, object.get(*name)?)));
+        let field = given.next();
+        match given.next() {
+            Some(twice) => Err(twice.error("is given under another name too")),
+            None => Ok(field.filter(|field| !field.value.is_null())),
+        }
+    }
+
+    /// The items of a list, none if it is absent.
+    fn list(&self, names: &[&str]) -> Result<Vec<Self>, String> {
+        let Some(field) = self.get(names)? else { return Ok(Vec::new()) };
+        let items = field.value.as_array().ok_or_else(|| field.wrong("a list"))?.iter();
+        let item = |(i, value)| Self { path: format!("{}[{i}]", field.path), value };
+        Ok(items.enumerate().map(item).collect())
+    }
+
+    fn text(&self) -> Result<String, String> {
+        let text = self.value.as_str().map(str::to_owned);
+        text.ok_or_else(|| self.wrong("a string (put it in quotes)"))
+    }
+
+    fn required(&self, name: &str) -> Result<String, String> {
+        match self.object()?.get(name) {
+            Some(value) => self.inner(name, value).text(),
+            None => Err(self.error(format_args!("{name} is missing"))),
+        }
+    }
+
+    /// An absent selector matches nothing, an empty one everything.
+    fn selector(&self) -> Result<Option<Selector>, String> {
+        if self.value.is_null() {
+            return Ok(None);
+        }
+        let mut labels = Vec::new();
+        if let Some(field) = self.get(&["matchLabels"])? {
+            for (name, value) in field.object()? {
+                labels.push((name.clone(), field.inner(name, value).text()?));
+            }
+        }
+        let expressions = self.list(&["matchExpressions"])?;
+        let expressions =
+            expressions.iter().map(Field::expression).collect::<Result<Vec<_>, _>>()?;
+        let selector = Selector::new(labels.into_iter(), expressions.into_iter());
+        selector.map(Some).map_err(|wrong| {
+            self.error(format_args!(
+                "{wrong} is not a requirement (In and NotIn need values, Exists and DoesNotExist take none)"
+            ))
+        })
+    }
+
+    fn expression(&self) -> Result<Expression, String> {
+        let values = self.list(&["values"])?;
+        Ok(Expression {
+            key: self.required("key")?,
+            operator: self.required("operator")?,
+            values: values.iter().map(Field::text).collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn policies(&self) -> Result<Policies, String> {
+        let policies = self.list(&["policies"])?;
+        let default = self.get(&["defaultVisibility", "default_visibility"])?;
+        Ok(Policies {
+            default: visibility(default)?,
+            policies: policies.iter().map(Field::policy).collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn policy(&self) -> Result<(Visibility, Vec<Option<Selector>>), String> {
+        let rules = self.list(&["matchingRules", "matching_rules"])?;
+        let rules = rules.iter().map(Field::rule).collect::<Result<_, _>>()?;
+        Ok((visibility(self.get(&["visibility"])?)?, rules))
+    }
+
+    /// A rule of a kind that is not known here matches nothing, as in Istio.
+    fn rule(&self) -> Result<Option<Selector>, String> {
+        let selector = self.get(&["namespaceSelector", "namespace_selector"])?;
+        Ok(selector.map(|field| field.selector()).transpose()?.flatten())
+    }
 }
 
-fn visibility(name: Option<Name>, field: &str) -> Result<Visibility, String> {
-    Ok(match name {
-        None | Some(Name::Number(0 | 3)) => Visibility::Public,
-        Some(Name::Number(1)) => Visibility::None,
-        Some(Name::Number(2)) => Visibility::Namespace,
-        Some(Name::Text(name)) => match name.as_str() {
-            "VISIBILITY_UNSPECIFIED" | "PUBLIC" => Visibility::Public,
-            "NONE" => Visibility::None,
-            "NAMESPACE" => Visibility::Namespace,
-            _ => return Err(format!("{field}: {name:?} is not {VISIBILITIES}")),
-        },
-        Some(Name::Number(number)) => {
-            return Err(format!("{field}: {number} is not {VISIBILITIES}"));
-        }
-    })
+/// A value of the enumeration, by name or number.
+fn visibility(field: Option<Field<'_>>) -> Result<Visibility, String> {
+    let Some(field) = field else { return Ok(Visibility::Public) };
+    match (field.value.as_str(), field.value.as_i64()) {
+        (Some("VISIBILITY_UNSPECIFIED" | "PUBLIC"), _) | (_, Some(0 | 3)) => Ok(Visibility::Public),
+        (Some("NONE"), _) | (_, Some(1)) => Ok(Visibility::None),
+        (Some("NAMESPACE"), _) | (_, Some(2)) => Ok(Visibility::Namespace),
+        _ => Err(field.wrong("NONE, NAMESPACE or PUBLIC")),
+    }
 }

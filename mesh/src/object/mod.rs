@@ -11,7 +11,7 @@ use gateway_api::apis::standard::gatewayclasses::GatewayClass;
 use gateway_api::apis::standard::gateways::Gateway;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 use crate::key::Key;
@@ -33,14 +33,14 @@ pub enum Object {
     ServiceEntry(Box<ServiceEntry>),
     Gateway(Box<Gateway>),
     GatewayClass(Box<GatewayClass>),
-    /// By its kind, `HTTPRoute` or `GRPCRoute`.
-    Route(&'static str, Box<RouteObject>),
+    /// By its kind, [`Kind::HttpRoute`] or [`Kind::GrpcRoute`].
+    Route(Kind, Box<RouteObject>),
     Pod(Box<Pod>),
     BackendTrafficPolicy(Box<BackendTrafficPolicy>),
     EnvoyProxy(Box<EnvoyProxy>),
     MeshConfig(Box<MeshConfigMap>),
     /// By its kind.
-    Workload(&'static str, Box<Workload>),
+    Workload(Kind, Box<Workload>),
 }
 
 /// An HTTPRoute or GRPCRoute. Both have the same shape but types of their own, against which the reader checks the value.
@@ -51,24 +51,30 @@ pub struct RouteObject {
     pub spec: Value,
 }
 
-/// The kinds of object.
+/// The kinds of object, in the order of their names, in which reports list them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs)]
 pub enum Kind {
-    Service,
-    Namespace,
-    ServiceEntry,
+    BackendTrafficPolicy,
+    /// Of all ConfigMaps, those with a mesh configuration of Istio's.
+    MeshConfig,
+    DaemonSet,
+    Deployment,
+    EnvoyProxy,
+    GrpcRoute,
     Gateway,
     GatewayClass,
     HttpRoute,
-    GrpcRoute,
-    BackendTrafficPolicy,
-    EnvoyProxy,
+    /// Only references name it; none is read.
+    ListenerSet,
+    Namespace,
     Pod,
-    /// What makes pods: a Deployment, DaemonSet, StatefulSet or ReplicaSet.
-    Workload,
-    /// Of all ConfigMaps, those with a mesh configuration of Istio's.
-    MeshConfig,
+    ReplicaSet,
+    Service,
+    ServiceEntry,
+    StatefulSet,
+    /// An object that does not say its kind.
+    Unknown,
 }
 
 /// What makes pods: a Deployment, a DaemonSet, a StatefulSet or a ReplicaSet.
@@ -120,18 +126,44 @@ impl Kind {
     /// As objects of the kind say it.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Service => "Service",
-            Self::Namespace => "Namespace",
-            Self::ServiceEntry => "ServiceEntry",
+            Self::BackendTrafficPolicy => "BackendTrafficPolicy",
+            Self::MeshConfig => "ConfigMap",
+            Self::DaemonSet => "DaemonSet",
+            Self::Deployment => "Deployment",
+            Self::EnvoyProxy => "EnvoyProxy",
+            Self::GrpcRoute => "GRPCRoute",
             Self::Gateway => "Gateway",
             Self::GatewayClass => "GatewayClass",
             Self::HttpRoute => "HTTPRoute",
-            Self::GrpcRoute => "GRPCRoute",
-            Self::BackendTrafficPolicy => "BackendTrafficPolicy",
-            Self::EnvoyProxy => "EnvoyProxy",
+            Self::ListenerSet => "ListenerSet",
+            Self::Namespace => "Namespace",
             Self::Pod => "Pod",
-            Self::Workload => "workload",
-            Self::MeshConfig => "ConfigMap",
+            Self::ReplicaSet => "ReplicaSet",
+            Self::Service => "Service",
+            Self::ServiceEntry => "ServiceEntry",
+            Self::StatefulSet => "StatefulSet",
+            Self::Unknown => "object",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl Serialize for Kind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl From<ingress_waypoint::Kind> for Kind {
+    fn from(kind: ingress_waypoint::Kind) -> Self {
+        match kind {
+            ingress_waypoint::Kind::Service => Self::Service,
+            ingress_waypoint::Kind::ServiceEntry => Self::ServiceEntry,
         }
     }
 }
@@ -145,13 +177,11 @@ impl Object {
             Self::ServiceEntry(_) => Kind::ServiceEntry,
             Self::Gateway(_) => Kind::Gateway,
             Self::GatewayClass(_) => Kind::GatewayClass,
-            Self::Route("GRPCRoute", _) => Kind::GrpcRoute,
-            Self::Route(..) => Kind::HttpRoute,
+            Self::Route(kind, _) | Self::Workload(kind, _) => *kind,
             Self::Pod(_) => Kind::Pod,
             Self::BackendTrafficPolicy(_) => Kind::BackendTrafficPolicy,
             Self::EnvoyProxy(_) => Kind::EnvoyProxy,
             Self::MeshConfig(_) => Kind::MeshConfig,
-            Self::Workload(..) => Kind::Workload,
         }
     }
 

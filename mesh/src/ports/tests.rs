@@ -10,11 +10,11 @@ fn port(name: &str, protocol: &str, app_protocol: &str, number: i64) -> PortFact
     }
 }
 
-fn said(ports: &Ports) -> &'static str {
+fn said(ports: &Ports) -> String {
     match (ports.kept.as_slice(), ports.left_out.as_slice()) {
-        ([kept], []) => kept.port.protocol.as_str(),
-        ([], [left_out]) => left_out.why,
-        _ => "neither",
+        ([kept], []) => kept.port.protocol.as_str().to_owned(),
+        ([], [left_out]) => left_out.why.to_string(),
+        _ => "neither".to_owned(),
     }
 }
 
@@ -98,7 +98,11 @@ fn numbers() {
     let ports = Ports::of_service(&ports);
     assert_eq!(Vec::from_iter(ports.kept.iter().map(|kept| kept.port.number)), [80, 443]);
     let left_out: Vec<_> = ports.left_out.iter().map(|port| (port.number, port.why)).collect();
-    let range = "is not a port from 1 to 65535";
-    let expected = [(0, range), (65_536, range), (80, "is declared twice"), (443, "is not HTTP")];
+    let expected = [
+        (0, WhyLeftOut::NotAPort),
+        (65_536, WhyLeftOut::NotAPort),
+        (80, WhyLeftOut::Twice),
+        (443, WhyLeftOut::NotHttp),
+    ];
     assert_eq!(left_out, expected);
 }

@@ -5,7 +5,8 @@ use crate::diagnostic::ObjectRef;
 use crate::fix;
 use crate::label::Place;
 use crate::not_in_mesh::Outside;
-use crate::not_in_mesh::Said;
+use crate::not_in_mesh::OutsideReason;
+use crate::object::Kind;
 use crate::resolve::Resolved;
 use crate::waypoint::Binding;
 use crate::waypoint::{For, MANAGED, Owner, Reference, USE_WAYPOINT, Unusable, WAYPOINT_FOR};
@@ -78,7 +79,7 @@ impl Resolved {
         why: Option<&Unusable>,
         steps: &mut Vec<Step>,
     ) {
-        let object = ObjectRef::namespaced("Gateway", &reference.gateway);
+        let object = ObjectRef::namespaced(Kind::Gateway, &reference.gateway);
         let step = |rule, holds, field: &str| {
             let (object, field) = (object.clone(), field.to_owned());
             Step { rule, holds, object, field, value: None, message: String::new(), change: None }
@@ -94,7 +95,7 @@ impl Resolved {
         };
         if why == Some(&Unusable::NotSelected) {
             let namespace = &reference.gateway.namespace;
-            let Said { why, change } = world.outside(Outside::NotSelected, namespace);
+            let OutsideReason { why, change } = world.outside(Outside::NotSelected, namespace);
             steps.push(Step {
                 value: Some(namespace.clone()),
                 message: format!("is not in the mesh: {why}: the mesh does not know the waypoint"),
@@ -150,7 +151,7 @@ impl Resolved {
         let For { value, from } = is_for;
         let holds = !matches!(why, Some(Unusable::NotForServices(_)));
         let owner = match from {
-            Some(Owner::Class) => ObjectRef::global("GatewayClass", &gateway.class),
+            Some(Owner::Class) => ObjectRef::global(Kind::GatewayClass, &gateway.class),
             _ => object.clone(),
         };
         let message = match (holds, from) {

@@ -7,6 +7,7 @@ use crate::key::Key;
 use crate::mesh_config::{ConfigMapFacts, ISTIO_SYSTEM, KEY, MeshConfig};
 use crate::mesh_config_choice::MeshConfigChoice;
 use crate::name::{is_label, is_name};
+use crate::object::Kind;
 
 impl World {
     /// The ConfigMap whose mesh configuration counts, where it is one's.
@@ -64,7 +65,7 @@ impl World {
     pub fn diagnose_mesh_config(&self) -> Vec<Diagnostic> {
         let MeshConfigChoice::Found = self.mesh_config else { return Vec::new() };
         let diagnostic = |severity, key: &Key, message: String| {
-            let object = ObjectRef::namespaced("ConfigMap", key);
+            let object = ObjectRef::namespaced(Kind::MeshConfig, key);
             Diagnostic::new(severity, Code::MeshConfig, object, message)
                 .field(format!("data.{KEY}"), None)
                 .fix(

@@ -1,6 +1,6 @@
 //! Objects of a mesh that changes: beside those of [`super::mesh`] those that act on others.
 
-use mesh::object::{MeshConfigMap, Object};
+use mesh::object::{Kind, MeshConfigMap, Object};
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
@@ -199,8 +199,8 @@ fn mesh_config() -> impl Strategy<Value = Object> {
 /// What decides on no service.
 fn of_gateway() -> impl Strategy<Value = Object> {
     (meta("HTTPRoute", &["r0", "r1"], &["app=x"]), 0..4).prop_map(|(metadata, kind)| match kind {
-        0 => Object::Route("HTTPRoute", typed(json!({"metadata": metadata, "spec": {}}))),
-        1 => Object::Route("GRPCRoute", typed(json!({"metadata": metadata, "spec": {}}))),
+        0 => Object::Route(Kind::HttpRoute, typed(json!({"metadata": metadata, "spec": {}}))),
+        1 => Object::Route(Kind::GrpcRoute, typed(json!({"metadata": metadata, "spec": {}}))),
         2 => Object::EnvoyProxy(typed(json!({"metadata": metadata}))),
         _ => Object::BackendTrafficPolicy(typed(json!({"metadata": metadata}))),
     })
