@@ -1,8 +1,8 @@
-//! The controller: serves each gateway's Envoy its table of services over xDS, as the cluster changes.
+//! The controller: follows a cluster and serves each gateway's Envoy its table of services over xDS.
 //!
-//! What talks to proxies lives here: the xDS server, its TLS, and the records of what each proxy was sent.
-//! What objects mean is the mesh's, what a gateway loads is the gateway's, where objects come from is the source's:
-//! nothing here reads a Kubernetes object or knows what a resource holds.
+//! What runs all the time lives here: servers, their TLS, and the records of what each proxy was sent. Where objects come
+//! from is the source's, what they mean is the mesh's, what a gateway loads is the gateway's: nothing here decides about
+//! a service or writes a field of Envoy's configuration.
 #![forbid(unsafe_code)]
 
 pub mod tls;

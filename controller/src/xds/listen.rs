@@ -69,7 +69,13 @@ async fn accept_all(
             match secured.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
                 // An error means that the server ends.
                 Ok(io) => drop(sender.send(Connection { io, peer, _slot: slot }).await),
-                Err(error) => tracing::warn!(%peer, %error, "the handshake failed"),
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    tracing::warn!(%peer, %error, "the TLS handshake failed");
+                }
+                // Probes of a load balancer connect and say nothing.
+                Err(error) => {
+                    tracing::debug!(%peer, %error, "a connection ended before it was ready")
+                }
             }
         });
     }

@@ -10,7 +10,7 @@ use super::subscriptions::Change;
 
 /// The most bytes of a proxy's error that are kept.
 const MAX_ERROR: usize = 1024;
-/// The most broken deliveries that are remembered.
+/// The most broken deliveries that are remembered. If there are more, all are forgotten.
 const MAX_BROKEN: usize = 4096;
 
 /// A stream of a proxy.
@@ -111,9 +111,9 @@ impl Proxies {
         state.next += 1;
         state.counts.connected += 1;
         let node = proxy.node.clone();
+        tracing::info!(node, peer = %proxy.peer, variant = proxy.variant, "a proxy connected");
         state.streams.insert(id, proxy);
         drop(state);
-        tracing::info!(node, "a proxy connected");
         self.tell(&node, &Event::Connected);
         Connected { proxies: Arc::clone(self), id, node }
     }
@@ -274,10 +274,12 @@ impl State {
             let Some(sent) = delivery.sent.filter(|_| delivery.pending) else { continue };
             let receiver = (proxy.node.clone(), proxy.peer.ip(), name);
             let times = self.broken.get(&receiver).map_or(0, |broken| broken.times);
-            if self.broken.len() < MAX_BROKEN || times > 0 {
-                let broken = BrokenDelivery { version: sent.version, bytes: delivery.bytes, times };
-                self.broken.insert(receiver, broken);
+            // Proxies that never come back must not fill it for good.
+            if self.broken.len() >= MAX_BROKEN {
+                self.broken.clear();
             }
+            let broken = BrokenDelivery { version: sent.version, bytes: delivery.bytes, times };
+            self.broken.insert(receiver, broken);
         }
     }
 }
