@@ -1,6 +1,8 @@
 //! The protocol, step by step: what comes in, and what is sent upon it.
 
 use std::collections::HashMap;
+use std::pin::pin;
+use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::core::v3::TypedExtensionConfig;
 use envoy_types::pb::envoy::service::discovery::v3::{
@@ -8,6 +10,8 @@ use envoy_types::pb::envoy::service::discovery::v3::{
 };
 use envoy_types::pb::google::protobuf::Any;
 use envoy_types::pb::google::rpc::Status;
+use futures::future::poll_fn;
+use http_body::Body as _;
 use prost::Message as _;
 
 use super::delta::Delta;
@@ -15,6 +19,7 @@ use super::resources::{Resource, Resources, TYPE_URL};
 use super::session::Session;
 use super::sotw::Sotw;
 use super::subscriptions::{Change, Push};
+use super::wire;
 
 /// What happens to a stream.
 enum Step<R> {
@@ -347,4 +352,25 @@ fn responses_are_what_the_protocol_says() {
         ..Default::default()
     };
     assert_eq!(response, expected);
+}
+
+#[tokio::test]
+async fn proxies_share_the_bytes_of_a_resource() {
+    let resource = Arc::new(Resource::new("a", "1", Any::default()));
+    for nonce in ["1", "2"] {
+        let (outbox, response) = wire::stream();
+        let push = Push { nonce: nonce.to_owned(), resource: Arc::clone(&resource) };
+        outbox.send(Ok(Sotw::response(&push))).await.unwrap();
+        drop(outbox);
+        let mut body = pin!(response.into_body());
+        let head = poll_fn(|context| body.as_mut().poll_frame(context)).await.unwrap().unwrap();
+        let head = head.into_data().unwrap();
+        let shared = poll_fn(|context| body.as_mut().poll_frame(context)).await.unwrap().unwrap();
+        let shared = shared.into_data().unwrap();
+        assert_eq!(shared.as_ptr(), resource.encoded().as_ptr());
+        let length = u32::try_from(head.len() + shared.len() - 5).unwrap();
+        assert_eq!(head[..5], [&[0], &length.to_be_bytes()[..]].concat());
+        let end = poll_fn(|context| body.as_mut().poll_frame(context)).await.unwrap().unwrap();
+        assert_eq!(end.into_trailers().unwrap()["grpc-status"], "0");
+    }
 }
