@@ -50,6 +50,8 @@ pub enum Reject {
     AmbiguousService,
     /// A request that was on its way to the waypoint cluster before the filter sent it there.
     ForgedDestination,
+    /// Any request, as long as the proxy waits for its table of services.
+    NoTable,
 }
 
 /// What becomes of a request.
@@ -84,7 +86,7 @@ pub type Label = (&'static str, &'static str);
 
 impl Outcome {
     /// Every pair that [`Outcome::label`] gives.
-    pub const LABELS: [Label; 18] = [
+    pub const LABELS: [Label; 19] = [
         ("direct", "globally-disabled"),
         ("direct", "unknown-service"),
         ("direct", "not-labelled"),
@@ -103,6 +105,7 @@ impl Outcome {
         ("reject", "unknown-service"),
         ("reject", "ambiguous-service"),
         ("reject", "forged-destination"),
+        ("reject", "no-table"),
     ];
 
     /// Which of [`Outcome::LABELS`] this is: counting it compares no names.
@@ -145,7 +148,7 @@ impl Direct {
 
 impl Reject {
     /// Every reason.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::NotLabelled,
         Self::NotInMesh,
         Self::NoWaypoint,
@@ -155,6 +158,7 @@ impl Reject {
         Self::UnknownService,
         Self::AmbiguousService,
         Self::ForgedDestination,
+        Self::NoTable,
     ];
 
     /// As it is shown everywhere.
@@ -169,6 +173,7 @@ impl Reject {
             Self::UnknownService => "unknown-service",
             Self::AmbiguousService => "ambiguous-service",
             Self::ForgedDestination => "forged-destination",
+            Self::NoTable => "no-table",
         }
     }
 
@@ -184,6 +189,7 @@ impl Reject {
             Self::UnknownService => "the service of this route is not known",
             Self::AmbiguousService => "this route cannot be attributed to one service",
             Self::ForgedDestination => "the destination was not chosen by the gateway",
+            Self::NoTable => "the gateway has not received its services yet",
         }
     }
 }

@@ -12,6 +12,7 @@ pub struct Counters {
     services: [Gauge; 2],
     reloaded: Counter,
     not_reloaded: Counter,
+    conflicts: Counter,
     failures: Counter,
 }
 
@@ -54,8 +55,9 @@ impl Counters {
         let services = [metrics.define_gauge(opted_in)?, metrics.define_gauge(not_opted_in)?];
         let reloaded = counter("result.accepted.reloads_total")?;
         let not_reloaded = counter("result.refused.reloads_total")?;
+        let conflicts = counter("table_conflicts_total")?;
         let failures = metrics.define_counter(FAILURES)?;
-        Ok(Self { metrics, requests, services, reloaded, not_reloaded, failures })
+        Ok(Self { metrics, requests, services, reloaded, not_reloaded, conflicts, failures })
     }
 
     /// Counts a request.
@@ -70,9 +72,14 @@ impl Counters {
         self.metrics.count(self.failures);
     }
 
-    /// Counts a changed file that was taken, or not.
+    /// Counts a changed file or a published table that was taken, or not.
     pub fn count_reload(&self, taken: bool) {
         self.metrics.count(if taken { self.reloaded } else { self.not_reloaded });
+    }
+
+    /// Counts a table that two configurations publish.
+    pub fn count_conflict(&self) {
+        self.metrics.count(self.conflicts);
     }
 
     /// Shows what is loaded.

@@ -1,19 +1,22 @@
-//! The two HTTP filters of the module, by their names.
+//! The HTTP filters of the module, by their names.
 
 use ingress_waypoint::plan::Refusal;
 
 use crate::abi::{Flow, Level, Metrics, Stream, log};
 use crate::apply::refuse_request;
 use crate::ingress::Ingress;
+use crate::publisher::Publisher;
 use crate::source::refuse;
 use crate::vip::Vip;
 
-/// The configuration of one of the two HTTP filters.
+/// The configuration of one of the HTTP filters.
 pub enum Filter {
     /// `ingress_waypoint`
     Ingress(Ingress),
     /// `ingress_waypoint_vip`
     Vip(Vip),
+    /// `ingress_waypoint_table`
+    Table(Publisher),
 }
 
 impl Filter {
@@ -22,8 +25,10 @@ impl Filter {
         let made = match name {
             b"ingress_waypoint" => Ingress::new(text, metrics).map(Self::Ingress),
             b"ingress_waypoint_vip" => Vip::new(text, metrics).map(Self::Vip),
+            b"ingress_waypoint_table" => Publisher::new(text, metrics).map(Self::Table),
             name => Err(vec![format!(
-                "filter_name: {:?} is neither \"ingress_waypoint\" nor \"ingress_waypoint_vip\"",
+                "filter_name: {:?} is none of \"ingress_waypoint\", \"ingress_waypoint_vip\" and \
+                 \"ingress_waypoint_table\"",
                 String::from_utf8_lossy(name)
             )]),
         };
@@ -42,6 +47,8 @@ impl Filter {
         let handled = match self {
             Self::Ingress(ingress) => ingress.handle(stream),
             Self::Vip(vip) => vip.handle(stream),
+            // Nobody can connect to where it belongs.
+            Self::Table(_) => Ok(self.fail(stream, Refusal::Failed)),
         };
         handled.unwrap_or_else(|refused| {
             // A plan that is half applied may not go on to the endpoints.
@@ -59,6 +66,7 @@ impl Filter {
         match self {
             Self::Ingress(ingress) => ingress.count_failure(),
             Self::Vip(vip) => vip.count_failure(),
+            Self::Table(publisher) => publisher.count_failure(),
         }
         refuse_request(refusal, stream)
     }

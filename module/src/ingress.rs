@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use ingress_waypoint::plan::{Choice, NAMESPACE, Plan, SERVICE};
-use ingress_waypoint::{Outcome, Request};
+use ingress_waypoint::{Outcome, Reject, Request};
 
 use crate::abi::{Flow, Level, Metrics, Refused, Stream, log};
 use crate::apply::{edit_request, finish_request};
@@ -51,6 +51,14 @@ impl Ingress {
         let metadata = |key: &str| stream.route_metadata(NAMESPACE, key);
         // Even with the switch off: it may have been on when the specifier chose, a moment ago.
         let choice = Choice::read(metadata).map_err(|_| Refused("an address of its own"))?;
+        if choice == Some(Choice::Refused(Reject::NoTable)) {
+            // Even if the table came a moment later. The specifier has counted it.
+            return finish_request(&Plan::NO_TABLE, stream);
+        }
+        let Some(policy) = &*policy else {
+            self.source.report_missing();
+            return self.finish(&Plan::NO_TABLE, stream);
+        };
         if let Some(choice) = choice {
             let service: Option<Name> = metadata(SERVICE).map(copy).transpose()?;
             let plan = policy.follow(choice, service.as_ref().map(Name::as_str));

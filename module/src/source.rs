@@ -1,32 +1,23 @@
-//! Where the services come from, and the one table that all workers and listeners share.
+//! The one table of services that all workers and listeners share, and who uses it.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::{ArcSwapOption, Guard};
 use ingress_waypoint::config::Via;
 use ingress_waypoint::switch::VARIABLE;
 use ingress_waypoint::{Policy, report};
-use serde::de::IgnoredAny;
-use serde_json::Value;
 
 use crate::abi::{Level, log};
 use crate::counters::Counters;
-use crate::watch;
+use crate::place::Place;
+use crate::{replaced, watch};
 
 /// What a followed file may have at most, in bytes: more than a million services, and no more memory than
 /// Envoy can spare.
 const FILE_LIMIT: u64 = 256 << 20;
-
-/// Where services come from. Those with the same place share a table.
-#[derive(Clone, PartialEq, Eq, Hash)]
-enum Place {
-    /// A file, which is followed.
-    File(PathBuf),
-    /// The Envoy configuration itself.
-    Text(Box<[u8]>),
-}
 
 /// The entry point that uses a table.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -44,15 +35,41 @@ struct User {
 /// The services, as they are now.
 pub struct Source {
     place: Place,
-    policy: ArcSwap<Policy>,
+    /// `None` only for a table that is not published yet.
+    policy: ArcSwapOption<Policy>,
     users: Mutex<Vec<User>>,
+    /// Whether each of these was logged, which happens once.
+    missing_logged: AtomicBool,
+    conflict_logged: AtomicBool,
 }
 
 /// Every source in use. It is locked while a configuration is created, never for a request.
-static SOURCES: Mutex<Option<HashMap<Place, Weak<Source>>>> = Mutex::new(None);
+static SOURCES: Mutex<Option<Sources>> = Mutex::new(None);
+
+#[derive(Default)]
+struct Sources {
+    all: HashMap<Place, Weak<Source>>,
+    /// Those of tables, which stay for as long as the process lives. They are few: the static configuration
+    /// of a gateway names them.
+    tables: Vec<Arc<Source>>,
+}
+
+impl Sources {
+    fn find(&mut self, place: &Place) -> Option<Arc<Source>> {
+        self.all.retain(|_, source| source.strong_count() > 0);
+        self.all.get(place).and_then(Weak::upgrade)
+    }
+
+    fn insert(&mut self, source: &Arc<Source>) {
+        let known = self.all.insert(source.place.clone(), Arc::downgrade(source));
+        if known.is_none() && matches!(source.place, Place::Table(_)) {
+            self.tables.push(Arc::clone(source));
+        }
+    }
+}
 
 impl Source {
-    /// Opens what a configuration says: `{"file": PATH}`, or the services themselves. A place that is in
+    /// Opens what a configuration says: a file, a table, or the services themselves. A place that is in
     /// use already is shared.
     ///
     /// # Errors
@@ -62,46 +79,114 @@ impl Source {
         role: Role,
         counters: Arc<Counters>,
     ) -> Result<Arc<Self>, Vec<String>> {
-        let place = place(text).map_err(|problem| vec![problem])?;
+        let place = Place::read(text).map_err(|problem| vec![problem])?;
         let mut sources = lock(&SOURCES);
         let sources = sources.get_or_insert_default();
-        sources.retain(|_, source| source.strong_count() > 0);
-        let source = match sources.get(&place).and_then(Weak::upgrade) {
+        let source = match sources.find(&place) {
             Some(source) => source,
             None => Self::load(place, role)?,
         };
         {
             // Held all along, so that no table comes in between that this user can't take.
             let mut users = lock(&source.users);
-            let policy = source.policy.load_full();
-            check(&policy, role).map_err(|problem| vec![problem])?;
-            counters.show(policy.summary());
+            if let Some(policy) = source.policy.load_full() {
+                check(&policy, role).map_err(|problem| vec![problem])?;
+                counters.show(policy.summary());
+            } else {
+                let place = &source.place;
+                log(Level::Info, format_args!("{place}requests are refused until it is published"));
+            }
             users.push(User { role, counters });
         }
-        sources.insert(source.place.clone(), Arc::downgrade(&source));
+        sources.insert(&source);
         Ok(source)
     }
 
     fn load(place: Place, role: Role) -> Result<Arc<Self>, Vec<String>> {
-        let stamp = match &place {
-            Place::File(path) => watch::stamp(path),
-            Place::Text(_) => None,
+        let (policy, watched) = match &place {
+            Place::Table(_) => return Ok(Arc::new(Self::new(place, None))),
+            Place::Text(text) => (compile(text.to_vec())?, None),
+            Place::File(path) => {
+                let stamp = watch::stamp(path);
+                (compile(read(path)?)?, Some((path.clone(), stamp)))
+            }
         };
-        let policy = read(&place, None)?;
         check(&policy, role).map_err(|problem| vec![problem])?;
         report(&place, &policy);
-        let policy = ArcSwap::new(policy);
-        let source = Arc::new(Self { place, policy, users: Mutex::default() });
-        if let Place::File(path) = &source.place {
-            watch::start(path.clone(), stamp, Arc::downgrade(&source), Self::reload)
-                .map_err(|error| vec![format!("no thread to watch {}: {error}", path.display())])?;
+        let source = Arc::new(Self::new(place, Some(policy)));
+        if let Some((path, stamp)) = watched {
+            let named = path.display().to_string();
+            watch::start(path, stamp, Arc::downgrade(&source), Self::reload)
+                .map_err(|error| vec![format!("no thread to watch {named}: {error}")])?;
         }
         Ok(source)
     }
 
-    /// The services now. Neither locks nor allocates.
-    pub fn policy(&self) -> Guard<Arc<Policy>> {
+    fn new(place: Place, policy: Option<Arc<Policy>>) -> Self {
+        Self {
+            place,
+            policy: ArcSwapOption::new(policy),
+            users: Mutex::default(),
+            missing_logged: AtomicBool::new(false),
+            conflict_logged: AtomicBool::new(false),
+        }
+    }
+
+    /// Publishes services as the table of that name, and returns the table. A publisher holds it for as long
+    /// as its configuration lives. If it still does so long after another table replaced it, there are two
+    /// publishers, and the log says so.
+    ///
+    /// # Errors
+    /// All that is wrong with them.
+    pub fn publish(name: String, services: &[u8]) -> Result<Arc<Policy>, Vec<String>> {
+        let place = Place::Table(name);
+        let source = {
+            let mut sources = lock(&SOURCES);
+            let sources = sources.get_or_insert_default();
+            sources.find(&place).unwrap_or_else(|| {
+                let source = Arc::new(Self::new(place, None));
+                sources.insert(&source);
+                source
+            })
+        };
+        match source.policy.load_full() {
+            // Another listener's, or that of a listener that was updated.
+            Some(current) if current.is_from(services) => Ok(current),
+            _ => source.replace(compile(services.to_vec())),
+        }
+    }
+
+    /// The services now, or `None` for a table that is not published yet. Neither locks nor allocates.
+    pub fn policy(&self) -> Guard<Option<Arc<Policy>>> {
         self.policy.load()
+    }
+
+    /// Logs, once, that requests are refused because there is no table.
+    pub fn report_missing(&self) {
+        if !self.missing_logged.swap(true, Ordering::Relaxed) {
+            let place = &self.place;
+            log(
+                Level::Warn,
+                format_args!("{place}not published, so requests are refused (no-table)"),
+            );
+        }
+    }
+
+    /// Counts that two configurations publish the table, and logs it once.
+    fn report_conflict(&self) {
+        let Place::Table(_) = &self.place else { return };
+        for user in lock(&self.users).iter() {
+            user.counters.count_conflict();
+        }
+        if !self.conflict_logged.swap(true, Ordering::Relaxed) {
+            let place = &self.place;
+            log(
+                Level::Warn,
+                format_args!(
+                    "{place}published by two configurations, with different services: the newest holds"
+                ),
+            );
+        }
     }
 
     /// Ends a use: from here on the counters are left alone.
@@ -109,15 +194,26 @@ impl Source {
         lock(&self.users).retain(|user| !Arc::ptr_eq(&user.counters, counters));
     }
 
-    /// Reads the place again. What is read is taken in whole or not at all; the table it takes the place
-    /// of is given back, unless nothing changed.
-    fn reload(&self) -> Option<Arc<Policy>> {
-        let read = read(&self.place, Some(self.policy.load_full()));
+    /// Reads the file again.
+    fn reload(self: &Arc<Self>, path: &Path) {
+        let read = read(path).and_then(|text| match self.policy.load_full() {
+            Some(current) if current.is_from(&text) => Ok(current),
+            _ => compile(text),
+        });
+        if let Err(problems) = self.replace(read) {
+            refuse(&problems);
+        }
+    }
+
+    /// Takes what was read, in whole or not at all, and counts which.
+    fn replace(
+        self: &Arc<Self>,
+        read: Result<Arc<Policy>, Vec<String>>,
+    ) -> Result<Arc<Policy>, Vec<String>> {
         let users = lock(&self.users);
         let checked = read.and_then(|policy| {
-            let problems: Vec<_> =
-                users.iter().filter_map(|user| check(&policy, user.role).err()).take(1).collect();
-            if problems.is_empty() { Ok(policy) } else { Err(problems) }
+            let check = users.iter().try_for_each(|user| check(&policy, user.role));
+            check.map(|()| policy).map_err(|problem| vec![problem])
         });
         for user in users.iter() {
             user.counters.count_reload(checked.is_ok());
@@ -125,18 +221,19 @@ impl Source {
                 user.counters.show(policy.summary());
             }
         }
-        match checked {
-            Ok(policy) => {
-                report(&self.place, &policy);
-                // The same table again where the text is the same: that one is still in use.
-                let old = self.policy.swap(Arc::clone(&policy));
-                (!Arc::ptr_eq(&old, &policy)).then_some(old)
-            }
-            Err(problems) => {
-                refuse(&problems);
-                None
-            }
+        let policy = checked?;
+        report(&self.place, &policy);
+        let old = self.policy.swap(Some(Arc::clone(&policy)));
+        // The same table again where the text is the same: that one is still in use.
+        if let Some(old) = old.filter(|old| !Arc::ptr_eq(old, &policy)) {
+            let source = Arc::downgrade(self);
+            replaced::free(old, move || {
+                if let Some(source) = source.upgrade() {
+                    source.report_conflict();
+                }
+            });
         }
+        Ok(policy)
     }
 }
 
@@ -147,33 +244,12 @@ pub fn refuse(problems: &[String]) {
     }
 }
 
-fn place(text: &[u8]) -> Result<Place, String> {
-    // Values are skipped: the services may be many, and are read but once.
-    let fields: HashMap<String, IgnoredAny> = serde_json::from_slice(text).unwrap_or_default();
-    if !fields.contains_key("file") {
-        return Ok(Place::Text(text.into()));
-    }
-    let value: Value = serde_json::from_slice(text).unwrap_or_default();
-    match value.get("file").and_then(Value::as_str) {
-        _ if fields.len() > 1 => {
-            Err("file: no other field is allowed, because the file holds them".to_owned())
-        }
-        Some(path) if Path::new(path).is_absolute() => Ok(Place::File(path.into())),
-        _ => Err(format!("file: {} is not an absolute path", value.get("file").unwrap_or(&value))),
-    }
+fn read(path: &Path) -> Result<Vec<u8>, Vec<String>> {
+    ingress_waypoint_file::read(path, FILE_LIMIT)
+        .map_err(|error| vec![format!("cannot read {}: {error}", path.display())])
 }
 
-/// Reads a place. If its text is that of `current`, the result is `current`: an update that changes nothing
-/// costs a comparison.
-fn read(place: &Place, current: Option<Arc<Policy>>) -> Result<Arc<Policy>, Vec<String>> {
-    let text = match place {
-        Place::Text(text) => text.to_vec(),
-        Place::File(path) => ingress_waypoint_file::read(path, FILE_LIMIT)
-            .map_err(|error| vec![format!("cannot read {}: {error}", path.display())])?,
-    };
-    if let Some(current) = current.filter(|current| current.is_from(&text)) {
-        return Ok(current);
-    }
+fn compile(text: Vec<u8>) -> Result<Arc<Policy>, Vec<String>> {
     let variable = std::env::var_os(VARIABLE).map(|value| value.to_string_lossy().into_owned());
     Policy::from_json(text, variable.as_deref())
         .map(Arc::new)
@@ -193,11 +269,7 @@ fn check(policy: &Policy, role: Role) -> Result<(), String> {
 }
 
 fn report(place: &Place, policy: &Policy) {
-    let from = match place {
-        Place::File(path) => format!("{}: ", path.display()),
-        Place::Text(_) => String::new(),
-    };
-    log(Level::Info, format_args!("{from}{}", policy.headline()));
+    log(Level::Info, format_args!("{place}{}", policy.headline()));
     for line in report::warnings(policy) {
         log(Level::Warn, format_args!("{line}"));
     }

@@ -58,7 +58,14 @@ impl Specifier {
             return Status::Continue;
         };
         let chosen = || route.metadata(NAMESPACE, DESTINATION).is_some();
-        let Some(plan) = policy.plan_route(cluster, chosen) else { return Status::Continue };
+        let plan = match &*policy {
+            Some(policy) => policy.plan_route(cluster, chosen),
+            None => {
+                self.source.report_missing();
+                Some(RoutePlan::NO_TABLE)
+            }
+        };
+        let Some(plan) = plan else { return Status::Continue };
         log(Level::Debug, format_args!("{}: {}", Question::Cluster(cluster), plan.plan));
         match apply(&plan, route) {
             Ok(status) => {

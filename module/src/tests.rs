@@ -3,6 +3,9 @@
 mod allocations;
 mod files;
 mod instructions;
+mod tables;
+
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -51,6 +54,15 @@ fn on_route(specifier: &Specifier, cluster: &str) -> (Status, Vec<String>) {
     let mut request = Request::to(cluster);
     let status = request.route(|route| specifier.on_route(route));
     (status, request.calls)
+}
+
+/// Waits for what another thread does.
+fn within(limit: Duration, what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < limit, "not within {limit:?}: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 #[test]

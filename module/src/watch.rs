@@ -24,24 +24,17 @@ pub fn stamp(path: &Path) -> Option<Stamp> {
     Some((of.dev(), of.ino(), of.len(), of.mtime(), of.mtime_nsec(), of.ctime(), of.ctime_nsec()))
 }
 
-/// Starts a thread that calls `reload` whenever the file changes; it ends with the source. What `reload`
-/// gives back is out of use.
+/// Starts a thread that calls `reload` whenever the file changes; it ends with the source.
 ///
 /// # Errors
 /// There is no thread to be had.
-pub fn start<S, T>(
+pub fn start<S: Send + Sync + 'static>(
     path: PathBuf,
     mut seen: Option<Stamp>,
     source: Weak<S>,
-    reload: fn(&S) -> Option<Arc<T>>,
-) -> io::Result<()>
-where
-    S: Send + Sync + 'static,
-    T: Send + Sync + 'static,
-{
+    reload: fn(&Arc<S>, &Path),
+) -> io::Result<()> {
     let work = move || {
-        // Freed here and not on the worker that happens to read one last.
-        let mut retired = Vec::new();
         loop {
             thread::sleep(INTERVAL);
             let Some(source) = source.upgrade() else { return };
@@ -50,9 +43,8 @@ where
             if now != seen {
                 seen = now;
                 // Should it panic, later changes are followed all the same.
-                retired.extend(guard(|| reload(&source)).flatten());
+                guard(|| reload(&source, &path));
             }
-            retired.retain(|table| Arc::strong_count(table) > 1);
         }
     };
     thread::Builder::new().name("ingress-waypoint".to_owned()).spawn(work).map(|_| ())

@@ -46,6 +46,18 @@ pub struct Answer<P> {
     without_vip_route: Option<P>,
 }
 
+impl Plan<'static> {
+    /// The plan for any request, as long as there is no policy. It is annotated whatever the policy
+    /// will say.
+    pub const NO_TABLE: Self = Self {
+        outcome: Outcome::Reject(Reject::NoTable),
+        service: None,
+        annotate: true,
+        clear_route: false,
+        edits: [None; 2],
+    };
+}
+
 impl<'p> Plan<'p> {
     /// The changes to the request, in their order.
     pub fn edits(&self) -> impl Iterator<Item = &Edit<'p>> {

@@ -46,6 +46,12 @@ pub struct ToVip<'p> {
     pub header: &'p str,
 }
 
+impl RoutePlan<'static> {
+    /// The plan for any route, as long as there is no policy. Only a policy says whether the HTTP filter
+    /// counts, so the specifier does.
+    pub const NO_TABLE: Self = Self { plan: Plan::NO_TABLE, to_vip: None, count: true };
+}
+
 impl Choice {
     /// Reads the route's metadata, by its keys under [`super::NAMESPACE`].
     ///

@@ -263,6 +263,13 @@ fn a_refusal_names_reason_and_service() {
             "forged-destination: the destination was not chosen by the gateway\n",
         )
     );
+    assert_eq!(
+        refusal(&Plan::NO_TABLE),
+        said(
+            "ingress_waypoint.no-table",
+            "no-table: the gateway has not received its services yet\n",
+        )
+    );
     assert_eq!(Refusal::Failed.to_string(), "failed\n");
     assert_eq!(Refusal::HostCallFailed.details().to_string(), "ingress_waypoint.host-call-failed");
 }

@@ -71,7 +71,7 @@ fn a_refused_configuration_is_null_and_logged() {
     for line in [
         "4 ingress_waypoint: configuration refused: services[0].namespace: is missing",
         "specifier_name: \"other\" is not",
-        "filter_name: \"other\" is neither",
+        "filter_name: \"other\" is none of",
     ] {
         assert!(said(line), "{line}");
     }

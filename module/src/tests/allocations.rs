@@ -6,7 +6,8 @@ use std::cell::Cell;
 use serde_json::json;
 
 use super::{BILLING, GREETER, RATINGS, REVIEWS, config, filter, specifier, vip};
-use crate::abi::fake::Request;
+use crate::abi::fake::{Request, metrics};
+use crate::filter::Filter;
 
 /// Counts the allocations of each thread.
 struct Counting;
@@ -76,6 +77,26 @@ fn a_request_allocates_nothing() {
             }
         }
     }
+}
+
+/// Nor does a table that is published, nor the refusal as long as there is none.
+#[test]
+fn nor_does_a_table() {
+    let named = json!({"table": "allocations"});
+    let (specifier, _) = specifier(&named);
+    let (filter, _) = filter(&named);
+    let request = || Request::silent(REVIEWS);
+    let ask = || {
+        of(request, |r| r.route(|r| specifier.on_route(r)))
+            + of(request, |r| r.stream(|s| filter.on_request(s)))
+    };
+    // The first one is logged.
+    ask();
+    assert_eq!(ask(), 0, "before");
+    let text = json!({"publish": "allocations", "config": config("filter-state")}).to_string();
+    let (metrics, _) = metrics();
+    let _publisher = Filter::new(b"ingress_waypoint_table", text.as_bytes(), metrics).unwrap();
+    assert_eq!(ask(), 0, "after");
 }
 
 /// Nor does what follows on a decision that was made elsewhere, or without a cluster.

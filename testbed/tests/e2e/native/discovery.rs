@@ -1,5 +1,5 @@
-//! Listeners and routes that Envoy discovers: an update with a bad configuration of the module is refused, and the
-//! one before stays in use.
+//! Listeners, routes and tables that Envoy discovers: an update with a bad configuration of the module is refused,
+//! and the one before stays in use.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,8 @@ use testbed::example::Example;
 use testbed::native;
 use testbed::scene::Scene;
 
-use super::edited;
+use super::files::replace;
+use super::{edited, tables};
 
 /// A discovered resource, in a file that Envoy watches.
 struct Discovered {
@@ -72,9 +73,7 @@ impl Discovered {
 }
 
 fn write(path: &Path, resource: &Value) -> Result<()> {
-    let beside = path.with_extension("new");
-    std::fs::write(&beside, json!({"resources": [resource]}).to_string())?;
-    Ok(std::fs::rename(beside, path)?)
+    replace(path, &json!({"resources": [resource]}).to_string())
 }
 
 /// The specifier alone comes with the routes, whose discovery changes nothing else.
@@ -110,5 +109,17 @@ async fn listeners_with_bad_services_are_refused() {
             .unwrap()
             .assert_refuses_and_serves_on("listener_manager.lds.update_rejected")
             .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_with_bad_services_are_refused() {
+    for example in native::examples().unwrap() {
+        let here = Discovered::start(example, |ingress, source| {
+            let services = Value::Object(ingress.plugin()?);
+            tables::discover(ingress, source)?;
+            Ok(tables::resource(&services))
+        });
+        here.await.unwrap().assert_refuses_and_serves_on(tables::REFUSED).await;
     }
 }

@@ -68,7 +68,8 @@ impl Followed {
     }
 }
 
-fn replace(path: &Path, text: &str) -> Result<()> {
+/// Moves a text into place.
+pub fn replace(path: &Path, text: &str) -> Result<()> {
     let beside = path.with_extension("new");
     fs::write(&beside, text)?;
     Ok(fs::rename(beside, path)?)

@@ -6,6 +6,7 @@ mod discovery;
 mod draining;
 mod files;
 mod routes;
+mod tables;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
