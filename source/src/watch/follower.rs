@@ -285,7 +285,10 @@ impl<'a> Follower<'a> {
         params: &WatchParams,
         from: &str,
     ) -> Result<Changes, Stop> {
-        let request = self.request(version).watch(params, from).map_err(anyhow::Error::from)?;
+        let mut request = self.request(version).watch(params, from).map_err(anyhow::Error::from)?;
+        // The server compresses each event for itself, and the client would read the first one alone.
+        let encoding = "identity".parse().map_err(anyhow::Error::from)?;
+        request.headers_mut().insert("accept-encoding", encoding);
         let answer = timeout(ANSWER_TIMEOUT, client.request_stream(request)).await;
         Ok(Changes::new(answer.map_err(|_| no_answer(ANSWER_TIMEOUT))??))
     }

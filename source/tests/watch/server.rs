@@ -205,7 +205,7 @@ async fn serve(stream: TcpStream, cluster: Arc<Mutex<Cluster>>) {
     let connections = lock().connections;
     let mut stream = BufReader::new(stream);
     loop {
-        let (mut target, mut token) = (None, None);
+        let (mut target, mut token, mut is_plain) = (None, None, false);
         loop {
             let mut line = String::new();
             if stream.read_line(&mut line).await.unwrap_or(0) == 0 {
@@ -218,6 +218,7 @@ async fn serve(stream: TcpStream, cluster: Arc<Mutex<Cluster>>) {
             if target.is_none() {
                 target = line.split(' ').nth(1).map(str::to_owned);
             }
+            is_plain |= line == "accept-encoding: identity";
             token = token.or(line.strip_prefix("authorization: Bearer ").map(str::to_owned));
         }
         let target = target.unwrap();
@@ -231,6 +232,10 @@ async fn serve(stream: TcpStream, cluster: Arc<Mutex<Cluster>>) {
             let mut refused = cluster.status(path, is_authorized);
             if query.contains_key("sendInitialEvents") && !cluster.streams {
                 refused = refused.or_else(|| Some((422, status(422))));
+            }
+            if is_watch && !is_plain {
+                // The client cannot read a compressed watch as the server sends it.
+                refused = Some((406, status(406)));
             }
             let list = (!is_watch).then(|| cluster.list(path, &query).to_string());
             (refused, list)
