@@ -27,7 +27,7 @@ const PAGE: u32 = 500;
 const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Until a watch begins.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A watch that begins without an error for so long goes on.
 const SETTLED: Duration = Duration::from_secs(2);
@@ -50,6 +50,8 @@ pub struct Follower<'a> {
     sink: &'a Sender<Event>,
     /// The number of the client that is used.
     client: u64,
+    /// Whether the credentials were read again since the server last answered.
+    has_renewed: bool,
     /// Whether the server may send the list as a stream.
     can_stream: bool,
     /// Where the watch goes on. Without it all objects are listed.
@@ -93,6 +95,7 @@ impl<'a> Follower<'a> {
             silence: options.silence,
             sink,
             client: 0,
+            has_renewed: false,
             can_stream: true,
             position: None,
             known: Known::Nothing,
@@ -218,6 +221,7 @@ impl<'a> Follower<'a> {
         }
         self.send(Change::Listed).await?;
         self.known = Known::Listed;
+        self.has_renewed = false;
         self.lost = None;
         self.position = Some(Position { version, resource_version });
         Ok(())
@@ -266,6 +270,7 @@ impl<'a> Follower<'a> {
 
     /// Tells that an outage is over.
     async fn restored(&mut self) -> Result<(), Stop> {
+        self.has_renewed = false;
         match self.lost.take() {
             Some(_) => self.send(Change::Restored).await,
             None => Ok(()),
@@ -317,8 +322,14 @@ impl<'a> Follower<'a> {
     /// Tells what is wrong, if that is new; how long to wait until the next try.
     async fn fail(&mut self, failure: Failure) -> Result<Duration, Stop> {
         let code = failure.code();
-        if matches!(code, 0 | 401) && self.connection.renew(self.client).await {
-            return Ok(Duration::ZERO);
+        if matches!(code, 0 | 401) {
+            // Once before it is told, and then beside.
+            let is_first = !std::mem::replace(&mut self.has_renewed, true);
+            if self.connection.renew(self.client).await && is_first {
+                return Ok(Duration::ZERO);
+            }
+        } else {
+            self.has_renewed = false;
         }
         let was_listed = self.known == Known::Listed;
         let reason = failure.reason(self.connection.url(), self.resource, was_listed);
