@@ -9,6 +9,8 @@
 //! | `InitDone` | [`State::end`] |
 //! | `Delete` | [`State::delete`] |
 //! | an error | [`State::lose`] |
+//! | none: a watch that goes on after an error | [`State::restore`] |
+//! | none: an object that cannot be read | [`State::keep`] |
 //!
 //! [`State::update`] then says which services changed, once for as many events as there were.
 //! [`State::unlisted`] says whether that may go out: before all that it depends on was listed once, a
@@ -176,6 +178,23 @@ impl State {
         let progress = self.kinds.entry(kind).or_default();
         if progress.sync != SyncStatus::Unsynced {
             progress.sync = SyncStatus::Lost(reason);
+        }
+    }
+
+    /// A kind can be read again, and no change was missed.
+    pub fn restore(&mut self, kind: Kind) {
+        if let Some(progress) = self.kinds.get_mut(&kind)
+            && matches!(progress.sync, SyncStatus::Lost(_))
+        {
+            progress.sync = SyncStatus::Synced;
+        }
+    }
+
+    /// An object that exists cannot be read: its last version that could be read stays, if there was one, and the list
+    /// that comes in does not remove it.
+    pub fn keep(&mut self, kind: Kind, key: &Key) {
+        if let Some(unseen) = self.kinds.get_mut(&kind).and_then(|it| it.unseen.as_mut()) {
+            unseen.remove(key);
         }
     }
 

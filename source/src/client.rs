@@ -21,7 +21,30 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const WAITS: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(5)];
 
 /// A client for the cluster of a kubeconfig's context, or for the one that this runs in, and the API server's address.
+/// It tries again if the server is overloaded.
 pub async fn connect(context: Option<&str>) -> anyhow::Result<(Client, String)> {
+    let (config, url) = of_context(context).await?;
+    let [shortest, longest] = WAITS;
+    let policy = RetryPolicy::new(shortest, longest, TRIES - 1, true)?;
+    let builder = ClientBuilder::try_from(config).with_context(|| unusable(&url))?;
+    let client =
+        builder.with_layer(&BufferLayer::new(1)).with_layer(&RetryLayer::new(policy)).build();
+    Ok((client, url))
+}
+
+/// The same, for callers that try again themselves: a request is sent once.
+pub async fn connect_once(context: Option<&str>) -> anyhow::Result<(Client, String)> {
+    let (config, url) = of_context(context).await?;
+    let client = ClientBuilder::try_from(config).with_context(|| unusable(&url))?.build();
+    Ok((client, url))
+}
+
+fn unusable(url: &str) -> String {
+    format!("cannot use the account for {url}")
+}
+
+/// The configuration of every client, and the API server's address.
+async fn of_context(context: Option<&str>) -> anyhow::Result<(Config, String)> {
     let mut config = config(context).await?;
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     config.headers.push((
@@ -30,15 +53,8 @@ pub async fn connect(context: Option<&str>) -> anyhow::Result<(Client, String)> 
     ));
     // The client's own tries go on for hours.
     config.default_retry = false;
-    let [shortest, longest] = WAITS;
-    let policy = RetryPolicy::new(shortest, longest, TRIES - 1, true)?;
     let url = config.cluster_url.to_string();
-    let client = ClientBuilder::try_from(config)
-        .with_context(|| format!("cannot use the account for {url}"))?
-        .with_layer(&BufferLayer::new(1))
-        .with_layer(&RetryLayer::new(policy))
-        .build();
-    Ok((client, url))
+    Ok((config, url))
 }
 
 async fn config(context: Option<&str>) -> anyhow::Result<Config> {

@@ -1,26 +1,21 @@
 //! The live cluster: every kind's list, page by page.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use futures::{Stream, StreamExt as _};
 use hyper_util::client::legacy;
-use kube::api::{ApiResource, DynamicObject, ObjectMeta};
 use kube::client::AuthError;
-use kube::core::{DynamicResourceScope, Status};
+use kube::core::Status;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client};
-use serde::de::DeserializeSeed as _;
-use serde::{Deserialize, Deserializer};
 use tokio::time::{sleep, timeout};
-use yaml::Tree;
 
 use super::client::{TRIES, connect};
+use super::item::{self, Item};
 use super::kinds::{Resource, Wanted};
 use super::read::{Progress, Read, warning};
-use super::tree::Node;
 use super::typed::{self, ListKind};
 use mesh::Selector;
 use mesh::object::{Kind, Origin};
@@ -208,13 +203,7 @@ fn objects(
     namespace: Option<&str>,
     selector: Option<String>,
 ) -> impl Stream<Item = watcher::Result<Event<Item>>> + Unpin {
-    let dynamic = ApiResource {
-        group: resource.group.to_owned(),
-        version: version.to_owned(),
-        api_version: resource.api_version(version),
-        kind: resource.kind.to_string(),
-        plural: resource.plural.to_owned(),
-    };
+    let dynamic = item::resource(resource, version);
     let api = match namespace {
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, &dynamic),
         None => Api::all_with(client.clone(), &dynamic),
@@ -243,57 +232,5 @@ fn failure(error: watcher::Error) -> Failure {
         watcher::Error::InitialListFailed(kube::Error::Api(status)) => Failure::Status(status),
         watcher::Error::InitialListFailed(error) => Failure::Other(error.into()),
         error => Failure::Other(error.into()),
-    }
-}
-
-/// An object that is not typed yet, so that one that cannot be typed hides no other.
-#[derive(Debug, Clone)]
-struct Item {
-    node: Node,
-    meta: ObjectMeta,
-}
-
-impl<'de> Deserialize<'de> for Item {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut tree = Tree::default();
-        let value = tree.deserialize(deserializer)?;
-        let text = |key| Some(value.get("metadata")?.get(key)?.as_str()?.to_owned());
-        let meta = ObjectMeta {
-            name: text("name"),
-            namespace: text("namespace"),
-            uid: text("uid"),
-            resource_version: text("resourceVersion"),
-            ..ObjectMeta::default()
-        };
-        Ok(Self { node: Node { value, problems: tree.problems }, meta })
-    }
-}
-
-impl kube::Resource for Item {
-    type DynamicType = ApiResource;
-    type Scope = DynamicResourceScope;
-
-    fn kind(resource: &ApiResource) -> Cow<'_, str> {
-        DynamicObject::kind(resource)
-    }
-
-    fn group(resource: &ApiResource) -> Cow<'_, str> {
-        DynamicObject::group(resource)
-    }
-
-    fn version(resource: &ApiResource) -> Cow<'_, str> {
-        DynamicObject::version(resource)
-    }
-
-    fn plural(resource: &ApiResource) -> Cow<'_, str> {
-        DynamicObject::plural(resource)
-    }
-
-    fn meta(&self) -> &ObjectMeta {
-        &self.meta
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.meta
     }
 }

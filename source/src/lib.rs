@@ -2,7 +2,7 @@
 //!
 //! What is opened, listed and typed lives here; what objects mean is the mesh's. Nothing here prints, decides, or holds
 //! a whole dump: a file is read document by document, a `List` item by item, the cluster page by page. An object that
-//! cannot be used is a diagnostic and never hides another.
+//! cannot be used is a diagnostic and never hides another. [`watch`] goes on with the changes of a cluster.
 
 #[cfg(feature = "cluster")]
 mod client;
@@ -10,6 +10,8 @@ mod client;
 mod cluster;
 mod documents;
 mod files;
+#[cfg(feature = "cluster")]
+mod item;
 mod items;
 mod kinds;
 mod lines;
@@ -18,6 +20,8 @@ mod out;
 mod read;
 mod tree;
 mod typed;
+#[cfg(feature = "cluster")]
+pub mod watch;
 
 use yaml::Budget;
 
