@@ -27,10 +27,11 @@
 //! ```
 #![cfg_attr(not(all(target_arch = "wasm32", target_os = "wasi")), forbid(unsafe_code))]
 
-pub mod cluster;
+pub mod cluster_name;
 pub mod config;
 mod decision;
 pub mod escape;
+pub mod global_switch;
 pub mod host;
 mod memo;
 pub mod metrics;
@@ -40,7 +41,6 @@ mod question;
 pub mod report;
 mod request;
 mod service;
-pub mod switch;
 mod table;
 mod text;
 #[cfg(all(target_arch = "wasm32", target_os = "wasi"))]

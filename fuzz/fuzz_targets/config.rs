@@ -2,7 +2,7 @@
 //! never a panic.
 #![no_main]
 
-use ingress_waypoint::switch::Source;
+use ingress_waypoint::global_switch::Source;
 use ingress_waypoint::{Policy, Question};
 use libfuzzer_sys::fuzz_target;
 

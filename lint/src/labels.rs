@@ -1,7 +1,7 @@
 //! The label `istio.io/ingress-use-waypoint` itself: invalid values, objects on which it has no
 //! effect, and differences between control planes.
 
-use ingress_waypoint::switch::parse_bool;
+use ingress_waypoint::global_switch::parse_bool;
 
 use crate::binding_fix::Wish;
 use crate::scope::Scope;

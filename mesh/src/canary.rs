@@ -2,8 +2,8 @@
 //!
 //! By a VIP the mesh (ztunnel) chooses the waypoint, once for a connection and not for a request.
 
-use crate::code::Code;
 use crate::diagnostic::{Diagnostic, ObjectRef, Severity};
+use crate::diagnostic_code::Code;
 use crate::facts::Meta;
 use crate::key::Key;
 use crate::label::Place;

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use crate::code::Code;
+use crate::diagnostic_code::Code;
 use crate::key::Key;
 use crate::object::Kind;
 

@@ -5,7 +5,7 @@
 
 use crate::diagnostic::ObjectRef;
 use crate::key::Key;
-use crate::name::{is_label, is_name};
+use crate::name_syntax::{is_label, is_name};
 use crate::object::Kind;
 
 /// Stands in a command where the user has to choose.

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::code::Code;
 use crate::diagnostic::{Diagnostic, ObjectRef, Severity, first_five};
-use crate::hosts::Rejected;
+use crate::diagnostic_code::Code;
+use crate::host_owners::Rejected;
 use crate::not_in_mesh::Outside;
 use crate::object::Kind;
-use crate::resolve::{Resolution, Resolved};
+use crate::resolved::{Resolution, Resolved};
 
 /// Hosts of two objects, of which at most one gets the requests.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

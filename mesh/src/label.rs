@@ -1,6 +1,6 @@
 //! The label `istio.io/ingress-use-waypoint`: what counts as a boolean, and whose label wins.
 
-use ingress_waypoint::switch::parse_bool;
+use ingress_waypoint::global_switch::parse_bool;
 use serde::Serialize;
 
 use crate::facts::Labels;

@@ -2,7 +2,7 @@
 
 use crate::key::Key;
 use crate::mesh_config::MeshConfig;
-use crate::name::{is_label, is_name};
+use crate::name_syntax::{is_label, is_name};
 
 /// Which mesh configuration counts.
 #[derive(Debug, Clone, Default)]

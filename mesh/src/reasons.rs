@@ -5,7 +5,7 @@ mod waypoint;
 
 use std::fmt;
 
-use ingress_waypoint::switch::parse_bool;
+use ingress_waypoint::global_switch::parse_bool;
 use serde::Serialize;
 
 use crate::condition::Condition;
@@ -18,7 +18,7 @@ use crate::not_in_mesh::Outside;
 use crate::not_in_mesh::OutsideReason;
 use crate::object::Kind;
 use crate::required::{REQUIRED, RequiredBy};
-use crate::resolve::Resolved;
+use crate::resolved::Resolved;
 use crate::world::World;
 
 /// The rules that a chain is made of.

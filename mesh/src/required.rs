@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use ingress_waypoint::switch::parse_bool;
+use ingress_waypoint::global_switch::parse_bool;
 
-use crate::code::Code;
 use crate::diagnostic::{Diagnostic, ObjectRef, Severity};
+use crate::diagnostic_code::Code;
 use crate::facts::Meta;
 use crate::label::Place;
-use crate::name::is_name;
+use crate::name_syntax::is_name;
 use crate::rules::Rules;
 use crate::world::World;
 

@@ -4,11 +4,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
 use crate::facts::Labels;
+use crate::resource_version::version;
+use crate::route_reference::{get, list, text};
 use crate::route_setting::{self, Setting};
-use crate::target::{get, list, text};
-use crate::version::version;
 
-pub use crate::target::Target;
+pub use crate::route_reference::Target;
 
 /// A route.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

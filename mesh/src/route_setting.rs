@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::target::{Target, get, list, text};
+use crate::route_reference::{Target, get, list, text};
 
 /// Something that a route does.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -9,16 +9,16 @@ use std::net::IpAddr;
 
 use ingress_waypoint::{Kind, host};
 
-use crate::code::Code;
 use crate::diagnostic::{Diagnostic, ObjectRef, Severity};
+use crate::diagnostic_code::Code;
 use crate::facts::EntryFacts;
-use crate::hosts::{Hosts, Standing};
-use crate::id::Id;
+use crate::host_owners::{Hosts, Standing};
 use crate::key::Key;
 use crate::not_in_mesh::Outside;
 use crate::ports::Ports;
-use crate::resolve::Resolved;
+use crate::resolved::Resolved;
 use crate::rules::Rules;
+use crate::service_id::Id;
 use crate::vips::Vips;
 
 /// A ServiceEntry with its hosts in normal form, each once and with its spelling.

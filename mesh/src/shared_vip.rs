@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use crate::code::Code;
 use crate::diagnostic::{Diagnostic, ObjectRef, Severity};
-use crate::id::Id;
-use crate::resolve::Resolved;
+use crate::diagnostic_code::Code;
+use crate::resolved::Resolved;
+use crate::service_id::Id;
 use crate::vips::{VipField, address};
 use crate::world::World;
 

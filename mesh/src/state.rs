@@ -51,14 +51,14 @@ use std::sync::Arc;
 
 use crate::diagnostic::Diagnostic;
 use crate::facts::is_of_rules;
-use crate::hosts::Rejected;
-use crate::id::Id;
-use crate::index::{Changes, Dirty, Index, Items};
+use crate::host_owners::Rejected;
+use crate::incremental::{Changes, Dirty, Index, Items};
 use crate::key::Key;
 use crate::mesh_config_choice::MeshConfigChoice;
 use crate::object::{Kind, Object};
-use crate::resolve::{Resolution, Resolved};
+use crate::resolved::{Resolution, Resolved};
 use crate::rules::Rules;
+use crate::service_id::Id;
 use crate::world::World;
 
 /// How much is known of the objects of a kind.

@@ -12,8 +12,8 @@ use crate::key::Key;
 use crate::mesh_config::ConfigMapFacts;
 use crate::mesh_config_choice::MeshConfigChoice;
 use crate::object::{Kind, Object, Origin};
+use crate::resource_version::newer;
 use crate::route::Route;
-use crate::version::newer;
 
 /// Everything that was read, by name.
 #[derive(Debug, Default)]

@@ -4,10 +4,10 @@ use ingress_waypoint::plan::Refusal;
 
 use crate::abi::{Flow, Level, Metrics, Stream, log};
 use crate::apply::refuse_request;
-use crate::ingress::Ingress;
+use crate::ingress_filter::Ingress;
 use crate::publisher::Publisher;
-use crate::source::refuse;
-use crate::vip::Vip;
+use crate::shared_table::refuse;
+use crate::upstream_filter::Vip;
 
 /// The configuration of one of the HTTP filters.
 pub enum Filter {

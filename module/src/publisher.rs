@@ -12,7 +12,7 @@ use ingress_waypoint::Policy;
 use crate::abi::Metrics;
 use crate::counters::Failures;
 use crate::fields::Fields;
-use crate::source::Source;
+use crate::shared_table::Source;
 
 /// One configuration of the filter.
 ///

@@ -7,7 +7,7 @@ use ingress_waypoint::plan::{DESTINATION, NAMESPACE, REASON_HEADER, Refusal, Rou
 
 use crate::abi::{Level, Metrics, Refused, Route, Status, log};
 use crate::counters::Counters;
-use crate::source::{Role, Source, refuse};
+use crate::shared_table::{Role, Source, refuse};
 use crate::text::{Address, Name, show, with};
 
 /// A route specifier's configuration.

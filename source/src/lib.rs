@@ -6,8 +6,6 @@
 
 #[cfg(feature = "cluster")]
 mod client;
-#[cfg(feature = "cluster")]
-mod cluster;
 mod documents;
 mod files;
 #[cfg(feature = "cluster")]
@@ -15,6 +13,8 @@ mod item;
 mod items;
 mod kinds;
 mod lines;
+#[cfg(feature = "cluster")]
+mod list;
 pub mod open;
 mod out;
 mod read;
@@ -61,7 +61,7 @@ pub fn read_wanted(
             #[cfg(feature = "cluster")]
             Source::Cluster { context, pods, mesh_config } => {
                 let (context, of_mesh) = (context.as_deref(), mesh_config.as_deref());
-                cluster::read(context, pods.as_ref(), of_mesh, wanted, progress, sink)?;
+                list::read(context, pods.as_ref(), of_mesh, wanted, progress, sink)?;
             }
             #[cfg(not(feature = "cluster"))]
             Source::Cluster { .. } => anyhow::bail!("this program was built without `cluster`"),

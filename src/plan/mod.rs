@@ -4,18 +4,18 @@
 //! request is refused, then the fields of the access log, and the count. A route specifier applies a
 //! [`RoutePlan`].
 
+mod http_filter;
 mod names;
 mod refusal;
-mod request;
-mod route;
+mod route_specifier;
 #[cfg(test)]
 mod tests;
 mod value;
 
+pub use http_filter::{Answer, Edit, Plan};
 pub use names::{
     DECISION, DESTINATION, NAMESPACE, ORIGINAL_DST_ADDRESS, REASON, REASON_HEADER, SERVICE,
 };
 pub use refusal::Refusal;
-pub use request::{Answer, Edit, Plan};
-pub use route::{Choice, NotAnAddress, RoutePlan, ToVip};
+pub use route_specifier::{Choice, NotAnAddress, RoutePlan, ToVip};
 pub use value::Value;

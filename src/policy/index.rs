@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
-use crate::cluster::{Named, readings};
+use crate::cluster_name::{Named, readings};
 use crate::config::{Forward, Problems};
 use crate::escape::quote;
 use crate::host::{Authority, normalise};

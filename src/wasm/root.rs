@@ -14,9 +14,9 @@ use proxy_wasm::types::{BufferType, ContextType, Status};
 use super::filter::Filter;
 use super::metrics::Metrics;
 use super::stream::Stream;
+use crate::global_switch::VARIABLE;
 use crate::policy::Policy;
 use crate::report;
-use crate::switch::VARIABLE;
 
 /// How often counters reach Envoy, and a changed log level reaches the filter.
 const TICK: Duration = Duration::from_secs(1);

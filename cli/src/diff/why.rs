@@ -1,7 +1,7 @@
 //! The differences between two configurations that change a decision.
 
 use ingress_waypoint::config::{Forward, Via};
-use ingress_waypoint::switch::Source;
+use ingress_waypoint::global_switch::Source;
 use ingress_waypoint::{Decision, Service, ServiceRef};
 
 use super::{Setting, Side};

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Args;
 use gateway::table::{Compiled, Purpose};
 use ingress_waypoint::Policy;
-use ingress_waypoint::switch::{Source, VARIABLE};
+use ingress_waypoint::global_switch::{Source, VARIABLE};
 use mesh::Severity;
 
 use super::{AskedAs, ask, explain};

@@ -6,7 +6,7 @@ pub use command::{Arguments, command};
 
 use std::collections::BTreeSet;
 
-use ingress_waypoint::cluster::{Named, readings};
+use ingress_waypoint::cluster_name::{Named, readings};
 use ingress_waypoint::{Decision, Outcome, Policy, Question, Reject};
 use serde::Serialize;
 
@@ -207,7 +207,7 @@ fn diagnostics(world: &World, compiled: &Compiled, resolved: &Resolved) -> Vec<D
 }
 
 fn switch(policy: &Policy) -> String {
-    use ingress_waypoint::switch::{Source, VARIABLE};
+    use ingress_waypoint::global_switch::{Source, VARIABLE};
     let switch = policy.switch();
     match (switch.source, switch.on) {
         (Source::Configuration, true) => "on, by the configuration".to_owned(),

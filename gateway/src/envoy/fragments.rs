@@ -10,7 +10,7 @@ pub const FILTER: &str = "ingress_waypoint";
 pub const FRESH_ROUTE: &str = "fresh_route";
 
 /// The variable of the global switch.
-const SWITCH: &str = ingress_waypoint::switch::VARIABLE;
+const SWITCH: &str = ingress_waypoint::global_switch::VARIABLE;
 
 /// The filter state that an ORIGINAL_DST cluster takes the address from.
 const ORIGINAL_DST_ADDRESS: &str = "envoy.network.transport_socket.original_dst_address";

@@ -2,7 +2,7 @@
 //! with VIP clusters and VIP routes, and the `EnvoyExtensionPolicy` that loads the filter, in either form.
 
 use ingress_waypoint::config::Forward;
-use ingress_waypoint::switch::VARIABLE;
+use ingress_waypoint::global_switch::VARIABLE;
 use serde_json::{Map, Value, json};
 
 use super::listeners::Listeners;

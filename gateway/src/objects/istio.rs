@@ -2,7 +2,7 @@
 //! routes, or with the native module too.
 
 use ingress_waypoint::config::Forward;
-use ingress_waypoint::switch::VARIABLE;
+use ingress_waypoint::global_switch::VARIABLE;
 use serde_json::{Map, Value, json};
 
 use super::manifest::{Manifest, object};

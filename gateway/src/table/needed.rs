@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use ingress_waypoint::{Kind, Service};
 use mesh::Resolution;
-use mesh::hosts::{Rejected, above, parents};
+use mesh::host_owners::{Rejected, above, parents};
 
 use super::config::{Configuration, UnknownService, Via};
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ingress_waypoint::{Kind, Outcome, Policy, Port, Question, Service};
-use mesh::hosts::Rejected;
+use mesh::host_owners::Rejected;
 use mesh::{Change, Items, Key, ObjectRef, Rules, State};
 
 use super::compiled::Error;

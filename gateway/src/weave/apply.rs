@@ -13,7 +13,7 @@ use super::locate::{
 use super::network_filters::{Ways, discovered_managers, old_managers};
 use super::own_headers::note_followers;
 use super::own_item::{EARLY, item_name};
-use super::reach::Reach;
+use super::reachable_services::Reach;
 use super::report::{Problems, Report};
 use super::route_settings::{self, Endpoints};
 use super::routes::{Routes, note_other_sources};

@@ -4,7 +4,7 @@
 
 use super::faults::{Fault, Faults};
 use super::locate::{is_true, message_of};
-use super::reach::Reach;
+use super::reachable_services::Reach;
 use crate::envoy::fragments::FILTER;
 use crate::envoy::tree::{Map, Node};
 

@@ -3,7 +3,7 @@
 
 use mesh::{Code, Diagnostic, Severity};
 
-use super::reach::{Level, Reach};
+use super::reachable_services::{Level, Reach};
 use super::report::{Problems, Report};
 use crate::envoy::fragments::{FILTER, FRESH_ROUTE};
 

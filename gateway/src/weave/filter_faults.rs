@@ -8,7 +8,7 @@ use super::faults::{Fault, Faults};
 use super::locate::{Place, filter_chains, matcher_routes, route_configurations};
 use super::managed::is_ours;
 use super::own_headers::Headers;
-use super::reach::{Leg, Reach, legs};
+use super::reachable_services::{Leg, Reach, legs};
 use super::route::is_route;
 use super::routes::other_sources;
 use crate::envoy::fragments::{FILTER, FRESH_ROUTE};

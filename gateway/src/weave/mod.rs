@@ -15,7 +15,7 @@ mod not_bootstrap;
 mod report;
 // What is looked for in a configuration.
 mod locate;
-mod reach;
+mod reachable_services;
 mod route;
 // What is added and removed.
 mod apply;

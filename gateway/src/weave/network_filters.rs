@@ -9,7 +9,7 @@ use super::faults::{Fault, Faults};
 use super::locate::{
     Place, is_discovered, is_manager, message_of, outside_managers, structured_message, walk,
 };
-use super::reach::Reach;
+use super::reachable_services::Reach;
 use super::report::Report;
 use crate::envoy::fragments::CONNECTION_MANAGER;
 use crate::envoy::tree::{Map, Node};

@@ -6,7 +6,7 @@ use mesh::Code;
 
 use super::faults::{Fault, Faults};
 use super::locate::{is_true, walk, walk_node};
-use super::reach::Reach;
+use super::reachable_services::Reach;
 use super::report::Report;
 use crate::envoy::fragments::ORIGINAL_DST_HEADER;
 use crate::envoy::tree::{Map, Node};

@@ -7,7 +7,7 @@ use ingress_waypoint::config::{Forward, Via};
 use ingress_waypoint::{Direct, Outcome, Policy, Protocol, Question, Reject};
 use mesh::Code;
 
-use super::reach::{Level, Reach};
+use super::reachable_services::{Level, Reach};
 use super::report::Report;
 use super::route::{clusters_of, legs_of};
 use crate::envoy::tree::{Map, Node};

@@ -7,7 +7,7 @@ use crate::label::Place;
 use crate::not_in_mesh::Outside;
 use crate::not_in_mesh::OutsideReason;
 use crate::object::Kind;
-use crate::resolve::Resolved;
+use crate::resolved::Resolved;
 use crate::waypoint::Binding;
 use crate::waypoint::{For, MANAGED, Owner, Reference, USE_WAYPOINT, Unusable, WAYPOINT_FOR};
 use crate::world::World;

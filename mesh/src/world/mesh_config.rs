@@ -1,12 +1,12 @@
 //! The mesh configuration that counts, where several were read.
 
 use super::World;
-use crate::code::Code;
 use crate::diagnostic::{Diagnostic, ObjectRef, Severity};
+use crate::diagnostic_code::Code;
 use crate::key::Key;
 use crate::mesh_config::{ConfigMapFacts, ISTIO_SYSTEM, KEY, MeshConfig};
 use crate::mesh_config_choice::MeshConfigChoice;
-use crate::name::{is_label, is_name};
+use crate::name_syntax::{is_label, is_name};
 use crate::object::Kind;
 
 impl World {

@@ -9,7 +9,7 @@ use ingress_waypoint::{Outcome, Reject, Request};
 use crate::abi::{Flow, Level, Metrics, Refused, Stream, log};
 use crate::apply::{edit_request, finish_request};
 use crate::counters::Counters;
-use crate::source::{Role, Source};
+use crate::shared_table::{Role, Source};
 use crate::text::{Name, copy};
 
 /// The filter among those of the listener.

@@ -7,7 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::diagnostic::ObjectRef;
 use crate::export_to::Sight;
-use crate::id::Id;
+use crate::service_id::Id;
 
 /// An object that has hosts.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use crate::canary::Canary;
 use crate::condition::Condition;
 use crate::diagnostic::{Diagnostic, ObjectRef};
 use crate::export_to::Sight;
-use crate::hosts::Rejected;
+use crate::host_owners::Rejected;
 use crate::key::Key;
 use crate::label::Label;
 use crate::not_in_mesh::Outside;

@@ -18,10 +18,10 @@ use std::sync::Arc;
 
 use crate::diagnostic::ObjectRef;
 use crate::export_to::Sight;
-use crate::id::Id;
-use crate::index::enter;
+use crate::incremental::enter;
 use crate::key::Key;
 use crate::object::Kind;
+use crate::service_id::Id;
 
 use claim::Verdict;
 

@@ -3,21 +3,21 @@
 
 use std::collections::BTreeMap;
 
+use ingress_waypoint::global_switch::parse_bool;
 use ingress_waypoint::host;
-use ingress_waypoint::switch::parse_bool;
 
-use crate::code::Code;
 use crate::condition::WAYPOINT_BOUND;
 use crate::diagnostic::{Diagnostic, ObjectRef, Severity};
+use crate::diagnostic_code::Code;
 use crate::facts::Meta;
 use crate::fix;
 use crate::key::Key;
 use crate::label::{INGRESS_USE_WAYPOINT, Place};
-use crate::name::{is_label, is_name};
+use crate::name_syntax::{is_label, is_name};
 use crate::not_in_mesh::{Outside, OutsideReason};
 use crate::object::Kind;
 use crate::required::{NOT_BOOLEAN, REQUIRED, RequiredBy, wrong_value};
-use crate::resolve::Resolved;
+use crate::resolved::Resolved;
 use crate::rules::Rules;
 use crate::waypoint::Binding;
 use crate::world::World;

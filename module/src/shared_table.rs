@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::{ArcSwapOption, Guard};
 use ingress_waypoint::config::Via;
-use ingress_waypoint::switch::VARIABLE;
+use ingress_waypoint::global_switch::VARIABLE;
 use ingress_waypoint::{Policy, report};
 
 use crate::abi::{Level, log};
 use crate::counters::Counters;
 use crate::place::Place;
-use crate::{replaced, watch};
+use crate::{file_watch, replaced};
 
 /// What a followed file may have at most, in bytes: more than a million services, and no more memory than
 /// Envoy can spare.
@@ -107,7 +107,7 @@ impl Source {
             Place::Table(_) => return Ok(Arc::new(Self::new(place, None))),
             Place::Text(text) => (compile(text.to_vec())?, None),
             Place::File(path) => {
-                let stamp = watch::stamp(path);
+                let stamp = file_watch::stamp(path);
                 (compile(read(path)?)?, Some((path.clone(), stamp)))
             }
         };
@@ -116,7 +116,7 @@ impl Source {
         let source = Arc::new(Self::new(place, Some(policy)));
         if let Some((path, stamp)) = watched {
             let named = path.display().to_string();
-            watch::start(path, stamp, Arc::downgrade(&source), Self::reload)
+            file_watch::start(path, stamp, Arc::downgrade(&source), Self::reload)
                 .map_err(|error| vec![format!("no thread to watch {named}: {error}")])?;
         }
         Ok(source)

@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
+use super::http_filter::{Edit, Plan};
 use super::names::{DECISION, DESTINATION, REASON};
-use super::request::{Edit, Plan};
 use super::value::Value;
 use crate::config::{DESTINATION_HEADER, Via};
 use crate::decision::{Decision, Outcome, Reject};
