@@ -5,5 +5,7 @@
 //! a service or writes a field of Envoy's configuration.
 #![forbid(unsafe_code)]
 
+pub mod guard;
 pub mod tls;
+pub mod view;
 pub mod xds;

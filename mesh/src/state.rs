@@ -49,7 +49,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, ObjectRef};
 use crate::facts::is_of_rules;
 use crate::host_owners::Rejected;
 use crate::incremental::{Changes, Dirty, Index, Items};
@@ -260,6 +260,17 @@ impl State {
     /// What became of a ServiceEntry.
     pub fn entry(&self, key: &Key) -> Option<Items> {
         self.items(&Id::entry(key.clone()))
+    }
+
+    /// What became of an object, if it is one of those.
+    pub fn object(&self, object: &ObjectRef) -> Option<Items> {
+        let namespace = object.namespace.clone()?;
+        let key = Key { namespace, name: object.name.clone() };
+        match object.kind {
+            Kind::Service => self.service(&key),
+            Kind::ServiceEntry => self.entry(&key),
+            _ => None,
+        }
     }
 
     fn items(&self, id: &Id) -> Option<Items> {
