@@ -1,11 +1,17 @@
-//! The controller: follows a cluster and serves each gateway's Envoy its table of services over xDS.
+//! The controller: takes a cluster's events in, and serves each gateway's Envoy its table of services over xDS.
 //!
-//! What runs all the time lives here: servers, their TLS, and the records of what each proxy was sent. Where objects come
-//! from is the source's, what they mean is the mesh's, what a gateway loads is the gateway's: nothing here decides about
-//! a service or writes a field of Envoy's configuration.
+//! What runs all the time lives here: the loop that takes changes in ([`run`]), the guard that holds withdrawals back
+//! ([`guard`]), servers and their TLS, and the records of what each proxy was sent. Where objects come from is the source's,
+//! what they mean is the mesh's, what a gateway loads is the gateway's: nothing here writes a field of Envoy's configuration.
 #![forbid(unsafe_code)]
 
 pub mod guard;
+pub mod health;
+pub mod node;
+mod pace;
+mod publish;
+pub mod run;
+pub mod status;
 pub mod tls;
 pub mod view;
 pub mod xds;

@@ -28,9 +28,9 @@ use tokio::sync::mpsc::Sender;
 use super::kinds::RESOURCES;
 use follower::Follower;
 
-mod changes;
 mod connection;
 mod follower;
+mod response;
 mod stop;
 
 pub use connection::Connection;
@@ -56,7 +56,7 @@ impl Options {
 }
 
 /// Something that happened to the objects of a kind.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Event {
     /// The kind.
     pub kind: Kind,
@@ -65,7 +65,7 @@ pub struct Event {
 }
 
 /// What happened.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Change {
     /// A list begins. One that began before and was not complete is void.
     Begin,

@@ -19,7 +19,7 @@ pub const MODULE_SPECIFIER: &str =
     "envoy.extensions.router.route_specifiers.dynamic_modules.v3.DynamicModuleRouteSpecifier";
 
 /// The file that the module lies in is `lib<this>.so`.
-const MODULE: &str = "ingress_waypoint";
+pub(crate) const MODULE: &str = "ingress_waypoint";
 
 /// The runtime flag that gives metrics the names that the module asks for.
 const STRIP_PREFIX: &str = "envoy.reloadable_features.dynamic_modules_strip_custom_stat_prefix";

@@ -12,7 +12,7 @@ use mesh::object::Origin;
 use tokio::sync::mpsc::Sender;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::changes::{Changes, Next};
+use super::response::{Next, Response};
 use super::stop::{Failure, Stop};
 use super::{Change, Connection, Event, Options};
 use crate::item::{self, Item};
@@ -228,7 +228,7 @@ impl<'a> Follower<'a> {
     }
 
     /// Hands over what changes, until the watch ends.
-    async fn follow(&mut self, mut changes: Changes, version: &'static str) -> Result<(), Stop> {
+    async fn follow(&mut self, mut changes: Response, version: &'static str) -> Result<(), Stop> {
         loop {
             let wait = if self.lost.is_some() { SETTLED.min(self.silence) } else { self.silence };
             let event = match changes.next(wait).await {
@@ -289,13 +289,13 @@ impl<'a> Follower<'a> {
         version: &str,
         params: &WatchParams,
         from: &str,
-    ) -> Result<Changes, Stop> {
+    ) -> Result<Response, Stop> {
         let mut request = self.request(version).watch(params, from).map_err(anyhow::Error::from)?;
         // The server compresses each event for itself, and the client would read the first one alone.
         let encoding = "identity".parse().map_err(anyhow::Error::from)?;
         request.headers_mut().insert("accept-encoding", encoding);
         let answer = timeout(ANSWER_TIMEOUT, client.request_stream(request)).await;
-        Ok(Changes::new(answer.map_err(|_| no_answer(ANSWER_TIMEOUT))??))
+        Ok(Response::new(answer.map_err(|_| no_answer(ANSWER_TIMEOUT))??))
     }
 
     fn read(&self, item: Item, version: &str) -> Change {

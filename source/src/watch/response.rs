@@ -13,7 +13,7 @@ use super::stop::Stop;
 use crate::item::Item;
 
 /// The events of a watch, one a line.
-pub struct Changes(Lines<Pin<Box<dyn AsyncBufRead + Send>>>);
+pub struct Response(Lines<Pin<Box<dyn AsyncBufRead + Send>>>);
 
 /// What a watch has to say.
 #[expect(clippy::large_enum_variant, reason = "one at a time, and none is kept")]
@@ -23,7 +23,7 @@ pub enum Next {
     End,
 }
 
-impl Changes {
+impl Response {
     pub fn new(body: impl AsyncBufRead + Send + 'static) -> Self {
         let body: Pin<Box<dyn AsyncBufRead + Send>> = Box::pin(body);
         Self(body.lines())

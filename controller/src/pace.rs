@@ -1,0 +1,93 @@
+//! When to take in changes that keep coming: soon after one, and less often while many come.
+
+use std::time::{Duration, Instant};
+
+/// After this time without a change, the changes are taken in.
+const QUIET: Duration = Duration::from_millis(40);
+/// The first time that changes that keep coming wait. It doubles each time, up to [`LONGEST`].
+const SHORTEST: Duration = Duration::from_millis(250);
+/// The longest that a change waits.
+const LONGEST: Duration = Duration::from_secs(1);
+
+/// When the changes so far are to be taken in.
+#[derive(Debug)]
+pub struct Pace {
+    first: Option<Instant>,
+    last: Instant,
+    longest: Duration,
+}
+
+impl Pace {
+    /// Without a change.
+    pub fn new(now: Instant) -> Self {
+        Self { first: None, last: now, longest: SHORTEST }
+    }
+
+    /// Something changed.
+    pub fn changed(&mut self, now: Instant) {
+        if self.first.is_none() && now.saturating_duration_since(self.last) > LONGEST {
+            self.longest = SHORTEST;
+        }
+        self.first.get_or_insert(now);
+        self.last = now;
+    }
+
+    /// When to take the changes in, if there are any.
+    pub fn due(&self) -> Option<Instant> {
+        let first = self.first?;
+        Some((self.last + QUIET).min(first + self.longest))
+    }
+
+    /// They were taken in.
+    pub fn taken(&mut self, now: Instant) {
+        let waited = self.first.take().map(|first| now.saturating_duration_since(first));
+        let was_busy = waited.is_some_and(|it| it >= self.longest);
+        self.longest = if was_busy { (self.longest * 2).min(LONGEST) } else { SHORTEST };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    /// When changes at these milliseconds are taken in.
+    fn taken(changes: impl IntoIterator<Item = u32>) -> Vec<u128> {
+        let start = Instant::now();
+        let (mut pace, mut taken) = (Pace::new(start), Vec::new());
+        let mut take = |pace: &mut Pace, until: Option<Instant>| {
+            while let Some(due) = pace.due().filter(|due| until.is_none_or(|until| *due <= until)) {
+                pace.taken(due);
+                taken.push((due - start).as_millis());
+            }
+        };
+        for change in changes {
+            let now = start + MS * change;
+            take(&mut pace, Some(now));
+            pace.changed(now);
+        }
+        take(&mut pace, None);
+        taken
+    }
+
+    #[test]
+    fn one_change_is_taken_in_soon() {
+        assert_eq!(taken([0]), [40]);
+        assert_eq!(taken([0, 2000, 2100]), [40, 2040, 2140]);
+    }
+
+    #[test]
+    fn changes_that_keep_coming_are_taken_in_less_and_less_often() {
+        assert_eq!(taken((0..100).map(|i| i * 5)), [250, 535]);
+        let burst = taken((0..1000).map(|i| i * 5));
+        assert!(burst.len() <= 10, "{burst:?}");
+        assert!(burst.windows(2).all(|pair| pair[1] - pair[0] <= 1100), "{burst:?}");
+    }
+
+    #[test]
+    fn after_a_burst_one_change_is_taken_in_soon() {
+        let all = taken((0..1000).map(|i| i * 5).chain([20_000]));
+        assert_eq!(all.last(), Some(&20_040));
+    }
+}

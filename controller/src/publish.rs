@@ -1,0 +1,72 @@
+//! A table → the resources of its gateways.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use gateway::objects::discovered;
+use sha2::{Digest as _, Sha256};
+
+use crate::node::Node;
+use crate::xds::{Answer, Directory, Resource, Resources};
+
+/// Makes the resources of gateways.
+pub struct Publisher {
+    /// Where they are served.
+    pub resources: Arc<Resources>,
+    /// The wasm module, if the wasm form is served.
+    pub wasm: Option<Bytes>,
+}
+
+impl Publisher {
+    /// Serves a configuration to these gateways, in each form.
+    ///
+    /// # Errors
+    /// The configuration is not JSON.
+    pub fn publish<'n>(
+        &self,
+        config: &str,
+        nodes: impl IntoIterator<Item = &'n Node>,
+    ) -> anyhow::Result<String> {
+        let version = hash([config.as_bytes()]);
+        for Node { name, .. } in nodes {
+            let table = discovered::table(config, name).context("the configuration is not JSON")?;
+            self.resources.insert(Resource::new(discovered::table_name(name), &*version, table));
+            if let Some(module) = &self.wasm {
+                let wasm = discovered::wasm(config, module);
+                let version = hash([config.as_bytes(), module]);
+                self.resources.insert(Resource::new(discovered::wasm_name(name), version, wasm));
+            }
+        }
+        Ok(version)
+    }
+}
+
+/// Equal texts have one version, in every replica.
+fn hash<const N: usize>(parts: [&[u8]; N]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part.len().to_le_bytes());
+        hash.update(part);
+    }
+    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The names that are served.
+#[derive(Debug)]
+pub struct Names {
+    /// The gateways.
+    pub nodes: Vec<Node>,
+    /// Whether the wasm form is served.
+    pub wasm: bool,
+}
+
+impl Directory for Names {
+    fn subscribed(&self, name: &str, _: &str) -> Answer {
+        let is_served = |node: &Node| {
+            name == discovered::table_name(&node.name)
+                || (self.wasm && name == discovered::wasm_name(&node.name))
+        };
+        if self.nodes.iter().any(is_served) { Answer::Served } else { Answer::Unknown }
+    }
+}

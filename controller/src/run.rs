@@ -1,0 +1,250 @@
+//! The main loop: one task owns the meshes, takes events in, and publishes what became of them.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use gateway::table::config::Configuration;
+use mesh::{MeshConfigChoice, Rules};
+use source::watch::{Change, Event};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::sleep_until;
+
+use crate::guard::Limits;
+use crate::node::Node;
+use crate::pace::Pace;
+use crate::publish::{Names, Publisher};
+use crate::status::{OfKind, OfView, Status};
+use crate::view::View;
+use crate::xds::{Resources, Security, Server, Timing};
+
+/// Events that are taken in at once before anything else is done.
+const AT_ONCE: usize = 256;
+
+/// What to serve, and from where.
+pub struct Options {
+    /// The gateways.
+    pub nodes: Vec<Node>,
+    /// The rules, without the namespace of the ingress.
+    pub rules: Rules,
+    /// The fields of the configurations besides the services.
+    pub settings: Configuration,
+    /// Whether configurations hold all services.
+    pub all_services: bool,
+    /// Where the mesh's own configuration is.
+    pub mesh_config: MeshConfigChoice,
+    /// When a change is held back.
+    pub limits: Limits,
+    /// The wasm module, if that form is served.
+    pub wasm: Option<Bytes>,
+}
+
+/// Serves until `shutdown` is ready, or nothing sends events any more. The events are those of [`source::watch::watch`],
+/// for [`mesh::OF_SERVICES`].
+///
+/// # Errors
+/// If the xDS server fails.
+pub async fn run(
+    options: Options,
+    events: mpsc::Receiver<Event>,
+    listener: TcpListener,
+    security: Security,
+    status: Arc<Status>,
+    shutdown: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let resources = Arc::new(Resources::default());
+    let server = Server {
+        resources: Arc::clone(&resources),
+        directory: Arc::new(Names { nodes: options.nodes.clone(), wasm: options.wasm.is_some() }),
+        proxies: Arc::clone(&status.proxies),
+        timing: Timing::default(),
+    };
+    let publisher = Publisher { resources, wasm: options.wasm.clone() };
+    let mut meshes = Meshes::new(&options, publisher, status);
+    let (stop, stopped) = oneshot::channel::<()>();
+    // In a task of its own: a recompute delays no proxy's answer.
+    let mut serving = tokio::spawn(server.serve(listener, security, async {
+        // An error means that the sender is gone, which ends the server too.
+        let _ = stopped.await;
+    }));
+    tokio::select! {
+        () = meshes.follow(events) => {}
+        () = shutdown => {}
+        served = &mut serving => return served.context("the xDS server ended")?,
+    }
+    drop(stop);
+    serving.await.context("the xDS server ended")?
+}
+
+/// The meshes, one for each namespace with gateways.
+struct Meshes {
+    views: BTreeMap<Option<String>, Served>,
+    publisher: Publisher,
+    pace: Pace,
+    status: Arc<Status>,
+}
+
+/// A mesh and its gateways.
+struct Served {
+    view: View,
+    nodes: Vec<Node>,
+    version: Option<String>,
+    /// What was logged last, so that it is logged once.
+    problem: Option<String>,
+}
+
+impl Meshes {
+    fn new(options: &Options, publisher: Publisher, status: Arc<Status>) -> Self {
+        let mut views: BTreeMap<_, Served> = BTreeMap::new();
+        for node in &options.nodes {
+            let served = views.entry(node.namespace.clone()).or_insert_with(|| {
+                let rules = Rules { ingress: node.namespace.clone(), ..options.rules.clone() };
+                let (settings, mesh_config) = (&options.settings, options.mesh_config.clone());
+                let (limits, all_services) = (options.limits, options.all_services);
+                let view = View::new(&rules, settings, mesh_config, limits, all_services);
+                Served { view, nodes: Vec::new(), version: None, problem: None }
+            });
+            served.nodes.push(node.clone());
+        }
+        Self { views, publisher, pace: Pace::new(Instant::now()), status }
+    }
+
+    async fn follow(&mut self, mut events: mpsc::Receiver<Event>) {
+        let mut batch = Vec::with_capacity(AT_ONCE);
+        loop {
+            let due = self.pace.due();
+            let next =
+                due.into_iter().chain(self.views.values().filter_map(|it| it.view.guard().next()));
+            let next = next.min().unwrap_or_else(|| Instant::now() + Duration::from_secs(60));
+            tokio::select! {
+                taken = events.recv_many(&mut batch, AT_ONCE) => {
+                    if taken == 0 {
+                        return;
+                    }
+                    batch.drain(..).for_each(|event| self.feed(event));
+                    self.pace.changed(Instant::now());
+                }
+                () = sleep_until(next.into()) => {}
+            }
+            if self.pace.due().is_some_and(|due| due <= Instant::now()) {
+                self.update();
+                self.pace.taken(Instant::now());
+            }
+            self.release();
+        }
+    }
+
+    fn feed(&mut self, event: Event) {
+        log(&event);
+        self.status.feed(&event);
+        for served in self.views.values_mut() {
+            event.clone().feed(served.view.state_mut());
+        }
+    }
+
+    /// Takes the changes in and publishes what is different.
+    fn update(&mut self) {
+        for (namespace, served) in &mut self.views {
+            let start = Instant::now();
+            let updated = served.view.update(start);
+            match updated {
+                Ok(None) => {}
+                Ok(Some(held)) => tracing::warn!(
+                    services = held.services.len(),
+                    withdrawal = held.id(),
+                    "held back: these services would leave their waypoints at once: {held}"
+                ),
+                Err(problem) => {
+                    served.note(&problem.to_string());
+                    continue;
+                }
+            }
+            served.publish(&self.publisher);
+            self.status.set(namespace.as_deref(), served.summary(start.elapsed()));
+        }
+    }
+
+    /// Publishes what was held back for long enough.
+    fn release(&mut self) {
+        for (namespace, served) in &mut self.views {
+            if served.view.guard().is_empty() {
+                continue;
+            }
+            let start = Instant::now();
+            let Ok(true) = served.view.release(None, start) else { continue };
+            tracing::warn!("services that were held back leave their waypoints now");
+            served.publish(&self.publisher);
+            self.status.set(namespace.as_deref(), served.summary(start.elapsed()));
+        }
+    }
+}
+
+impl Served {
+    fn publish(&mut self, publisher: &Publisher) {
+        let published = self
+            .view
+            .text()
+            .map_err(anyhow::Error::from)
+            .and_then(|(text, policy)| Ok((publisher.publish(&text, &self.nodes)?, policy)));
+        match published {
+            Ok((version, policy)) => {
+                if self.version.as_ref() != Some(&version) {
+                    tracing::info!(version, "published: {}", policy.headline());
+                }
+                self.version = Some(version);
+                self.problem = None;
+            }
+            Err(problem) => self.note(&format!("{problem:#}")),
+        }
+    }
+
+    fn note(&mut self, problem: &str) {
+        if self.problem.as_deref() != Some(problem) {
+            tracing::warn!("nothing is published: {problem}");
+            self.problem = Some(problem.to_owned());
+        }
+    }
+
+    fn summary(&self, took: Duration) -> OfView {
+        OfView {
+            nodes: self.nodes.iter().map(|node| node.name.clone()).collect(),
+            version: self.version.clone(),
+            problem: self.problem.clone(),
+            to_vip: self.view.table().to_vip(),
+            listed: self.view.table().len(),
+            held: self.view.guard().len(),
+            took,
+        }
+    }
+}
+
+fn log(event: &Event) {
+    let kind = event.kind;
+    match &event.change {
+        Change::Listed => tracing::info!(%kind, "listed"),
+        Change::Absent(reason) => tracing::info!(%kind, "{reason}"),
+        Change::Lost(reason) => tracing::warn!(%kind, "{reason}"),
+        Change::Restored => tracing::info!(%kind, "followed again"),
+        Change::Broken(_, diagnostics) | Change::Object(_, diagnostics) => {
+            for diagnostic in diagnostics {
+                tracing::warn!(%kind, "{diagnostic}");
+            }
+        }
+        Change::Begin | Change::Deleted(_) => {}
+    }
+}
+
+impl Status {
+    fn feed(&self, event: &Event) {
+        let kind = match &event.change {
+            Change::Listed | Change::Restored => OfKind::Followed,
+            Change::Lost(reason) => OfKind::Lost(reason.clone()),
+            _ => return,
+        };
+        self.set_kind(event.kind, kind);
+    }
+}
