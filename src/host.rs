@@ -10,7 +10,7 @@ const MAX_LEN: usize = 253;
 pub struct Authority<'a> {
     /// Lower case, without a trailing dot or IPv6 brackets.
     pub host: Cow<'a, str>,
-    /// The port, where the authority names one.
+    /// The port, if the authority names one.
     pub port: Option<u16>,
 }
 

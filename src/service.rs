@@ -60,7 +60,7 @@ pub struct Service<'a> {
     pub vips: Vec<IpAddr>,
     /// The ports it declares.
     pub ports: Vec<Port>,
-    /// `namespace/name` of the waypoint it is bound to, where that is ready.
+    /// `namespace/name` of the waypoint it is bound to, if that is ready.
     pub waypoint: Option<Cow<'a, str>>,
     /// Whether the mesh does not know it, and so captures none of its addresses.
     pub outside_mesh: bool,
@@ -70,18 +70,18 @@ pub struct Service<'a> {
     pub required: bool,
     /// Upstream clusters named explicitly.
     pub clusters: Vec<Cluster<'a>>,
-    /// The ORIGINAL_DST cluster that leads to its VIP over HTTP/1.1, where that is not
+    /// The ORIGINAL_DST cluster that leads to its VIP over HTTP/1.1, if that is not
     /// `forward.cluster`; with `_h2` behind its name the one for HTTP/2.
     pub waypoint_cluster: Option<Cow<'a, str>>,
 }
 
 impl Service<'_> {
-    /// The port with that number, where the service declares it.
+    /// The port with that number, if the service declares it.
     pub fn port(&self, number: u16) -> Option<Port> {
         self.ports.iter().copied().find(|port| port.number == number)
     }
 
-    /// The number of the only port, where there is just one.
+    /// The number of the only port, if there is just one.
     pub fn only_port(&self) -> Option<u16> {
         match self.ports.as_slice() {
             [port] => Some(port.number),

@@ -42,7 +42,7 @@ struct Record {
     name: Span,
     /// Empty where there is none.
     waypoint: Span,
-    /// The one for HTTP/2, which begins with the other; empty where there is none.
+    /// The one for HTTP/2, which begins with the other; empty if there is none.
     waypoint_cluster: Span,
     hosts: u32,
     /// Where among the hosts those begin that others have.
@@ -289,12 +289,12 @@ impl<'t> ServiceRef<'t> {
         self.table.ports.get(start..start + usize::from(self.record.port_count)).unwrap_or_default()
     }
 
-    /// The port with that number, where the service declares it.
+    /// The port with that number, if the service declares it.
     pub fn port(self, number: u16) -> Option<Port> {
         self.ports().iter().copied().find(|port| port.number == number)
     }
 
-    /// The number of the only port, where there is just one.
+    /// The number of the only port, if there is just one.
     pub fn only_port(self) -> Option<u16> {
         match self.ports() {
             [port] => Some(port.number),
@@ -302,7 +302,7 @@ impl<'t> ServiceRef<'t> {
         }
     }
 
-    /// `namespace/name` of the waypoint it is bound to, where that is ready.
+    /// `namespace/name` of the waypoint it is bound to, if that is ready.
     pub fn waypoint(self) -> Option<&'t str> {
         Some(self.table.str(self.record.waypoint)).filter(|waypoint| !waypoint.is_empty())
     }
@@ -322,12 +322,12 @@ impl<'t> ServiceRef<'t> {
         self.record.flags & REQUIRED != 0
     }
 
-    /// Upstream clusters named explicitly, each with its port, where it has one.
+    /// Upstream clusters named explicitly, each with its port, if it has one.
     pub fn clusters(self) -> impl Iterator<Item = (&'t str, Option<u16>)> {
         self.cluster_positions().filter_map(move |at| self.table.cluster(at))
     }
 
-    /// The cluster that leads to its VIP, where that is not `forward.cluster`.
+    /// The cluster that leads to its VIP, if that is not `forward.cluster`.
     pub fn waypoint_cluster(self, protocol: Protocol) -> Option<&'t str> {
         let http2 = self.table.str(self.record.waypoint_cluster);
         let http = http2.strip_suffix(HTTP2)?;

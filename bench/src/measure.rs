@@ -65,7 +65,7 @@ pub struct Cell {
     pub workers: u32,
     /// Microseconds of Envoy's CPU a request, a value for each round.
     pub cpu: Vec<f64>,
-    /// Those of the server that Envoy asks, where there is one.
+    /// Those of the server that Envoy asks, if there is one.
     pub server_cpu: Vec<f64>,
     /// Requests a second.
     pub rate: Vec<f64>,
@@ -144,7 +144,7 @@ async fn group(
     std::fs::write(&file, services.config().to_string())?;
     std::fs::write(&vips, serde_json::to_vec(&services.vips())?)?;
 
-    // With one worker Envoy has a core to itself, where there are two.
+    // With one worker Envoy has a core to itself, if there are two.
     let (ours, theirs) = pins(workers);
     let backends = services.backends();
     let mut arguments = vec!["backend".to_owned()];

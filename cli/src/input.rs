@@ -66,7 +66,7 @@ pub fn warn_of_unmatched(world: &World, rules: &Rules) {
 /// Reads a file, or standard input for `-`.
 ///
 /// # Errors
-/// Where it cannot be read, with its name.
+/// If it cannot be read, with its name.
 pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     let mut text = Vec::new();
     let read = if path == Path::new("-") {

@@ -25,7 +25,7 @@ const NAME: &str = "ingress-waypoint";
 /// Reads the account's namespace.
 ///
 /// # Errors
-/// Where no namespace can have that name.
+/// If no namespace can have that name.
 pub fn namespace(text: &str) -> Result<String, String> {
     let fits = is_label(text).then(|| text.to_owned());
     fits.ok_or_else(|| {

@@ -116,7 +116,7 @@ fn configurations_are_told_from_objects() {
         (r#"{"apiVersion": "v1", "kind": "List", "items": []}"#, false),
         (r#"{"metadata": {}, "items": []}"#, false),
         ("kind: Service\n", false),
-        // A redirection that failed: the core refuses it, where objects would be none.
+        // A redirection that failed: the core refuses it, if objects would be none.
         ("", true),
     ];
     for (text, expected) in cases {

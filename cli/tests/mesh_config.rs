@@ -112,7 +112,10 @@ fn what_cannot_be_read_is_an_error() {
     let bare = write(folder, "bare.yaml", OBJECTS);
     let (code, message) = error(&["compile", "-f", &bare, "--mesh-config", "istio-system/gone"]);
     assert_eq!(code, Some(2));
-    assert!(message.contains("--mesh-config istio-system/gone: no such ConfigMap"), "{message}");
+    assert!(
+        message.contains("--mesh-config istio-system/gone: the objects do not include"),
+        "{message}"
+    );
     let wrong = write(folder, "mesh.yaml", "serviceEntryVisibility: {defaultVisibility: SOME}");
     let (code, message) = error(&["compile", "-f", &bare, "--mesh-config", &wrong]);
     assert_eq!(code, Some(2));

@@ -10,7 +10,7 @@ use std::path::Path;
 /// Opens a regular file for reading.
 ///
 /// # Errors
-/// Where it cannot be opened, and for all that is not a regular file: a FIFO keeps its reader until it is written to,
+/// If it cannot be opened, and for all that is not a regular file: a FIFO keeps its reader until it is written to,
 /// and a device may give bytes without end.
 pub fn open(path: &Path) -> io::Result<File> {
     // Before it is opened, which does something to some devices.
@@ -43,7 +43,7 @@ fn check(metadata: &Metadata) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::InvalidInput, format!("is {what}, not a regular file")))
 }
 
-/// What it is, where it is not a regular file.
+/// What it is, if it is not a regular file.
 pub fn irregular(kind: FileType) -> Option<&'static str> {
     if kind.is_file() {
         return None;

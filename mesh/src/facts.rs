@@ -27,7 +27,7 @@ pub struct Meta {
     pub labels: Labels,
     /// Its annotations under `istio.io/` and `ingress-waypoint/`; the rest can be large.
     pub annotations: Labels,
-    /// When it was created, where the object says so.
+    /// When it was created, if the object says so.
     pub created: Option<Timestamp>,
     /// `metadata.resourceVersion`, for telling an older copy from a newer one.
     pub version: Option<u64>,
@@ -73,7 +73,7 @@ pub struct EntryFacts {
     pub ports: Box<[PortFacts]>,
     pub status_addresses: Box<[Address]>,
     pub waypoint_bound: Option<Box<Condition>>,
-    /// The namespaces that know it: all where it is empty.
+    /// The namespaces that know it: all if it is empty.
     pub export_to: Vec<String>,
 }
 
@@ -203,7 +203,7 @@ impl ClassFacts {
     }
 }
 
-/// The EnvoyProxy that a reference names, where it is one.
+/// The EnvoyProxy that a reference names, if it is one.
 fn proxy(group: &str, kind: &str, namespace: Option<String>, name: String) -> Option<Key> {
     let is_proxy = (group, kind) == ("gateway.envoyproxy.io", Kind::EnvoyProxy.as_str());
     let namespace = namespace.unwrap_or_else(|| "default".to_owned());

@@ -8,7 +8,7 @@
 //! None of this may send requests of a required service elsewhere: where another namespace's object
 //! would get them, they are refused ([`Standing::Ambiguous`]).
 //!
-//! What one claim changes is its host and, where requests are attributed by their authority, the hosts
+//! What one claim changes is its host and, if requests are attributed by their authority, the hosts
 //! beneath a wildcard: `Hosts::decide` decides on those again and leaves the others as they are.
 
 mod claim;
@@ -195,7 +195,7 @@ impl Hosts {
         self.claimants.get(self.verdicts.get(host)?.owner.as_ref()?)
     }
 
-    /// The owner, where that is a ServiceEntry: what takes requests from others.
+    /// The owner, if that is a ServiceEntry: what takes requests from others.
     fn taker(&self, host: &str) -> Option<&Claimant> {
         self.owner(host).filter(|owner| !owner.is_service())
     }

@@ -173,7 +173,7 @@ impl Index {
 
     /// The objects to read again. The Gateways are read again here.
     fn affected(&mut self, world: &World, dirty: Dirty) -> BTreeSet<Arc<Id>> {
-        // The one that is kept already, where there is one.
+        // The one that is kept already, if there is one.
         let shared = |id| match self.records.get_key_value(&id) {
             Some((shared, _)) => shared.clone(),
             None => Arc::new(id),

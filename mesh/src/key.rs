@@ -24,7 +24,7 @@ impl Key {
         Self { namespace: String::new(), name: meta.name.clone().unwrap_or_default() }
     }
 
-    /// Where an object gives no namespace it is in `default`, as for kubectl.
+    /// If an object gives no namespace it is in `default`, as for kubectl.
     pub fn of(meta: &ObjectMeta) -> Self {
         let namespace = meta.namespace.clone().filter(|namespace| !namespace.is_empty());
         Self {

@@ -49,7 +49,7 @@ pub struct Value {
 pub struct Label {
     /// Whether the service asks for its waypoint.
     pub on: bool,
-    /// Whose value decided; `None` where neither has the label.
+    /// Whose value decided; `None` if neither has the label.
     pub from: Option<Place>,
     /// The object's own value.
     pub own: Option<Value>,

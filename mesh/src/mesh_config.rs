@@ -29,7 +29,7 @@ pub(super) const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 /// The fields that the rules read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MeshConfig {
-    /// Which namespaces the mesh knows: all where there is none.
+    /// Which namespaces the mesh knows: all if there is none.
     discovery: Vec<Option<Selector>>,
     visibility: Option<Policies>,
     /// The `exportTo` of Services and ServiceEntries that have none.

@@ -1,4 +1,4 @@
-//! Which mesh configuration counts, where several were read.
+//! Which mesh configuration counts, if several were read.
 
 use crate::key::Key;
 use crate::mesh_config::MeshConfig;

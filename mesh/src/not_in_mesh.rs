@@ -159,7 +159,7 @@ impl World {
 }
 
 impl Scope {
-    /// Where it was not said where the ingress is, it is taken to be where an object is visible;
+    /// If it was not said where the ingress is, it is taken to be where an object is visible;
     /// that is not a reason to send requests of a required service to an address that the mesh does not capture.
     pub fn of_required(mut self, rules: &Rules, required: bool) -> Self {
         if required && self.is_a_guess(rules) {

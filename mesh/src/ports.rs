@@ -93,7 +93,7 @@ pub struct From {
     pub port: usize,
     /// The port's field: `appProtocol`.
     pub name: &'static str,
-    /// What stands there; `None` where nothing does.
+    /// What stands there; `None` if nothing does.
     pub value: Option<String>,
 }
 

@@ -73,7 +73,7 @@ pub struct Step {
     pub value: Option<String>,
     /// What that means.
     pub message: String,
-    /// What to change for the other result, where that is in the user's hands.
+    /// What to change for the other result, if that is in the user's hands.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub change: Option<String>,
 }

@@ -51,7 +51,7 @@ enum Read<'a> {
 }
 
 impl<'a> Judge<'a, '_> {
-    /// Reads an object; `None` where there is none.
+    /// Reads an object; `None` if there is none.
     pub fn read(self, id: &Id) -> Option<Reading<'a>> {
         let mut diagnostics = Vec::new();
         let world = self.world;
@@ -144,7 +144,7 @@ impl<'a> Judge<'a, '_> {
 }
 
 impl Reading<'_> {
-    /// What it claims, where it can have hosts.
+    /// What it claims, if it can have hosts.
     pub fn claimant(&self, id: &Arc<Id>) -> Option<Claimant> {
         let (resolved, meta, hosts) = match &self.kind {
             Read::Nothing => return None,

@@ -54,7 +54,7 @@ pub struct Resolved {
     pub required: Option<RequiredBy>,
     /// Where an ExternalName service leads.
     pub external_name: Option<String>,
-    /// Its entry in the configuration, where it gets one.
+    /// Its entry in the configuration, if it gets one.
     pub service: Option<Service<'static>>,
 }
 
@@ -72,9 +72,9 @@ pub struct Resolution {
 }
 
 impl Resolved {
-    /// Makes the configuration's entry, where there is to be one.
+    /// Makes the configuration's entry, if there is to be one.
     ///
-    /// A required service always gets one, so that it is refused where it does not reach its waypoint.
+    /// A required service always gets one, so that it is refused if it does not reach its waypoint.
     pub fn conclude(&mut self, kind: Kind, key: &Key) {
         let required = self.required.is_some();
         let is_alias = self.external_name.is_some();

@@ -28,7 +28,7 @@ pub struct Route {
 pub struct Parent {
     /// A Gateway, ListenerSet, Service or ServiceEntry.
     pub target: Target,
-    /// The listener, where one is named.
+    /// The listener, if one is named.
     pub section: Option<String>,
 }
 
@@ -37,7 +37,7 @@ pub struct Parent {
 pub struct Rule {
     /// Its name.
     pub name: Option<String>,
-    /// Where it applies, by path; empty where that is everywhere.
+    /// Where it applies, by path; empty if that is everywhere.
     pub paths: Vec<Path>,
     /// Its backends.
     pub backends: Vec<Backend>,

@@ -48,7 +48,7 @@ struct PolicySetting {
 pub struct By {
     /// A BackendTrafficPolicy or an EnvoyProxy.
     pub object: ObjectRef,
-    /// The namespace whose ReferenceGrant has to allow that, where it is another.
+    /// The namespace whose ReferenceGrant has to allow that, if it is another.
     pub grant: Option<String>,
 }
 

@@ -50,9 +50,9 @@ impl World {
             }
         }
         for (namespace, services) in unknown {
-            let plural = if services == 1 { "service counts" } else { "services count" };
+            let plural = if services == 1 { "service is" } else { "services are" };
             let message = format!(
-                "are not known, because the Namespace is not among the objects: its {services} {plural} as without labels and annotations from there"
+                "are not known, because the Namespace is not among the objects: its {services} {plural} read as if it had no labels and annotations"
             );
             let object = ObjectRef::global(Kind::Namespace, namespace);
             out.push(
@@ -75,8 +75,8 @@ impl World {
             let (_, namespace) = service.split_once('.')?;
             let domain = host::normalise(domain)?;
             let message = format!(
-                "shows that the cluster's domain is {domain}, not {}: Istio's clusters would be those of no \
-                 service, and requests go to the endpoints",
+                "shows that the cluster's domain is {domain}, not {}: the filter would attribute none of Istio's \
+                 clusters to a service, and requests would go to the endpoints",
                 rules.cluster_domain
             );
             let object = ObjectRef::namespaced(Kind::Gateway, key);
@@ -209,7 +209,7 @@ impl Resolved {
             }
             None if self.is_a_guess && self.label.on => {
                 let message = format!(
-                    "is the only namespace where the addresses of its ServiceEntries are captured, because {}: an ingress elsewhere does not reach the waypoint by them",
+                    "is the only namespace where the addresses of its ServiceEntries are captured, because {}: an ingress in another namespace does not reach the waypoint at these addresses",
                     world.visible_as(namespace)
                 );
                 let fix = format!(

@@ -12,7 +12,7 @@ pub struct Rules {
     pub required: Option<Selector>,
     /// The domain of the cluster's services.
     pub cluster_domain: String,
-    /// The namespace of the ingress, where that is said: it knows what is exported there.
+    /// The namespace of the ingress, if that is said: it knows what is exported there.
     pub ingress: Option<String>,
     /// Whether loopback addresses are VIPs: everything is on one machine.
     pub allow_loopback: bool,

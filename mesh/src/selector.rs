@@ -56,7 +56,7 @@ impl Selector {
         self.0.iter().any(|requirement| requirement.key == key)
     }
 
-    /// The labels that it asks for, each with its one value; `None` where it asks for anything else.
+    /// The labels that it asks for, each with its one value; `None` if it asks for anything else.
     pub fn labels(&self) -> Option<Vec<(&str, &str)>> {
         let one = self.0.iter().map(|Requirement { key, test }| match test {
             Test::In(values) if values.len() == 1 => Some((key.as_str(), values.first()?.as_str())),
@@ -65,7 +65,7 @@ impl Selector {
         one.collect()
     }
 
-    /// As an API server is asked; `None` where everything matches.
+    /// As an API server is asked; `None` if everything matches.
     pub fn query(&self) -> Option<String> {
         (!self.0.is_empty()).then(|| self.to_string())
     }

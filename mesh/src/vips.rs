@@ -163,7 +163,7 @@ impl Vips {
         Self { field, value: given, ..vips }
     }
 
-    /// `spec.addresses`; where that is empty, what was allocated for this host.
+    /// `spec.addresses`; if that is empty, what was allocated for this host.
     pub fn of_host(entry: &EntryFacts, host: &str, allow_loopback: bool) -> Self {
         let resolution = entry.resolution.as_deref().unwrap_or("NONE");
         if !entry.addresses.is_empty() {

@@ -130,7 +130,7 @@ impl Binding {
         Self::Unlabelled
     }
 
-    /// The waypoint, where it can be used.
+    /// The waypoint, if it can be used.
     pub fn ready(&self) -> Option<&Reference> {
         if let Self::Ready(reference) = self { Some(reference) } else { None }
     }

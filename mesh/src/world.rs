@@ -242,7 +242,7 @@ struct Put<'a> {
 }
 
 impl Put<'_> {
-    /// Keeps the newer of two copies. Where that cannot be told, the choice is arbitrary but the same
+    /// Keeps the newer of two copies. If that cannot be told, the choice is arbitrary but the same
     /// whichever came first. If the last copy counts, its version does not. Whether the facts changed.
     fn into<K: Ord, F: Facts>(self, map: &mut BTreeMap<K, F>, key: K, mut new: F) -> bool {
         if self.copies.is_none() {

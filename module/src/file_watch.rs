@@ -18,7 +18,7 @@ const INTERVAL: Duration = Duration::from_millis(250);
 /// seconds and nanoseconds. Symlinks are followed.
 pub type Stamp = (u64, u64, u64, i64, i64, i64, i64);
 
-/// The file as it is now; `None` where there is none.
+/// The file as it is now; `None` if there is none.
 pub fn stamp(path: &Path) -> Option<Stamp> {
     let of = fs::metadata(path).ok()?;
     Some((of.dev(), of.ino(), of.len(), of.mtime(), of.mtime_nsec(), of.ctime(), of.ctime_nsec()))

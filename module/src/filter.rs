@@ -20,7 +20,7 @@ pub enum Filter {
 }
 
 impl Filter {
-    /// Reads the configuration; `None`, and lines in the log, where it is refused.
+    /// Reads the configuration; `None`, and lines in the log, if it is refused.
     pub fn new(name: &[u8], text: &[u8], metrics: Metrics) -> Option<Self> {
         let made = match name {
             b"ingress_waypoint" => Ingress::new(text, metrics).map(Self::Ingress),

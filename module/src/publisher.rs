@@ -24,7 +24,7 @@ use crate::shared_table::Source;
 /// - In a hot restart each of the two processes has its own tables.
 ///
 /// If Envoy refuses a listener, it may have created the configuration already. That does no harm with
-/// discovery, where all listeners get the same text.
+/// discovery, if all listeners get the same text.
 pub struct Publisher {
     failures: Failures,
     /// Held, because that tells [`Source::publish`] of a second publisher.
@@ -44,7 +44,7 @@ impl Publisher {
         Ok(Self { failures, _table: table })
     }
 
-    /// Counts a request that came here, where there is nothing for one.
+    /// Counts a request that came here, if there is nothing for one.
     pub fn count_failure(&self) {
         self.failures.count();
     }

@@ -17,7 +17,7 @@ pub struct Specifier {
 }
 
 impl Specifier {
-    /// Reads the configuration; `None`, and lines in the log, where it is refused.
+    /// Reads the configuration; `None`, and lines in the log, if it is refused.
     pub fn new(name: &[u8], text: &[u8], metrics: Metrics) -> Option<Self> {
         if name != b"ingress_waypoint" {
             let name = String::from_utf8_lossy(name);

@@ -20,7 +20,7 @@ use yaml::Budget;
 pub struct Input {
     path: Arc<PathBuf>,
     is_stdin: bool,
-    /// Its length, where it has one.
+    /// Its length, if it has one.
     pub size: Option<u64>,
 }
 

@@ -26,9 +26,9 @@ pub struct Resource {
     pub plural: &'static str,
     /// Who needs it.
     pub wanted: Wanted,
-    /// The label selectors of those that are needed, where not all are: a cluster has many pods.
+    /// The label selectors of those that are needed, if not all are: a cluster has many pods.
     pub selectors: &'static [&'static str],
-    /// The only namespace that a cluster is asked for, where not all are.
+    /// The only namespace that a cluster is asked for, if not all are.
     pub namespace: Option<&'static str>,
 }
 

@@ -164,7 +164,7 @@ impl<'a, R: Read> Text<'a, R> {
         self.lines
     }
 
-    /// Goes to the next line that begins with `{`, where the next of several JSON values most
+    /// Goes to the next line that begins with `{`, if the next of several JSON values most
     /// likely begins. False if there is none.
     pub fn resume_at_brace(&mut self) -> io::Result<bool> {
         if self.last == (b'{', true) {

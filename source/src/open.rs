@@ -7,7 +7,7 @@ use std::path::Path;
 /// Opens a regular file, or what the shell has opened for this process.
 ///
 /// # Errors
-/// Where it cannot be opened, and for a FIFO, a device, a socket or a folder.
+/// If it cannot be opened, and for a FIFO, a device, a socket or a folder.
 pub fn open(path: &Path) -> io::Result<File> {
     if is_descriptor(path) { File::open(path) } else { ingress_waypoint_file::open(path) }
 }

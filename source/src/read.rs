@@ -16,9 +16,9 @@ pub enum Source {
     Cluster {
         /// The kubeconfig's context, if not its current one.
         context: Option<String>,
-        /// The ingress's pods, where no label of theirs names a Gateway: no others are listed.
+        /// The ingress's pods, if no label of theirs names a Gateway: no others are listed.
         pods: Option<Selector>,
-        /// The namespace of the mesh configuration, where it is not Istio's own.
+        /// The namespace of the mesh configuration, if it is not Istio's own.
         mesh_config: Option<String>,
     },
 }
@@ -43,7 +43,7 @@ pub enum Read {
 /// How far the reading is.
 #[derive(Debug)]
 pub enum Progress {
-    /// Files begin: so many bytes, where that is known.
+    /// Files begin: so many bytes, if that is known.
     Files(Option<u64>),
     /// So many bytes were read.
     Bytes(usize),

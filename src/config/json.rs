@@ -81,7 +81,7 @@ impl<'de> Visitor<'de> for JsonVisitor {
     }
 }
 
-/// What reads a value as it comes, where that is of the one shape that is expected.
+/// What reads a value as it comes, if that is of the one shape that is expected.
 pub(super) trait Shape<'de>: Sized {
     /// Takes a value of any other shape.
     fn other(self, value: Json<'de>);

@@ -71,7 +71,7 @@ pub enum UnknownService {
 /// The configuration, each field valid in itself.
 #[derive(Debug, Default)]
 pub struct Config {
-    /// The global switch, where the configuration holds it.
+    /// The global switch, if the configuration holds it.
     pub ingress_use_waypoints: Option<bool>,
     /// Which address family is dialled.
     pub ip_family: IpFamily,
@@ -94,7 +94,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads a configuration, together with all that is wrong with it. Where that is not empty, the
+    /// Reads a configuration, together with all that is wrong with it. If that is not empty, the
     /// configuration is a best effort, good for finding further problems and for nothing else.
     pub(crate) fn read(text: Vec<u8>) -> (Self, Problems) {
         let refuse = |reason: &str| {

@@ -15,7 +15,7 @@ pub struct Problem {
     pub reason: String,
 }
 
-/// All that is wrong with a configuration; never empty where it is an error.
+/// All that is wrong with a configuration; never empty if it is an error.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Problems(Vec<Problem>);
 

@@ -98,7 +98,7 @@ impl Index {
         index
     }
 
-    /// Claims a service's name, where no earlier one has it.
+    /// Claims a service's name, if no earlier one has it.
     fn put_name(&mut self, table: &Table, service: ServiceRef<'_>) {
         let Self { state, services, service_entries, .. } = self;
         let names = match service.kind() {
@@ -288,7 +288,7 @@ impl Index {
         service.kind() == Kind::Service || self.owner(table, service) == Some(service)
     }
 
-    /// The service that has a service's name and kind: itself, where the name is not taken twice.
+    /// The service that has a service's name and kind: itself, if the name is not taken twice.
     fn owner<'t>(&self, table: &'t Table, service: ServiceRef<'_>) -> Option<ServiceRef<'t>> {
         self.named(table, service.kind(), service.namespace(), service.name())
     }

@@ -97,7 +97,7 @@ impl Policy {
     }
 
     /// The upstream cluster of a service's endpoints, for a proxy that has to be told it: the one
-    /// listed for the port, else Istio's name. `None` where service or port are not known.
+    /// listed for the port, else Istio's name. `None` if service or port are not known.
     pub fn endpoint_cluster<'d>(&self, decision: &Decision<'d>) -> Option<EndpointCluster<'d>> {
         let service = decision.service?;
         let port = service.port(decision.port?)?.number;

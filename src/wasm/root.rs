@@ -82,7 +82,7 @@ thread_local! {
     static LAST: RefCell<Weak<Policy>> = RefCell::default();
 }
 
-/// The policy of this text, where the VM has it: an update that changes nothing costs a comparison.
+/// The policy of this text, if the VM has it: an update that changes nothing costs a comparison.
 /// The environment is as it was, for it belongs to the VM.
 fn in_use(text: &[u8]) -> Option<Rc<Policy>> {
     LAST.with_borrow(Weak::upgrade).filter(|policy| policy.is_from(text))

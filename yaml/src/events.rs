@@ -37,7 +37,7 @@ pub struct Events<'a, I: BorrowedInput<'a>> {
     tape: Vec<(Event<'a>, Place)>,
     taped: usize,
     anchors: HashMap<usize, Anchor>,
-    /// Anchored lists and objects that have not ended: their anchor, where they begin on the tape, how deep they are.
+    /// Anchored lists and objects that have not ended: their anchor, if they begin on the tape, how deep they are.
     open: Vec<(usize, usize, usize)>,
     depth: usize,
     /// What is played back, the innermost last.

@@ -15,7 +15,7 @@ const SWITCH: &str = ingress_waypoint::global_switch::VARIABLE;
 /// The filter state that an ORIGINAL_DST cluster takes the address from.
 const ORIGINAL_DST_ADDRESS: &str = "envoy.network.transport_socket.original_dst_address";
 
-/// The header that Envoy looks for an address in, where it is not told another.
+/// The header that Envoy looks for an address in, if it is not told another.
 pub const ORIGINAL_DST_HEADER: &str = "x-envoy-original-dst-host";
 
 pub(super) const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";

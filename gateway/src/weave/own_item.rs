@@ -7,10 +7,10 @@ use crate::envoy::tree::{Map, Node};
 /// The list of extensions that remove headers before any route is resolved.
 pub const EARLY: &str = "early_header_mutation_extensions";
 
-/// The name of the item (the early header mutation, the specifier) where the list was empty. Where there was no list, and
-/// where it had other items, the name is [`FILTER`].
+/// The name of the item (the early header mutation, the specifier) if the list was empty. If there was no list, and
+/// if it had other items, the name is [`FILTER`].
 const IN_EMPTY: &str = "ingress_waypoint_in_empty_list";
-/// The same where the list was `null`.
+/// The same if the list was `null`.
 const IN_NULL: &str = "ingress_waypoint_in_null";
 /// All these names.
 pub const OURS: [&str; 3] = [FILTER, IN_EMPTY, IN_NULL];

@@ -29,7 +29,7 @@ pub struct Reach {
     /// The level.
     pub level: Level,
     who: BTreeSet<String>,
-    /// Why it can be any service, where it can.
+    /// Why it can be any service, if it can.
     any: Option<String>,
 }
 

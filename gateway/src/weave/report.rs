@@ -105,7 +105,7 @@ impl Problems {
         self.0.push(diagnostic.field(path, value.map(str::to_owned)));
     }
 
-    /// The value, where there are no problems.
+    /// The value, if there are no problems.
     pub(super) fn or<T>(self, value: T) -> Result<T, Self> {
         if self.0.is_empty() { Ok(value) } else { Err(self) }
     }

@@ -331,7 +331,7 @@ fn route_overwrites_the_destination_header() {
     assert_eq!(weave::remove(&patched.text).unwrap().text, weave::remove(&envoy).unwrap().text);
 }
 
-/// Where it is only said, the VIP route goes without it all the same, if it can.
+/// If it is only said, the VIP route goes without it all the same, if it can.
 #[test]
 fn the_vip_routes_of_a_weighted_route_go_without_what_a_leg_writes() {
     let mut route = split(&["cart", "ratings"]);

@@ -30,7 +30,7 @@ pub struct Spec {
     /// `NONE` where absent.
     pub resolution: Option<String>,
     pub location: Option<String>,
-    /// The namespaces that know it: `*`, names, `.` for its own, `~` for none; all where absent.
+    /// The namespaces that know it: `*`, names, `.` for its own, `~` for none; all if absent.
     #[serde(default)]
     pub export_to: Vec<String>,
 }

@@ -18,11 +18,11 @@ pub const INBOUND_BINDING: &str = "ambient.istio.io/waypoint-inbound-binding";
 pub struct Allowed {
     /// The field of the Gateway.
     pub field: String,
-    /// The listener that is read; `None` where none is, which means `Same`.
+    /// The listener that is read; `None` if none is, which means `Same`.
     pub listener: Option<usize>,
-    /// `Same`, `All`, `Selector`; `None` where the field is absent, which means `Same`.
+    /// `Same`, `All`, `Selector`; `None` if the field is absent, which means `Same`.
     pub from: Option<&'static str>,
-    /// The selector, where that decides; `None` where it is absent or broken and selects nothing.
+    /// The selector, if that decides; `None` if it is absent or broken and selects nothing.
     pub selector: Option<String>,
 }
 
@@ -31,7 +31,7 @@ pub struct Allowed {
 pub struct For {
     /// `service` where nothing says.
     pub value: String,
-    /// The Gateway or its class; `None` where neither has the label.
+    /// The Gateway or its class; `None` if neither has the label.
     pub from: Option<Owner>,
 }
 

@@ -1,4 +1,4 @@
-//! The mesh configuration that counts, where several were read.
+//! The mesh configuration that counts, if several were read.
 
 use super::World;
 use crate::diagnostic::{Diagnostic, ObjectRef, Severity};
@@ -10,7 +10,7 @@ use crate::name_syntax::{is_label, is_name};
 use crate::object::Kind;
 
 impl World {
-    /// The ConfigMap whose mesh configuration counts, where it is one's.
+    /// The ConfigMap whose mesh configuration counts, if it is one's.
     fn chosen(&self) -> Option<(&Key, &ConfigMapFacts)> {
         match &self.mesh_config {
             MeshConfigChoice::Found => self.istios().next(),
@@ -52,7 +52,7 @@ impl World {
     pub fn check_mesh_config(&self) -> Result<(), String> {
         match (&self.mesh_config, self.chosen()) {
             (MeshConfigChoice::Named(key), None) => Err(format!(
-                "--mesh-config {key}: no such ConfigMap with a key {KEY:?} is among the objects"
+                "--mesh-config {key}: the objects do not include this ConfigMap with a key {KEY:?}"
             )),
             (_, Some((key, ConfigMapFacts { config: Err(error), .. }))) => Err(format!(
                 "ConfigMap {key}: data.{KEY}: {error}: the mesh configuration cannot be read (give it as a file: --mesh-config FILE)"

@@ -13,7 +13,7 @@ pub(crate) struct Ours<'a> {
 }
 
 impl<'a> Ours<'a> {
-    /// No value, where a header is to be removed.
+    /// No value, if a header is to be removed.
     pub const NULL: Self = Self { ptr: ptr::null(), length: 0, borrowed: PhantomData };
 
     pub fn new(bytes: &'a (impl AsRef<[u8]> + ?Sized)) -> Self {

@@ -29,7 +29,7 @@ pub struct Request {
     pub metadata: BTreeMap<String, Vec<u8>>,
     /// Whether VIP routes are said to be beside the route.
     pub vip_route: bool,
-    /// The cluster of the route that is found once the route cache is cleared, where that is another.
+    /// The cluster of the route that is found once the route cache is cleared, if that is another.
     pub next_cluster: Option<Vec<u8>>,
     /// Whether it is cleared.
     pub cleared: bool,

@@ -11,7 +11,7 @@ use crate::abi::{Flow, Status};
 use crate::filter::Filter;
 use crate::specifier::Specifier;
 
-/// What Envoy makes of the text; `None` where it is refused.
+/// What Envoy makes of the text; `None` if it is refused.
 fn published(text: &str) -> (Option<Filter>, &'static Values) {
     let (metrics, values) = metrics();
     (Filter::new(b"ingress_waypoint_table", text.as_bytes(), metrics), values)

@@ -1,4 +1,4 @@
-//! What of a YAML text is lost, or means something else, where it is read as Envoy reads it.
+//! What of a YAML text is lost, or means something else, if it is read as Envoy reads it.
 
 use granit_parser::{Event, Parser, ScalarStyle};
 
