@@ -83,14 +83,6 @@ pub fn has_switch(config: &Value) -> bool {
     config.get("ingressUseWaypoints").is_some_and(|value| !value.is_null())
 }
 
-/// Whether a port of the configuration speaks HTTP/2.
-pub fn has_http2(config: &Value) -> bool {
-    let services = config.get("services").and_then(Value::as_array);
-    let ports =
-        services.into_iter().flatten().filter_map(|service| service.get("ports")?.as_array());
-    ports.flatten().any(|port| port.get("protocol").and_then(Value::as_str) == Some("http2"))
-}
-
 /// The two ORIGINAL_DST clusters: HTTP/1.1, then HTTP/2.
 pub fn clusters(
     forward: &Forward,

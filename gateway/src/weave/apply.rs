@@ -22,7 +22,7 @@ use super::{
     unreached_services,
 };
 use crate::envoy::Form;
-use crate::envoy::fragments::{ROUTER, early_header_mutation, has_http2, http_filters, stats_tags};
+use crate::envoy::fragments::{ROUTER, early_header_mutation, http_filters, stats_tags};
 use crate::envoy::native;
 use crate::envoy::tree::{Map, Node};
 
@@ -39,7 +39,7 @@ pub fn apply(
     let mut faults = Faults::default();
     let endpoints = Endpoints::new(root, policy);
     let services: Value = serde_json::from_str(config).unwrap_or_default();
-    let routes = Routes { policy, endpoints: &endpoints, form, http2: has_http2(&services) };
+    let routes = Routes { policy, endpoints: &endpoints, form };
     let early = removed_headers(&forward.via, form);
     let filters: Vec<Node> = match form {
         Form::Wasm(load) => http_filters(config, load).map(Node::from).into(),

@@ -22,8 +22,6 @@ pub struct Routes<'a> {
     pub endpoints: &'a Endpoints<'a>,
     /// The form of the filter.
     pub form: &'a Form,
-    /// Whether there are ports that speak HTTP/2.
-    pub http2: bool,
 }
 
 impl Routes<'_> {
@@ -82,7 +80,7 @@ impl Routes<'_> {
         if self.is_module() {
             return Vec::new();
         }
-        let vip_routes = VipRoutes { forward: self.policy.forward(), http2: self.http2 };
+        let vip_routes = VipRoutes { forward: self.policy.forward() };
         let made = vip_routes.of(route, path, report);
         if let Some(route) = route.map_mut().filter(|_| !made.is_empty()) {
             route_mark::add(route);

@@ -14,8 +14,6 @@ use crate::envoy::tree::{Map, Node};
 pub struct VipRoutes<'a> {
     /// The mechanism and the clusters.
     pub forward: &'a Forward,
-    /// Whether there are ports that speak HTTP/2.
-    pub http2: bool,
 }
 
 impl VipRoutes<'_> {
@@ -24,12 +22,9 @@ impl VipRoutes<'_> {
         let Some(route) = route.map() else { return Vec::new() };
         let keep_weights = keeps_weights(route, path, report);
         Headers::of(self.forward).note_left_out(route, path, report);
-        let mut vip_routes = Vec::new();
-        if self.http2 {
-            vip_routes.extend(self.vip_route(route, true, keep_weights));
-        }
-        vip_routes.extend(self.vip_route(route, false, keep_weights));
-        vip_routes.into_iter().map(Node::Map).collect()
+        // The narrower one first.
+        let vip_routes = [true, false].map(|http2| self.vip_route(route, http2, keep_weights));
+        vip_routes.into_iter().flatten().map(Node::Map).collect()
     }
 
     fn vip_route(&self, route: &Map, http2: bool, keep_weights: bool) -> Option<Map> {

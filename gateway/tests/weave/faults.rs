@@ -316,12 +316,12 @@ fn route_overwrites_the_destination_header() {
     let patched = apply(&envoy, &config("original-dst-header"));
     let routes = manager_of(&patched.text)["route_config"]["virtual_hosts"][0]["routes"].clone();
     let kept = json!([{"header": {"key": "x-other", "value": "1"}}]);
-    assert_eq!(routes[0]["route"]["cluster"], "waypoint_vip");
-    assert_eq!(routes[0]["request_headers_to_add"], kept);
-    assert_eq!(routes[0]["request_headers_to_remove"], json!(["x-other"]));
+    assert_eq!(routes[1]["route"]["cluster"], "waypoint_vip");
+    assert_eq!(routes[1]["request_headers_to_add"], kept);
+    assert_eq!(routes[1]["request_headers_to_remove"], json!(["x-other"]));
     // The way to the endpoints is as it was.
-    assert_eq!(routes[1]["request_headers_to_add"], route["request_headers_to_add"]);
-    assert_eq!(routes[1]["request_headers_to_remove"], route["request_headers_to_remove"]);
+    assert_eq!(routes[2]["request_headers_to_add"], route["request_headers_to_add"]);
+    assert_eq!(routes[2]["request_headers_to_remove"], route["request_headers_to_remove"]);
     let said = notes(&patched.report);
     for field in ["request_headers_to_add[1]", "request_headers_to_remove[1]"] {
         let line =
@@ -341,7 +341,7 @@ fn the_vip_routes_of_a_weighted_route_go_without_what_a_leg_writes() {
     let envoy = bootstrap(&[manager(&[route])]).to_string();
     let routes = manager_of(&apply(&envoy, &config("original-dst-header")).text);
     let routes = &routes["route_config"]["virtual_hosts"][0]["routes"];
-    let leg = &routes[0]["route"]["weighted_clusters"]["clusters"][0];
+    let leg = &routes[1]["route"]["weighted_clusters"]["clusters"][0];
     assert_eq!(leg["name"], "waypoint_vip");
     assert_eq!(leg["request_headers_to_add"].as_array().unwrap().len(), 1);
 }

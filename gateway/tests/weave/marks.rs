@@ -24,7 +24,10 @@ fn plain_routes_with_vip_routes_are_marked() {
     let envoy = bootstrap(&[manager(&plain)]).to_string();
     for via in ["filter-state", "original-dst-header"] {
         let patched = apply(&envoy, &config(via)).text;
-        assert_eq!(marks(&patched), [false, false, true, false, true, false, true]);
+        assert_eq!(
+            marks(&patched),
+            [false, false, false, true, false, false, true, false, false, true]
+        );
         round_trip(&crate::Form::default(), &envoy, &config(via));
     }
     // A specifier needs no VIP routes, and leaves no marks.
@@ -57,7 +60,7 @@ fn metadata_of_others_stays() {
         assert_eq!(routes[0]["metadata"], metadata);
         for pointer in ["/filter_metadata/ingress_waypoint/port", "/filter_metadata/of.others/a"] {
             assert_eq!(
-                routes[1]["metadata"].pointer(pointer),
+                routes[2]["metadata"].pointer(pointer),
                 metadata.pointer(pointer),
                 "{metadata}"
             );
