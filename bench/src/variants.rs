@@ -106,10 +106,7 @@ pub fn config(variant: Variant, services: &Services, place: &Place<'_>) -> Resul
             let example =
                 Example { config: wasm, ports: Ports::choose()?, env: Default::default() };
             let mut example = with_native_filter(example)?;
-            example.edit_plugin(|plugin| {
-                *plugin = [("file".to_owned(), json!(place.file))].into_iter().collect();
-                Ok(())
-            })?;
+            example.set_plugin(&json!({"file": place.file}))?;
             filters(&mut example.config)?.retain(|filter| filter["name"] != "fresh_route");
             config = example.config;
         }

@@ -6,18 +6,18 @@ use serde_json::json;
 use testbed::client::{self, Request, Version};
 use testbed::envoy::{Envoy, EnvoyOptions};
 use testbed::example::{Example, Ports};
-use testbed::scene::{Scene, SceneOptions};
+use testbed::scene::Scene;
 use testbed::servers::{Echo, Flaky};
 use tonic_health::pb::health_check_response::ServingStatus;
 
+use crate::common::scene;
+
 async fn without_the_filter() -> Scene {
-    Scene::start(SceneOptions::edited(|ingress| {
-        let upgrades = json!([{"upgrade_type": "websocket"}]);
-        ingress.connection_manager()?.insert("upgrade_configs".into(), upgrades);
+    scene("filter-state.yaml", |ingress| {
+        ingress.accept_upgrade("websocket")?;
         ingress.remove_filter()
-    }))
+    })
     .await
-    .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
