@@ -1,8 +1,6 @@
 //! The files of `envoy/`, made runnable side by side: their documented ports replaced by free ones,
 //! and helpers to find and edit what a test varies.
 
-use std::path::Path;
-
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
@@ -168,14 +166,6 @@ impl Example {
         let mut found = Ok(());
         self.edit_plugin(|plugin| found = service_in(plugin, name).map(edit))?;
         found
-    }
-
-    /// Writes the configuration to a file as a whole: beside it first, then moved into place, as
-    /// Envoy wants it of a file that it watches.
-    pub fn move_into_place(&self, path: &Path) -> Result<()> {
-        let beside = path.with_extension("new");
-        std::fs::write(&beside, serde_json::to_vec(&self.config)?)?;
-        std::fs::rename(&beside, path).with_context(|| format!("cannot write {}", path.display()))
     }
 
     /// The environment variables that the filter sees: its VM's, or Envoy's own.
