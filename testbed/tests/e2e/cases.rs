@@ -5,23 +5,18 @@ use serde_json::{Value, json};
 use testbed::client::{self, Request};
 use testbed::envoy::{Envoy, EnvoyOptions};
 use testbed::example::{Example, Ports};
-use testbed::{native, workspace};
+use testbed::native;
 
 use crate::closed::is_vip_route;
+use crate::common::testdata;
 
 /// The destination that a direct request has: nothing listens there, and nothing needs to.
 const ENDPOINT_PORT: u16 = 18_081;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_case_is_carried_out_as_decided() {
-    let folder = workspace().join("testdata/cases");
-    let mut files: Vec<_> =
-        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.sort();
-    assert!(!files.is_empty());
     let mut failures = Vec::new();
-    for path in files {
-        let file: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    for (path, file) in testdata("cases") {
         let stem = path.file_stem().unwrap().to_string_lossy();
         for form in forms(&file) {
             let name = format!("{stem} on {form}");

@@ -1,9 +1,12 @@
 //! What the tests have in common: the examples that they run on, scenes that are edited, and what became of a request.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
+use serde_json::Value;
 use testbed::example::Example;
-use testbed::native;
 use testbed::scene::{Outcome, Scene, SceneOptions};
+use testbed::{native, workspace};
 
 /// The files with the wasm filter, one for each mechanism.
 pub const WASM: [&str; 3] =
@@ -87,4 +90,15 @@ pub async fn wait_for_status(scene: &Scene, status: u16) {
     })
     .await
     .unwrap();
+}
+
+/// The files of a folder of `testdata/`.
+pub fn testdata(folder: &str) -> Vec<(PathBuf, Value)> {
+    let folder = workspace().join("testdata").join(folder);
+    let entries = std::fs::read_dir(&folder).unwrap();
+    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty(), "{} is empty", folder.display());
+    let read = |file: &PathBuf| serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    files.into_iter().map(|file| (file.clone(), read(&file))).collect()
 }
