@@ -116,44 +116,10 @@ mod tests {
     #[test]
     fn nothing_is_hidden_and_no_line_ends() {
         // Control characters, line breaks, direction, zero width, tags, variation selectors, noncharacters.
-        for hidden in [
-            "\0",
-            "\u{7}",
-            "\n",
-            "\r",
-            "\t",
-            "\u{b}",
-            "\u{1b}",
-            "\u{7f}",
-            "\u{85}",
-            "\u{9b}",
-            "\u{a0}",
-            "\u{ad}",
-            "\u{61c}",
-            "\u{180e}",
-            "\u{200b}",
-            "\u{200c}",
-            "\u{200d}",
-            "\u{200e}",
-            "\u{200f}",
-            "\u{2028}",
-            "\u{2029}",
-            "\u{202a}",
-            "\u{202e}",
-            "\u{2060}",
-            "\u{2066}",
-            "\u{2069}",
-            "\u{3000}",
-            "\u{3164}",
-            "\u{fe0f}",
-            "\u{feff}",
-            "\u{fff9}",
-            "\u{fffe}",
-            "\u{e0001}",
-            "\u{e0041}",
-            "\u{e0100}",
-            "\u{10ffff}",
-        ] {
+        let hidden = "\0\u{7}\n\r\t\u{b}\u{1b}\u{7f}\u{85}\u{9b}\u{a0}\u{ad}\u{61c}\u{180e}\u{200b}\u{200c}\
+                      \u{200d}\u{200e}\u{200f}\u{2028}\u{2029}\u{202a}\u{202e}\u{2060}\u{2066}\u{2069}\u{3000}\
+                      \u{3164}\u{fe0f}\u{feff}\u{fff9}\u{fffe}\u{e0001}\u{e0041}\u{e0100}\u{10ffff}";
+        for hidden in hidden.chars() {
             let text = format!("a{hidden}b");
             for shown in [escaped(&text), quote(&text)] {
                 assert!(shown.contains("a\\") && !shown.contains(hidden), "{hidden:?}: {shown:?}");

@@ -2,17 +2,19 @@
 
 use std::net::SocketAddr;
 
-use anyhow::{Context, Result};
-use serde_json::{Value, json};
+use anyhow::Result;
+use serde_json::{Map, Value, json};
+use testbed::example::Example;
+use testbed::ports::Ports;
 
 use crate::place::Place;
 use crate::services::{Services, TARGETS};
 
-/// Where its one HTTP connection manager is.
-pub const MANAGER: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
-
 /// A listener, a virtual host and a cluster of endpoints for each service that requests are sent to.
-pub fn base(services: &Services, place: &Place<'_>) -> Value {
+///
+/// # Errors
+/// If there are no free ports.
+pub fn base(services: &Services, place: &Place<'_>) -> Result<Example> {
     let hosts = TARGETS.map(|service| {
         json!({
             "name": service.name,
@@ -26,7 +28,7 @@ pub fn base(services: &Services, place: &Place<'_>) -> Value {
     let endpoint = ([127, 0, 0, 1], services.port).into();
     let clusters =
         TARGETS.map(|service| cluster(&service.cluster(services.port), endpoint, service.http2));
-    json!({
+    let config = json!({
         "admin": {"address": address(place.admin)},
         "static_resources": {
             "listeners": [{
@@ -47,7 +49,8 @@ pub fn base(services: &Services, place: &Place<'_>) -> Value {
             }],
             "clusters": clusters,
         },
-    })
+    });
+    Ok(Example { config, ports: Ports::choose()?, env: Map::new() })
 }
 
 fn address(address: SocketAddr) -> Value {
@@ -73,28 +76,4 @@ pub fn cluster(name: &str, endpoint: SocketAddr, http2: bool) -> Value {
             "explicit_http_config": {protocol: {}},
         }},
     })
-}
-
-/// The virtual hosts, one a service.
-///
-/// # Errors
-/// If there are none.
-pub fn hosts(config: &mut Value) -> Result<&mut Vec<Value>> {
-    list(config, &format!("{MANAGER}/route_config/virtual_hosts"))
-}
-
-/// The HTTP filters.
-///
-/// # Errors
-/// If there are none.
-pub fn filters(config: &mut Value) -> Result<&mut Vec<Value>> {
-    list(config, &format!("{MANAGER}/http_filters"))
-}
-
-/// A list of the configuration.
-///
-/// # Errors
-/// If there is none.
-pub fn list<'a>(config: &'a mut Value, pointer: &str) -> Result<&'a mut Vec<Value>> {
-    config.pointer_mut(pointer).and_then(Value::as_array_mut).with_context(|| pointer.to_owned())
 }

@@ -11,12 +11,11 @@ use gateway::weave;
 use ingress_waypoint::config::Forward;
 use serde_json::{Value, json};
 use testbed::example::{Example, with_native_filter};
-use testbed::ports::Ports;
 use testbed::workspace;
 
-use crate::envoy::{MANAGER, base, cluster, filters, hosts, list};
+use crate::envoy::{base, cluster};
 use crate::place::Place;
-use crate::services::{ORIGINAL_DST_HEADER, Services, TARGETS};
+use crate::services::{ORIGINAL_DST_HEADER, Service, Services, TARGETS};
 use crate::{floor, lua};
 
 /// What is compared, the first with all others.
@@ -87,44 +86,37 @@ impl Variant {
 /// # Errors
 /// If a file of the project is not what it was.
 pub fn config(variant: Variant, services: &Services, place: &Place<'_>) -> Result<Value> {
-    let mut config = base(services, place);
+    let mut example = base(services, place)?;
     let folder = place.file.parent().context("the folder of the services")?;
     match variant {
         Variant::NoFilter => {}
-        Variant::StaticVip => static_vips(&mut config, services),
-        Variant::OriginalDst => original_dst(&mut config, services)?,
-        Variant::Specifier => specifier_alone(&mut config, services, place)?,
+        Variant::StaticVip => *example.clusters()? = static_vips(services),
+        Variant::OriginalDst => original_dst(&mut example, services)?,
+        Variant::Specifier => specifier_alone(&mut example, services, place)?,
         Variant::SpecifierAndFilter => {
             let file = Some(place.file.display().to_string());
             let form = Form::Module(Module { config_path: file, ..Module::default() });
-            config = patched(&config, services, &form)?;
+            patch(&mut example, services, &form)?;
         }
         Variant::Filter => {
             // The routes of the wasm filter, with few services in it: the module reads its file.
-            let few = Services { count: 0, ..*services };
-            let wasm = patched(&config, &few, &wasm(PathBuf::new()))?;
-            let example =
-                Example { config: wasm, ports: Ports::choose()?, env: Default::default() };
-            let mut example = with_native_filter(example)?;
-            example.edit_plugin(|plugin| {
-                *plugin = [("file".to_owned(), json!(place.file))].into_iter().collect();
-                Ok(())
-            })?;
-            filters(&mut example.config)?.retain(|filter| filter["name"] != "fresh_route");
-            config = example.config;
+            floor(&mut example, services, PathBuf::new())?;
+            example = with_native_filter(example)?;
+            example.set_plugin(&json!({"file": place.file}))?;
+            example.http_filters()?.retain(|filter| filter["name"] != "fresh_route");
         }
-        Variant::WasmIdle => config = floor(&config, services, floor::idle(folder)?)?,
-        Variant::WasmAsking => config = floor(&config, services, floor::asking(folder)?)?,
+        Variant::WasmIdle => floor(&mut example, services, floor::idle(folder)?)?,
+        Variant::WasmAsking => floor(&mut example, services, floor::asking(folder)?)?,
         Variant::Wasm => {
             let path = workspace().join("dist/ingress_waypoint.wasm");
-            config = patched(&config, services, &wasm(path))?;
+            patch(&mut example, services, &wasm(path))?;
         }
         Variant::Lua => {
             let filter = json!({"name": "lua", "typed_config": {
                 "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
                 "default_source_code": {"inline_string": lua::script(&services.vips())},
             }});
-            by_header(&mut config, filter)?;
+            by_header(&mut example, filter)?;
         }
         Variant::ExtProc => {
             let filter = json!({"name": "ext_proc", "typed_config": {
@@ -133,12 +125,12 @@ pub fn config(variant: Variant, services: &Services, place: &Place<'_>) -> Resul
                 "processing_mode": {"response_header_mode": "SKIP"},
                 "mutation_rules": {"allow_all_routing": true, "allow_envoy": true},
             }});
-            by_header(&mut config, filter)?;
+            by_header(&mut example, filter)?;
             let processor = cluster("ext_proc", place.ext_proc, true);
-            list(&mut config, "/static_resources/clusters")?.push(processor);
+            example.clusters()?.push(processor);
         }
     }
-    Ok(config)
+    Ok(example.config)
 }
 
 fn wasm(path: PathBuf) -> Form {
@@ -146,32 +138,29 @@ fn wasm(path: PathBuf) -> Form {
 }
 
 /// As for the wasm filter, around another module, which is not to hold any services.
-fn floor(config: &Value, services: &Services, path: PathBuf) -> Result<Value> {
-    patched(config, &Services { count: 0, ..*services }, &wasm(path))
+fn floor(example: &mut Example, services: &Services, path: PathBuf) -> Result<()> {
+    patch(example, &Services { count: 0, ..*services }, &wasm(path))
 }
 
-fn patched(config: &Value, services: &Services, form: &Form) -> Result<Value> {
+fn patch(example: &mut Example, services: &Services, form: &Form) -> Result<()> {
     let services = services.config().to_string();
-    let patched = weave::apply(&config.to_string(), &services, form)?;
-    Ok(serde_json::from_str(&patched.text)?)
+    let patched = weave::apply(&example.config.to_string(), &services, form)?;
+    example.config = serde_json::from_str(&patched.text)?;
+    Ok(())
 }
 
-fn static_vips(config: &mut Value, services: &Services) {
-    let clusters = TARGETS.map(|service| {
+fn static_vips(services: &Services) -> Vec<Value> {
+    let vip = |service: Service| {
         let ip = if service.opted_in { service.vip } else { [127, 0, 0, 1].into() };
         cluster(&service.cluster(services.port), (ip, services.port).into(), service.http2)
-    });
-    config["static_resources"]["clusters"] = json!(clusters);
+    };
+    TARGETS.map(vip).into()
 }
 
-fn original_dst(config: &mut Value, services: &Services) -> Result<()> {
+fn original_dst(example: &mut Example, services: &Services) -> Result<()> {
     let forward = by_header_forward()?;
-    list(config, "/static_resources/clusters")?.extend(clusters(
-        &forward,
-        "2s",
-        MAX_CONNECTIONS_PER_VIP,
-    ));
-    for (host, service) in hosts(config)?.iter_mut().zip(TARGETS) {
+    example.clusters()?.extend(clusters(&forward, "2s", MAX_CONNECTIONS_PER_VIP));
+    for (host, service) in example.virtual_hosts()?.iter_mut().zip(TARGETS) {
         if service.opted_in {
             let name = if service.http2 { &forward.cluster_http2 } else { &forward.cluster };
             let vip = format!("{}:{}", service.vip, services.port);
@@ -193,39 +182,33 @@ fn by_header_forward() -> Result<Forward> {
 }
 
 /// VIP routes on the header, which Envoy's own filters can write.
-fn by_header(config: &mut Value, filter: Value) -> Result<()> {
+fn by_header(example: &mut Example, filter: Value) -> Result<()> {
     let forward = by_header_forward()?;
-    list(config, "/static_resources/clusters")?.extend(clusters(
-        &forward,
-        "2s",
-        MAX_CONNECTIONS_PER_VIP,
-    ));
+    example.clusters()?.extend(clusters(&forward, "2s", MAX_CONNECTIONS_PER_VIP));
     let [_, vip_route] = general_vip_routes(&forward).context("VIP routes")?;
-    for (host, service) in hosts(config)?.iter_mut().zip(TARGETS) {
+    for (routes, service) in example.all_routes()?.into_iter().zip(TARGETS) {
         let mut vip_route = vip_route.clone();
         if service.http2 {
             vip_route["route"]["cluster"] = json!(forward.cluster_http2);
         }
-        host["routes"].as_array_mut().context("routes")?.insert(0, vip_route);
+        routes.insert(0, vip_route);
     }
-    filters(config)?.insert(0, filter);
+    example.http_filters()?.insert(0, filter);
     Ok(())
 }
 
 /// As in `envoy/module-specifier.yaml`.
-fn specifier_alone(config: &mut Value, services: &Services, place: &Place<'_>) -> Result<()> {
-    let example = Example::load("module-specifier.yaml", &Ports::choose()?)?.config;
-    let clusters = example.pointer("/static_resources/clusters").and_then(Value::as_array);
-    let vips = clusters.context("clusters")?.iter();
-    let vips = vips.filter(|cluster| cluster["type"] == "ORIGINAL_DST").cloned();
-    list(config, "/static_resources/clusters")?.extend(vips);
+fn specifier_alone(example: &mut Example, services: &Services, place: &Place<'_>) -> Result<()> {
+    let mut given = Example::load("module-specifier.yaml", &example.ports)?;
+    let vips = given.clusters()?.iter().filter(|cluster| cluster["type"] == "ORIGINAL_DST");
+    example.clusters()?.extend(vips.cloned());
 
     let mut services = services.config();
     services["forward"] = json!({"via": "original-dst-header"});
     let file = place.file.with_extension("header.json");
     std::fs::write(&file, services.to_string())?;
     let module = Module { config_path: Some(file.display().to_string()), ..Module::default() };
-    let routes = config.pointer_mut(&format!("{MANAGER}/route_config")).context("route_config")?;
-    routes["route_specifiers"] = json!([specifier("", &module)]);
+    example.connection_manager()?["route_config"]["route_specifiers"] =
+        json!([specifier("", &module)]);
     Ok(())
 }

@@ -11,7 +11,7 @@ use mesh::label::Compat;
 use mesh::{MeshConfigChoice, Rules, Selector};
 use source::Source;
 
-pub use form::{FormArgs, FormName, VmSwitch};
+pub use form::{FormArgs, FormName};
 
 /// Where objects come from.
 #[derive(Debug, Clone, Default, Args)]

@@ -106,18 +106,11 @@ pub fn run(old: &Side, new: &Side) -> Diff {
         for port in ports(old, new, id) {
             let before = old.decide(id, port);
             let after = new.decide(id, port);
-            let whole = (old.verdict(&before), new.verdict(&after));
-            push(
-                &mut diff,
-                Change {
-                    service: id.clone(),
-                    port,
-                    cluster: None,
-                    why: why::service(old, new, &before, &after, port),
-                    old: whole.0.clone(),
-                    new: whole.1.clone(),
-                },
-            );
+            let whole = [old.verdict(&before), new.verdict(&after)];
+            let mut push = |cluster, [old, new]: [Verdict; 2], why| {
+                diff.push(Change { service: id.clone(), port, cluster, old, new, why });
+            };
+            push(None, whole.clone(), why::service(old, new, &before, &after, port));
             for name in names(old, new, id, port) {
                 if !asked.insert(name.clone()) {
                     continue;
@@ -125,19 +118,9 @@ pub fn run(old: &Side, new: &Side) -> Diff {
                 let question = Question::Cluster(name.as_bytes());
                 let before = old.policy().decide(question);
                 let after = new.policy().decide(question);
-                let verdicts = (old.verdict(&before), new.verdict(&after));
+                let verdicts = [old.verdict(&before), new.verdict(&after)];
                 if verdicts != whole {
-                    push(
-                        &mut diff,
-                        Change {
-                            service: id.clone(),
-                            port,
-                            cluster: Some(name),
-                            why: why::name(old, new, &before, &after, port),
-                            old: verdicts.0,
-                            new: verdicts.1,
-                        },
-                    );
+                    push(Some(name), verdicts, why::name(old, new, &before, &after, port));
                 }
             }
         }
@@ -145,11 +128,13 @@ pub fn run(old: &Side, new: &Side) -> Diff {
     diff
 }
 
-fn push(diff: &mut Diff, change: Change) {
-    if !change.old.same_path(&change.new) {
-        diff.changes.push(change);
-    } else if change.old != change.new {
-        diff.same_path.push(change);
+impl Diff {
+    fn push(&mut self, change: Change) {
+        if !change.old.same_path(&change.new) {
+            self.changes.push(change);
+        } else if change.old != change.new {
+            self.same_path.push(change);
+        }
     }
 }
 

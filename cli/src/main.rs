@@ -3,12 +3,10 @@
 use std::io;
 use std::process::ExitCode;
 
-use anstream::ColorChoice;
 use clap::Parser as _;
 use ingress_waypoint::escape::escaped;
 use ingress_waypoint_cli::report::{self, Exit};
-use ingress_waypoint_cli::run;
-use ingress_waypoint_cli::run::{Cli, Color};
+use ingress_waypoint_cli::run::{self, Cli};
 use mesh::Severity;
 
 /// Parsed YAML is many small values, made on one thread and freed on another: the C library's
@@ -22,9 +20,9 @@ fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     match cli.color {
-        Color::Auto => ColorChoice::Auto,
-        Color::Always => ColorChoice::Always,
-        Color::Never => ColorChoice::Never,
+        clap::ColorChoice::Auto => anstream::ColorChoice::Auto,
+        clap::ColorChoice::Always => anstream::ColorChoice::Always,
+        clap::ColorChoice::Never => anstream::ColorChoice::Never,
     }
     .write_global();
     let exit = run::run(cli).unwrap_or_else(|error| {

@@ -1,6 +1,6 @@
 //! The whole command line. It knows all commands, and runs the one that is named.
 
-use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap::{ColorChoice, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 use serde_json::json;
 
@@ -27,17 +27,7 @@ pub struct Cli {
     pub format: Format,
     /// When to use colours
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
-    pub color: Color,
-}
-
-/// When to use colours.
-#[derive(Debug, Clone, Copy, Default, ValueEnum)]
-#[allow(missing_docs)]
-pub enum Color {
-    #[default]
-    Auto,
-    Always,
-    Never,
+    pub color: ColorChoice,
 }
 
 /// The commands.

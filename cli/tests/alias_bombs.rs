@@ -1,8 +1,11 @@
 //! What aliases stand for is counted in bytes, in `compile` and in `patch`: a small file takes little memory.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use std::fs;
+mod command;
+
 use std::process::Command;
+
+use command::Folder;
 
 /// Far less than the bombs would take, and more than what is read.
 const MEMORY_KIB: usize = 700_000;
@@ -47,23 +50,18 @@ fn run(arguments: &str) -> (Option<i32>, String) {
 
 #[test]
 fn an_alias_bomb_is_refused_by_its_bytes() {
-    let folder = tempfile::tempdir().unwrap();
-    let config = folder.path().join("config.json");
-    fs::write(&config, "{}").unwrap();
+    let folder = Folder::new();
+    let config = folder.write("config.json", "{}");
     for (name, form) in BOMBS {
-        let path = folder.path().join("bomb.yaml");
         let object = "apiVersion: v1\nkind: Service\nmetadata: {name: x, namespace: d}\n";
         let namespace = "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: d}\n";
-        fs::write(&path, format!("{object}{}{namespace}", bomb(form))).unwrap();
-        for command in ["compile -f", "check -f", "patch --config"] {
-            let arguments = match command {
-                "patch --config" => {
-                    format!("patch {} --config {}", path.display(), config.display())
-                }
-                command => format!("{command} {}", path.display()),
-            };
-            let (code, said) = run(&arguments);
-            let expected = if command == "compile -f" { 1 } else { 2 };
+        let path = folder.write("bomb.yaml", format!("{object}{}{namespace}", bomb(form)));
+        for (command, expected) in [
+            (format!("compile -f {path}"), 1),
+            (format!("check -f {path}"), 2),
+            (format!("patch {path} --config {config}"), 2),
+        ] {
+            let (code, said) = run(&command);
             assert_eq!(code, Some(expected), "{name}, {command}: {:.1000}", said);
             assert!(said.contains("bomb.yaml"), "{name}, {command}: {:.1000}", said);
             assert!(said.contains("line "), "{name}, {command}: {:.1000}", said);
@@ -77,9 +75,8 @@ fn an_alias_bomb_is_refused_by_its_bytes() {
 /// No document stands for much, and all of them together for gigabytes.
 #[test]
 fn many_small_bombs_are_one() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = Folder::new();
     for in_list in [true, false] {
-        let path = folder.path().join("objects.yaml");
         let long = "x".repeat(15_000);
         let labels: Vec<_> = (0..2_000).map(|i| format!("l{i}: *a")).collect();
         let labels = format!("{{l: &a {long}, {}}}", labels.join(", "));
@@ -90,8 +87,7 @@ fn many_small_bombs_are_one() {
             );
             text += &if in_list { format!("- {object}\n") } else { format!("---\n{object}\n") };
         }
-        fs::write(&path, text).unwrap();
-        let (code, said) = run(&format!("compile -f {}", path.display()));
+        let (code, said) = run(&format!("compile -f {}", folder.write("objects.yaml", text)));
         assert_eq!(code, Some(1), "{:.1000}", said);
         assert!(said.contains("more than 32 MiB, which is the limit"), "{:.1000}", said);
     }
@@ -100,8 +96,7 @@ fn many_small_bombs_are_one() {
 /// What people write: one text or object in many places.
 #[test]
 fn aliases_within_the_limit_are_read() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("objects.yaml");
+    let folder = Folder::new();
     let list = "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Namespace\n  metadata: {name: d}\n";
     let mut text = format!("x: &ports [{{name: http, port: 80}}]\n{list}");
     for i in 0..1000 {
@@ -112,16 +107,14 @@ fn aliases_within_the_limit_are_read() {
             i % 250 + 1
         );
     }
-    fs::write(&path, text).unwrap();
-    let (code, said) = run(&format!("compile -f {}", path.display()));
+    let (code, said) = run(&format!("compile -f {}", folder.write("objects.yaml", text)));
     assert_eq!((code, said.as_str()), (Some(0), ""));
 }
 
 /// A long name in front of many faults makes no long message of each.
 #[test]
 fn a_long_path_is_shown_once_in_a_while_and_cut() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("objects.yaml");
+    let folder = Folder::new();
     let (long, twice) = ("x".repeat(500_000), vec!["a: 1"; 100_000].join(","));
     for (open, close) in
         [("", ""), ("items: [{kind: Service, apiVersion: v1, metadata: {name: x}, ", "}]")]
@@ -129,8 +122,7 @@ fn a_long_path_is_shown_once_in_a_while_and_cut() {
         let text = format!(
             "{{apiVersion: v1, kind: Service, metadata: {{name: x}}, {open}? {long} : {{{twice}}}{close}}}"
         );
-        fs::write(&path, text).unwrap();
-        let (code, said) = run(&format!("compile -f {}", path.display()));
+        let (code, said) = run(&format!("compile -f {}", folder.write("objects.yaml", text)));
         assert_eq!(code, Some(2), "{:.1000}", said);
         assert!(said.contains("duplicate key") && said.len() < 5_000, "{} bytes", said.len());
     }

@@ -2,6 +2,8 @@
 //! findings, side by side. `BLESS=1 cargo test` writes the findings anew, to be read as a change.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod golden;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,8 +12,7 @@ use anstream::adapter::strip_str;
 use gateway::table::config::Configuration;
 use gateway::table::config::IpFamily;
 use gateway::table::{Compiled, Purpose};
-use ingress_waypoint_cli::check::{self, Report};
-use ingress_waypoint_cli::report::Exit;
+use ingress_waypoint_cli::check::Report;
 use lint::{Objects, Options};
 use mesh::label::Compat;
 use mesh::object::{Object, Origin};
@@ -20,15 +21,11 @@ use serde_json::Value;
 use source::{Read, Source};
 
 fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/cli/check").join(name)
+    golden::workspace().join("testdata/cli/check").join(name)
 }
 
 fn folders() -> Vec<String> {
-    let entries = fs::read_dir(folder("")).unwrap();
-    let mut names: Vec<_> =
-        entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    names
+    golden::names("testdata/cli/check")
 }
 
 fn objects(path: PathBuf) -> Vec<(Origin, Object)> {
@@ -86,14 +83,8 @@ fn each_folder_has_its_findings() {
         let findings = findings(&name);
         let mut json = serde_json::to_string_pretty(&Report::new(findings, 0)).unwrap();
         json.push('\n');
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").to_str().unwrap().to_owned();
-        let json = json.replace(&root, "…");
-        let path = folder(&name).join("findings.json");
-        if std::env::var_os("BLESS").is_some() {
-            fs::write(&path, &json).unwrap();
-        }
-        let expected = fs::read_to_string(&path).unwrap_or_default();
-        assert_eq!(json, expected, "{name}");
+        let json = json.replace(golden::workspace().to_str().unwrap(), "…");
+        golden::compare(&folder(&name).join("findings.json"), &json, "BLESS");
     }
 }
 
@@ -192,45 +183,12 @@ fn a_namespaces_mistake_is_one_finding() {
 }
 
 #[test]
-fn the_exit_code_is_that_of_the_worst_finding() {
-    let exit = |name: &str, strict| check::exit(&findings(name), strict);
-    let cases = [
-        ("clean", Exit::Done, Exit::Done),
-        ("label-overrides-namespace", Exit::Done, Exit::Done),
-        ("session-affinity", Exit::Done, Exit::LookAt),
-        ("label-not-boolean", Exit::Failed, Exit::Failed),
-    ];
-    for (name, plain, strict) in cases {
-        assert_eq!((exit(name, false), exit(name, true)), (plain, strict), "{name}");
-    }
-}
-
-#[test]
 fn the_report_says_each_reason_once() {
     let text = Report::new(findings("label-not-boolean"), 0).text().as_str().to_owned();
     let text = strip_str(&text).to_string();
-    let expected = fs::read_to_string(folder("../check-report.txt")).unwrap_or_default();
-    if std::env::var_os("BLESS").is_some() {
-        fs::write(folder("../check-report.txt"), &text).unwrap();
-    } else {
-        assert_eq!(text, expected);
-    }
+    golden::compare(&folder("../check-report.txt"), &text, "BLESS");
     let none = Report::new(Vec::new(), 0).text().as_str().to_owned();
     assert_eq!(strip_str(&none).to_string(), "nothing found\n");
-}
-
-#[test]
-fn what_objects_say_cannot_steer_a_terminal() {
-    let mut finding = findings("label-not-boolean").remove(0);
-    finding.object.as_mut().unwrap().name = "a\u{1b}[2Jb".to_owned();
-    finding.value = Some("c\u{7}d".to_owned());
-    finding.affects = vec!["e\rf".to_owned()];
-    let text = Report::new(vec![finding], 0).text().as_str().to_owned();
-    let text = strip_str(&text).to_string();
-    assert!(
-        text.contains("a\\u{1b}[2Jb") && text.contains("c\\u{7}d") && text.contains("e\\rf"),
-        "{text}"
-    );
 }
 
 #[test]

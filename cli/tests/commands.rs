@@ -6,7 +6,7 @@ mod command;
 use std::path::Path;
 use std::process::Command;
 
-use command::{OBJECTS, error, run, text, value};
+use command::{Folder, OBJECTS, error, run, stderr, text, value, words};
 use serde_json::{Value, json};
 
 fn commands() -> Vec<String> {
@@ -101,6 +101,11 @@ fn every_example_runs_as_it_stands() {
     }
 }
 
+/// The arguments of `compile` for the objects of `explain`'s tests.
+fn compile(more: &str) -> Vec<&str> {
+    [&["compile", "-f", OBJECTS], &*words(more)].concat()
+}
+
 #[test]
 fn errors_go_to_standard_error_and_say_2() {
     for args in [
@@ -112,18 +117,8 @@ fn errors_go_to_standard_error_and_say_2() {
         &["compile", "-f", OBJECTS, "--via", "cluster-header", "--via-header", "host"],
         &["compile", "-f", OBJECTS, "-o", "wasmplugin"],
         &["compile", "-f", OBJECTS, "-o", "wasmplugin", "--gateway", "a/b"],
-        &["compile", "-f", OBJECTS, "-o", "envoy-gateway", "--gateway", "a/b", "--image", "x"],
-        &[
-            "compile",
-            "-f",
-            OBJECTS,
-            "-o",
-            "envoy-gateway",
-            "--gateway",
-            "shop/waypoint",
-            "--image",
-            "x",
-        ],
+        &compile("-o envoy-gateway --image x --gateway a/b"),
+        &compile("-o envoy-gateway --image x --gateway shop/waypoint"),
         &["compile", "-f", OBJECTS, "-o", "table", "--out", "x"],
         &["explain", "--config", "no-such-file", "x"],
         &["nonsense"],
@@ -136,20 +131,19 @@ fn errors_go_to_standard_error_and_say_2() {
 
 #[test]
 fn a_broken_object_is_said_and_hides_no_other() {
-    let folder = tempfile::tempdir().unwrap();
-    let good =
-        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(OBJECTS))
-            .unwrap();
+    let folder = Folder::new();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let good = std::fs::read_to_string(root.join(OBJECTS)).unwrap();
     let broken = "apiVersion: v1\nkind: Service\nmetadata: {namespace: shop, name: broken}\nspec: {ports: [{port: eighty}]}\n";
-    std::fs::write(folder.path().join("all.yaml"), format!("{broken}---\n{good}")).unwrap();
+    folder.write("all.yaml", format!("{broken}---\n{good}"));
     let done = run(&["compile", "-f", folder.path().to_str().unwrap()]);
     assert_eq!(done.status.code(), Some(1));
     let config: Value = serde_json::from_slice(&done.stdout).unwrap();
     assert_eq!(config["services"].as_array().unwrap().len(), 2);
-    let error = String::from_utf8(done.stderr).unwrap();
+    let said = stderr(&done);
     assert!(
-        error.contains("all.yaml, document 1: Service shop/broken: spec.ports[0].port"),
-        "{error}"
+        said.contains("all.yaml, document 1: Service shop/broken: spec.ports[0].port"),
+        "{said}"
     );
 }
 
@@ -167,18 +161,17 @@ fn colours_only_where_they_are_seen() {
 
 #[test]
 fn what_objects_say_cannot_steer_a_terminal() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("objects.yaml");
+    let folder = Folder::new();
     let labels = r#"{istio.io/use-waypoint: "w\e[2J", istio.io/ingress-use-waypoint: "t\e[2J"}"#;
     let service = |name: &str| {
         format!(
             "apiVersion: v1\nkind: Service\nmetadata: {{namespace: shop, name: {name}, labels: {labels}}}\n"
         )
     };
-    std::fs::write(&path, format!("{}---\n{}", service("a"), service(r#""b\e[2J""#))).unwrap();
-    let path = path.to_str().unwrap();
+    let both = format!("{}---\n{}", service("a"), service(r#""b\e[2J""#));
+    let path = folder.write("objects.yaml", both);
     for command in [&["compile", "-o", "table"][..], &["explain", "a"], &["check"]] {
-        let compat = ["-f", path, "--compat", "kgateway", "--color", "always"];
+        let compat = ["-f", &path, "--compat", "kgateway", "--color", "always"];
         let done = run(&[command, &compat[..]].concat());
         for stream in [done.stdout, done.stderr] {
             let text = String::from_utf8(stream).unwrap();
@@ -225,48 +218,15 @@ fn the_small_commands() {
 #[test]
 fn the_objects_for_gateways_come_out_of_the_same_configuration() {
     let config: Value = serde_json::from_str(&text(&["compile", "-f", OBJECTS])).unwrap();
-    let istio = text(&[
-        "compile",
-        "-f",
-        OBJECTS,
-        "-o",
-        "wasmplugin",
-        "--gateway",
-        "ingress/public",
-        "--image",
-        "registry.example/filter:1",
-    ]);
+    let istio = "-o wasmplugin --gateway ingress/public --image registry.example/filter:1";
+    let istio = text(&compile(istio));
     let plugin: Value = serde_saphyr::from_str(&istio).unwrap();
     assert_eq!(plugin["spec"]["pluginConfig"], config);
-    let filter = text(&[
-        "compile",
-        "-f",
-        OBJECTS,
-        "-o",
-        "envoy-filter",
-        "--selector",
-        "app=gateway",
-        "-n",
-        "ingress",
-    ]);
+    let filter = text(&compile("-o envoy-filter --selector app=gateway -n ingress"));
     assert!(filter.contains("kind: EnvoyFilter") && filter.contains("app: gateway"), "{filter}");
-    let args = [
-        "compile",
-        "-f",
-        OBJECTS,
-        "-o",
-        "envoy-gateway",
-        "--gateway",
-        "ingress/public",
-        "--listener",
-        "http",
-        "--image",
-        "x",
-    ];
-    assert!(text(&args).contains("ingress/public/http"));
-    assert!(
-        text(&["compile", "-f", OBJECTS, "-o", "ecds", "--module", "/x.wasm"]).contains("/x.wasm")
-    );
+    let eg = compile("-o envoy-gateway --gateway ingress/public --listener http --image x");
+    assert!(text(&eg).contains("ingress/public/http"));
+    assert!(text(&compile("-o ecds --module /x.wasm")).contains("/x.wasm"));
 }
 
 #[test]
@@ -278,9 +238,7 @@ fn loopback_addresses_are_taken_where_asked_for_and_that_is_said() {
         let vips = config["services"].as_array().unwrap().iter().filter_map(|s| s.get("vips"));
         (config["allowLoopback"].clone(), vips.count())
     };
-    let said = |output: &std::process::Output| String::from_utf8(output.stderr.clone()).unwrap();
-    assert_eq!(config(&refused), (Value::Null, 0));
-    assert!(!said(&refused).contains("--allow-loopback: a loopback VIP"), "{}", said(&refused));
-    assert_eq!(config(&taken), (Value::Bool(true), 3));
-    assert!(said(&taken).contains("--allow-loopback: a loopback VIP"), "{}", said(&taken));
+    let said = |output| stderr(output).contains("--allow-loopback: a loopback VIP");
+    assert_eq!((config(&refused), said(&refused)), ((Value::Null, 0), false));
+    assert_eq!((config(&taken), said(&taken)), ((Value::Bool(true), 3), true));
 }

@@ -2,23 +2,21 @@
 //! as JSON. `BLESS=1 cargo test` writes the results anew, to be read as a change.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod golden;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anstream::adapter::strip_str;
 use ingress_waypoint_cli::diff::{self, Diff, Side, exit, is_configuration};
 use ingress_waypoint_cli::report::Exit;
 
 fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/cli/diff").join(name)
+    golden::workspace().join("testdata/cli/diff").join(name)
 }
 
 fn folders() -> Vec<String> {
-    let entries = fs::read_dir(folder("")).unwrap();
-    let mut names: Vec<_> =
-        entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    names
+    golden::names("testdata/cli/diff")
 }
 
 fn side(name: &str, file: &str) -> Side {
@@ -29,23 +27,16 @@ fn run(name: &str) -> Diff {
     diff::run(&side(name, "old.json"), &side(name, "new.json"))
 }
 
-fn compare(path: &Path, found: &str) {
-    if std::env::var_os("BLESS").is_some() {
-        fs::write(path, found).unwrap();
-    }
-    assert_eq!(found, fs::read_to_string(path).unwrap_or_default(), "{}", path.display());
-}
-
 #[test]
 fn each_folder_has_its_differences() {
     for name in folders() {
         let diff = run(&name);
         let json = serde_json::to_string_pretty(&diff).unwrap() + "\n";
-        compare(&folder(&name).join("diff.json"), &json);
+        golden::compare(&folder(&name).join("diff.json"), &json, "BLESS");
         let text = strip_str(diff.text().as_str()).to_string();
         // The titles are as wide as their columns.
         let lines: Vec<_> = text.lines().map(str::trim_end).collect();
-        compare(&folder(&name).join("diff.txt"), &(lines.join("\n") + "\n"));
+        golden::compare(&folder(&name).join("diff.txt"), &(lines.join("\n") + "\n"), "BLESS");
     }
 }
 
@@ -62,9 +53,8 @@ fn nothing_differs_from_itself() {
     for name in folders() {
         for file in ["old.json", "new.json"] {
             let diff = diff::run(&side(&name, file), &side(&name, file));
-            assert!(
-                diff.changes.is_empty() && diff.settings.is_empty() && diff.same_path.is_empty()
-            );
+            assert!(diff.changes.is_empty() && diff.settings.is_empty());
+            assert!(diff.same_path.is_empty());
             assert_eq!(exit(&diff), Exit::Done);
         }
     }

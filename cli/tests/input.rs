@@ -2,17 +2,15 @@
 //! `UPDATE=1` writes them anew.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod golden;
+
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use mesh::object::Object;
 use source::{Read, Source};
-
-fn cases() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/cli/input")
-}
 
 fn read(sources: &[Source]) -> (anyhow::Result<()>, Vec<Read>) {
     let mut reads = Vec::new();
@@ -58,29 +56,17 @@ fn line(read: &Read) -> String {
 
 #[test]
 fn every_case_reads_as_expected() {
-    let mut failures = String::new();
-    let mut count = 0;
-    for case in fs::read_dir(cases()).unwrap() {
-        let case = case.unwrap().path();
+    let cases = golden::entries("testdata/cli/input");
+    assert!(cases.len() >= 9, "only {} cases", cases.len());
+    for case in cases {
         let folder = case.join("input");
         let (result, reads) = read(&[Source::Path(folder.clone())]);
         result.unwrap();
         let prefix = format!("{}/", folder.display());
         let found: String =
             reads.iter().map(|read| line(read).replace(&prefix, "") + "\n").collect();
-        let path = case.join("expected.txt");
-        if std::env::var_os("UPDATE").is_some() {
-            fs::write(&path, &found).unwrap();
-        }
-        let expected = fs::read_to_string(&path).unwrap();
-        if found != expected {
-            let name = case.file_name().unwrap().display();
-            write!(failures, "{name}: expected\n{expected}found\n{found}").unwrap();
-        }
-        count += 1;
+        golden::compare(&case.join("expected.txt"), &found, "UPDATE");
     }
-    assert!(failures.is_empty(), "{failures}");
-    assert!(count >= 9, "only {count} cases");
 }
 
 #[test]
@@ -151,17 +137,17 @@ mod streaming {
     fn streams(head: &str, item: fn(usize) -> String, tail: &str) -> Vec<Read> {
         let (reader, pipe) = std::io::pipe().unwrap();
         let (sender, receiver) = channel();
-        let (head, tail) = (head.to_owned(), tail.to_owned());
-        let writer = thread::spawn(move || write(pipe, &head, item, &tail, &receiver));
-        let mut reads = Vec::new();
         // As a shell hands it over: `-f <(helm template …)`.
         let path = PathBuf::from(format!("/dev/fd/{}", reader.as_raw_fd()));
-        source::read(&[Source::Path(path)], &mut |read| {
-            reads.push(read);
-            let _ = sender.send(());
-        })
-        .unwrap();
-        writer.join().unwrap();
+        let mut reads = Vec::new();
+        thread::scope(|scope| {
+            scope.spawn(|| write(pipe, head, item, tail, receiver));
+            source::read(&[Source::Path(path)], &mut |read| {
+                reads.push(read);
+                let _ = sender.send(());
+            })
+            .unwrap();
+        });
         reads
     }
 
@@ -170,7 +156,7 @@ mod streaming {
         head: &str,
         item: fn(usize) -> String,
         tail: &str,
-        seen: &Receiver<()>,
+        seen: Receiver<()>,
     ) {
         let mut pipe = std::io::BufWriter::new(pipe);
         pipe.write_all(head.as_bytes()).unwrap();
@@ -201,29 +187,19 @@ mod streaming {
     }
 
     #[test]
-    fn a_yaml_list() {
-        let reads = streams("apiVersion: v1\nitems:\n", yaml_item, "kind: List\n");
-        assert_eq!(reads.len(), MANY);
-        assert!(line(&reads[MANY - 1]).ends_with("item 1499: Namespace n1499"));
-    }
-
-    #[test]
-    fn a_yaml_list_in_flow_style() {
-        let reads = streams("apiVersion: v1\nitems: [\n", flow_item, "  ]\nkind: List\n");
-        assert_eq!(reads.len(), MANY);
-    }
-
-    #[test]
-    fn a_json_list() {
-        let reads = streams("{\"items\":[", json_item, "],\"kind\":\"List\"}");
-        assert_eq!(reads.len(), MANY);
-    }
-
-    #[test]
-    fn yaml_documents() {
-        let document = |index| format!("---\n{}", yaml_item(index).replace("- ", "  "));
-        let reads = streams("", document, "---\n");
-        assert_eq!(reads.len(), MANY);
+    fn every_form_of_a_list_and_documents() {
+        let document: fn(usize) -> String =
+            |index| format!("---\n{}", yaml_item(index).replace("- ", "  "));
+        for (head, item, tail) in [
+            ("apiVersion: v1\nitems:\n", yaml_item as fn(usize) -> String, "kind: List\n"),
+            ("apiVersion: v1\nitems: [\n", flow_item, "  ]\nkind: List\n"),
+            ("{\"items\":[", json_item, "],\"kind\":\"List\"}"),
+            ("", document, "---\n"),
+        ] {
+            let reads = streams(head, item, tail);
+            assert_eq!(reads.len(), MANY, "{head}");
+            assert!(line(&reads[MANY - 1]).ends_with(": Namespace n1499"), "{head}");
+        }
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! A FIFO, a device or a socket is no input and no output: it is refused at once, wherever a file is named.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod command;
+
 use std::fs;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Command, Output};
+
+use command::{Folder, stderr};
 
 const OBJECTS: &str = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n";
 
@@ -14,14 +18,13 @@ fn shell(folder: &Path, line: &str) -> Output {
     Command::new("timeout").args(["20", "bash", "-c", &line]).current_dir(folder).output().unwrap()
 }
 
-fn folder() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let at = |name: &str| folder.path().join(name);
-    fs::write(at("objects.yaml"), OBJECTS).unwrap();
-    fs::write(at("envoy.yaml"), "static_resources: {listeners: []}\n").unwrap();
-    fs::write(at("config.json"), "{}").unwrap();
-    assert!(Command::new("mkfifo").arg(at("fifo")).status().unwrap().success());
-    drop(UnixListener::bind(at("socket")).unwrap());
+fn folder() -> Folder {
+    let folder = Folder::new();
+    folder.write("objects.yaml", OBJECTS);
+    folder.write("envoy.yaml", "static_resources: {listeners: []}\n");
+    folder.write("config.json", "{}");
+    assert!(Command::new("mkfifo").arg(folder.at("fifo")).status().unwrap().success());
+    drop(UnixListener::bind(folder.at("socket")).unwrap());
     folder
 }
 
@@ -47,28 +50,28 @@ fn what_is_not_a_regular_file_is_refused_and_not_waited_for() {
         ] {
             let command = format!("BIN {}", command.replace("FILE", file));
             let done = shell(folder.path(), &command);
-            let said = String::from_utf8(done.stderr).unwrap();
+            let said = stderr(&done);
             assert_eq!(done.status.code(), Some(2), "{command}: {said}");
             assert!(said.contains(file) && said.contains(what), "{command}: {said}");
             assert!(done.stdout.is_empty(), "{command}");
         }
     }
-    assert!(!fs::metadata(folder.path().join("fifo")).unwrap().is_file(), "it was replaced");
+    assert!(!fs::metadata(folder.at("fifo")).unwrap().is_file(), "it was replaced");
 }
 
 #[test]
 fn a_folder_with_a_fifo_is_refused() {
     let folder = folder();
-    fs::create_dir(folder.path().join("in")).unwrap();
-    fs::write(folder.path().join("in/a.yaml"), OBJECTS).unwrap();
+    fs::create_dir(folder.at("in")).unwrap();
+    folder.write("in/a.yaml", OBJECTS);
     // No manifest by its name.
-    fs::rename(folder.path().join("fifo"), folder.path().join("in/pipe")).unwrap();
+    fs::rename(folder.at("fifo"), folder.at("in/pipe")).unwrap();
     let done = shell(folder.path(), "BIN compile -f in");
-    assert_eq!(done.status.code(), Some(0), "{}", String::from_utf8_lossy(&done.stderr));
-    fs::rename(folder.path().join("in/pipe"), folder.path().join("in/b.yaml")).unwrap();
+    assert_eq!(done.status.code(), Some(0), "{}", stderr(&done));
+    fs::rename(folder.at("in/pipe"), folder.at("in/b.yaml")).unwrap();
     for command in ["BIN compile -f in", "BIN check -f in", "BIN diff config.json in"] {
         let done = shell(folder.path(), command);
-        let said = String::from_utf8(done.stderr).unwrap();
+        let said = stderr(&done);
         assert_eq!(done.status.code(), Some(2), "{command}: {said}");
         assert!(said.contains("in/b.yaml: is a FIFO, not a regular file"), "{command}: {said}");
     }
@@ -91,12 +94,7 @@ fn what_the_shell_hands_over_is_read() {
         "BIN patch <(cat envoy.yaml) --remove",
     ] {
         let done = shell(folder.path(), command);
-        assert_eq!(
-            done.status.code(),
-            Some(0),
-            "{command}: {}",
-            String::from_utf8_lossy(&done.stderr)
-        );
+        assert_eq!(done.status.code(), Some(0), "{command}: {}", stderr(&done));
         assert!(!done.stdout.is_empty(), "{command}");
     }
 }
@@ -107,11 +105,9 @@ fn standard_output_is_not_replaced_by_a_file() {
     let folder = folder();
     for name in ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"] {
         for to in ["| cat", "> out.json"] {
-            let done = shell(
-                folder.path(),
-                &format!("set -o pipefail; BIN compile -f objects.yaml --out {name} {to}"),
-            );
-            let said = String::from_utf8(done.stderr).unwrap();
+            let compile = format!("BIN compile -f objects.yaml --out {name} {to}");
+            let done = shell(folder.path(), &format!("set -o pipefail; {compile}"));
+            let said = stderr(&done);
             assert_eq!(done.status.code(), Some(2), "{name} {to}: {said}");
             assert!(said.contains("moved into its place"), "{name} {to}: {said}");
         }

@@ -5,11 +5,11 @@ mod command;
 
 use std::process::Output;
 
-use command::run;
+use command::{Folder, run, stderr, stdout, words};
 use serde_json::{Value, json};
 
 /// A labelled service, a Gateway with listeners that share ports, and a route to it from this parent.
-fn compile(parent: &Value, args: &[&str]) -> Output {
+fn compile(parent: &Value, args: &str) -> Output {
     let listener = |name: &str, port: u16, protocol: &str| json!({"name": name, "port": port, "protocol": protocol});
     let service = json!({
         "apiVersion": "v1", "kind": "Service",
@@ -33,35 +33,20 @@ fn compile(parent: &Value, args: &[&str]) -> Output {
         "metadata": {"namespace": "shop", "name": "reviews"},
         "spec": {"parentRefs": [parent], "rules": [{"backendRefs": [{"name": "reviews", "port": 80}]}]},
     });
-    let list = json!({"apiVersion": "v1", "kind": "List", "items": [service, gateway, route]});
-    let file = tempfile::Builder::new().suffix(".json").tempfile().unwrap();
-    std::fs::write(file.path(), list.to_string()).unwrap();
-    let fixed = [
-        "compile",
-        "-f",
-        file.path().to_str().unwrap(),
-        "-o",
-        "envoy-gateway",
-        "--gateway",
-        "edge/public",
-        "--image",
-        "registry.example/filter:1",
-    ];
-    run(&[&fixed, args].concat())
+    let folder = Folder::new();
+    let file = folder.write_list("objects.json", &[service, gateway, route]);
+    let output = "-o envoy-gateway --gateway edge/public --image registry.example/filter:1";
+    run(&[&["compile", "-f", &file], &*words(output), &words(args)].concat())
 }
 
 fn gateway() -> Value {
     json!({"namespace": "edge", "name": "public"})
 }
 
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
 /// The names of a kind that are patched.
 fn names(output: &Output, kind: &str) -> Vec<String> {
     assert!(output.status.success(), "{}", stderr(output));
-    let text = std::str::from_utf8(&output.stdout).unwrap();
+    let text = stdout(output);
     let policy: Value = serde_saphyr::from_str(text.split("\n---\n").nth(1).unwrap()).unwrap();
     let patches = policy["spec"]["jsonPatches"].as_array().unwrap();
     let of = patches.iter().filter(|patch| patch["type"].as_str().unwrap().ends_with(kind));
@@ -72,20 +57,18 @@ fn names(output: &Output, kind: &str) -> Vec<String> {
 
 #[test]
 fn listeners_that_share_a_port_share_names() {
-    let output = compile(&gateway(), &[]);
+    let output = compile(&gateway(), "");
     let routes = ["edge/public/a", "edge/public/tls-a", "edge/public/tls-b", "edge/public/c"];
     assert_eq!(names(&output, ".RouteConfiguration"), routes);
-    assert_eq!(
-        names(&output, ".Listener"),
-        ["edge/public/a", "edge/public/tls-a", "edge/public/c"]
-    );
+    let listeners = ["edge/public/a", "edge/public/tls-a", "edge/public/c"];
+    assert_eq!(names(&output, ".Listener"), listeners);
     assert!(!stderr(&output).contains("no-vip-route"), "{}", stderr(&output));
 }
 
 #[test]
 fn a_listener_that_is_left_out_is_said() {
     // What is written for b is written for a: they share all.
-    let output = compile(&gateway(), &["--listener", "b", "--listener", "tls-b"]);
+    let output = compile(&gateway(), "--listener b --listener tls-b");
     assert_eq!(names(&output, ".RouteConfiguration"), ["edge/public/a", "edge/public/tls-b"]);
     assert_eq!(names(&output, ".Listener"), ["edge/public/a", "edge/public/tls-a"]);
     let said = stderr(&output);
@@ -96,13 +79,12 @@ fn a_listener_that_is_left_out_is_said() {
 #[test]
 fn a_listener_set_is_said_and_can_be_named() {
     let parent = json!({"kind": "ListenerSet", "namespace": "edge", "name": "more"});
-    let said = stderr(&compile(&parent, &[]));
-    assert!(
-        said.contains("routes are attached to ListenerSet edge/more: if it belongs to the gateway"),
-        "{said}"
-    );
-    let all = ["--listener", "a", "--listener", "tls-a", "--listener", "tls-b", "--listener", "c"];
-    let output = compile(&parent, &[&all[..], &["--listener", "edge/more/http"]].concat());
+    let said = stderr(&compile(&parent, ""));
+    let attached = "routes are attached to ListenerSet edge/more: if it belongs to the gateway";
+    assert!(said.contains(attached), "{said}");
+    let all =
+        ["a", "tls-a", "tls-b", "c", "edge/more/http"].map(|name| format!("--listener {name}"));
+    let output = compile(&parent, &all.join(" "));
     assert!(!stderr(&output).contains("no-vip-route"), "{}", stderr(&output));
     let routes = names(&output, ".RouteConfiguration");
     assert_eq!(routes.last().unwrap(), "edge/public/edge/more/http");

@@ -3,10 +3,7 @@
 
 mod command;
 
-use std::fs;
-use std::path::Path;
-
-use command::{error, value};
+use command::{Folder, error, run, value};
 
 const OBJECTS: &str = "\
 apiVersion: v1
@@ -34,25 +31,15 @@ fn config_map(namespace: &str, name: &str, mesh: &str) -> String {
     )
 }
 
-fn write(folder: &Path, name: &str, text: &str) -> String {
-    let path = folder.join(name);
-    fs::write(&path, text).unwrap();
-    path.to_str().unwrap().to_owned()
-}
-
 /// The reason that the table, `explain` and `diff` give for the service.
 fn reasons(objects: &str, args: &[&str]) -> [String; 3] {
     let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
     let with = |command: &[&str]| value(&[command, &["-f", objects], args].concat());
     let table = with(&["compile", "-o", "table"]);
     let explained = with(&["explain", "shop/reviews"]);
-    let folder = tempfile::tempdir().unwrap();
-    let nothing = write(folder.path(), "nothing.json", r#"{"services": []}"#);
-    let diff = [&["diff", &nothing, objects, "--format", "json"], args].concat();
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_ingress-waypoint"))
-        .args(diff)
-        .output()
-        .unwrap();
+    let folder = Folder::new();
+    let nothing = folder.write("nothing.json", r#"{"services": []}"#);
+    let output = run(&[&["diff", &nothing, objects, "--format", "json"], args].concat());
     let diff: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let changes = [&diff["changes"], &diff["samePath"]];
     let first = changes.iter().find_map(|list| list.get(0)).unwrap();
@@ -65,64 +52,65 @@ fn reasons(objects: &str, args: &[&str]) -> [String; 3] {
 
 #[test]
 fn it_counts_wherever_it_comes_from() {
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    let bare = write(folder, "bare.yaml", OBJECTS);
-    let found = OBJECTS.to_owned() + &config_map("istio-system", "istio", NONE_SELECTED);
-    let found = write(folder, "found.yaml", &found);
-    let revision = OBJECTS.to_owned() + &config_map("istio-system", "istio-v2", NONE_SELECTED);
-    let revision = write(folder, "revision.yaml", &revision);
-    let named = OBJECTS.to_owned() + &config_map("mesh", "mine", NONE_SELECTED);
-    let named = write(folder, "named.yaml", &named);
-    let file = write(folder, "mesh.yaml", NONE_SELECTED);
+    let folder = Folder::new();
+    let found = |name: &str, map: &str| folder.write(name, format!("{OBJECTS}{map}"));
+    let bare = found("bare.yaml", "");
+    let istio = found("istio.yaml", &config_map("istio-system", "istio", NONE_SELECTED));
+    let revision = found("revision.yaml", &config_map("istio-system", "istio-v2", NONE_SELECTED));
+    let named = found("named.yaml", &config_map("mesh", "mine", NONE_SELECTED));
+    let file = folder.write("mesh.yaml", NONE_SELECTED);
     let map = config_map("any", "any", NONE_SELECTED);
-    let map = write(folder, "map.yaml", map.trim_start_matches("---\n"));
-    let empty = write(folder, "empty.yaml", "{}");
-
-    assert_eq!(reasons(&bare, &[]), ["labelled"; 3]);
-    assert_eq!(reasons(&found, &[]), ["not-in-mesh"; 3]);
-    assert_eq!(reasons(&revision, &[]), ["not-in-mesh"; 3]);
-    // That of another namespace is not Istio's, unless it is named.
-    assert_eq!(reasons(&named, &[]), ["labelled"; 3]);
-    assert_eq!(reasons(&named, &["--mesh-config", "mesh/mine"]), ["not-in-mesh"; 3]);
-    assert_eq!(reasons(&bare, &["--mesh-config", &file]), ["not-in-mesh"; 3]);
-    assert_eq!(reasons(&bare, &["--mesh-config", &map]), ["not-in-mesh"; 3]);
-    assert_eq!(reasons(&found, &["--mesh-config", &empty]), ["labelled"; 3]);
+    let map = folder.write("map.yaml", map.trim_start_matches("---\n"));
+    let empty = folder.write("empty.yaml", "{}");
+    for (objects, mesh_config, expected) in [
+        (&bare, "", "labelled"),
+        (&istio, "", "not-in-mesh"),
+        (&revision, "", "not-in-mesh"),
+        // That of another namespace is not Istio's, unless it is named.
+        (&named, "", "labelled"),
+        (&named, "mesh/mine", "not-in-mesh"),
+        (&bare, &file, "not-in-mesh"),
+        (&bare, &map, "not-in-mesh"),
+        (&istio, &empty, "labelled"),
+    ] {
+        let args = ["--mesh-config", mesh_config];
+        let args = if mesh_config.is_empty() { &[][..] } else { &args };
+        assert_eq!(reasons(objects, args), [expected; 3], "{objects} {mesh_config}");
+    }
 }
 
 #[test]
 fn what_cannot_be_read_is_an_error() {
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    let broken = OBJECTS.to_owned() + &config_map("istio-system", "istio", "discoverySelectors: 1");
-    let broken = write(folder, "broken.yaml", &broken);
-    let (code, message) = error(&["compile", "-f", &broken]);
-    assert_eq!(code, Some(2));
-    assert!(
-        message.contains(
-            "ConfigMap istio-system/istio: data.mesh: discoverySelectors: 1 is not a list"
-        ),
-        "{message}"
-    );
+    let folder = Folder::new();
+    let broken = |namespace: &str| {
+        let map = config_map(namespace, "istio", "discoverySelectors: 1");
+        folder.write("broken.yaml", format!("{OBJECTS}{map}"))
+    };
     // A broken one of somebody else's is nothing to the mesh.
-    let tenant = OBJECTS.to_owned() + &config_map("tenant", "istio", "discoverySelectors: 1");
-    let tenant = write(folder, "tenant.yaml", &tenant);
-    assert_eq!(reasons(&tenant, &[]), ["labelled"; 3]);
+    assert_eq!(reasons(&broken("tenant"), &[]), ["labelled"; 3]);
 
-    let bare = write(folder, "bare.yaml", OBJECTS);
-    let (code, message) = error(&["compile", "-f", &bare, "--mesh-config", "istio-system/gone"]);
-    assert_eq!(code, Some(2));
-    assert!(
-        message.contains("--mesh-config istio-system/gone: the objects do not include"),
-        "{message}"
-    );
-    let wrong = write(folder, "mesh.yaml", "serviceEntryVisibility: {defaultVisibility: SOME}");
-    let (code, message) = error(&["compile", "-f", &bare, "--mesh-config", &wrong]);
-    assert_eq!(code, Some(2));
-    assert!(
-        message.contains(&format!(
-            "'{wrong}' for '--mesh-config <FILE|NAMESPACE/NAME>': serviceEntryVisibility.defaultVisibility: \"SOME\" is not NONE, NAMESPACE or PUBLIC"
-        )),
-        "{message}"
-    );
+    let broken = broken("istio-system");
+    let bare = folder.write("bare.yaml", OBJECTS);
+    let wrong = "serviceEntryVisibility: {defaultVisibility: SOME}";
+    let wrong = folder.write("mesh.yaml", wrong);
+    for (args, expected) in [
+        (
+            &["compile", "-f", &broken][..],
+            "ConfigMap istio-system/istio: data.mesh: discoverySelectors: 1 is not a list",
+        ),
+        (
+            &["compile", "-f", &bare, "--mesh-config", "istio-system/gone"],
+            "--mesh-config istio-system/gone: the objects do not include",
+        ),
+        (
+            &["compile", "-f", &bare, "--mesh-config", &wrong],
+            &format!(
+                "'{wrong}' for '--mesh-config <FILE|NAMESPACE/NAME>': serviceEntryVisibility.defaultVisibility: \"SOME\" is not NONE, NAMESPACE or PUBLIC"
+            ),
+        ),
+    ] {
+        let (code, message) = error(args);
+        assert_eq!(code, Some(2), "{message}");
+        assert!(message.contains(expected), "{message}");
+    }
 }

@@ -4,9 +4,8 @@
 mod command;
 
 use std::collections::BTreeSet;
-use std::fs;
 
-use command::{run, text};
+use command::{Folder, run, text};
 use serde_json::{Value, json};
 
 fn meta(name: &str, opted_in: bool, required: bool) -> Value {
@@ -35,11 +34,10 @@ fn entry(name: &str, host: &str, opted_in: bool) -> Value {
 
 /// Kind and name of the services in the configuration.
 fn held(objects: &[Value], more: &[&str]) -> BTreeSet<(String, String)> {
-    let file = tempfile::Builder::new().suffix(".json").tempfile().unwrap();
-    let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
-    fs::write(file.path(), list.to_string()).unwrap();
+    let folder = Folder::new();
+    let file = folder.write_list("objects.json", objects);
     // A required service without a waypoint is an error that `compile` reports.
-    let done = run(&[&["compile", "-f", file.path().to_str().unwrap()], more].concat());
+    let done = run(&[&["compile", "-f", &file], more].concat());
     let config: Value = serde_json::from_slice(&done.stdout).unwrap();
     let services = config["services"].as_array().unwrap().iter();
     let of = |service: &Value| {
@@ -96,11 +94,9 @@ fn what_another_service_would_take_is_held() {
 #[test]
 fn services_that_do_not_matter_add_no_byte() {
     let demo = "testdata/demo/mesh.yaml";
-    let folder = tempfile::tempdir().unwrap();
+    let folder = Folder::new();
     let objects: Vec<_> = (0..50).map(|i| service(&format!("s{i}"), false, false)).collect();
-    let path = folder.path().join("more.json");
-    fs::write(&path, json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string())
-        .unwrap();
+    let more = folder.write_list("more.json", &objects);
     let alone = text(&["compile", "-f", demo]);
-    assert_eq!(text(&["compile", "-f", demo, "-f", path.to_str().unwrap()]), alone);
+    assert_eq!(text(&["compile", "-f", demo, "-f", &more]), alone);
 }

@@ -162,10 +162,8 @@ fn the_examples_are_what_is_generated() {
 
     // And clusters are listed.
     let mut proxy = eg[0].clone();
-    assert_eq!(
-        proxy["spec"].as_object_mut().unwrap().shift_remove("mergeBackends"),
-        Some(json!({}))
-    );
+    let merge = proxy["spec"].as_object_mut().unwrap().shift_remove("mergeBackends");
+    assert_eq!(merge, Some(json!({})));
     assert_eq!(proxy, example("envoy-gateway/proxy.yaml"));
 
     let mut resource = documents(&ecds::resource(&config_of_ecds(), &Wasm::default())).remove(0);
@@ -192,15 +190,8 @@ fn what_cannot_be_generated_is_refused() {
         let refusal = istio::envoy_filter(&config, &target, 1).unwrap_err().to_string();
         assert!(refusal.starts_with(&format!("forward.via: {via:?} needs changes")), "{refusal}");
         assert!(istio::wasm_plugin(&config, &target, &options(Switch::On)).is_err());
-        assert!(
-            envoy_gateway::policies(
-                &config,
-                &gateway("a/b"),
-                &listeners(&[]),
-                &options(Switch::On)
-            )
-            .is_err()
-        );
+        let (eg, none) = (gateway("a/b"), listeners(&[]));
+        assert!(envoy_gateway::policies(&config, &eg, &none, &options(Switch::On)).is_err());
     }
     let refusal = istio::envoy_filter(&json!({"services": 1}), &target, 1).unwrap_err().to_string();
     assert!(refusal.starts_with("services: 1 is not a list"), "{refusal}");
@@ -239,9 +230,8 @@ fn the_switch_is_given_once() {
             .text()
     };
     assert_eq!(documents(&eg(&config, Switch::On))[2]["spec"]["wasm"][0]["config"], config);
-    assert!(
-        !ecds::resource(&config.to_string(), &Wasm::default()).contains("INGRESS_USE_WAYPOINTS")
-    );
+    let resource = ecds::resource(&config.to_string(), &Wasm::default());
+    assert!(!resource.contains("INGRESS_USE_WAYPOINTS"));
 
     config["ingressUseWaypoints"] = Value::Null;
     let eg = eg(&config, Switch::Off);
@@ -253,15 +243,11 @@ fn the_switch_is_given_once() {
 #[test]
 fn the_module_is_its_http_filter_with_the_configuration_once_and_compact() {
     for (file, output) in outputs().into_iter().filter(|(file, _)| file.contains("module")) {
-        assert!(
-            !output.contains("route_specifiers") && !output.contains("specifier_name"),
-            "{file}"
-        );
+        assert!(!output.contains("route_specifiers"), "{file}");
+        assert!(!output.contains("specifier_name"), "{file}");
         let found = output.matches("grpcroute/default/greeter/rule/0").count();
-        assert_eq!(
-            found,
-            usize::from(!file.contains("file") && file != "envoy-gateway-module.yaml")
-        );
+        let inline = !file.contains("file") && file != "envoy-gateway-module.yaml";
+        assert_eq!(found, usize::from(inline), "{file}");
     }
     let filter = documents(&outputs()[6].1).remove(0);
     let patches = filter["spec"]["configPatches"].as_array().unwrap();
@@ -275,37 +261,33 @@ fn the_module_is_its_http_filter_with_the_configuration_once_and_compact() {
 
 #[test]
 fn a_file_is_moved_into_place_as_a_whole() {
+    use ingress_waypoint_cli::out_file::write_atomically;
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ecds.yaml");
     let stat = || std::fs::metadata(&path).unwrap();
 
-    assert!(ingress_waypoint_cli::out_file::write_atomically(&path, "a").unwrap());
+    assert!(write_atomically(&path, "a").unwrap());
     assert_eq!(stat().permissions().mode() & 0o777, 0o644);
     std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
     let first = stat().ino();
     // The same again is no reason for Envoy to load anything.
-    assert!(!ingress_waypoint_cli::out_file::write_atomically(&path, "a").unwrap());
+    assert!(!write_atomically(&path, "a").unwrap());
     assert_eq!(stat().ino(), first);
 
-    assert!(ingress_waypoint_cli::out_file::write_atomically(&path, "b").unwrap());
+    assert!(write_atomically(&path, "b").unwrap());
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "b");
     assert_ne!(stat().ino(), first);
     assert_eq!(stat().permissions().mode() & 0o777, 0o640);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
-    assert!(
-        ingress_waypoint_cli::out_file::write_atomically(&folder.path().join("no/such"), "a")
-            .is_err()
-    );
+    assert!(write_atomically(&folder.path().join("no/such"), "a").is_err());
 }
 
 #[test]
 fn the_version_is_that_of_the_content() {
     let version = |config: &Value, load: &Wasm| {
-        documents(&ecds::resource(&config.to_string(), load))[0]["version_info"]
-            .as_str()
-            .unwrap()
-            .to_owned()
+        let resource = documents(&ecds::resource(&config.to_string(), load)).remove(0);
+        resource["version_info"].as_str().unwrap().to_owned()
     };
     let module = Wasm::default();
     let first = version(&config(), &module);

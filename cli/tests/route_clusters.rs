@@ -4,23 +4,21 @@
 
 mod command;
 
-use command::{OBJECTS, error, run, text, value};
-use serde_json::{Value, json};
+use command::{Folder, OBJECTS, error, run, stderr, stdout, text, value, words};
+use serde_json::Value;
 
 /// Envoy Gateway names some clusters after routes, and without these nobody knows their service.
 #[test]
 fn that_routes_are_missing_for_envoy_gateway_is_warned_about() {
-    let gateway = ["-o", "envoy-gateway", "--image", "x", "--gateway", "ingress/public"];
-    let compile = |file: &str, more: &[&str]| {
-        let objects = ["compile", "-f", file, "--listener", "http"];
-        let done = run(&[&objects[..], &gateway, more].concat());
-        let error = String::from_utf8(done.stderr).unwrap();
-        let warned = error.contains("warning: no HTTPRoute or GRPCRoute of the gateway is among");
-        (warned, String::from_utf8(done.stdout).unwrap())
+    let compile = |file: &str, more: &str| {
+        let gateway = "--listener http -o envoy-gateway --image x --gateway ingress/public";
+        let done = run(&words(&format!("compile -f {file} {gateway} {more}")));
+        let warning = "warning: no HTTPRoute or GRPCRoute of the gateway is among";
+        (stderr(&done).contains(warning), stdout(&done))
     };
-    assert!(compile(OBJECTS, &[]).0);
-    assert!(!compile(OBJECTS, &["--unknown-service", "reject"]).0);
-    let (warned, yaml) = compile("testdata/cli/rules/route-clusters/objects.yaml", &[]);
+    assert!(compile(OBJECTS, "").0);
+    assert!(!compile(OBJECTS, "--unknown-service reject").0);
+    let (warned, yaml) = compile("testdata/cli/rules/route-clusters/objects.yaml", "");
     assert!(!warned);
     assert!(yaml.contains("name: httproute/shop/one/rule/0"), "{yaml}");
 }
@@ -29,8 +27,8 @@ fn that_routes_are_missing_for_envoy_gateway_is_warned_about() {
 #[test]
 fn for_istio_no_cluster_is_named_after_a_route() {
     let objects = "testdata/cli/rules/route-clusters/objects.yaml";
-    let istio = ["-o", "wasmplugin", "--image", "x", "--gateway", "ingress/public"];
-    let yaml = text(&[&["compile", "-f", objects][..], &istio].concat());
+    let istio = "-o wasmplugin --image x --gateway ingress/public";
+    let yaml = text(&words(&format!("compile -f {objects} {istio}")));
     assert!(yaml.contains("name: cart") && !yaml.contains("route/"), "{yaml}");
 }
 
@@ -43,27 +41,21 @@ fn a_cluster_named_after_a_route_is_known_everywhere() {
     assert_eq!(one["object"]["name"], "cart");
     assert_eq!(one["decisions"][0]["destination"], "10.96.0.1:9000");
     let two = asked("httproute/shop/one/rule/1/backend/0");
-    assert_eq!(
-        (&two["object"]["name"], &two["decisions"][0]["decision"]),
-        (&json!("pay"), &json!("waypoint"))
-    );
+    assert_eq!([&two["object"]["name"], &two["decisions"][0]["decision"]], ["pay", "waypoint"]);
 
     // One of several services is said to be that, and not that of a rule with a longer number.
     let shared = "testdata/cli/rules/route-clusters-shared/objects.yaml";
     let (code, said) = error(&["explain", "-f", shared, "httproute/shop/session/rule/0"]);
     assert_eq!(code, Some(2));
-    assert!(
-        said.contains("error: HTTPRoute shop/session: spec.rules[0].backendRefs lead to "),
-        "{said}"
-    );
+    let shared_by = "error: HTTPRoute shop/session: spec.rules[0].backendRefs lead to ";
+    assert!(said.contains(shared_by), "{said}");
     assert!(!said.contains("rules[1]") && said.contains("no service, host or cluster"), "{said}");
 
     // Where one of them is required the filter refuses it, and where none is it knows nothing.
-    let config = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(config.path(), run(&["compile", "-f", shared]).stdout).unwrap();
-    let config = config.path().to_str().unwrap();
+    let folder = Folder::new();
+    let config = folder.write("config.json", run(&["compile", "-f", shared]).stdout);
     let decided = |cluster: &str| {
-        let answer = value(&["explain", "--config", config, cluster]);
+        let answer = value(&["explain", "--config", &config, cluster]);
         answer["decision"].as_str().map(str::to_owned)
     };
     for refused in ["httproute/shop/session/rule/0", "httproute/shop/left-out/rule/0"] {
@@ -72,19 +64,16 @@ fn a_cluster_named_after_a_route_is_known_everywhere() {
     assert_eq!(decided("httproute/shop/shared/rule/0").as_deref(), Some("direct"));
 
     // Before there were such names in the configuration, requests in these clusters went past it.
-    let folder = tempfile::tempdir().unwrap();
-    let (old, new) = (folder.path().join("old.json"), folder.path().join("new.json"));
     let config = text(&["compile", "-f", objects]);
     let mut without: Value = serde_json::from_str(&config).unwrap();
     for service in without["services"].as_array_mut().unwrap() {
         service.as_object_mut().unwrap().remove("clusters");
     }
-    std::fs::write(&old, without.to_string()).unwrap();
-    std::fs::write(&new, config).unwrap();
-    let [old, new] = [&old, &new].map(|path| path.to_str().unwrap());
-    assert_eq!(run(&["diff", new, objects]).status.code(), Some(0));
-    let done = run(&["diff", old, new]);
+    let old = folder.write("old.json", without.to_string());
+    let new = folder.write("new.json", config);
+    assert_eq!(run(&["diff", &new, objects]).status.code(), Some(0));
+    let done = run(&["diff", &old, &new]);
     assert_eq!(done.status.code(), Some(1));
-    let said = String::from_utf8(done.stdout).unwrap();
+    let said = stdout(&done);
     assert!(said.contains("grpcroute/shop/calls/rule/0"), "{said}");
 }

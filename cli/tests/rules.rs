@@ -5,23 +5,22 @@
 //! `UPDATE=1 cargo test -p ingress-waypoint-cli --test rules` writes the expected files anew.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod command;
+mod golden;
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 fn folders() -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/cli/rules");
-    let mut folders: Vec<_> = fs::read_dir(root).unwrap().map(|e| e.unwrap().path()).collect();
-    folders.sort();
-    assert!(!folders.is_empty());
-    folders
+    golden::entries("testdata/cli/rules")
 }
 
 /// Standard output and error of `compile` for objects on standard input.
 fn compile(folder: &Path, objects: &str, output: &str) -> (String, String) {
     let args = fs::read_to_string(folder.join("args")).unwrap_or_default();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_ingress-waypoint"))
+    let mut child = command::program("")
         .args(["compile", "-f", "-", "-o", output, "--all-services"])
         .args(args.lines())
         .stdin(Stdio::piped())
@@ -31,8 +30,7 @@ fn compile(folder: &Path, objects: &str, output: &str) -> (String, String) {
         .unwrap();
     child.stdin.take().unwrap().write_all(objects.as_bytes()).unwrap();
     let done = child.wait_with_output().unwrap();
-    let (out, err) =
-        (String::from_utf8(done.stdout).unwrap(), String::from_utf8(done.stderr).unwrap());
+    let (out, err) = (command::stdout(&done), command::stderr(&done));
     let says_error = err.lines().any(|line| line.starts_with("error: "));
     assert_eq!(done.status.code(), Some(i32::from(says_error)), "{}: {err}", folder.display());
     (out, err)

@@ -1,8 +1,7 @@
 //! The schema against the configurations that the filter's core takes and refuses.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use std::fs;
-use std::path::Path;
+mod golden;
 
 use gateway::table::schema::schema;
 use serde_json::{Value, json};
@@ -24,22 +23,17 @@ const BEYOND: &[&str] = &[
 ];
 
 fn configurations(folder: &str) -> Vec<(String, Option<Value>)> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata").join(folder);
-    let mut found: Vec<_> = fs::read_dir(path)
-        .unwrap()
-        .map(|entry| {
-            let path = entry.unwrap().path();
-            let file: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    let paths = golden::entries(format!("testdata/{folder}")).into_iter();
+    paths
+        .map(|path| {
+            let file: Value = serde_json::from_str(&golden::text(&path)).unwrap();
             // Where the text matters it stands there as such.
             let text = file["text"].as_str();
             let config = text.and_then(|text| serde_json::from_str(text).ok());
             let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
             (name, config.or_else(|| file.get("config").cloned()))
         })
-        .collect();
-    found.sort_by(|a, b| a.0.cmp(&b.0));
-    assert!(!found.is_empty());
-    found
+        .collect()
 }
 
 #[test]
@@ -50,11 +44,9 @@ fn it_takes_what_the_filter_takes() {
         let errors: Vec<_> = validator.iter_errors(&config).map(|e| e.to_string()).collect();
         assert!(errors.is_empty(), "{name}: {errors:?}");
     }
-    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/cli/rules");
-    for folder in fs::read_dir(rules).unwrap() {
-        let path = folder.unwrap().path().join("config.json");
-        let config: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
-        assert!(validator.is_valid(&config), "{}", path.display());
+    for folder in golden::entries("testdata/cli/rules") {
+        let config = serde_json::from_str(&golden::text(folder.join("config.json"))).unwrap();
+        assert!(validator.is_valid(&config), "{}", folder.display());
     }
 }
 

@@ -5,7 +5,7 @@ mod command;
 
 use std::process::Output;
 
-use command::run;
+use command::{Folder, run, stderr, stdout, words};
 use gateway::envoy::fragments::Switch;
 use gateway::objects::istio;
 use gateway::objects::manifest::Manifest;
@@ -16,7 +16,7 @@ const KUBECTL: usize = 256 << 10;
 const ETCD: usize = 3 << 19;
 
 /// Compiles so many services, each of some kilobytes, and one that is larger.
-fn compile(services: usize, args: &[&str]) -> Output {
+fn compile(services: usize, args: &str) -> Output {
     let service = |i: usize| {
         let name = if i == 1 { "large".to_owned() } else { format!("s-{i}") };
         let ports = (0..if i == 1 { 400 } else { 200 })
@@ -35,28 +35,22 @@ fn compile(services: usize, args: &[&str]) -> Output {
         })
     };
     let items: Vec<_> = (1..=services).map(service).collect();
-    let list = json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string();
-    let file = tempfile::Builder::new().suffix(".json").tempfile().unwrap();
-    std::fs::write(file.path(), list).unwrap();
-    run(&[&["compile", "-f", file.path().to_str().unwrap()], args].concat())
+    let folder = Folder::new();
+    let file = folder.write_list("objects.json", &items);
+    run(&[&["compile", "-f", &file], &*words(args)].concat())
 }
 
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
-const GATEWAY: [&str; 2] = ["--gateway", "edge/public"];
-const IMAGE: [&str; 2] = ["--image", "registry.example/filter:1"];
-const MODULE: [&str; 4] = ["--form", "module", "--module", "/m.so"];
+const IMAGE: &str = "--gateway edge/public --image registry.example/filter:1";
+const MODULE: &str = "--gateway edge/public --form module --module /m.so";
 
 /// The outputs that hold the services.
-fn outputs() -> [Vec<&'static str>; 4] {
-    let eg = ["-o", "envoy-gateway", "--listener", "http"];
+fn outputs() -> [String; 4] {
+    let eg = "-o envoy-gateway --listener http";
     [
-        [&["-o", "wasmplugin"], &GATEWAY[..], &IMAGE].concat(),
-        [&eg, &GATEWAY[..], &IMAGE].concat(),
-        [&eg, &GATEWAY[..], &MODULE].concat(),
-        [&["-o", "envoy-filter"], &GATEWAY[..], &MODULE].concat(),
+        format!("-o wasmplugin {IMAGE}"),
+        format!("{eg} {IMAGE}"),
+        format!("{eg} {MODULE}"),
+        format!("-o envoy-filter {MODULE}"),
     ]
 }
 
@@ -74,16 +68,14 @@ fn what_kubectl_does_not_take_on_the_clients_side_is_written_with_a_warning() {
     for args in outputs() {
         let output = compile(75, &args);
         assert!(output.status.success(), "{}", stderr(&output));
-        let text = String::from_utf8(output.stdout.clone()).unwrap();
+        let text = stdout(&output);
         let size =
             |document: &str| serde_saphyr::from_str::<Value>(document).unwrap().to_string().len();
         let largest = text.split("\n---\n").map(size).max().unwrap();
         assert!(largest > KUBECTL && largest < ETCD, "{largest}");
         let said = stderr(&output);
-        assert!(
-            said.contains("edge/ingress-waypoint-public: `kubectl apply` keeps a copy of"),
-            "{said}"
-        );
+        let copy = "edge/ingress-waypoint-public: `kubectl apply` keeps a copy of";
+        assert!(said.contains(copy), "{said}");
         assert!(said.contains("--server-side"), "{said}");
         // Only of the object that holds the services.
         assert_eq!(said.matches("--server-side").count(), 1, "{said}");
@@ -130,11 +122,10 @@ fn the_limits_are_kept_to_the_byte() {
 fn what_a_cluster_does_not_store_is_refused_with_the_largest_and_the_way_out() {
     let [plugin, _, _, filter] = outputs();
     for args in [plugin, filter] {
-        let folder = tempfile::tempdir().unwrap();
-        let out = folder.path().join("object.yaml");
-        let output = compile(350, &[&args[..], &["--out", out.to_str().unwrap()]].concat());
+        let folder = Folder::new();
+        let output = compile(350, &format!("{args} --out {}", folder.at("object.yaml")));
         assert_eq!(output.status.code(), Some(2));
-        assert!(output.stdout.is_empty() && !out.exists());
+        assert!(output.stdout.is_empty() && !folder.path().join("object.yaml").exists());
         let said = stderr(&output);
         assert!(said.contains("edge/ingress-waypoint-public is not written"), "{said}");
         assert!(said.contains("a cluster stores at most 1572864"), "{said}");
@@ -147,20 +138,15 @@ fn what_a_cluster_does_not_store_is_refused_with_the_largest_and_the_way_out() {
 /// A file has no such limit, nor does an object that names one.
 #[test]
 fn a_file_may_be_larger() {
-    let file = ["--config-path", "/etc/services.json"];
-    let module = [&["-o", "envoy-filter"], &GATEWAY[..], &MODULE, &file].concat();
-    let filter = [&["-o", "envoy-filter"], &GATEWAY[..]].concat();
-    for args in [&module, &filter] {
+    let module = format!("-o envoy-filter {MODULE} --config-path /etc/services.json");
+    for args in [&*module, "-o envoy-filter --gateway edge/public"] {
         let output = compile(350, args);
         assert!(output.status.success() && !stderr(&output).contains("--server-side"));
     }
-    for args in [["-o", "config"], ["-o", "ecds"]] {
-        let output = compile(350, &args);
+    for args in ["-o config", "-o ecds"] {
+        let output = compile(350, args);
         assert!(output.status.success());
-        assert!(
-            stderr(&output).contains("a ConfigMap holds at most 1048576 bytes"),
-            "{}",
-            stderr(&output)
-        );
+        let said = stderr(&output);
+        assert!(said.contains("a ConfigMap holds at most 1048576 bytes"), "{said}");
     }
 }

@@ -5,10 +5,9 @@
 mod command;
 
 use std::fs;
-use std::path::Path;
 use std::process::Output;
 
-use command::run;
+use command::{Folder, run, stderr};
 use serde_json::{Value, json};
 
 /// Each line break begins a line that looks like one of the command's.
@@ -124,16 +123,11 @@ fn forgeries(value: &Value) -> Vec<(String, Value)> {
 
 #[test]
 fn objects_print_no_line_of_their_own() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("objects.json");
-    let file = path.to_str().unwrap();
-    let old = folder.path().join("old.json");
-    fs::write(&old, "{}").unwrap();
-    let objects = objects();
-    for (place, forged) in forgeries(&objects) {
+    let folder = Folder::new();
+    let old = &folder.write("old.json", "{}");
+    for (place, forged) in forgeries(&objects()) {
         let list = json!({"apiVersion": "v1", "kind": "List", "items": forged});
-        fs::write(&path, list.to_string()).unwrap();
-        let old = old.to_str().unwrap();
+        let file = &folder.write("objects.json", list.to_string());
         let commands = [
             &["compile", "-o", "table", "-f", file] as &[_],
             &["check", "-f", file],
@@ -152,9 +146,7 @@ fn objects_print_no_line_of_their_own() {
 /// For programs the same: JSON has escapes of its own.
 #[test]
 fn json_hides_nothing_either() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("objects.json");
-    let file = path.to_str().unwrap();
+    let folder = Folder::new();
     let mut found = 0;
     for (place, forged) in forgeries(&objects()) {
         // One of each field is enough here.
@@ -162,7 +154,7 @@ fn json_hides_nothing_either() {
             continue;
         }
         let list = json!({"apiVersion": "v1", "kind": "List", "items": forged});
-        fs::write(&path, list.to_string()).unwrap();
+        let file = &folder.write("objects.json", list.to_string());
         for command in [&["compile", "-o", "table"] as &[_], &["check"], &["explain", "cart"]] {
             let done = run(&[command, &["-f", file, "--format", "json"]].concat());
             let what = format!("{place}: {command:?}");
@@ -178,8 +170,7 @@ fn json_hides_nothing_either() {
 
 #[test]
 fn what_is_no_object_prints_no_line_of_its_own() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("objects.yaml");
+    let folder = Folder::new();
     let quoted = serde_json::to_string(FORGED).unwrap();
     let turned = "\u{202e}\u{200b}";
     for text in [
@@ -198,9 +189,9 @@ fn what_is_no_object_prints_no_line_of_its_own() {
         format!("{{\"a\": 1{turned}}}\n"),
         format!("a{turned}\nb: c\n"),
     ] {
-        fs::write(&path, &text).unwrap();
+        let path = folder.write("objects.yaml", &text);
         for command in ["compile", "check"] {
-            let done = run(&[command, "-f", path.to_str().unwrap()]);
+            let done = run(&[command, "-f", &path]);
             check_all(&format!("{text:?}: {command}"), &done);
             assert!(!done.stderr.is_empty(), "{text:?}");
         }
@@ -209,10 +200,8 @@ fn what_is_no_object_prints_no_line_of_its_own() {
 
 #[test]
 fn file_names_print_no_line_of_their_own() {
-    let folder = tempfile::tempdir().unwrap();
-    let config = folder.path().join("config.json");
-    fs::write(&config, "{}").unwrap();
-    let config = config.to_str().unwrap();
+    let folder = Folder::new();
+    let config = &folder.write("config.json", "{}");
     // No file name is longer than 255 bytes, or has a slash in it.
     let forged = folder.path().join(FORGED);
     fs::create_dir(&forged).unwrap();
@@ -249,9 +238,7 @@ fn file_names_print_no_line_of_their_own() {
 
 #[test]
 fn configurations_print_no_line_of_their_own() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("config.json");
-    let file = path.to_str().unwrap();
+    let folder = Folder::new();
     let config = json!({
         "ingressUseWaypoints": true, "clusterDomain": "cluster.local", "ipFamily": "v4-only", "unknownService": "direct",
         "forward": {"via": "original-dst-header", "header": "x-a", "cluster": "vip"},
@@ -259,23 +246,14 @@ fn configurations_print_no_line_of_their_own() {
             "ports": [{"number": 80, "protocol": "http"}], "waypoint": "shop/wp", "clusters": ["cart", {"name": "b", "port": 80}],
             "ingressUseWaypoint": true}],
     });
-    let envoy = Path::new("envoy/filter-state.yaml").to_str().unwrap();
-    fs::write(folder.path().join("old.json"), "{}").unwrap();
-    let old = folder.path().join("old.json");
+    let (old, out) = (&folder.write("old.json", "{}"), &folder.at("out.yaml"));
     for (place, forged) in forgeries(&config) {
-        fs::write(&path, forged.to_string()).unwrap();
+        let file = &folder.write("config.json", forged.to_string());
         for arguments in [
             &["explain", "cart", "--config", file] as &[_],
             &["explain", FORGED, "--config", file, "--as", "cluster"],
-            &["diff", old.to_str().unwrap(), file],
-            &[
-                "patch",
-                envoy,
-                "--config",
-                file,
-                "--out",
-                folder.path().join("out.yaml").to_str().unwrap(),
-            ],
+            &["diff", old, file],
+            &["patch", "envoy/filter-state.yaml", "--config", file, "--out", out],
         ] {
             check_all(&format!("{place}: {arguments:?}"), &run(arguments));
         }
@@ -285,15 +263,9 @@ fn configurations_print_no_line_of_their_own() {
 /// What `patch` says of Envoy's configuration; the configuration itself comes out as it was.
 #[test]
 fn envoys_configuration_prints_no_line_of_its_own() {
-    let folder = tempfile::tempdir().unwrap();
-    let [path, config, out] =
-        ["envoy.json", "config.json", "out.json"].map(|name| folder.path().join(name));
-    fs::write(
-        &config,
-        json!({"services": [{"namespace": "shop", "name": "cart", "clusters": ["cart"]}]})
-            .to_string(),
-    )
-    .unwrap();
+    let folder = Folder::new();
+    let services = r#"{"services": [{"namespace": "shop", "name": "cart", "clusters": ["cart"]}]}"#;
+    let (config, out) = (&folder.write("config.json", services), &folder.at("out.json"));
     let manager = json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "edge",
@@ -310,8 +282,7 @@ fn envoys_configuration_prints_no_line_of_its_own() {
         "clusters": [{"name": "cart", "type": "STATIC"}, {"name": "waypoint_vip", "type": "ORIGINAL_DST"}],
     }});
     for (place, forged) in forgeries(&envoy) {
-        fs::write(&path, forged.to_string()).unwrap();
-        let [path, config, out] = [&path, &config, &out].map(|path| path.to_str().unwrap());
+        let path = &folder.write("envoy.json", forged.to_string());
         for arguments in [
             &["patch", path, "--config", config, "--out", out] as &[_],
             &["patch", path, "--config", config, "--out", out, "--form", "module"],
@@ -350,7 +321,7 @@ fn arguments_print_no_line_of_their_own() {
         check_all(&format!("{arguments:?}"), &run(arguments));
     }
     let done = run(&["compile", "-f", "x.yaml", "--via", FORGED]);
-    let said = String::from_utf8(done.stderr).unwrap();
+    let said = stderr(&done);
     assert!(said.contains(r"error: invalid value 'x\nerror: FORGED\r\nFORGED"), "{said}");
     assert!(said.contains("[possible values: "), "{said}");
 }

@@ -76,14 +76,10 @@ impl Envoy {
     }
 
     /// Whether Envoy accepts a configuration (`--mode validate`); if not, what its log ends with.
-    pub fn validate(config: &Value) -> Result<(), String> {
-        Self::validate_with(&EnvoyOptions::new(config.clone()))
-            .map_err(|error| format!("{error:#}"))
-    }
-
-    fn validate_with(options: &EnvoyOptions) -> Result<()> {
+    pub fn validate(config: &Value) -> Result<()> {
         let dir = tempfile::tempdir().context("no temporary directory")?;
-        let output = command(options, dir.path())?.args(["--mode", "validate"]).output()?;
+        let mut command = command(&EnvoyOptions::new(config.clone()), dir.path())?;
+        let output = command.args(["--mode", "validate"]).output()?;
         ensure!(output.status.success(), "{}", tail(&String::from_utf8_lossy(&output.stderr)));
         Ok(())
     }

@@ -1,14 +1,15 @@
 //! The files of `envoy/`, made runnable side by side: their documented ports replaced by free ones,
 //! and helpers to find and edit what a test varies.
 
-use std::path::Path;
-
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
 use crate::native::{self, FILTER};
 pub use crate::ports::Ports;
 use crate::workspace;
+
+/// The HTTP connection manager of the first listener.
+const MANAGER: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
 
 /// One file of `envoy/`, parsed, with its ports replaced.
 #[derive(Clone, Debug)]
@@ -48,6 +49,48 @@ impl Example {
         self.config
             .pointer_mut(pointer)
             .with_context(|| format!("the configuration has no {pointer}"))
+    }
+
+    /// The list at a JSON pointer.
+    pub fn list(&mut self, pointer: &str) -> Result<&mut Vec<Value>> {
+        self.at(pointer)?.as_array_mut().with_context(|| format!("{pointer} is not a list"))
+    }
+
+    /// The clusters.
+    pub fn clusters(&mut self) -> Result<&mut Vec<Value>> {
+        self.list("/static_resources/clusters")
+    }
+
+    /// The listeners.
+    pub fn listeners(&mut self) -> Result<&mut Vec<Value>> {
+        self.list("/static_resources/listeners")
+    }
+
+    /// The HTTP filters of the first listener.
+    pub fn http_filters(&mut self) -> Result<&mut Vec<Value>> {
+        self.list(&format!("{MANAGER}/http_filters"))
+    }
+
+    /// The virtual hosts of the first listener.
+    pub fn virtual_hosts(&mut self) -> Result<&mut Vec<Value>> {
+        self.list(&format!("{MANAGER}/route_config/virtual_hosts"))
+    }
+
+    /// The routes of a virtual host of the first listener.
+    pub fn routes(&mut self, host: &str) -> Result<&mut Vec<Value>> {
+        let mut hosts = self.virtual_hosts()?.iter_mut();
+        let found = hosts.find(|known| known.get("name") == Some(&json!(host)));
+        routes_of(found.with_context(|| format!("no virtual host {host}"))?)
+    }
+
+    /// The routes of all virtual hosts of the first listener.
+    pub fn all_routes(&mut self) -> Result<Vec<&mut Vec<Value>>> {
+        self.virtual_hosts()?.iter_mut().map(routes_of).collect()
+    }
+
+    /// Lets the first listener upgrade connections to `kind`, such as `websocket`.
+    pub fn accept_upgrade(&mut self, kind: &str) -> Result<()> {
+        self.set(MANAGER, "upgrade_configs", json!([{"upgrade_type": kind}]))
     }
 
     /// Sets `key` of the object at a JSON pointer.
@@ -93,14 +136,15 @@ impl Example {
         }
     }
 
-    /// Edits the filter's own configuration, whether it is given as text or as a `Struct`.
-    pub fn edit_plugin(
-        &mut self,
-        edit: impl FnOnce(&mut Map<String, Value>) -> Result<()>,
-    ) -> Result<()> {
+    /// Edits the filter's own configuration.
+    pub fn edit_plugin(&mut self, edit: impl FnOnce(&mut Map<String, Value>)) -> Result<()> {
         let mut plugin = self.plugin()?;
-        edit(&mut plugin)?;
-        let plugin = Value::Object(plugin);
+        edit(&mut plugin);
+        self.set_plugin(&Value::Object(plugin))
+    }
+
+    /// Replaces the filter's own configuration, whether it is given as text or as a `Struct`.
+    pub fn set_plugin(&mut self, plugin: &Value) -> Result<()> {
         for pointer in self.plugin_pointers()? {
             let place = self.at(&pointer)?;
             *place = if place.is_string() { json!(plugin.to_string()) } else { plugin.clone() };
@@ -119,18 +163,9 @@ impl Example {
         name: &str,
         edit: impl FnOnce(&mut Map<String, Value>),
     ) -> Result<()> {
-        self.edit_plugin(|plugin| {
-            edit(service_in(plugin, name)?);
-            Ok(())
-        })
-    }
-
-    /// Writes the configuration to a file as a whole: beside it first, then moved into place, as
-    /// Envoy wants it of a file that it watches.
-    pub fn move_into_place(&self, path: &Path) -> Result<()> {
-        let beside = path.with_extension("new");
-        std::fs::write(&beside, serde_json::to_vec(&self.config)?)?;
-        std::fs::rename(&beside, path).with_context(|| format!("cannot write {}", path.display()))
+        let mut found = Ok(());
+        self.edit_plugin(|plugin| found = service_in(plugin, name).map(edit))?;
+        found
     }
 
     /// The environment variables that the filter sees: its VM's, or Envoy's own.
@@ -173,14 +208,12 @@ impl Example {
 
     /// The HTTP filter of that name in the first listener.
     pub fn http_filter(&mut self, name: &str) -> Option<&mut Value> {
-        let filters = self.connection_manager().ok()?.get_mut("http_filters")?.as_array_mut()?;
-        filters.iter_mut().find(|filter| filter.get("name") == Some(&json!(name)))
+        self.http_filters().ok()?.iter_mut().find(|filter| filter.get("name") == Some(&json!(name)))
     }
 
     /// The HTTP connection manager of the first listener.
     pub fn connection_manager(&mut self) -> Result<&mut Map<String, Value>> {
-        let pointer = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
-        self.at(pointer)?.as_object_mut().with_context(|| format!("{pointer} is not an object"))
+        self.at(MANAGER)?.as_object_mut().with_context(|| format!("{MANAGER} is not an object"))
     }
 }
 
@@ -199,6 +232,10 @@ fn locate(value: &Value, wanted: &dyn Fn(&Value) -> bool) -> Option<String> {
         }
         _ => None,
     }
+}
+
+fn routes_of(host: &mut Value) -> Result<&mut Vec<Value>> {
+    host.get_mut("routes").and_then(Value::as_array_mut).context("a virtual host without routes")
 }
 
 fn service_in<'a>(

@@ -40,7 +40,7 @@ pub struct FormArgs {
         value_name = "WHERE",
         conflicts_with = "config_path"
     )]
-    pub vm_switch: VmSwitch,
+    pub vm_switch: Switch,
     /// The most connections that the proxy opens to one VIP; further requests wait for one of them. The
     /// clusters that lead to the VIPs have no other limit, so that no service uses up another's
     #[arg(
@@ -52,34 +52,13 @@ pub struct FormArgs {
     pub max_connections_per_vip: u32,
 }
 
-/// Where the filter takes the global switch from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum VmSwitch {
-    /// On
-    On,
-    /// Off
-    Off,
-    /// The proxy's own environment variable INGRESS_USE_WAYPOINTS
-    Environment,
-}
-
-impl From<VmSwitch> for Switch {
-    fn from(switch: VmSwitch) -> Self {
-        match switch {
-            VmSwitch::On => Self::On,
-            VmSwitch::Off => Self::Off,
-            VmSwitch::Environment => Self::Environment,
-        }
-    }
-}
-
 impl FormArgs {
     /// The form.
     ///
     /// # Errors
     /// If the wasm filter is given a file, or the path of the file is relative.
     pub fn form(&self) -> anyhow::Result<Form> {
-        let (path, switch) = (self.module.clone(), self.vm_switch.into());
+        let (path, switch) = (self.module.clone(), self.vm_switch);
         let max_connections_per_vip = self.max_connections_per_vip;
         let form = match self.form {
             FormName::Wasm => {

@@ -116,7 +116,7 @@ fn options(load: &Load) -> anyhow::Result<Options> {
     Ok(Options {
         image,
         sha256: load.sha256.clone(),
-        switch: load.form.vm_switch.into(),
+        switch: load.form.vm_switch,
         max_connections_per_vip: load.form.max_connections_per_vip,
     })
 }

@@ -52,7 +52,7 @@ pub struct Row {
 }
 
 /// The waypoint's state in one or two words.
-pub fn waypoint_state(binding: &Binding) -> &'static str {
+fn waypoint_state(binding: &Binding) -> &'static str {
     match binding {
         Binding::Unlabelled => "unbound",
         Binding::None(_) => "none",

@@ -174,7 +174,8 @@ pub fn message(severity: Severity, text: impl Display) {
 pub fn error(error: &anyhow::Error) {
     let mut before = String::new();
     for cause in error.chain() {
-        let core = cause.downcast_ref::<config::Problems>().map(|all| lines(all.iter()));
+        let core = cause.downcast_ref::<config::Problems>();
+        let core = core.map(|all| all.iter().map(ToString::to_string).collect());
         let patch = || cause.downcast_ref::<gateway::weave::Problems>().map(|all| all.lines());
         if let Some(problems) = core.or_else(patch) {
             for problem in problems {
@@ -185,8 +186,4 @@ pub fn error(error: &anyhow::Error) {
         before.push_str(&format!("{cause}: "));
     }
     message(Severity::Error, before.trim_end_matches(": "));
-}
-
-fn lines(problems: impl Iterator<Item = impl Display>) -> Vec<String> {
-    problems.map(|problem| problem.to_string()).collect()
 }

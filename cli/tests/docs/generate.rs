@@ -198,12 +198,7 @@ pub fn configuration() -> String {
 /// Every finding, with an example of the tests.
 pub fn findings() -> String {
     let mut examples: BTreeMap<String, Vec<Value>> = BTreeMap::new();
-    let mut folders: Vec<_> = std::fs::read_dir(golden::workspace().join("testdata/cli/check"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    folders.sort();
-    for folder in folders {
+    for folder in golden::entries("testdata/cli/check") {
         let text = golden::text(folder.join("findings.json"));
         let report: Value = serde_json::from_str(&text).unwrap();
         for finding in report["findings"].as_array().unwrap() {

@@ -24,12 +24,8 @@ use serde_json::Value;
 fn pages() -> Vec<PathBuf> {
     let mut pages = vec![PathBuf::from("README.md")];
     for folder in ["docs", "docs/install"] {
-        for entry in std::fs::read_dir(workspace().join(folder)).unwrap() {
-            let name = entry.unwrap().file_name();
-            if Path::new(&name).extension().is_some_and(|extension| extension == "md") {
-                pages.push(Path::new(folder).join(name));
-            }
-        }
+        let names = golden::names(folder).into_iter().filter(|name| name.ends_with(".md"));
+        pages.extend(names.map(|name| Path::new(folder).join(name)));
     }
     pages.sort();
     pages

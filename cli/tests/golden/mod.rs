@@ -1,4 +1,5 @@
 //! Files of the workspace, and the comparison with those that hold what is expected.
+#![allow(dead_code)]
 
 use std::path::{Path, PathBuf};
 
@@ -13,21 +14,38 @@ pub fn text(path: impl AsRef<Path>) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+/// What is in a folder, sorted; its path begins at the root of the workspace.
+pub fn entries(folder: impl AsRef<Path>) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(workspace().join(folder)).unwrap();
+    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    assert!(!paths.is_empty());
+    paths
+}
+
+/// The names of what is in a folder, sorted.
+pub fn names(folder: &str) -> Vec<String> {
+    let name = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
+    entries(folder).iter().map(name).collect()
+}
+
 /// Whether files with what is expected are to be written (`UPDATE_GOLDEN`).
 pub fn updates() -> bool {
     std::env::var_os("UPDATE_GOLDEN").is_some()
 }
 
-/// Compares with a file, or writes it where that is asked for.
+/// Compares with a file, or writes it where `UPDATE_GOLDEN` is set.
 pub fn golden(path: &Path, actual: &str) {
+    compare(path, actual, "UPDATE_GOLDEN");
+}
+
+/// Compares with a file, or writes it where a variable is set.
+pub fn compare(path: &Path, actual: &str, variable: &str) {
     let full = workspace().join(path);
-    if updates() {
+    if std::env::var_os(variable).is_some() {
         std::fs::write(&full, actual).unwrap();
     }
     let expected = std::fs::read_to_string(&full).unwrap_or_default();
-    assert!(
-        expected == actual,
-        "{} differs (UPDATE_GOLDEN=1 writes it anew); now:\n{actual}",
-        path.display()
-    );
+    let path = path.display();
+    assert!(expected == actual, "{path} differs ({variable}=1 writes it anew); now:\n{actual}");
 }

@@ -42,13 +42,14 @@ pub const MAX_CONNECTIONS_PER_VIP: u32 = 1024;
 /// Where the VM of the filter has the global switch from. A configuration with
 /// `ingressUseWaypoints` overrides it, and the VM is given none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum Switch {
-    /// It is on.
+    /// On
     #[default]
     On,
-    /// It is off.
+    /// Off
     Off,
-    /// From Envoy's own environment.
+    /// The proxy's own environment variable INGRESS_USE_WAYPOINTS
     Environment,
 }
 

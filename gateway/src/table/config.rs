@@ -274,15 +274,6 @@ fn entries<'a>(services: impl Iterator<Item = &'a Service<'a>>) -> impl Iterator
     })
 }
 
-/// The configuration as a value, with the services in the given order.
-///
-/// # Errors
-/// Never in practice: JSON can express all values of these types.
-pub fn json(services: &[Service], settings: &Configuration) -> serde_json::Result<Value> {
-    let services = Some(entries(services.iter()).collect());
-    serde_json::to_value(Configuration { services, ..settings.clone() })
-}
-
 /// The configuration as text, with a line for each service, so that a line by line comparison tells what changed.
 ///
 /// # Errors

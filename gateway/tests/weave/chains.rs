@@ -8,7 +8,7 @@ use crate::build::{
     FILTERS, HERE, MANAGER, bootstrap, config, edited, header_mutation, kind, manager, manager_of,
     router, to,
 };
-use crate::{apply, apply_as, module, notes, round_trip};
+use crate::{apply, apply_as, module, notes, refused, round_trip};
 
 fn names(filters: &Value) -> Vec<&str> {
     filters.as_array().unwrap().iter().map(|filter| filter["name"].as_str().unwrap()).collect()
@@ -68,9 +68,9 @@ fn names_that_are_taken_in_the_chain_of_an_upgrade_are_refused() {
             manager["upgrade_configs"] =
                 json!([{"upgrade_type": "websocket", "filters": [filter, router()]}]);
         });
-        let refused = weave::apply(&envoy, &config("filter-state"), &Form::default()).unwrap_err();
+        let said = refused(&envoy, &config("filter-state"));
         let place = format!("{HERE}.upgrade_configs[0].filters[0].name: {name:?} is taken");
-        assert!(refused.to_string().starts_with(&place), "{refused}");
+        assert!(said.starts_with(&place), "{said}");
     }
 }
 
@@ -122,16 +122,12 @@ fn a_manager_without_a_router_beside_others() {
     let mut without = manager(&[to("reviews")]);
     without["http_filters"] = json!([header_mutation()]);
     let envoy = bootstrap(&[manager(&[to("reviews")]), without.clone()]).to_string();
-    let refused = weave::apply(&envoy, &config("filter-state"), &Form::default()).unwrap_err();
-    assert!(
-        refused
-            .to_string()
-            .contains("filter_chains[1].filters[0].typed_config.http_filters: does not")
-    );
+    let said = refused(&envoy, &config("filter-state"));
+    assert!(said.contains("filter_chains[1].filters[0].typed_config.http_filters: does not"));
     // Alone it is the same.
     let envoy = bootstrap(&[without]).to_string();
-    let refused = weave::apply(&envoy, &config("filter-state"), &Form::default()).unwrap_err();
-    assert!(refused.to_string().contains("typed_config.http_filters: does not end with a router"));
+    let said = refused(&envoy, &config("filter-state"));
+    assert!(said.contains("typed_config.http_filters: does not end with a router"));
 }
 
 /// Wherever a connection manager stands, however it is wrapped and its type is spelt.

@@ -2,7 +2,7 @@
 //! said where one that opted in can.
 
 use gateway::envoy::Form;
-use gateway::weave;
+use gateway::weave::{self, Patched};
 use mesh::Severity;
 use serde_json::{Value, json};
 
@@ -10,23 +10,20 @@ use crate::build::{
     FILTERS, HERE, HOST, bootstrap, config, disables, edited, header_mutation, kind, manager,
     manager_of, router, split, to,
 };
-use crate::{apply, apply_as, module, notes};
+use crate::{apply, apply_as, module, notes, refused};
 
 /// What `patch` says at a place: a refusal, a warning, something to know, or nothing.
 fn at(envoy: &str, config: &str, form: &Form, path: &str) -> (&'static str, String) {
     match weave::apply(envoy, config, form) {
         Err(problems) => {
-            let mut here =
-                problems.0.iter().filter(|problem| problem.field.as_deref() == Some(path));
-            let problem = here.next().unwrap_or_else(|| panic!("refused elsewhere: {problems}"));
+            let here = problems.0.iter().find(|it| it.field.as_deref() == Some(path));
+            let problem = here.unwrap_or_else(|| panic!("refused elsewhere: {problems}"));
             ("refused", weave::line(problem))
         }
-        Ok(patched) => {
-            match patched.report.diagnostics.iter().find(|it| it.field.as_deref() == Some(path)) {
-                Some(note) if note.severity == Severity::Warning => {
-                    ("warning", note.message.clone())
-                }
-                Some(note) => ("info", note.message.clone()),
+        Ok(Patched { report, .. }) => {
+            match report.diagnostics.into_iter().find(|it| it.field.as_deref() == Some(path)) {
+                Some(note) if note.severity == Severity::Warning => ("warning", note.message),
+                Some(note) => ("info", note.message),
                 None => ("nothing", String::new()),
             }
         }
@@ -84,9 +81,8 @@ fn route_disables_the_filter() {
     let mut route = to("reviews");
     route["typed_per_filter_config"] = disables("ingress_waypoint");
     let envoy = bootstrap(&[manager(&[route])]).to_string();
-    let refused = weave::apply(&envoy, &config("filter-state"), &Form::default()).unwrap_err();
     assert_eq!(
-        refused.to_string(),
+        refused(&envoy, &config("filter-state")),
         format!(
             "{HERE}.{HOST}.routes[0].typed_per_filter_config.ingress_waypoint: disables the filter \
              ingress_waypoint on the way to shop/reviews, which is required: such requests bypass the \
@@ -94,10 +90,8 @@ fn route_disables_the_filter() {
         )
     );
     let said = notes(&apply_as(&module(), &envoy, &config("filter-state")).report);
-    assert!(
-        said.contains("Warning") && said.contains("the route specifier still sends such"),
-        "{said}"
-    );
+    assert!(said.contains("Warning"), "{said}");
+    assert!(said.contains("the route specifier still sends such"), "{said}");
 }
 
 #[test]
@@ -149,10 +143,8 @@ fn a_disabled_filter_is_seen_in_every_spelling() {
             let mut route = to("reviews");
             route[field] = json!({"ingress_waypoint": entry});
             let envoy = bootstrap(&[manager(&[route])]).to_string();
-            assert!(
-                weave::apply(&envoy, &config("filter-state"), &Form::default()).is_err(),
-                "{entry}"
-            );
+            let patched = weave::apply(&envoy, &config("filter-state"), &Form::default());
+            assert!(patched.is_err(), "{entry}");
         }
     }
     let passes = |per_filter: Value| {
@@ -249,13 +241,9 @@ fn what_the_policy_refuses_weighs_like_a_required_service() {
         json!({"unknownService": "reject", "services": []}),
         json!({"ingressUseWaypoints": false, "rejectClusters": ["ambiguous"], "services": []}),
     ] {
-        let refused = weave::apply(&envoy, &config.to_string(), &Form::default()).unwrap_err();
-        assert!(
-            refused
-                .to_string()
-                .contains("what the cluster \"ambiguous\" leads to, which is required"),
-            "{refused}"
-        );
+        let said = refused(&envoy, &config.to_string());
+        let who = "what the cluster \"ambiguous\" leads to, which is required";
+        assert!(said.contains(who), "{said}");
     }
 }
 
@@ -365,10 +353,8 @@ fn a_filter_in_front_that_writes_the_address_has_all_its_requests_refused() {
     for envoy in [in_filter, per_route] {
         let said = notes(&apply(&envoy, &config("original-dst-header")).report);
         assert_eq!(said.matches("Warning").count(), 1, "{said}");
-        assert!(
-            said.contains("in front of the filter, which refuses requests that have it"),
-            "{said}"
-        );
+        let why = "in front of the filter, which refuses requests that have it";
+        assert!(said.contains(why), "{said}");
         assert_eq!(notes(&apply(&envoy, &config("filter-state")).report), "");
         assert_eq!(notes(&apply_as(&module(), &envoy, &config("filter-state")).report), "");
     }

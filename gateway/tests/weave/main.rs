@@ -6,38 +6,23 @@ mod build;
 mod chains;
 mod faults;
 mod given;
+#[path = "../../../cli/tests/golden/mod.rs"]
+mod golden;
 mod marks;
 mod said;
 mod tree;
 mod ways;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use gateway::envoy::Form;
 use gateway::envoy::fragments::Switch;
 use gateway::envoy::native::Module;
 use gateway::envoy::yaml;
 use gateway::weave::{self, Patched, Report};
+use golden::{golden, text, workspace};
 use mesh::{Code, Diagnostic};
 use serde_json::{Value, json};
-
-fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
-}
-
-/// A file's text; its path begins at the root of the workspace.
-fn text(path: impl AsRef<Path>) -> String {
-    let path = workspace().join(path);
-    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-/// Compares with a file, or writes it where `UPDATE_GOLDEN` is set.
-fn golden(path: &Path, actual: &str) {
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(workspace().join(path), actual).unwrap();
-    }
-    assert!(text(path) == actual, "{} differs; now:\n{actual}", path.display());
-}
 
 fn cases() -> [(&'static str, &'static str, Form); 5] {
     let file = Some("/etc/ingress-waypoint/services.json".to_owned());
@@ -206,7 +191,6 @@ fn every_file_of_envoy_comes_back() {
     assert_eq!(files, 7);
 }
 
-/// What this command cannot see must not look as if it were made ready.
 /// An empty list, `null` and nothing at all are told apart again.
 #[test]
 fn empty_lists_come_back_as_they_were() {
@@ -237,11 +221,11 @@ fn empty_lists_come_back_as_they_were() {
 fn the_modules_lists_come_back_as_they_were() {
     let (envoy, config) = case("module", "envoy.yaml");
     let field = "            route_specifiers: []\n";
-    let runtime = "layered_runtime: {layers: [{name: mine, static_layer: {}}]}\n";
-    assert!(envoy.contains(field) && envoy.contains(runtime));
+    let given = "layered_runtime: {layers: [{name: mine, static_layer: {}}]}\n";
+    assert!(envoy.contains(field) && envoy.contains(given));
     for specifiers in [field, "            route_specifiers: ~\n", ""] {
         for runtime in [
-            runtime,
+            given,
             "",
             "layered_runtime: ~\n",
             "layered_runtime: {}\n",
@@ -250,10 +234,7 @@ fn the_modules_lists_come_back_as_they_were() {
             "layered_runtime: {layers: [{name: admin, admin_layer: {}}]}\n",
         ] {
             for (_, _, form) in &cases()[3..] {
-                let envoy = envoy.replace(field, specifiers).replace(
-                    "layered_runtime: {layers: [{name: mine, static_layer: {}}]}\n",
-                    runtime,
-                );
+                let envoy = envoy.replace(field, specifiers).replace(given, runtime);
                 round_trip(form, &envoy, &config);
             }
         }

@@ -31,10 +31,8 @@ fn what_is_not_made_ready_is_said() {
     assert!(said.starts_with(at), "{said}");
     let said = notes(&apply(&listener(&manager("c1")), config).report);
     let warning = "Warning static_resources.listeners: no route is known to lead to shop/cart";
-    assert!(
-        said.contains(warning) && said.contains("the clusters \"c1\" are not clusters of"),
-        "{said}"
-    );
+    assert!(said.contains(warning), "{said}");
+    assert!(said.contains("the clusters \"c1\" are not clusters of"), "{said}");
 }
 
 #[test]
@@ -85,10 +83,8 @@ fn what_cannot_be_patched_is_refused() {
     let taken =
         taken.replace("route_specifiers: []", "route_specifiers: [{name: ingress_waypoint}]");
     let problem = weave::apply(&taken, &own, &module()).unwrap_err().to_string();
-    assert!(
-        problem.contains("route_specifiers[0].name: \"ingress_waypoint\" is taken"),
-        "{problem}"
-    );
+    let expected = "route_specifiers[0].name: \"ingress_waypoint\" is taken";
+    assert!(problem.contains(expected), "{problem}");
     let problem = refused(&envoy, "{\"services\": [{\"name\": \"a\"}]}");
     assert!(problem.starts_with("services[0].namespace: "), "{problem}");
     let problem = refused("static_resources: {listeners: []}", &config);
@@ -113,7 +109,6 @@ fn what_cannot_be_patched_is_refused() {
     }
     assert!(refused(&bomb, &config).contains("stand for more than 32 MiB, which is the limit"));
     assert!(refused(&"[".repeat(100_000), &config).contains("is not YAML: line 1"));
-    assert!(
-        refused(&format!("a: {}{}", "[".repeat(250), "]".repeat(250)), &config).contains("deep")
-    );
+    let deep = format!("a: {}{}", "[".repeat(250), "]".repeat(250));
+    assert!(refused(&deep, &config).contains("deep"));
 }

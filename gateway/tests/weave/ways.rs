@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::build::{bootstrap, config, kind, manager, split, to};
+use crate::build::{HERE, HOST, bootstrap, config, kind, manager, split, to};
 use crate::{apply, apply_as, module, notes};
 
 fn with(filter: &Value) -> String {
@@ -30,57 +30,43 @@ const PLACE: &str = "static_resources.listeners[1].filter_chains[0].filters[0].t
 fn tcp_proxy_to_a_required_service() {
     let legs = |name: &str| json!({"clusters": [{"name": "ratings", "weight": 1}, {"name": name, "weight": 1}]});
     let filters = |name: &str| {
-        [
-            (proxy(TCP, json!({"cluster": name})), "cluster"),
+        let to = json!({"cluster": name});
+        let state = json!({"object_key": "envoy.tcp_proxy.cluster",
+            "format_string": {"text_format_source": {"inline_string": name}}});
+        let delegate = json!({"@type": kind("extensions.common.matching.v3.ExtensionWithMatcher"),
+            "extension_config": proxy(TCP, to.clone())});
+        let proxies = [
+            (TCP, to.clone(), "cluster"),
+            (TCP, json!({"weighted_clusters": legs(name)}), "weighted_clusters.clusters[1].name"),
             (
-                proxy(TCP, json!({"weighted_clusters": legs(name)})),
-                "weighted_clusters.clusters[1].name",
-            ),
-            (
-                proxy(
-                    "network.redis_proxy.v3.RedisProxy",
-                    json!({"prefix_routes": {"catch_all_route": {"cluster": name}}}),
-                ),
+                "network.redis_proxy.v3.RedisProxy",
+                json!({"prefix_routes": {"catch_all_route": to}}),
                 "prefix_routes.catch_all_route.cluster",
             ),
             (
-                proxy(
-                    "network.thrift_proxy.v3.ThriftProxy",
-                    json!({"route_config": {"routes": [{"route": {"weighted_clusters": legs(name)}}]}}),
-                ),
+                "network.thrift_proxy.v3.ThriftProxy",
+                json!({"route_config": {"routes": [{"route": {"weighted_clusters": legs(name)}}]}}),
                 "route_config.routes[0].route.weighted_clusters.clusters[1].name",
             ),
             (
-                proxy(
-                    "network.dubbo_proxy.v3.DubboProxy",
-                    json!({"route_config": [{"routes": [{"route": {"cluster": name}}]}]}),
-                ),
+                "network.dubbo_proxy.v3.DubboProxy",
+                json!({"route_config": [{"routes": [{"route": to}]}]}),
                 "route_config[0].routes[0].route.cluster",
             ),
             (
-                proxy(
-                    "udp.udp_proxy.v3.UdpProxyConfig",
-                    json!({"matcher": {"on_no_match": {"action": {"typed_config": {"cluster": name}}}}}),
-                ),
+                "udp.udp_proxy.v3.UdpProxyConfig",
+                json!({"matcher": {"on_no_match": {"action": {"typed_config": to}}}}),
                 "matcher.on_no_match.action.typed_config.cluster",
             ),
             (
-                proxy(
-                    "network.set_filter_state.v3.Config",
-                    json!({"on_new_connection": [
-                    {"object_key": "envoy.tcp_proxy.cluster", "format_string": {"text_format_source": {"inline_string": name}}}]}),
-                ),
+                "network.set_filter_state.v3.Config",
+                json!({"on_new_connection": [state]}),
                 "on_new_connection[0].format_string",
             ),
-            (
-                network(
-                    "delegate",
-                    json!({"@type": kind("extensions.common.matching.v3.ExtensionWithMatcher"),
-                    "extension_config": proxy(TCP, json!({"cluster": name}))}),
-                ),
-                "extension_config.typed_config.cluster",
-            ),
-        ]
+        ];
+        let mut all: Vec<_> = proxies.map(|(kind, fields, at)| (proxy(kind, fields), at)).into();
+        all.push((network("delegate", delegate), "extension_config.typed_config.cluster"));
+        all
     };
     for (cluster, who) in
         [("reviews", "shop/reviews, which is required"), ("cart", "shop/cart, which opted in")]
@@ -130,10 +116,8 @@ fn a_cluster_made_of_a_required_services_is_said() {
             "clusters": ["ratings", "reviews"]}}});
     envoy["static_resources"]["clusters"].as_array_mut().unwrap().push(all);
     let said = notes(&apply(&envoy.to_string(), &config("filter-state")).report);
-    assert!(
-        said.contains("the cluster \"all\" is made of clusters of shop/reviews, which is required"),
-        "{said}"
-    );
+    let made = "the cluster \"all\" is made of clusters of shop/reviews, which is required";
+    assert!(said.contains(made), "{said}");
 }
 
 #[test]
@@ -181,16 +165,10 @@ fn cluster_by_a_clients_header() {
         let envoy = bootstrap(&[manager(&[route])]).to_string();
         for form in [crate::Form::default(), module()] {
             let said = notes(&apply_as(&form, &envoy, &config("filter-state")).report);
-            let place = format!(
-                "Info {}.{}.routes[0].route.{field}: ",
-                crate::build::HERE,
-                crate::build::HOST
-            );
+            let place = format!("Info {HERE}.{HOST}.routes[0].route.{field}: ");
             assert!(said.starts_with(&place), "{said}");
-            assert!(
-                said.contains("x-tenant-cluster") && said.contains("forged-destination"),
-                "{said}"
-            );
+            assert!(said.contains("x-tenant-cluster"), "{said}");
+            assert!(said.contains("forged-destination"), "{said}");
         }
     }
 }
@@ -229,11 +207,7 @@ fn own_header_routing_broken() {
     ] {
         let envoy = bootstrap(&[manager(&[route])]).to_string();
         let said = notes(&apply(&envoy, &config("original-dst-header")).report);
-        let place = format!(
-            "Warning {}.{}.routes[0].{field}: depends on {header}",
-            crate::build::HERE,
-            crate::build::HOST
-        );
+        let place = format!("Warning {HERE}.{HOST}.routes[0].{field}: depends on {header}");
         assert!(said.contains(&place), "{said}");
     }
 }

@@ -5,21 +5,18 @@ use serde_json::{Value, json};
 use testbed::client::{self, Request};
 use testbed::envoy::{Envoy, EnvoyOptions};
 use testbed::example::{Example, Ports};
-use testbed::{native, workspace};
+use testbed::native;
+
+use crate::closed::is_vip_route;
+use crate::common::testdata;
 
 /// The destination that a direct request has: nothing listens there, and nothing needs to.
 const ENDPOINT_PORT: u16 = 18_081;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_case_is_carried_out_as_decided() {
-    let folder = workspace().join("testdata/cases");
-    let mut files: Vec<_> =
-        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.sort();
-    assert!(!files.is_empty());
     let mut failures = Vec::new();
-    for path in files {
-        let file: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    for (path, file) in testdata("cases") {
         let stem = path.file_stem().unwrap().to_string_lossy();
         for form in forms(&file) {
             let name = format!("{stem} on {form}");
@@ -72,26 +69,17 @@ async fn replay(file: &Value, form: &str) -> Result<Vec<(Value, Value)>> {
             let forward = plugin.entry("forward").or_insert(json!({}));
             *forward = json!({"via": via, "cluster": waypoint_cluster});
         }
-        Ok(())
     })?;
     let env = file["env"].as_object().cloned().unwrap_or_default();
     *example.vm_env()? = env;
     let cases = file["cases"].as_array().context("cases")?;
-    let manager = example.connection_manager()?;
-    let vip_routes: Vec<Value> = manager["route_config"]["virtual_hosts"][0]["routes"]
-        .as_array()
-        .context("routes")?
-        .iter()
-        .filter(|route| via != "cluster-header" && route.pointer("/match/prefix").is_some())
-        .filter(|route| {
-            route["route"]["cluster"].as_str().unwrap_or("").starts_with("waypoint_vip")
-        })
-        .cloned()
-        .collect();
-    let mut routes = vip_routes;
+    let mut routes = example.all_routes()?.swap_remove(0).clone();
+    routes.retain(|route| {
+        let has_prefix = route.pointer("/match/prefix").is_some();
+        via != "cluster-header" && has_prefix && is_vip_route(route)
+    });
     routes.extend(cases.iter().enumerate().map(|(i, case)| route(i, &case["request"])));
-    manager["route_config"]["virtual_hosts"] =
-        json!([{"name": "all", "domains": ["*"], "routes": routes}]);
+    *example.virtual_hosts()? = vec![json!({"name": "all", "domains": ["*"], "routes": routes})];
     name_clusters(&mut example, cases, waypoint_cluster)?;
     let address = (std::net::Ipv4Addr::LOCALHOST, example.ports.get(10_000)).into();
     let env = native::environment(&example.env);
@@ -113,24 +101,17 @@ async fn replay(file: &Value, form: &str) -> Result<Vec<(Value, Value)>> {
 
 fn route(index: usize, request: &Value) -> Value {
     let matched = json!({"prefix": format!("/{index}/")});
-    match (request.get("cluster"), request.get("route")) {
-        (Some(cluster), _) => {
-            json!({"match": matched, "route": {"cluster": cluster}, "metadata": marked()})
-        }
-        (None, Some(metadata)) => json!({
-            "match": matched,
-            "route": {"cluster_header": "x-ingress-waypoint-cluster"},
-            "metadata": {"filter_metadata": {"ingress_waypoint": metadata}},
-        }),
-        (None, None) => {
-            json!({"match": matched, "route": {"cluster_header": "x-ingress-waypoint-cluster"}})
-        }
+    // The mark of a route that has VIP routes beside it.
+    let marked = json!({"vip_route": true});
+    let (action, metadata) = match request.get("cluster") {
+        Some(cluster) => (json!({"cluster": cluster}), Some(&marked)),
+        None => (json!({"cluster_header": "x-ingress-waypoint-cluster"}), request.get("route")),
+    };
+    let mut route = json!({"match": matched, "route": action});
+    if let Some(metadata) = metadata {
+        route["metadata"] = json!({"filter_metadata": {"ingress_waypoint": metadata}});
     }
-}
-
-/// The metadata of a route that has VIP routes beside it.
-fn marked() -> Value {
-    json!({"filter_metadata": {"ingress_waypoint": {"vip_route": true}}})
+    route
 }
 
 /// Gives every case its cluster, and the VIP clusters the names in the configuration.
@@ -141,21 +122,15 @@ fn name_clusters(example: &mut Example, cases: &[Value], waypoint_cluster: &str)
         .replace("\"waypoint_vip\"", &json!(waypoint_cluster).to_string())
         .replace("\"waypoint_vip_h2\"", &json!(format!("{waypoint_cluster}_h2")).to_string());
     // But not in the routes of cases that name a cluster themselves.
-    let mut config: Value = serde_json::from_str(&text)?;
-    let routes = config
-        .pointer_mut("/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts/0/routes")
-        .and_then(Value::as_array_mut)
-        .context("routes")?;
+    example.config = serde_json::from_str(&text)?;
+    let routes = example.routes("all")?;
     let first = routes.len() - cases.len();
     for (route, case) in routes.iter_mut().skip(first).zip(cases) {
         if let Some(cluster) = case["request"].get("cluster") {
             route["route"]["cluster"] = cluster.clone();
         }
     }
-    let clusters = config
-        .pointer_mut("/static_resources/clusters")
-        .and_then(Value::as_array_mut)
-        .context("clusters")?;
+    let clusters = example.clusters()?;
     clusters.retain(|cluster| cluster["type"] == "ORIGINAL_DST");
     // Those that a service has of its own are like the common ones.
     for name in cases.iter().filter_map(|case| case["expect"]["cluster"].as_str()) {
@@ -185,7 +160,6 @@ fn name_clusters(example: &mut Example, cases: &[Value], waypoint_cluster: &str)
             },
         }));
     }
-    example.config = config;
     Ok(())
 }
 

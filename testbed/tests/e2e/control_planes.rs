@@ -13,7 +13,8 @@ use gateway::objects::{envoy_gateway, istio};
 use serde_json::{Value, json};
 use testbed::example::Example;
 use testbed::native;
-use testbed::scene::{Scene, SceneOptions};
+
+use crate::common::{assert_at_vip, assert_direct, assert_refused, require_reviews, scene};
 
 /// Who applies the patches.
 #[derive(Debug, Clone, Copy)]
@@ -56,11 +57,8 @@ fn patches(control_plane: ControlPlane, example: &str) -> Vec<Value> {
 
 /// The example without VIP routes, marks and VIP clusters, as a control plane would make it.
 fn plain(ingress: &mut Example) -> Result<()> {
-    ingress
-        .edit_service("reviews", |service| drop(service.insert("required".into(), json!(true))))?;
-    let hosts = ingress.connection_manager()?["route_config"]["virtual_hosts"].as_array_mut();
-    for host in hosts.context("virtual_hosts")? {
-        let routes = host["routes"].as_array_mut().context("routes")?;
+    require_reviews(ingress)?;
+    for routes in ingress.all_routes()? {
         routes.retain(|route| {
             let cluster = route.pointer("/route/cluster").and_then(Value::as_str);
             !cluster.is_some_and(|cluster| cluster.starts_with("waypoint_vip"))
@@ -69,8 +67,7 @@ fn plain(ingress: &mut Example) -> Result<()> {
             route.as_object_mut().context("a route")?.remove("metadata");
         }
     }
-    let clusters = ingress.at("/static_resources/clusters")?.as_array_mut().context("clusters")?;
-    clusters.retain(|cluster| cluster["type"] != "ORIGINAL_DST");
+    ingress.clusters()?.retain(|cluster| cluster["type"] != "ORIGINAL_DST");
     Ok(())
 }
 
@@ -96,8 +93,7 @@ fn patched(ingress: &mut Example, control_plane: ControlPlane, patches: &[Value]
             of(".Cluster").map(|operation| operation["value"].clone()).collect()
         }
     };
-    let known = ingress.at("/static_resources/clusters")?.as_array_mut().context("clusters")?;
-    known.extend(clusters);
+    ingress.clusters()?.extend(clusters);
     Ok(())
 }
 
@@ -116,26 +112,16 @@ async fn with_the_patches_of_a_control_plane_services_are_reached_at_their_vips(
             let what = format!("{control_plane:?} {example}");
             let patches = patches(control_plane, example);
             let edit = move |ingress: &mut Example| patched(ingress, control_plane, &patches);
-            let options = SceneOptions { example: example.into(), ..SceneOptions::edited(edit) };
-            let scene = Scene::start(options).await.unwrap();
+            let scene = scene(example, edit).await;
             for service in ["reviews", "payments"] {
                 let outcome = scene.get(&format!("{service}.example.com"), "/", &[]).await.unwrap();
-                assert!(
-                    outcome.status == 200 && outcome.through_waypoint,
-                    "{what}: {:?}",
-                    outcome.log
-                );
-                let vip = scene.vip(service).unwrap().to_string();
-                assert_eq!(outcome.logged("upstream"), Some(vip.as_str()), "{what}");
+                assert_at_vip(&scene, &outcome, service, 200, &what);
+                assert!(outcome.through_waypoint, "{what}: {:?}", outcome.log);
             }
             let outcome = scene.get("reviews.example.com", "/admin", &[]).await.unwrap();
-            assert_eq!(outcome.status, 403, "{what}: {:?}", outcome.log);
+            assert_at_vip(&scene, &outcome, "reviews", 403, &what);
             let outcome = scene.get("ratings.example.com", "/", &[]).await.unwrap();
-            assert!(
-                outcome.status == 200 && !outcome.through_waypoint,
-                "{what}: {:?}",
-                outcome.log
-            );
+            assert_direct(&scene, &outcome, "ratings", "not-labelled", &what);
             let greeter = scene.health_check("greeter.example.com", &[]).await.unwrap();
             assert!(greeter.through_waypoint(), "{what}: {:?}", greeter.log);
         }
@@ -147,22 +133,12 @@ async fn with_the_patches_of_a_control_plane_services_are_reached_at_their_vips(
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_patches_of_a_control_plane_required_services_are_refused() {
     for example in examples() {
-        let options = SceneOptions { example: example.into(), ..SceneOptions::edited(plain) };
-        let scene = Scene::start(options).await.unwrap();
+        let scene = scene(example, plain).await;
         let outcome = scene.get("reviews.example.com", "/admin", &[]).await.unwrap();
-        assert_eq!(
-            (outcome.status, &outcome.served_by),
-            (503, &None),
-            "{example}: {:?}",
-            outcome.log
-        );
-        assert_eq!(outcome.logged("decision"), Some("reject"), "{example}: {:?}", outcome.log);
-        assert_eq!(outcome.logged("reason"), Some("no-vip-route"), "{example}");
-        let outcome = scene.get("payments.example.com", "/", &[]).await.unwrap();
-        assert_eq!(outcome.status, 200, "{example}: {:?}", outcome.log);
-        assert_eq!(outcome.logged("decision"), Some("direct"), "{example}: {:?}", outcome.log);
-        assert_eq!(outcome.logged("reason"), Some("no-vip-route"), "{example}");
-        let outcome = scene.get("ratings.example.com", "/", &[]).await.unwrap();
-        assert_eq!(outcome.logged("reason"), Some("not-labelled"), "{example}: {:?}", outcome.log);
+        assert_refused(&outcome, "no-vip-route", example);
+        for (service, reason) in [("payments", "no-vip-route"), ("ratings", "not-labelled")] {
+            let outcome = scene.get(&format!("{service}.example.com"), "/", &[]).await.unwrap();
+            assert_direct(&scene, &outcome, service, reason, example);
+        }
     }
 }

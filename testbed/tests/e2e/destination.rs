@@ -5,49 +5,30 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use testbed::client::{Connection, Request, Version};
 use testbed::example::Example;
-use testbed::native;
 use testbed::scene::{Scene, SceneOptions};
 use tonic_health::pb::health_check_response::ServingStatus;
 
-const MECHANISMS: [&str; 3] =
-    ["filter-state.yaml", "original-dst-header.yaml", "cluster-header.yaml"];
+use crate::common::{all, assert_at_vip, edited, scene, unedited};
 
-/// Those, and the native module's where the Envoy has it.
-fn all() -> Vec<&'static str> {
-    native::and_native(&MECHANISMS).unwrap()
-}
-
-/// Every `route` action of the ingress gateway.
-fn actions(ingress: &mut Example) -> Result<Vec<&mut Value>> {
-    let hosts = ingress
-        .connection_manager()?
-        .get_mut("route_config")
-        .and_then(|config| config["virtual_hosts"].as_array_mut())
-        .context("virtual_hosts")?;
-    let routes = hosts.iter_mut().filter_map(|host| host["routes"].as_array_mut()).flatten();
-    Ok(routes.filter_map(|route| route.get_mut("route")).collect())
+/// Gives every `route` action of the ingress gateway a field.
+fn set_in_actions(ingress: &mut Example, field: &str, value: &Value) -> Result<()> {
+    for route in ingress.all_routes()?.into_iter().flatten() {
+        route["route"][field] = value.clone();
+    }
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_retry_keeps_the_destination() {
     for mechanism in all() {
+        let retry = json!({"retry_on": "connect-failure,reset,5xx", "num_retries": 3});
         let options = SceneOptions {
-            example: mechanism.into(),
-            edit: Box::new(|ingress| {
-                for action in actions(ingress)? {
-                    action["retry_policy"] =
-                        json!({"retry_on": "connect-failure,reset,5xx", "num_retries": 3});
-                }
-                Ok(())
-            }),
             // Nothing listens at the VIPs: every connection is refused.
             edit_waypoint: Box::new(|waypoint| {
-                let listeners = waypoint.at("/static_resources/listeners")?;
-                let listeners = listeners.as_array_mut().context("listeners")?;
-                listeners.retain(|listener| listener["name"] == "ratings");
+                waypoint.listeners()?.retain(|listener| listener["name"] == "ratings");
                 Ok(())
             }),
-            ..SceneOptions::default()
+            ..edited(mechanism, move |ingress| set_in_actions(ingress, "retry_policy", &retry))
         };
         let scene = Scene::start(options).await.unwrap();
         let outcome = scene.get("reviews.example.com", "/", &[]).await.unwrap();
@@ -71,49 +52,33 @@ const REDIRECTS: [(&str, &str, &str); 4] = [
 async fn an_internal_redirect_is_decided_anew_or_refused() {
     for mechanism in all() {
         let options = SceneOptions {
-            example: mechanism.into(),
-            edit: Box::new(|ingress| {
-                for action in actions(ingress)? {
-                    action["internal_redirect_policy"] = json!({
-                        "max_internal_redirects": 2,
-                        "redirect_response_codes": [302],
-                    });
-                }
-                // ratings' endpoint is, for once, a server that answers with redirects.
-                let vip = json!({"socket_address":
-                    {"address": "127.0.1.2", "port_value": ingress.ports.get(9080)}});
-                let name = format!(
-                    "outbound|{}||ratings.default.svc.cluster.local",
-                    ingress.ports.get(9080)
-                );
-                let clusters = ingress.at("/static_resources/clusters")?;
-                let clusters = clusters.as_array_mut().context("clusters")?;
-                let ratings = clusters.iter_mut().find(|cluster| cluster["name"] == name);
-                let pointer = "/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address";
-                *ratings.and_then(|r| r.pointer_mut(pointer)).context("ratings' address")? = vip;
-                Ok(())
-            }),
             edit_waypoint: Box::new(|waypoint| {
-                let listeners = waypoint.at("/static_resources/listeners")?;
-                for listener in listeners.as_array_mut().context("listeners")? {
+                for listener in waypoint.listeners()? {
                     let routes = listener
                         .pointer_mut("/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts/0/routes")
                         .and_then(Value::as_array_mut)
                         .context("routes")?;
                     for (path, host, target) in REDIRECTS {
-                        routes.insert(
-                            0,
-                            json!({
-                                "match": {"path": path},
-                                "redirect": {"host_redirect": format!("{host}.example.com"),
-                                    "path_redirect": target, "response_code": "FOUND"},
-                            }),
-                        );
+                        let redirect = json!({"host_redirect": format!("{host}.example.com"),
+                            "path_redirect": target, "response_code": "FOUND"});
+                        routes.insert(0, json!({"match": {"path": path}, "redirect": redirect}));
                     }
                 }
                 Ok(())
             }),
-            ..SceneOptions::default()
+            ..edited(mechanism, |ingress| {
+                let policy = json!({"max_internal_redirects": 2, "redirect_response_codes": [302]});
+                set_in_actions(ingress, "internal_redirect_policy", &policy)?;
+                // ratings' endpoint is, for once, a server that answers with redirects.
+                let port = ingress.ports.get(9080);
+                let vip = json!({"socket_address": {"address": "127.0.1.2", "port_value": port}});
+                let name = format!("outbound|{port}||ratings.default.svc.cluster.local");
+                let mut clusters = ingress.clusters()?.iter_mut();
+                let ratings = clusters.find(|cluster| cluster["name"] == name);
+                let pointer = "/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address";
+                *ratings.and_then(|r| r.pointer_mut(pointer)).context("ratings' address")? = vip;
+                Ok(())
+            })
         };
         let scene = Scene::start(options).await.unwrap();
         let vip = scene.vip("reviews").unwrap().to_string();
@@ -130,13 +95,9 @@ async fn an_internal_redirect_is_decided_anew_or_refused() {
             for (path, status) in [("/to-root", 200), ("/to-admin", 403)] {
                 let request = Request::get(host, path);
                 let response = testbed::client::http1(scene.address(), &request).await.unwrap();
-                assert_eq!(
-                    response.status,
-                    status,
-                    "{mechanism} {host}{path}: {}",
-                    response.text()
-                );
-                assert_eq!(response.text().contains("x-waypoint"), status == 200);
+                let text = response.text();
+                assert_eq!(response.status, status, "{mechanism} {host}{path}: {text}");
+                assert_eq!(text.contains("x-waypoint"), status == 200);
             }
         }
         testbed::wait::until("the access log of both redirects", async || {
@@ -148,16 +109,14 @@ async fn an_internal_redirect_is_decided_anew_or_refused() {
         .await
         .unwrap();
         // And from one service to another: nothing of the first way is left.
-        for (service, address) in
-            [("payments", scene.vip("payments")), ("ratings", scene.vip("ratings"))]
-        {
+        for service in ["payments", "ratings"] {
             let request = Request::get("reviews.example.com", &format!("/to-{service}"));
             let response = testbed::client::http1(scene.address(), &request).await.unwrap();
             let path = format!("/admin/{service}");
             // The first way has an entry of its own, with the path of the second.
             let second = |entry: &Value| entry["path"] == path && entry["status"] != 302;
             let entry = scene.ingress.wait_for_access_log(second).await.unwrap();
-            let address = address.unwrap().to_string();
+            let address = scene.vip(service).unwrap().to_string();
             assert_eq!(response.status, 403, "{mechanism} {entry}");
             assert_eq!(entry["upstream"], address, "{mechanism} {entry}");
         }
@@ -168,8 +127,7 @@ async fn an_internal_redirect_is_decided_anew_or_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_of_one_connection_each_go_their_own_way() {
     for mechanism in all() {
-        let options =
-            SceneOptions { example: mechanism.into(), concurrency: 1, ..SceneOptions::default() };
+        let options = SceneOptions { concurrency: 1, ..edited(mechanism, |_| Ok(())) };
         let scene = Scene::start(options).await.unwrap();
         for version in [Version::Http1, Version::Http2] {
             let mut connection = Connection::open(scene.address(), version).await.unwrap();
@@ -198,8 +156,7 @@ fn add_lua(ingress: &mut Example, before: &str, change: &str) -> Result<()> {
             "default_source_code": {"inline_string": script},
         },
     });
-    let filters = ingress.connection_manager()?["http_filters"].as_array_mut();
-    let filters = filters.context("http_filters")?;
+    let filters = ingress.http_filters()?;
     let at = filters.iter().position(|filter| filter["name"] == before).context("the filter")?;
     filters.insert(at, lua);
     Ok(())
@@ -208,17 +165,13 @@ fn add_lua(ingress: &mut Example, before: &str, change: &str) -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_filter_behind_that_clears_the_route_cache_changes_nothing() {
     for mechanism in all() {
-        let options = SceneOptions {
-            example: mechanism.into(),
-            ..SceneOptions::edited(|ingress| {
-                add_lua(ingress, "envoy.filters.http.router", "r:headers():add('x-lua', 'yes')")
-            })
-        };
-        let scene = Scene::start(options).await.unwrap();
-        let vip = scene.vip("reviews").unwrap().to_string();
+        let scene = scene(mechanism, |ingress| {
+            add_lua(ingress, "envoy.filters.http.router", "r:headers():add('x-lua', 'yes')")
+        })
+        .await;
         for (path, status) in [("/", 200), ("/admin", 403)] {
             let outcome = scene.get("reviews.example.com", path, &[]).await.unwrap();
-            assert_eq!((outcome.status, outcome.logged("upstream")), (status, Some(&*vip)));
+            assert_at_vip(&scene, &outcome, "reviews", status, mechanism);
             assert_eq!(outcome.through_waypoint, status == 200, "{mechanism}");
         }
         let plain = scene.get("ratings.example.com", "/", &[]).await.unwrap();
@@ -234,21 +187,18 @@ async fn a_filter_behind_that_clears_the_route_cache_changes_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_route_changed_by_a_filter_in_front_is_the_one_decided_on() {
     for mechanism in all() {
-        let options = SceneOptions {
-            example: mechanism.into(),
-            ..SceneOptions::edited(|ingress| {
-                let change = "r:headers():replace(':authority', 'reviews.example.com')";
-                // The native filter needs no help, and the specifier no filter at all.
-                let is_native = testbed::native::is_native(&ingress.config);
-                let before = match (is_native, ingress.http_filter("ingress_waypoint")) {
-                    (false, _) => "fresh_route",
-                    (true, Some(_)) => "ingress_waypoint",
-                    (true, None) => "envoy.filters.http.router",
-                };
-                add_lua(ingress, before, change)
-            })
-        };
-        let scene = Scene::start(options).await.unwrap();
+        let scene = scene(mechanism, |ingress| {
+            let change = "r:headers():replace(':authority', 'reviews.example.com')";
+            // The native filter needs no help, and the specifier no filter at all.
+            let is_native = testbed::native::is_native(&ingress.config);
+            let before = match (is_native, ingress.http_filter("ingress_waypoint")) {
+                (false, _) => "fresh_route",
+                (true, Some(_)) => "ingress_waypoint",
+                (true, None) => "envoy.filters.http.router",
+            };
+            add_lua(ingress, before, change)
+        })
+        .await;
         let outcome = scene.get("ratings.example.com", "/admin", &[]).await.unwrap();
         assert_eq!((outcome.status, outcome.served_by.as_deref()), (403, None), "{mechanism}");
         assert_eq!(outcome.logged("service"), Some("default/reviews"), "{mechanism}");
@@ -258,8 +208,7 @@ async fn a_route_changed_by_a_filter_in_front_is_the_one_decided_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_protocol_behind_the_vip_is_the_ports() {
     for mechanism in all() {
-        let options = SceneOptions { example: mechanism.into(), ..SceneOptions::default() };
-        let scene = Scene::start(options).await.unwrap();
+        let scene = unedited(mechanism).await;
         // The waypoint's own view: which codec each listener's connections spoke.
         for version in [Version::Http1, Version::Http2] {
             let request = Request::get("reviews.example.com", "/");
@@ -288,28 +237,26 @@ async fn the_protocol_behind_the_vip_is_the_ports() {
 async fn each_pick_of_a_weighted_route_is_decided_by_itself() {
     // With `cluster-header` a route has no cluster to pick.
     for mechanism in all().into_iter().filter(|name| !name.ends_with("cluster-header.yaml")) {
-        each_pick_on(mechanism).await;
-    }
-}
-
-async fn each_pick_on(mechanism: &str) {
-    let options = SceneOptions { example: mechanism.into(), ..SceneOptions::default() };
-    let scene = Scene::start(options).await.unwrap();
-    let (mut reviews, mut ratings) = (0, 0);
-    // The odds that a fair coin shows one side only are 1 in 2^63.
-    for _ in 0..64 {
-        let outcome = scene.get("shop.example.com", "/admin", &[]).await.unwrap();
-        match outcome.logged("service") {
-            Some("default/reviews") => {
-                reviews += 1;
-                assert_eq!((outcome.status, outcome.served_by.as_deref()), (403, None));
+        let scene = unedited(mechanism).await;
+        let (mut reviews, mut ratings) = (0, 0);
+        // The odds that a fair coin shows one side only are 1 in 2^63.
+        for _ in 0..64 {
+            let outcome = scene.get("shop.example.com", "/admin", &[]).await.unwrap();
+            match outcome.logged("service") {
+                Some("default/reviews") => {
+                    reviews += 1;
+                    assert_eq!((outcome.status, outcome.served_by.as_deref()), (403, None));
+                }
+                Some("default/ratings") => {
+                    ratings += 1;
+                    assert_eq!(outcome.served_by.as_deref(), Some("ratings"));
+                }
+                other => panic!("{other:?}"),
             }
-            Some("default/ratings") => {
-                ratings += 1;
-                assert_eq!(outcome.served_by.as_deref(), Some("ratings"));
-            }
-            other => panic!("{other:?}"),
         }
+        assert!(
+            reviews > 0 && ratings > 0,
+            "{mechanism}: {reviews} to reviews, {ratings} to ratings"
+        );
     }
-    assert!(reviews > 0 && ratings > 0, "{mechanism}: {reviews} to reviews, {ratings} to ratings");
 }

@@ -3,10 +3,14 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Result;
 use ingress_waypoint::Policy;
 use serde_json::{Map, Value, json};
 use testbed::envoy::Envoy;
+use testbed::example::{Example, Ports};
 use testbed::{native, workspace};
+
+use crate::closed::is_vip_route;
 
 fn files(folder: &str) -> Vec<PathBuf> {
     let mut files: Vec<_> = std::fs::read_dir(workspace().join("envoy").join(folder))
@@ -95,30 +99,27 @@ fn every_bootstrap_configuration_with_the_filter_has_the_stats_tags() {
 }
 
 /// A configuration of our own with clusters and routes as a control plane would add them.
-fn with_fragments(filters: Vec<Value>, clusters: Vec<Value>, routes: Vec<Value>) -> Value {
-    let mut config = example("filter-state.yaml");
-    let pointer =
-        "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters";
-    let chain = config.pointer_mut(pointer).and_then(Value::as_array_mut).unwrap();
-    chain.splice(0..0, filters);
-    let pointer = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts";
-    for host in config.pointer_mut(pointer).and_then(Value::as_array_mut).unwrap() {
-        let existing = host["routes"].as_array_mut().unwrap();
-        existing.retain(|route| {
-            route["route"]["cluster"] != "waypoint_vip"
-                && route["route"]["cluster"] != "waypoint_vip_h2"
-        });
+fn with_fragments(filters: Vec<Value>, clusters: Vec<Value>, routes: &[Value]) -> Result<Example> {
+    let mut own = Example::load("filter-state.yaml", &Ports::choose()?)?;
+    own.http_filters()?.splice(0..0, filters);
+    for existing in own.all_routes()? {
+        existing.retain(|route| !is_vip_route(route));
         existing.splice(0..0, routes.iter().cloned());
     }
-    let existing =
-        config.pointer_mut("/static_resources/clusters").and_then(Value::as_array_mut).unwrap();
+    let existing = own.clusters()?;
     existing.retain(|cluster| cluster["type"] != "ORIGINAL_DST");
     existing.extend(clusters);
-    config
+    Ok(own)
+}
+
+/// The values in an `EnvoyFilter` for one kind of place.
+fn of_istio(filter: &Value, place: &str) -> Vec<Value> {
+    let patches = filter["spec"]["configPatches"].as_array().unwrap().iter();
+    patches.filter(|it| it["applyTo"] == place).map(|it| it["patch"]["value"].clone()).collect()
 }
 
 #[test]
-fn istio_objects_hold_what_envoy_and_the_filter_take() {
+fn istio_objects_hold_what_envoy_and_the_filter_take() -> Result<()> {
     let plugin = example("istio/wasmplugin.yaml");
     assert_eq!(plugin["spec"]["failStrategy"], "FAIL_RELOAD");
     let variable = plugin["spec"]["vmConfig"]["env"][0].clone();
@@ -129,11 +130,8 @@ fn istio_objects_hold_what_envoy_and_the_filter_take() {
 
     let filter = example("istio/envoyfilter.yaml");
     let patches = filter["spec"]["configPatches"].as_array().unwrap();
-    let of = |kind: &str| -> Vec<Value> {
-        let kinds = patches.iter().filter(|patch| patch["applyTo"] == kind);
-        kinds.map(|patch| patch["patch"]["value"].clone()).collect()
-    };
-    let (mut filters, clusters, mut routes) = (of("HTTP_FILTER"), of("CLUSTER"), of("HTTP_ROUTE"));
+    let [mut filters, clusters, mut routes] =
+        ["HTTP_FILTER", "CLUSTER", "HTTP_ROUTE"].map(|place| of_istio(&filter, place));
     let mark = routes.pop().unwrap();
     // Each is inserted as the first.
     routes.reverse();
@@ -156,13 +154,13 @@ fn istio_objects_hold_what_envoy_and_the_filter_take() {
         assert_eq!(patch["patch"]["operation"], "INSERT_BEFORE");
     }
     assert_vip_routes(&routes);
-    let mut config = with_fragments(filters, clusters, routes);
-    marked(&mut config, &mark["metadata"]["filter_metadata"]["ingress_waypoint"]);
-    Envoy::validate(&config).unwrap();
+    let mut own = with_fragments(filters, clusters, &routes)?;
+    mark_routes(&mut own, &mark["metadata"]["filter_metadata"]["ingress_waypoint"])?;
+    Envoy::validate(&own.config)
 }
 
 #[test]
-fn envoy_gateway_objects_hold_what_envoy_and_the_filter_take() {
+fn envoy_gateway_objects_hold_what_envoy_and_the_filter_take() -> Result<()> {
     let extension = example("envoy-gateway/extension-policy.yaml");
     let wasm = &extension["spec"]["wasm"][0];
     assert_eq!(wasm["failOpen"], false);
@@ -180,31 +178,29 @@ fn envoy_gateway_objects_hold_what_envoy_and_the_filter_take() {
     routes.reverse();
     assert_eq!((clusters.len(), routes.len(), patches.len()), (2, 2, 6));
     assert_vip_routes(&routes);
-    let mut config = with_fragments(of("Listener"), clusters, routes);
-    marked(&mut config, &mark);
-    Envoy::validate(&config).unwrap();
+    let mut own = with_fragments(of("Listener"), clusters, &routes)?;
+    mark_routes(&mut own, &mark)?;
+    Envoy::validate(&own.config)
 }
 
 /// Marks every route, as a control plane marks those that it made.
-fn marked(config: &mut Value, mark: &Value) {
+fn mark_routes(own: &mut Example, mark: &Value) -> Result<()> {
     assert_eq!(mark, &json!({"vip_route": true}));
-    let pointer = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts";
-    for host in config.pointer_mut(pointer).and_then(Value::as_array_mut).unwrap() {
-        for route in host["routes"].as_array_mut().unwrap() {
-            route["metadata"] = json!({"filter_metadata": {"ingress_waypoint": mark}});
-        }
+    for route in own.all_routes()?.into_iter().flatten() {
+        route["metadata"] = json!({"filter_metadata": {"ingress_waypoint": mark}});
     }
+    Ok(())
 }
 
 /// What control planes add for the module, in a configuration of our own. Envoy Gateway itself makes the filter from
 /// the policies.
 #[test]
-fn module_objects_hold_what_envoy_and_the_module_take() {
-    if !native::examples().unwrap().contains(&"native:filter-state.yaml") {
-        return;
+fn module_objects_hold_what_envoy_and_the_module_take() -> Result<()> {
+    if !native::examples()?.contains(&"native:filter-state.yaml") {
+        return Ok(());
     }
-    let services = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(services.path(), r#"{"services": []}"#).unwrap();
+    let services = tempfile::NamedTempFile::new()?;
+    std::fs::write(services.path(), r#"{"services": []}"#)?;
     let objects = |name: &str| -> Vec<Value> {
         let text = std::fs::read_to_string(workspace().join("envoy").join(name)).unwrap();
         let text =
@@ -212,19 +208,16 @@ fn module_objects_hold_what_envoy_and_the_module_take() {
         text.split("\n---\n").map(|object| serde_saphyr::from_str(object).unwrap()).collect()
     };
     let istio = objects("istio/envoyfilter-module.yaml").remove(0);
-    let of = |kind: &str| -> Vec<Value> {
-        let patches = istio["spec"]["configPatches"].as_array().unwrap().iter();
-        patches.filter(|p| p["applyTo"] == kind).map(|p| p["patch"]["value"].clone()).collect()
-    };
-    let (filters, clusters, mut routes) = (of("HTTP_FILTER"), of("CLUSTER"), of("HTTP_ROUTE"));
+    let [filters, clusters, mut routes] =
+        ["HTTP_FILTER", "CLUSTER", "HTTP_ROUTE"].map(|place| of_istio(&istio, place));
     assert_eq!((filters.len(), clusters.len(), routes.len()), (1, 2, 3));
     assert_eq!(istio["spec"]["configPatches"].as_array().unwrap().len(), 6);
     routes.truncate(2);
     routes.reverse();
     assert_vip_routes(&routes);
-    Envoy::validate(&with_fragments(filters, clusters, routes)).unwrap();
+    Envoy::validate(&with_fragments(filters, clusters, &routes)?.config)?;
 
-    let wasm = load(&workspace().join("envoy/envoy-gateway/patch-policy.yaml"));
+    let wasm = example("envoy-gateway/patch-policy.yaml");
     let [proxy, patches, extension] = objects("envoy-gateway/module.yaml").try_into().unwrap();
     let of_listener = |name: &str| -> Vec<Value> {
         let patches = patches["spec"]["jsonPatches"].as_array().unwrap().iter();
@@ -256,8 +249,9 @@ fn module_objects_hold_what_envoy_and_the_module_take() {
         },
     });
     let clusters = by_hand[..2].iter().map(|p| p["operation"]["value"].clone()).collect();
-    let routes = by_hand[2..4].iter().rev().map(|p| p["operation"]["value"].clone()).collect();
-    Envoy::validate(&with_fragments(vec![made], clusters, routes)).unwrap();
+    let routes = by_hand[2..4].iter().rev().map(|p| p["operation"]["value"].clone());
+    let routes: Vec<_> = routes.collect();
+    Envoy::validate(&with_fragments(vec![made], clusters, &routes)?.config)
 }
 
 /// Filters that take their settings from the route come before ours, which chooses another route.
@@ -276,9 +270,8 @@ fn envoy_gateway_puts_the_filter_behind_all_that_depend_on_the_route() {
 fn assert_vip_routes(routes: &[Value]) {
     let names: Vec<_> = routes.iter().map(|route| route["route"]["cluster"].clone()).collect();
     assert_eq!(json!(names), json!(["waypoint_vip_h2", "waypoint_vip"]));
-    let plain = example("filter-state.yaml");
-    let pointer = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts/0/routes";
-    for (route, ours) in routes.iter().zip(plain.pointer(pointer).unwrap().as_array().unwrap()) {
+    let mut plain = Example::load("filter-state.yaml", &Ports::choose().unwrap()).unwrap();
+    for (route, ours) in routes.iter().zip(plain.all_routes().unwrap().remove(0)) {
         assert_eq!(route["match"], ours["match"]);
         assert_eq!(route["request_headers_to_remove"], ours["request_headers_to_remove"]);
     }

@@ -6,18 +6,18 @@ use serde_json::json;
 use testbed::client::{self, Request, Version};
 use testbed::envoy::{Envoy, EnvoyOptions};
 use testbed::example::{Example, Ports};
-use testbed::scene::{Scene, SceneOptions};
+use testbed::scene::Scene;
 use testbed::servers::{Echo, Flaky};
 use tonic_health::pb::health_check_response::ServingStatus;
 
+use crate::common::scene;
+
 async fn without_the_filter() -> Scene {
-    Scene::start(SceneOptions::edited(|ingress| {
-        let upgrades = json!([{"upgrade_type": "websocket"}]);
-        ingress.connection_manager()?.insert("upgrade_configs".into(), upgrades);
+    scene("filter-state.yaml", |ingress| {
+        ingress.accept_upgrade("websocket")?;
         ingress.remove_filter()
-    }))
+    })
     .await
-    .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -127,10 +127,10 @@ async fn what_is_not_plain_http_gets_through_too() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_configuration_that_envoy_rejects_is_an_error_with_its_log() -> Result<()> {
     let mut example = Example::load("waypoint.yaml", &Ports::choose()?)?;
-    assert_eq!(Envoy::validate(&example.config), Ok(()));
+    Envoy::validate(&example.config)?;
     example.set("", "no_such_field", json!(1))?;
 
-    let rejected = Envoy::validate(&example.config).unwrap_err();
+    let rejected = format!("{:#}", Envoy::validate(&example.config).unwrap_err());
     assert!(rejected.contains("no_such_field"), "{rejected}");
     let error = Envoy::start(EnvoyOptions::new(example.config)).await.unwrap_err();
     assert!(format!("{error:#}").contains("no_such_field"), "{error:#}");

@@ -4,6 +4,7 @@
 
 mod cases;
 mod closed;
+mod common;
 mod control_planes;
 mod destination;
 mod examples;

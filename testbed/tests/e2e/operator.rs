@@ -1,95 +1,71 @@
 //! What an operator sees: metrics, access log, log, and what a refused client is told.
 
+use anyhow::Result;
 use serde_json::{Value, json};
 use testbed::client::{self, Request};
+use testbed::example::Example;
 use testbed::native;
 use testbed::scene::{Scene, SceneOptions};
+
+use crate::common::{edited, scene, unedited};
 
 /// The wasm filter with its default mechanism, and the native module's forms where the Envoy has it.
 fn all() -> Vec<&'static str> {
     native::and_native(&["filter-state.yaml"]).unwrap()
 }
 
-fn on(example: &str) -> SceneOptions {
-    SceneOptions { example: example.into(), ..SceneOptions::default() }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn counters_and_gauges_carry_labels() {
     for example in all() {
-        labels_on(example).await;
-    }
-}
-
-async fn labels_on(example: &str) {
-    let scene = Scene::start(on(example)).await.unwrap();
-    for (host, count) in [("reviews", 3), ("ratings", 2), ("billing", 1)] {
-        for _ in 0..count {
-            scene.get(&format!("{host}.example.com"), "/", &[]).await.unwrap();
+        let scene = unedited(example).await;
+        for (host, count) in [("reviews", 3), ("ratings", 2), ("billing", 1)] {
+            for _ in 0..count {
+                scene.get(&format!("{host}.example.com"), "/", &[]).await.unwrap();
+            }
         }
+        let wanted = [
+            r#"ingress_waypoint_requests_total{decision="waypoint",reason="labelled"} 3"#,
+            r#"ingress_waypoint_requests_total{decision="direct",reason="not-labelled"} 2"#,
+            r#"ingress_waypoint_requests_total{decision="reject",reason="no-vip"} 1"#,
+            // What has not happened yet is there too.
+            r#"ingress_waypoint_requests_total{decision="reject",reason="forged-destination"} 0"#,
+            r#"ingress_waypoint_services{opted_in="true"} 4"#,
+            r#"ingress_waypoint_services{opted_in="false"} 1"#,
+        ];
+        testbed::wait::until(&format!("the counters on {example}"), async || {
+            let text = scene.ingress.prometheus().await?;
+            let lines: Vec<_> = text.lines().collect();
+            Ok(wanted.iter().all(|line| lines.contains(line)).then_some(()))
+        })
+        .await
+        .unwrap();
     }
-    let wanted = [
-        r#"ingress_waypoint_requests_total{decision="waypoint",reason="labelled"} 3"#,
-        r#"ingress_waypoint_requests_total{decision="direct",reason="not-labelled"} 2"#,
-        r#"ingress_waypoint_requests_total{decision="reject",reason="no-vip"} 1"#,
-        // What has not happened yet is there too.
-        r#"ingress_waypoint_requests_total{decision="reject",reason="forged-destination"} 0"#,
-        r#"ingress_waypoint_services{opted_in="true"} 4"#,
-        r#"ingress_waypoint_services{opted_in="false"} 1"#,
-    ];
-    testbed::wait::until(&format!("the counters on {example}"), async || {
-        let text = scene.ingress.prometheus().await?;
-        let lines: Vec<_> = text.lines().collect();
-        Ok(wanted.iter().all(|line| lines.contains(line)).then_some(()))
-    })
-    .await
-    .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_access_log_tells_decision_reason_and_service_if_asked_to() {
     for example in all() {
-        access_log_on(example).await;
+        let scene = unedited(example).await;
+        let found = |log: &Value| {
+            ["decision", "reason", "service", "status", "details"].map(|field| log[field].clone())
+        };
+        let reviews = scene.get("reviews.example.com", "/admin", &[]).await.unwrap().log;
+        let expected = json!(["waypoint", "labelled", "default/reviews", 403, "via_upstream"]);
+        assert_eq!(json!(found(&reviews)), expected);
+        let billing = scene.get("billing.example.com", "/", &[]).await.unwrap().log;
+        let details = details(example, "no-vip");
+        let expected = json!(["reject", "no-vip", "default/billing", 503, details]);
+        assert_eq!(json!(found(&billing)), expected);
+
+        let scene = scene.restart(without_annotations).await.unwrap();
+        let plain = scene.get("reviews.example.com", "/admin", &[]).await.unwrap();
+        assert_eq!(plain.status, 403);
+        assert_eq!((plain.logged("decision"), plain.logged("service")), (None, None));
     }
 }
 
-async fn access_log_on(example: &str) {
-    let scene = Scene::start(on(example)).await.unwrap();
-    let found = |log: &Value| {
-        ["decision", "reason", "service", "status", "details"].map(|field| log[field].clone())
-    };
-    let reviews = scene.get("reviews.example.com", "/admin", &[]).await.unwrap().log;
-    assert_eq!(
-        json!(found(&reviews)),
-        json!(["waypoint", "labelled", "default/reviews", 403, "via_upstream"])
-    );
-    let billing = scene.get("billing.example.com", "/", &[]).await.unwrap().log;
-    assert_eq!(
-        json!(found(&billing)),
-        json!(["reject", "no-vip", "default/billing", 503, details(example, "no-vip")])
-    );
-
-    let scene = scene
-        .restart(|ingress| {
-            ingress.edit_plugin(|plugin| {
-                plugin.remove("annotate");
-                Ok(())
-            })
-        })
-        .await
-        .unwrap();
-    let plain = scene.get("reviews.example.com", "/admin", &[]).await.unwrap();
-    assert_eq!(
-        (plain.status, plain.logged("decision"), plain.logged("service")),
-        (403, None, None)
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_refused_client_is_told_the_service_and_no_address() {
-    for example in all() {
-        refused_on(example).await;
-    }
+fn without_annotations(ingress: &mut Example) -> Result<()> {
+    ingress.edit_plugin(|plugin| drop(plugin.remove("annotate")))
 }
 
 /// The response-code details of a refusal: the specifier alone has Envoy answer.
@@ -100,82 +76,77 @@ fn details(example: &str, reason: &str) -> String {
     }
 }
 
-async fn refused_on(example: &str) {
-    let edited = SceneOptions::edited(|ingress| {
-        ingress.edit_plugin(|plugin| {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_client_is_told_the_service_and_no_address() {
+    for example in all() {
+        let scene = scene(example, |ingress| {
             // greeter loses its waypoint, and is now required.
-            let greeter = plugin["services"][4].as_object_mut().unwrap();
-            greeter.remove("waypoint");
-            greeter.insert("required".into(), json!(true));
-            Ok(())
+            ingress.edit_service("greeter", |greeter| {
+                greeter.remove("waypoint");
+                greeter.insert("required".into(), json!(true));
+            })
         })
-    });
-    let scene = Scene::start(SceneOptions { example: example.into(), ..edited }).await.unwrap();
-    let outcome = scene.get("billing.example.com", "/", &[]).await.unwrap();
-    assert_eq!(outcome.status, 503);
-    let alone = example == "module-specifier.yaml";
-    if alone {
-        assert_eq!(outcome.response.header("x-ingress-waypoint-reason"), Some("no-vip"));
-        assert_eq!(outcome.response.text(), "");
-    } else {
-        assert_eq!(
-            outcome.response.text(),
-            "no-vip: default/billing requires its waypoint, but has no address for its waypoint\n"
-        );
-    }
+        .await;
+        let outcome = scene.get("billing.example.com", "/", &[]).await.unwrap();
+        assert_eq!(outcome.status, 503);
+        let alone = example == "module-specifier.yaml";
+        if alone {
+            assert_eq!(outcome.response.header("x-ingress-waypoint-reason"), Some("no-vip"));
+            assert_eq!(outcome.response.text(), "");
+        } else {
+            let told = "no-vip: default/billing requires its waypoint, but has no address for its waypoint\n";
+            assert_eq!(outcome.response.text(), told);
+        }
 
-    let status = scene.health_check("greeter.example.com", &[]).await.unwrap();
-    let error = status.result.as_ref().unwrap_err();
-    assert_eq!(error.code(), tonic::Code::Unavailable);
-    assert!(alone || error.message().contains("default/greeter"), "{}", error.message());
-    assert!(!error.message().contains("127.0."), "{}", error.message());
-    assert_eq!(status.logged("details"), Some(&*details(example, "no-waypoint")), "{example}");
-    assert!(status.seen.is_none());
+        let status = scene.health_check("greeter.example.com", &[]).await.unwrap();
+        let error = status.result.as_ref().unwrap_err();
+        assert_eq!(error.code(), tonic::Code::Unavailable);
+        assert!(alone || error.message().contains("default/greeter"), "{}", error.message());
+        assert!(!error.message().contains("127.0."), "{}", error.message());
+        assert_eq!(status.logged("details"), Some(&*details(example, "no-waypoint")), "{example}");
+        assert!(status.seen.is_none());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_line_at_configure_and_one_debug_line_a_decision() {
     for example in all() {
         let logger = if example == "filter-state.yaml" { "wasm" } else { "dynamic_modules" };
-        lines_on(example, logger).await;
+        let options = SceneOptions {
+            component_log_level: Some(format!("{logger}:debug")),
+            concurrency: 2,
+            ..edited(example, |_| Ok(()))
+        };
+        let scene = Scene::start(options).await.unwrap();
+        scene.get("reviews.example.com", "/", &[]).await.unwrap();
+        let line = scene.ingress.wait_for_log("default/reviews at 127.0.1.1").await.unwrap();
+        assert!(line.contains("waypoint (labelled) default/reviews at 127.0.1.1:"), "{line}");
+        let level = |level: &str| format!("[{level}][{logger}]");
+        assert!(line.contains(&level("debug")), "{line}");
+        let log = scene.ingress.log();
+        let count = |part: &str| log.lines().filter(|line| line.contains(part)).count();
+        assert_eq!(
+            count("on (from INGRESS_USE_WAYPOINTS), 5 services: 4 opted in, 1 required"),
+            1,
+            "{log}"
+        );
+        assert_eq!(count("default/billing opted in but has no VIP"), 1, "{log}");
+        let warned = log.lines().find(|line| line.contains("opted in but")).unwrap();
+        assert!(warned.contains(&level("warning")), "{warned}");
+        // Neither the configuration nor what a client sends is in the log.
+        assert_eq!(count("payments.example.com"), 0, "{log}");
+
+        // Off by default, and followed when Envoy's level changes.
+        scene.ingress.admin_post(&format!("/logging?{logger}=info")).await.unwrap();
+        testbed::wait::until("silence", async || {
+            let before = scene.ingress.log().matches("waypoint (labelled)").count();
+            scene.get("reviews.example.com", "/", &[]).await?;
+            let after = scene.ingress.log().matches("waypoint (labelled)").count();
+            Ok((before == after).then_some(()))
+        })
+        .await
+        .unwrap();
     }
-}
-
-async fn lines_on(example: &str, logger: &str) {
-    let options = SceneOptions {
-        component_log_level: Some(format!("{logger}:debug")),
-        concurrency: 2,
-        ..on(example)
-    };
-    let scene = Scene::start(options).await.unwrap();
-    scene.get("reviews.example.com", "/", &[]).await.unwrap();
-    let line = scene.ingress.wait_for_log("default/reviews at 127.0.1.1").await.unwrap();
-    assert!(line.contains("waypoint (labelled) default/reviews at 127.0.1.1:"), "{line}");
-    let level = |level: &str| format!("[{level}][{logger}]");
-    assert!(line.contains(&level("debug")), "{line}");
-    let log = scene.ingress.log();
-    let count = |part: &str| log.lines().filter(|line| line.contains(part)).count();
-    assert_eq!(
-        count("on (from INGRESS_USE_WAYPOINTS), 5 services: 4 opted in, 1 required"),
-        1,
-        "{log}"
-    );
-    assert_eq!(count("default/billing opted in but has no VIP"), 1, "{log}");
-    let warned = log.lines().find(|line| line.contains("opted in but")).unwrap();
-    assert!(warned.contains(&level("warning")), "{warned}");
-    // Neither the configuration nor what a client sends is in the log.
-    assert_eq!(count("payments.example.com"), 0, "{log}");
-
-    // Off by default, and followed when Envoy's level changes.
-    scene.ingress.admin_post(&format!("/logging?{logger}=info")).await.unwrap();
-    testbed::wait::until("silence", async || {
-        let before = scene.ingress.log().matches("waypoint (labelled)").count();
-        scene.get("reviews.example.com", "/", &[]).await?;
-        let after = scene.ingress.log().matches("waypoint (labelled)").count();
-        Ok((before == after).then_some(()))
-    })
-    .await
-    .unwrap();
 }
 
 /// Envoy's trace log names every call between it and the VM.
@@ -184,12 +155,7 @@ async fn envoy_enters_the_vm_for_headers_only_and_is_called_four_times_at_most()
     let options = SceneOptions {
         component_log_level: Some("wasm:trace".into()),
         concurrency: 1,
-        ..SceneOptions::edited(|ingress| {
-            ingress.edit_plugin(|plugin| {
-                plugin.remove("annotate");
-                Ok(())
-            })
-        })
+        ..SceneOptions::edited(without_annotations)
     };
     let scene = Scene::start(options).await.unwrap();
     let calls = async |host: &str, body: usize| -> (Vec<String>, Vec<String>) {

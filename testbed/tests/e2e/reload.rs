@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use testbed::envoy::Envoy;
 use testbed::example::Example;
-use testbed::scene::{Scene, SceneOptions};
+use testbed::scene::Scene;
 use testbed::workspace;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+use crate::common::{edited, start_error};
 
 const UPDATED: &str = "extension_config_discovery.http_filter.ingress_waypoint.config_reload";
 const REFUSED: &str = "extension_config_discovery.http_filter.ingress_waypoint.config_fail";
@@ -26,20 +27,15 @@ impl Reloadable {
     async fn start() -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().to_owned();
-        let scene = Scene::start(SceneOptions {
-            example: "ecds.yaml".into(),
-            ..SceneOptions::edited(move |ingress| {
-                let file = path.join("ingress_waypoint.yaml");
-                fs::write(&file, resource(ingress, |_| {})?)?;
-                let filters = ingress.connection_manager()?["http_filters"].as_array_mut();
-                let discovery = filters.and_then(|filters| {
-                    filters.iter_mut().find_map(|f| f.get_mut("config_discovery"))
-                });
-                discovery.context("config_discovery")?["config_source"]["path_config_source"] =
-                    json!({"path": file, "watched_directory": {"path": path}});
-                Ok(())
-            })
-        })
+        let scene = Scene::start(edited("ecds.yaml", move |ingress| {
+            let file = path.join("ingress_waypoint.yaml");
+            fs::write(&file, resource(ingress, |_| {})?)?;
+            let mut filters = ingress.http_filters()?.iter_mut();
+            let discovery = filters.find_map(|filter| filter.get_mut("config_discovery"));
+            discovery.context("config_discovery")?["config_source"]["path_config_source"] =
+                json!({"path": file, "watched_directory": {"path": path}});
+            Ok(())
+        }))
         .await?;
         Ok(Self { scene, folder })
     }
@@ -50,6 +46,14 @@ impl Reloadable {
         fs::write(&new, resource(&self.scene.example, edit)?)?;
         fs::rename(new, self.folder.path().join("ingress_waypoint.yaml"))?;
         Ok(())
+    }
+
+    async fn wait_for_direct(&self) {
+        testbed::wait::until("the new decision", async || {
+            Ok((self.decision().await? == "direct").then_some(()))
+        })
+        .await
+        .unwrap();
     }
 
     async fn decision(&self) -> Result<String> {
@@ -90,11 +94,7 @@ async fn a_good_update_takes_effect_and_drops_no_request_in_flight() {
 
     here.replace(|plugin| plugin["services"][0]["ingressUseWaypoint"] = json!(false)).unwrap();
     here.scene.ingress.wait_for_stat(UPDATED, |count| count >= 2).await.unwrap();
-    testbed::wait::until("the new decision", async || {
-        Ok((here.decision().await? == "direct").then_some(()))
-    })
-    .await
-    .unwrap();
+    here.wait_for_direct().await;
 
     slow.write_all(b"67890").await.unwrap();
     let mut answer = String::new();
@@ -128,11 +128,7 @@ async fn a_bad_update_is_refused_and_the_old_one_serves_on() {
     // And the next good one is taken.
     here.replace(|plugin| plugin["ingressUseWaypoints"] = json!(false)).unwrap();
     ingress.wait_for_stat(UPDATED, |count| count >= 2).await.unwrap();
-    testbed::wait::until("the new decision", async || {
-        Ok((here.decision().await? == "direct").then_some(()))
-    })
-    .await
-    .unwrap();
+    here.wait_for_direct().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -155,21 +151,20 @@ async fn counts_survive_an_update() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn envoy_does_not_start_with_a_bad_configuration() {
-    let options = SceneOptions::edited(|ingress| {
-        ingress.edit_plugin(|plugin| {
-            plugin["services"][0]["vips"] = json!(["10.0.0.300"]);
-            Ok(())
-        })
-    });
-    let error = Scene::start(options).await.err().map(|error| format!("{error:#}")).unwrap();
-    assert!(error.contains("services[0].vips[0]: \"10.0.0.300\" is not an IP address"), "{error}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn envoy_does_not_start_with_a_switch_that_is_not_a_boolean() {
-    let mut example =
-        Example::load("filter-state.yaml", &testbed::example::Ports::choose().unwrap()).unwrap();
-    example.vm_env().unwrap().insert("INGRESS_USE_WAYPOINTS".into(), json!("yes"));
-    let error = Envoy::validate(&example.config).unwrap_err();
-    assert!(error.contains("INGRESS_USE_WAYPOINTS: \"yes\" is not a boolean"), "{error}");
+    type Change = fn(&mut Example) -> Result<()>;
+    let vip: Change = |ingress| {
+        let vips = json!(["10.0.0.300"]);
+        ingress.edit_service("reviews", |service| drop(service.insert("vips".into(), vips)))
+    };
+    let switch: Change = |ingress| {
+        ingress.vm_env()?.insert("INGRESS_USE_WAYPOINTS".into(), json!("yes"));
+        Ok(())
+    };
+    for (change, problem) in [
+        (vip, "services[0].vips[0]: \"10.0.0.300\" is not an IP address"),
+        (switch, "INGRESS_USE_WAYPOINTS: \"yes\" is not a boolean"),
+    ] {
+        let error = start_error(edited("filter-state.yaml", change)).await;
+        assert!(error.contains(problem), "{error}");
+    }
 }

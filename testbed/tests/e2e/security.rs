@@ -1,30 +1,17 @@
 //! What a client may try: with every mechanism it can neither leave the waypoint nor choose an
 //! address.
 
-use anyhow::Result;
 use serde_json::{Value, json};
 use testbed::client::{self, Request, Version};
-use testbed::example::Example;
-use testbed::native;
-use testbed::scene::{Outcome, Scene, SceneOptions};
+use testbed::scene::{Outcome, Scene};
 
-const MECHANISMS: [&str; 3] =
-    ["filter-state.yaml", "original-dst-header.yaml", "cluster-header.yaml"];
-
-/// Those, and the native module's where the Envoy has it.
-fn all() -> Vec<&'static str> {
-    native::and_native(&MECHANISMS).unwrap()
-}
+use crate::closed::is_vip_route;
+use crate::common::{WASM, all, assert_at_vip, assert_nowhere, scene, unedited};
 
 const ADDRESS: &str = "x-envoy-original-dst-host";
 const CLUSTER: &str = "x-ingress-waypoint-cluster";
 const PROTOCOL: &str = "x-ingress-waypoint-protocol";
 const DESTINATION: &str = "x-ingress-waypoint-destination";
-
-async fn scene(example: &str, edit: fn(&mut Example) -> Result<()>) -> Scene {
-    let options = SceneOptions { example: example.into(), ..SceneOptions::edited(edit) };
-    Scene::start(options).await.unwrap()
-}
 
 /// Sets of headers that try to choose a destination.
 fn forgeries(scene: &Scene) -> Vec<Vec<(&'static str, String)>> {
@@ -61,20 +48,15 @@ fn request(host: &str, path: &str, headers: &[(&'static str, String)]) -> Reques
 
 /// The waypoint's policy was applied: `/admin` is denied there, anything else is marked.
 fn assert_at_waypoint(scene: &Scene, outcome: &Outcome, path: &str, what: &str) {
-    let vip = scene.vip("reviews").unwrap().to_string();
-    assert_eq!(outcome.logged("upstream"), Some(vip.as_str()), "{what}: {:?}", outcome.log);
-    if path == "/admin" {
-        assert_eq!((outcome.status, &outcome.served_by), (403, &None), "{what}");
-    } else {
-        assert_eq!(outcome.status, 200, "{what}: {:?}", outcome.log);
-        assert!(outcome.through_waypoint, "{what}");
-    }
+    let status = if path == "/admin" { 403 } else { 200 };
+    assert_at_vip(scene, outcome, "reviews", status, what);
+    assert_eq!(outcome.through_waypoint, status == 200, "{what}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forged_header_changes_nothing() {
     for mechanism in all() {
-        let scene = scene(mechanism, |_| Ok(())).await;
+        let scene = unedited(mechanism).await;
         let ratings = scene.endpoint("ratings").unwrap().to_string();
         for headers in forgeries(&scene) {
             let what = format!("{mechanism} {headers:?}");
@@ -104,7 +86,7 @@ async fn nothing_of_ours_reaches_the_waypoint() {
             }
             _ => vec![ADDRESS, CLUSTER, PROTOCOL, DESTINATION],
         };
-        let scene = scene(mechanism, |_| Ok(())).await;
+        let scene = unedited(mechanism).await;
         let outcome = scene.get("reviews.example.com", "/", &[]).await.unwrap();
         assert!(outcome.through_waypoint);
         for header in &ours {
@@ -162,7 +144,7 @@ async fn a_header_that_is_still_there_is_refused_whatever_the_cluster_is_called(
     let endpoint = scene.endpoint("reviews").unwrap().to_string();
     for host in ["reviews.example.com", "ratings.example.com"] {
         let outcome = scene.get(host, "/admin", &[(ADDRESS, &endpoint)]).await.unwrap();
-        assert_eq!((outcome.status, outcome.served_by.as_deref()), (503, None));
+        assert_nowhere(&outcome, 503, host);
         assert_eq!(outcome.logged("reason"), Some("forged-destination"));
     }
     let outcome = scene.get("reviews.example.com", "/admin", &[]).await.unwrap();
@@ -226,12 +208,12 @@ async fn unusual_requests_do_no_harm() {
 #[tokio::test(flavor = "multi_thread")]
 async fn connect_goes_to_the_vip_where_its_route_has_a_twin() {
     let scene = scene("filter-state.yaml", |ingress| {
-        let manager = ingress.connection_manager()?;
-        manager.insert("upgrade_configs".into(), json!([{"upgrade_type": "CONNECT"}]));
-        let host = &mut manager["route_config"]["virtual_hosts"][0];
+        ingress.accept_upgrade("CONNECT")?;
         // The authority of CONNECT has a port.
-        host["domains"].as_array_mut().unwrap().push(json!("reviews.example.com:80"));
-        let routes = host["routes"].as_array_mut().unwrap();
+        ingress.virtual_hosts()?[0]["domains"] =
+            json!(["reviews.example.com", "reviews.example.com:80"]);
+        let mut hosts = ingress.all_routes()?;
+        let routes = &mut hosts[0];
         let connect = |route: &Value| {
             let mut route = route.clone();
             let matched = route["match"].as_object_mut().unwrap();
@@ -257,13 +239,9 @@ async fn connect_goes_to_the_vip_where_its_route_has_a_twin() {
 async fn authorization_at_the_gateway_still_holds() {
     for mechanism in all() {
         let scene = scene(mechanism, |ingress| {
-            let manager = ingress.connection_manager()?;
             let rbac = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3";
-            let filters = manager["http_filters"].as_array_mut().unwrap();
-            filters.insert(
-                0,
-                json!({"name": "rbac", "typed_config": {"@type": format!("{rbac}.RBAC")}}),
-            );
+            let filter = json!({"@type": format!("{rbac}.RBAC")});
+            ingress.http_filters()?.insert(0, json!({"name": "rbac", "typed_config": filter}));
             let deny = json!({"rbac": {"@type": format!("{rbac}.RBACPerRoute"), "rbac": {"rules": {
                 "action": "DENY",
                 "policies": {"secret": {
@@ -271,12 +249,8 @@ async fn authorization_at_the_gateway_still_holds() {
                     "principals": [{"any": true}],
                 }},
             }}}});
-            let hosts = manager["route_config"]["virtual_hosts"].as_array_mut().unwrap();
-            for route in hosts.iter_mut().flat_map(|host| host["routes"].as_array_mut().unwrap()) {
-                let is_vip_route = route["route"]["cluster"]
-                    .as_str()
-                    .is_some_and(|c| c.starts_with("waypoint_vip"));
-                if !is_vip_route {
+            for route in ingress.all_routes()?.into_iter().flatten() {
+                if !is_vip_route(route) {
                     route["typed_per_filter_config"] = deny.clone();
                 }
             }
@@ -284,7 +258,7 @@ async fn authorization_at_the_gateway_still_holds() {
         })
         .await;
         let outcome = scene.get("reviews.example.com", "/secret", &[]).await.unwrap();
-        assert_eq!((outcome.status, outcome.logged("upstream")), (403, None), "{mechanism}");
+        assert_nowhere(&outcome, 403, mechanism);
         let outcome = scene.get("reviews.example.com", "/", &[]).await.unwrap();
         assert_at_waypoint(&scene, &outcome, "/", mechanism);
     }
@@ -293,12 +267,7 @@ async fn authorization_at_the_gateway_still_holds() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upgrade_goes_through_the_waypoint() {
     for mechanism in all() {
-        let scene = scene(mechanism, |ingress| {
-            let upgrades = json!([{"upgrade_type": "websocket"}]);
-            ingress.connection_manager()?.insert("upgrade_configs".into(), upgrades);
-            Ok(())
-        })
-        .await;
+        let scene = scene(mechanism, |ingress| ingress.accept_upgrade("websocket")).await;
         let request = Request::get("reviews.example.com", "/socket");
         let echoed = client::websocket_echo(scene.address(), &request, b"ping").await.unwrap();
         assert_eq!(echoed, b"ping");
@@ -325,21 +294,18 @@ const TRAP: &str = r#"(module
 async fn a_filter_that_traps_lets_nothing_through() {
     let module = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(module.path(), wat::parse_str(TRAP).unwrap()).unwrap();
-    for mechanism in MECHANISMS {
+    for mechanism in WASM {
         let path = module.path().to_owned();
-        let options = SceneOptions {
-            example: mechanism.into(),
-            ..SceneOptions::edited(move |ingress| {
-                let vm = &mut ingress.filter()?["typed_config"]["config"]["vm_config"];
-                vm["code"] = json!({"local": {"filename": path}});
-                Ok(())
-            })
-        };
-        let scene = Scene::start(options).await.unwrap();
+        let scene = scene(mechanism, move |ingress| {
+            let vm = &mut ingress.filter()?["typed_config"]["config"]["vm_config"];
+            vm["code"] = json!({"local": {"filename": path}});
+            Ok(())
+        })
+        .await;
         for host in ["reviews.example.com", "ratings.example.com"] {
             let outcome = scene.get(host, "/", &[]).await.unwrap();
             assert!(outcome.status >= 500, "{mechanism}: {}", outcome.status);
-            assert_eq!((outcome.served_by, outcome.log["upstream"].clone()), (None, Value::Null));
+            assert_nowhere(&outcome, outcome.status, mechanism);
         }
     }
 }

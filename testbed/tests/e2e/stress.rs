@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 use testbed::client::{Connection, Request, Version};
-use testbed::scene::{Scene, SceneOptions};
+
+use crate::common::scene;
 
 const SERVICES: usize = 100_000;
 const SWAPS: u64 = 100;
@@ -33,22 +34,15 @@ async fn swaps_under_load_fail_no_request_and_hold_no_memory() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("services.json");
     let named = path.clone();
-    let scene = Scene::start(SceneOptions {
-        example: "module-specifier.yaml".into(),
-        ..SceneOptions::edited(move |ingress| {
-            // The access log of all this would only fill the disk.
-            ingress.connection_manager()?.remove("access_log");
-            let services = ingress.plugin()?;
-            fs::write(named.with_extension("base"), json!(services).to_string())?;
-            write(&named, &services, 0)?;
-            ingress.edit_plugin(|plugin| {
-                *plugin = Map::from_iter([("file".to_owned(), json!(named))]);
-                Ok(())
-            })
-        })
+    let scene = scene("module-specifier.yaml", move |ingress| {
+        // The access log of all this would only fill the disk.
+        ingress.connection_manager()?.remove("access_log");
+        let services = ingress.plugin()?;
+        fs::write(named.with_extension("base"), json!(services).to_string())?;
+        write(&named, &services, 0)?;
+        ingress.set_plugin(&json!({"file": named}))
     })
-    .await
-    .unwrap();
+    .await;
     let base = fs::read(path.with_extension("base")).unwrap();
     let base: Map<String, Value> = serde_json::from_slice(&base).unwrap();
 

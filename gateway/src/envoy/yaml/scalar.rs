@@ -62,51 +62,12 @@ mod tests {
     /// Tried on Envoy 1.40: a cluster of that name.
     #[test]
     fn what_envoy_takes_for_text() {
-        for text in [
-            "nO",
-            "oN",
-            "yEs",
-            "tRUE",
-            "1.5",
-            "1e3",
-            "08",
-            "1_000",
-            "2001-12-14",
-            "99999999999",
-            "0b1",
-            "0o17",
-            ".inf",
-            "1:30",
-            "2147483648",
-            "nULL",
-            "1e400",
-            "1.",
-            "_1",
-            "9223372036854775808",
-            "1.10",
-            "18446744073709551616",
-            "é",
-        ] {
+        let texts = "nO oN yEs tRUE 1.5 1e3 08 1_000 2001-12-14 99999999999 0b1 0o17 .inf 1:30 2147483648 nULL 1e400 \
+                     1. _1 9223372036854775808 1.10 18446744073709551616 é";
+        for text in texts.split(' ') {
             assert_eq!(plain(text).text(), Some(text), "{text}");
         }
-        for text in [
-            "on",
-            "ON",
-            "On",
-            "y",
-            "Y",
-            "n",
-            "yes",
-            "true",
-            "010",
-            "123",
-            "-5",
-            "+5",
-            "0x1F",
-            "2147483647",
-            "null",
-            "~",
-        ] {
+        for text in "on ON On y Y n yes true 010 123 -5 +5 0x1F 2147483647 null ~".split(' ') {
             assert_eq!(plain(text).text(), None, "{text}");
         }
         for (text, number) in

@@ -72,10 +72,7 @@ async fn run(form: &Form, keep: bool) -> Result<()> {
     let edit = |ingress: &mut Example| {
         let mut compiled = mesh::compile(&ingress.ports)?;
         compiled.insert("annotate".into(), true.into());
-        ingress.edit_plugin(|plugin| {
-            *plugin = compiled;
-            Ok(())
-        })
+        ingress.set_plugin(&compiled.into())
     };
     let options = SceneOptions {
         example: form.example.into(),

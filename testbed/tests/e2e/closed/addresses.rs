@@ -2,28 +2,21 @@
 
 use serde_json::json;
 use testbed::example::Example;
-use testbed::scene::Scene;
 
-use super::{all, edited};
+use crate::common::{all, edited, start_error, unedited};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_loopback_vip_is_refused_unless_allowed_and_then_the_log_warns() {
     for example in all() {
-        let scene = Scene::start(edited(example, |_| Ok(()))).await.unwrap();
+        let scene = unedited(example).await;
         let line = scene.ingress.wait_for_log("allowLoopback is true").await.unwrap();
         assert!(line.contains("[warning]"), "{example}: {line}");
         drop(scene);
 
-        let error = Scene::start(edited(example, |ingress| {
-            ingress.edit_plugin(|plugin| {
-                plugin.remove("allowLoopback").unwrap();
-                Ok(())
-            })
+        let error = start_error(edited(example, |ingress| {
+            ingress.edit_plugin(|plugin| drop(plugin.remove("allowLoopback").unwrap()))
         }))
-        .await
-        .err()
-        .unwrap();
-        let error = format!("{error:#}");
+        .await;
         assert!(error.contains("configuration refused: services[0].vips"), "{example}: {error}");
         assert!(error.contains("loopback"), "{example}: {error}");
     }
@@ -45,12 +38,9 @@ async fn an_address_that_no_mesh_captures_is_refused() {
                 continue;
             }
             let with = move |ingress: &mut Example| {
-                ingress.edit_service("reviews", |service| {
-                    service.insert("vips".into(), json!([vip]));
-                })
+                ingress.edit_service("reviews", |it| drop(it.insert("vips".into(), json!([vip]))))
             };
-            let error = Scene::start(edited(example, with)).await.err().unwrap();
-            let error = format!("{error:#}");
+            let error = start_error(edited(example, with)).await;
             assert!(error.contains("configuration refused: services[0].vips"), "{vip}: {error}");
         }
     }

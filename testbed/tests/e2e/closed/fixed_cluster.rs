@@ -1,13 +1,13 @@
 //! `cluster-header`, and routes that name their cluster themselves, in every way that Envoy has: they lead to
 //! endpoints and never to a VIP.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::{Value, json};
 use testbed::example::Example;
 use testbed::native;
-use testbed::scene::Scene;
 
-use super::{assert_direct, assert_refused, counted, edited, hosts, require_reviews};
+use super::counted;
+use crate::common::{assert_direct, assert_refused, require_reviews, scene};
 
 /// The header that the routes of this mechanism follow.
 const CLUSTER: &str = "x-ingress-waypoint-cluster";
@@ -60,8 +60,8 @@ fn cluster_of(service: &str, port: u16) -> String {
 fn with_routes_of_their_own(ingress: &mut Example) -> Result<()> {
     require_reviews(ingress)?;
     let port = ingress.ports.get(9080);
-    let host = hosts(ingress)?.first_mut().context("a virtual host")?;
-    let routes = host["routes"].as_array_mut().context("routes")?;
+    let mut hosts = ingress.all_routes()?;
+    let routes = &mut hosts[0];
     for service in SERVICES {
         for (kind, action) in actions(&cluster_of(service, port)) {
             let matched = json!({"prefix": format!("/{kind}/{service}/")});
@@ -80,7 +80,7 @@ fn examples() -> Vec<&'static str> {
 #[tokio::test(flavor = "multi_thread")]
 async fn with_cluster_header_a_route_with_a_cluster_of_its_own_is_decided_by_that_cluster() {
     for example in examples() {
-        let scene = Scene::start(edited(example, with_routes_of_their_own)).await.unwrap();
+        let scene = scene(example, with_routes_of_their_own).await;
         let kinds = actions("").map(|(kind, _)| kind);
         for kind in kinds {
             // With the authority of any service.
@@ -116,7 +116,7 @@ async fn with_cluster_header_a_route_with_a_cluster_of_its_own_is_decided_by_tha
 #[tokio::test(flavor = "multi_thread")]
 async fn with_cluster_header_another_header_that_a_client_fills_picks_no_required_service() {
     for example in examples() {
-        let scene = Scene::start(edited(example, with_routes_of_their_own)).await.unwrap();
+        let scene = scene(example, with_routes_of_their_own).await;
         let path = "/other-header/ratings/";
         for cluster in ["waypoint_vip", "waypoint_vip_h2"] {
             let headers = [("x-other", cluster)];
@@ -135,13 +135,12 @@ async fn with_cluster_header_another_header_that_a_client_fills_picks_no_require
 #[tokio::test(flavor = "multi_thread")]
 async fn with_cluster_header_a_clients_own_header_is_refused_on_any_route() {
     for example in examples() {
-        let scene = Scene::start(edited(example, |ingress| {
+        let scene = scene(example, |ingress| {
             with_routes_of_their_own(ingress)?;
             ingress.connection_manager()?.remove("early_header_mutation_extensions").unwrap();
             Ok(())
-        }))
-        .await
-        .unwrap();
+        })
+        .await;
         let cluster = cluster_of("reviews", scene.ports.get(9080));
         for path in ["/", "/cluster/reviews/", "/weighted/payments/", "/matcher/ratings/"] {
             let headers = [(CLUSTER, cluster.as_str())];

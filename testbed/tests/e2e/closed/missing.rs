@@ -2,29 +2,25 @@
 
 use serde_json::json;
 use testbed::native;
-use testbed::scene::Scene;
 
-use super::{
-    assert_direct, assert_refused, counted, edited, hosts, is_vip_route, require_reviews,
-    with_vip_routes,
-};
+use super::{counted, is_vip_route, with_vip_routes};
+use crate::common::{assert_direct, assert_refused, require_reviews, scene};
 
 /// A control plane added the filter and nothing else.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_route_without_vip_routes_and_mark_is_refused_where_required_and_direct_else() {
     for example in with_vip_routes() {
-        let scene = Scene::start(edited(example, |ingress| {
+        let scene = scene(example, |ingress| {
             require_reviews(ingress)?;
-            for host in hosts(ingress)? {
-                for route in host["routes"].as_array_mut().unwrap() {
+            for routes in ingress.all_routes()? {
+                routes.retain(|route| !is_vip_route(route));
+                for route in routes {
                     route.as_object_mut().unwrap().remove("metadata");
                 }
-                host["routes"].as_array_mut().unwrap().retain(|route| !is_vip_route(route));
             }
             Ok(())
-        }))
-        .await
-        .unwrap();
+        })
+        .await;
         for _ in 0..2 {
             let outcome = scene.get("reviews.example.com", "/admin", &[]).await.unwrap();
             assert_refused(&outcome, "no-vip-route", example);
@@ -44,15 +40,14 @@ async fn a_route_without_vip_routes_and_mark_is_refused_where_required_and_direc
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mark_without_a_vip_route_is_found_out_by_the_native_filter() {
     for example in with_vip_routes().into_iter().filter(|name| name.starts_with("native:")) {
-        let scene = Scene::start(edited(example, |ingress| {
+        let scene = scene(example, |ingress| {
             require_reviews(ingress)?;
-            for host in hosts(ingress)? {
-                host["routes"].as_array_mut().unwrap().retain(|route| !is_vip_route(route));
+            for routes in ingress.all_routes()? {
+                routes.retain(|route| !is_vip_route(route));
             }
             Ok(())
-        }))
-        .await
-        .unwrap();
+        })
+        .await;
         let outcome = scene.get("reviews.example.com", "/admin", &[]).await.unwrap();
         assert_refused(&outcome, "no-vip-route", example);
         let outcome = scene.get("payments.example.com", "/", &[]).await.unwrap();
@@ -75,14 +70,13 @@ async fn a_filter_whose_specifier_was_dropped_refuses_what_is_required_and_count
     if !native::examples().unwrap().contains(&"module.yaml") {
         return;
     }
-    let scene = Scene::start(edited("module.yaml", |ingress| {
+    let scene = scene("module.yaml", |ingress| {
         require_reviews(ingress)?;
         let routes = &mut ingress.connection_manager()?["route_config"];
         routes.as_object_mut().unwrap().remove("route_specifiers").unwrap();
         Ok(())
-    }))
-    .await
-    .unwrap();
+    })
+    .await;
     let outcome = scene.get("reviews.example.com", "/admin", &[]).await.unwrap();
     assert_refused(&outcome, "no-vip-route", "module.yaml");
     let outcome = scene.get("payments.example.com", "/", &[]).await.unwrap();
@@ -96,7 +90,7 @@ async fn a_filter_whose_specifier_was_dropped_refuses_what_is_required_and_count
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_attributed_and_what_is_not_labelled_is_refused_where_required() {
     for example in with_vip_routes() {
-        let scene = Scene::start(edited(example, |ingress| {
+        let scene = scene(example, |ingress| {
             let cluster = |service: &str, port: u16| {
                 format!("outbound|{port}||{service}.default.svc.cluster.local")
             };
@@ -111,7 +105,6 @@ async fn what_cannot_be_attributed_and_what_is_not_labelled_is_refused_where_req
                 plugin.insert("rejectClusters".into(), json!(["mixed"]));
                 let services = plugin["services"].as_array_mut().unwrap();
                 services.retain(|service| service["name"] != "ratings");
-                Ok(())
             })?;
             let text = ingress.config["static_resources"].to_string();
             assert!(text.contains(&unknown));
@@ -119,9 +112,8 @@ async fn what_cannot_be_attributed_and_what_is_not_labelled_is_refused_where_req
             let text = text.replace(&format!("\"{mixed}\""), "\"mixed\"");
             ingress.config["static_resources"] = serde_json::from_str(&text)?;
             Ok(())
-        }))
-        .await
-        .unwrap();
+        })
+        .await;
         for (host, reason) in [
             ("reviews", "ambiguous-service"),
             ("ratings", "unknown-service"),

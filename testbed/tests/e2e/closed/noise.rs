@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 
-use anyhow::Context;
 use testbed::client::{Connection, Request, Version};
 use testbed::native;
 use testbed::scene::{Scene, SceneOptions};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+
+use crate::common::assert_at_vip;
 
 /// More than what Envoy allows a cluster by itself: 1,024 connections, and 1,024 requests that wait for one.
 const HANGING: usize = 2100;
@@ -24,8 +25,7 @@ async fn requests_that_hang_at_one_vip_take_nothing_from_the_others() {
             example: example.into(),
             // Payments's VIP is ours.
             edit_waypoint: Box::new(|waypoint| {
-                let listeners = waypoint.at("/static_resources/listeners")?.as_array_mut();
-                listeners.context("listeners")?.retain(|listener| listener["name"] != "payments");
+                waypoint.listeners()?.retain(|listener| listener["name"] != "payments");
                 Ok(())
             }),
             ..SceneOptions::default()
@@ -60,14 +60,9 @@ async fn requests_that_hang_at_one_vip_take_nothing_from_the_others() {
         let active = "http.ingress.downstream_rq_active";
         let all = u64::try_from(HANGING).unwrap();
         scene.ingress.wait_for_stat(active, |active| active >= all).await.unwrap();
-        let vip = scene.vip("reviews").unwrap().to_string();
         for _ in 0..10 {
             let outcome = scene.get("reviews.example.com", "/admin", &[]).await.unwrap();
-            assert_eq!(
-                (outcome.status, outcome.logged("upstream")),
-                (403, Some(&*vip)),
-                "{example}"
-            );
+            assert_at_vip(&scene, &outcome, "reviews", 403, example);
         }
         let overflow = "cluster.waypoint_vip.upstream_rq_pending_overflow";
         assert_eq!(scene.ingress.stat(overflow).await.unwrap(), Some(0), "{example}");

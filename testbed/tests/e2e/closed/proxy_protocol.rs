@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::json;
 use testbed::client;
 use testbed::example::Example;
@@ -11,8 +11,9 @@ use testbed::scene::{Scene, SceneOptions};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
+use super::is_vip_route;
 use super::skipped::{add_upgrade_chain, disable_filter};
-use super::{all, edited, hosts, is_vip_route};
+use crate::common::{all, edited, scene};
 
 fn accept_proxy_protocol(ingress: &mut Example) -> Result<()> {
     let listener = ingress.at("/static_resources/listeners/0")?;
@@ -69,12 +70,11 @@ async fn proxy_protocol_leads_to_no_address_of_the_connection_in_any_form() {
     ];
     for example in all() {
         for (name, change) in changes {
-            let scene = Scene::start(edited(example, move |ingress| {
+            let scene = scene(example, move |ingress| {
                 accept_proxy_protocol(ingress)?;
                 change(ingress)
-            }))
-            .await
-            .unwrap();
+            })
+            .await;
             let elsewhere = Elsewhere::new().await;
             let address = elsewhere.0.local_addr().unwrap();
             for host in ["reviews", "ratings", "billing", "payments", "greeter"] {
@@ -111,14 +111,10 @@ async fn proxy_protocol_and_a_clients_choice_of_the_cluster_lead_to_no_address_o
                 switch: Some(on),
                 ..edited(example, |ingress| {
                     accept_proxy_protocol(ingress)?;
-                    let host = hosts(ingress)?.first_mut().context("a virtual host")?;
-                    let routes = host["routes"].as_array_mut().context("routes")?;
-                    routes.retain(|route| !is_vip_route(route));
-                    routes.insert(
-                        0,
-                        json!({"match": {"prefix": "/"},
-                        "route": {"cluster_header": "x-pick"}}),
-                    );
+                    let mut hosts = ingress.all_routes()?;
+                    hosts[0].retain(|route| !is_vip_route(route));
+                    let pick = json!({"cluster_header": "x-pick"});
+                    hosts[0].insert(0, json!({"match": {"prefix": "/"}, "route": pick}));
                     Ok(())
                 })
             };
@@ -126,13 +122,9 @@ async fn proxy_protocol_and_a_clients_choice_of_the_cluster_lead_to_no_address_o
             let elsewhere = Elsewhere::new().await;
             let address = elsewhere.0.local_addr().unwrap();
             for cluster in ["waypoint_vip", "waypoint_vip_h2"] {
-                for own in ["", "x-envoy-original-dst-host", "x-ingress-waypoint-destination"] {
-                    let own = if own.is_empty() {
-                        String::new()
-                    } else {
-                        format!("{own}: {address}\r\n")
-                    };
-                    let headers = format!("x-pick: {cluster}\r\n{own}");
+                for own in ["x-none", "x-envoy-original-dst-host", "x-ingress-waypoint-destination"]
+                {
+                    let headers = format!("x-pick: {cluster}\r\n{own}: {address}\r\n");
                     let request = elsewhere.request("reviews.example.com", &headers);
                     let answer = client::raw(scene.address(), &request).await.unwrap();
                     assert!(answer.starts_with(b"HTTP/1.1 503"), "{example}, on: {on}");
@@ -146,15 +138,14 @@ async fn proxy_protocol_and_a_clients_choice_of_the_cluster_lead_to_no_address_o
 /// What the tests above would see: a route to such a cluster without a filter.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_original_dst_cluster_without_a_filter_does_dial_the_address_of_the_connection() {
-    let scene = Scene::start(edited("filter-state.yaml", |ingress| {
+    let scene = scene("filter-state.yaml", |ingress| {
         accept_proxy_protocol(ingress)?;
         ingress.remove_filter()?;
-        let host = hosts(ingress)?.first_mut().context("a virtual host")?;
-        host["routes"] = json!([{"match": {"prefix": "/"}, "route": {"cluster": "waypoint_vip"}}]);
+        let to_vip = json!({"match": {"prefix": "/"}, "route": {"cluster": "waypoint_vip"}});
+        *ingress.all_routes()?[0] = vec![to_vip];
         Ok(())
-    }))
-    .await
-    .unwrap();
+    })
+    .await;
     let elsewhere = Elsewhere::new().await;
     let request = elsewhere.request("reviews.example.com", "");
     let address = scene.address();

@@ -8,12 +8,12 @@ use testbed::client::{self, Request};
 use testbed::example::Example;
 use testbed::scene::{Scene, SceneOptions};
 
-use super::{all, edited, hosts, require_reviews, without_vip_routes};
+use super::without_vip_routes;
+use crate::common::{all, assert_at_vip, assert_nowhere, edited, require_reviews, scene};
 
 /// A chain of its own for WebSockets, with nothing but the router.
 pub fn add_upgrade_chain(ingress: &mut Example) -> Result<()> {
-    let filters = ingress.connection_manager()?["http_filters"].as_array().cloned();
-    let router = filters.and_then(|mut filters| filters.pop());
+    let router = ingress.http_filters()?.last().cloned();
     let upgrades = json!([{"upgrade_type": "websocket", "filters": [router]}]);
     ingress.connection_manager()?.insert("upgrade_configs".into(), upgrades);
     Ok(())
@@ -25,7 +25,7 @@ pub fn disable_filter(ingress: &mut Example) -> Result<()> {
         return Ok(());
     }
     let disabled = json!({"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "disabled": true});
-    for host in hosts(ingress)? {
+    for host in ingress.virtual_hosts()? {
         host["typed_per_filter_config"] = json!({"ingress_waypoint": disabled});
     }
     Ok(())
@@ -43,12 +43,11 @@ async fn upgrade(scene: &Scene, path: &str) -> (bool, Option<String>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upgrade_chain_without_the_filter_leads_to_the_vip_or_nowhere() {
     for example in without_vip_routes() {
-        let scene = Scene::start(edited(example, |ingress| {
+        let scene = scene(example, |ingress| {
             require_reviews(ingress)?;
             add_upgrade_chain(ingress)
-        }))
-        .await
-        .unwrap();
+        })
+        .await;
         let (granted, upstream) = upgrade(&scene, "/socket").await;
         if example.ends_with("cluster-header.yaml") {
             assert_eq!((granted, upstream), (false, None), "{example}");
@@ -65,20 +64,17 @@ async fn an_upgrade_chain_without_the_filter_leads_to_the_vip_or_nowhere() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_filter_disabled_by_a_route_leads_to_the_vip_or_nowhere() {
     for example in without_vip_routes() {
-        let scene = Scene::start(edited(example, |ingress| {
+        let scene = scene(example, |ingress| {
             require_reviews(ingress)?;
             disable_filter(ingress)
-        }))
-        .await
-        .unwrap();
-        for path in ["/", "/admin"] {
+        })
+        .await;
+        for (path, status) in [("/", 200), ("/admin", 403)] {
             let outcome = scene.get("reviews.example.com", path, &[]).await.unwrap();
             if example.ends_with("cluster-header.yaml") {
-                assert_eq!((outcome.status, outcome.logged("upstream")), (503, None), "{example}");
+                assert_nowhere(&outcome, 503, example);
             } else {
-                let vip = scene.vip("reviews").unwrap().to_string();
-                assert_eq!(outcome.logged("upstream"), Some(&*vip), "{example}");
-                assert_eq!(outcome.status == 403, path == "/admin", "{example}");
+                assert_at_vip(&scene, &outcome, "reviews", status, example);
             }
         }
     }
@@ -94,15 +90,11 @@ async fn an_upgrade_through_each_example_goes_to_the_vip_and_a_required_service_
                 switch: Some(true),
                 ..edited(example, move |ingress| {
                     require_reviews(ingress)?;
-                    let upgrade = json!([{"upgrade_type": "websocket"}]);
-                    if on_route {
-                        for host in hosts(ingress)? {
-                            for route in host["routes"].as_array_mut().unwrap() {
-                                route["route"]["upgrade_configs"] = upgrade.clone();
-                            }
-                        }
-                    } else {
-                        ingress.connection_manager()?.insert("upgrade_configs".into(), upgrade);
+                    if !on_route {
+                        return ingress.accept_upgrade("websocket");
+                    }
+                    for route in ingress.all_routes()?.into_iter().flatten() {
+                        route["route"]["upgrade_configs"] = json!([{"upgrade_type": "websocket"}]);
                     }
                     Ok(())
                 })
@@ -115,7 +107,7 @@ async fn an_upgrade_through_each_example_goes_to_the_vip_and_a_required_service_
             assert_eq!(denied, (false, Some(vip)), "{example}");
         }
         // Shipped as it is, no upgrade is let through.
-        let scene = Scene::start(edited(example, require_reviews)).await.unwrap();
+        let scene = scene(example, require_reviews).await;
         assert_eq!(upgrade(&scene, "/socket").await, (false, None), "{example}");
     }
 }

@@ -4,10 +4,11 @@ use anyhow::Result;
 use serde_json::json;
 use testbed::client::{Request, Version};
 use testbed::example::Example;
-use testbed::scene::Scene;
 use testbed::wasm_host::Module;
 
-use super::{assert_direct, assert_refused, edited};
+use crate::common::{
+    WASM, assert_at_vip, assert_direct, assert_refused, edited, scene, start_error,
+};
 
 fn use_unstripped(ingress: &mut Example) -> Result<()> {
     let vm = &mut ingress.filter()?["typed_config"]["config"]["vm_config"];
@@ -17,9 +18,8 @@ fn use_unstripped(ingress: &mut Example) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_module_works_as_cargo_builds_it() {
-    for example in ["filter-state.yaml", "original-dst-header.yaml", "cluster-header.yaml"] {
-        let scene = Scene::start(edited(example, use_unstripped)).await.unwrap();
-        let vip = scene.vip("reviews").unwrap().to_string();
+    for example in WASM {
+        let scene = scene(example, use_unstripped).await;
         // Bodies and trailers in both directions.
         for (version, path, status) in [
             (Version::Http1, "/", 200),
@@ -28,11 +28,7 @@ async fn the_module_works_as_cargo_builds_it() {
         ] {
             let request = Request::get("reviews.example.com", path).method("POST").body("x");
             let outcome = scene.send(version, request).await.unwrap();
-            assert_eq!(
-                (outcome.status, outcome.logged("upstream")),
-                (status, Some(&*vip)),
-                "{example}"
-            );
+            assert_at_vip(&scene, &outcome, "reviews", status, example);
         }
         scene.health_check("greeter.example.com", &[]).await.unwrap().result.unwrap();
         let outcome = scene.get("ratings.example.com", "/", &[]).await.unwrap();
@@ -48,6 +44,6 @@ async fn a_configuration_that_is_refused_lets_nothing_through() {
         use_unstripped(ingress)?;
         ingress.edit_service("reviews", |service| drop(service.insert("vips".into(), json!([7]))))
     });
-    let error = Scene::start(options).await.err().map(|error| format!("{error:#}")).unwrap();
+    let error = start_error(options).await;
     assert!(error.contains("services[0].vips[0]"), "{error}");
 }

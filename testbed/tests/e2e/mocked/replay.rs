@@ -1,26 +1,12 @@
 //! The files of `testdata/`, replayed on the module.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use testbed::wasm_host::{Exchange, Request, Vm};
-use testbed::workspace;
 
 use super::{ORIGINAL_DST, module, unstripped};
-
-fn testdata(folder: &str) -> Vec<(PathBuf, Value)> {
-    let folder = workspace().join("testdata").join(folder);
-    let mut files: Vec<_> =
-        fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.sort();
-    assert!(!files.is_empty(), "{} is empty", folder.display());
-    files
-        .into_iter()
-        .map(|file| (file.clone(), serde_json::from_slice(&fs::read(file).unwrap()).unwrap()))
-        .collect()
-}
+use crate::common::testdata;
 
 fn environment(file: &Value) -> Vec<(&str, &str)> {
     let variables = file["env"].as_object().into_iter().flatten();
@@ -78,12 +64,8 @@ fn every_case_comes_out_as_expected() {
         config["annotate"] = json!(true);
         for module in [module(), unstripped()] {
             let mut vm = Vm::new(module, &environment(&file)).unwrap();
-            assert!(
-                vm.configure(config.to_string().as_bytes()).unwrap(),
-                "{}: {:?}",
-                path.display(),
-                vm.logs()
-            );
+            let taken = vm.configure(config.to_string().as_bytes()).unwrap();
+            assert!(taken, "{}: {:?}", path.display(), vm.logs());
             for case in file["cases"].as_array().unwrap() {
                 let name = format!("{}: {}", path.display(), case["name"]);
                 let exchange = vm.request(request(&case["request"])).unwrap();
@@ -98,11 +80,8 @@ fn every_case_comes_out_as_expected() {
                 let details =
                     exchange.local_response.map(|response| (response.status, response.details));
                 let reason = case["expect"]["reason"].as_str().unwrap();
-                assert_eq!(
-                    details,
-                    rejected.then(|| (503, format!("ingress_waypoint.{reason}"))),
-                    "{name}"
-                );
+                let expected = rejected.then(|| (503, format!("ingress_waypoint.{reason}")));
+                assert_eq!(details, expected, "{name}");
                 assert_eq!(exchange.continues, !rejected, "{name}");
                 count += 1;
             }

@@ -5,23 +5,22 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use testbed::client::{self, Request};
 use testbed::example::Example;
-use testbed::scene::Scene;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{edited, routes, specifiers};
+use super::specifiers;
+use crate::common::{assert_at_vip, assert_nowhere, scene, unedited};
 
 const ADDRESS: &str = "x-envoy-original-dst-host";
 
 /// Lets CONNECT through to reviews, on a route with that in its action.
 fn accept_connect(ingress: &mut Example, action: &Value) -> Result<()> {
-    let manager = ingress.connection_manager()?;
-    manager.insert("upgrade_configs".into(), json!([{"upgrade_type": "CONNECT"}]));
-    let hosts = manager["route_config"]["virtual_hosts"].as_array_mut().context("hosts")?;
-    let host = hosts.iter_mut().find(|host| host["name"] == "reviews").context("reviews")?;
+    ingress.accept_upgrade("CONNECT")?;
+    let mut hosts = ingress.virtual_hosts()?.iter_mut();
+    let host = hosts.find(|host| host["name"] == "reviews").context("reviews")?;
     // The authority of CONNECT has a port.
     host["domains"] = json!(["reviews.example.com", "reviews.example.com:80"]);
-    let routes = routes(ingress, "reviews")?;
+    let routes = ingress.routes("reviews")?;
     let mut connect = routes[0].clone();
     connect["match"] = json!({"connect_matcher": {}});
     for (key, value) in action.as_object().context("an action")? {
@@ -37,9 +36,7 @@ async fn connect_leads_to_the_vip_whatever_address_it_asks_for() {
     for example in specifiers() {
         let ended = json!({"upgrade_configs": [{"upgrade_type": "CONNECT", "connect_config": {}}]});
         for (action, ends) in [(json!({}), false), (ended, true)] {
-            let scene =
-                Scene::start(edited(example, move |ingress| accept_connect(ingress, &action)));
-            let scene = scene.await.unwrap();
+            let scene = scene(example, move |ingress| accept_connect(ingress, &action)).await;
             let endpoint = scene.endpoint("reviews").unwrap();
             let mut stream = TcpStream::connect(scene.address()).await.unwrap();
             let connect = format!(
@@ -71,7 +68,7 @@ async fn connect_leads_to_the_vip_whatever_address_it_asks_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_cannot_have_the_address_taken_out() {
     for example in specifiers() {
-        let scene = Scene::start(edited(example, |_| Ok(()))).await.unwrap();
+        let scene = unedited(example).await;
         for nominated in [ADDRESS, &format!("close, {ADDRESS}"), "te, x-ingress-waypoint-reason"] {
             for host in ["reviews.example.com", "ratings.example.com"] {
                 let request = format!(
@@ -90,12 +87,11 @@ async fn a_client_cannot_have_the_address_taken_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_picks_the_cluster_picks_no_address() {
     for example in specifiers() {
-        let scene = Scene::start(edited(example, |ingress| {
-            routes(ingress, "reviews")?[0]["route"] = json!({"cluster_header": "x-pick"});
+        let scene = scene(example, |ingress| {
+            ingress.routes("reviews")?[0]["route"] = json!({"cluster_header": "x-pick"});
             Ok(())
-        }))
-        .await
-        .unwrap();
+        })
+        .await;
         let endpoint = scene.endpoint("reviews").unwrap().to_string();
         let ask = async |cluster: &str| {
             let headers = [("x-pick", cluster), (ADDRESS, &endpoint)];
@@ -103,15 +99,13 @@ async fn a_client_that_picks_the_cluster_picks_no_address() {
         };
         for cluster in ["waypoint_vip", "waypoint_vip_h2"] {
             let outcome = ask(cluster).await;
-            assert_eq!((outcome.status, outcome.logged("upstream")), (503, None), "{example}");
+            assert_nowhere(&outcome, 503, example);
             assert_eq!(outcome.logged("reason"), Some("forged-destination"), "{example}");
         }
         let of = |service: &str| {
             format!("outbound|{}||{service}.default.svc.cluster.local", scene.ports.get(9080))
         };
-        let vip = scene.vip("reviews").unwrap().to_string();
-        let outcome = ask(&of("reviews")).await;
-        assert_eq!((outcome.status, outcome.logged("upstream")), (403, Some(&*vip)), "{example}");
+        assert_at_vip(&scene, &ask(&of("reviews")).await, "reviews", 403, example);
         let outcome = ask(&of("ratings")).await;
         assert_eq!(outcome.served_by.as_deref(), Some("ratings"), "{example}");
     }
@@ -121,7 +115,7 @@ async fn a_client_that_picks_the_cluster_picks_no_address() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_route_changed_behind_the_filter_leads_past_no_waypoint() {
     for example in specifiers() {
-        let scene = Scene::start(edited(example, |ingress| {
+        let scene = scene(example, |ingress| {
             let script = "function envoy_on_request(r)
                 local to = r:headers():get('x-to')
                 if to then r:headers():replace(':authority', to) end
@@ -131,30 +125,23 @@ async fn a_route_changed_behind_the_filter_leads_past_no_waypoint() {
                 "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
                 "default_source_code": {"inline_string": script},
             }});
-            let filters = ingress.connection_manager()?["http_filters"].as_array_mut();
-            let filters = filters.context("http_filters")?;
+            let filters = ingress.http_filters()?;
             filters.insert(filters.len() - 1, lua);
             Ok(())
-        }))
-        .await
-        .unwrap();
+        })
+        .await;
         let alone = example == "module-specifier.yaml";
         let ask = async |from: &str, to: &str| {
             let to = format!("{to}.example.com");
             scene.get(&format!("{from}.example.com"), "/admin", &[("x-to", &to)]).await.unwrap()
         };
         // To a service that opted in, from one that did not.
-        let outcome = ask("ratings", "reviews").await;
-        let vip = scene.vip("reviews").unwrap().to_string();
-        assert_eq!((outcome.status, outcome.logged("upstream")), (403, Some(&*vip)), "{example}");
+        assert_at_vip(&scene, &ask("ratings", "reviews").await, "reviews", 403, example);
         // To another that opted in: the filter has set the address of the first.
-        let outcome = ask("payments", "reviews").await;
-        let first = scene.vip("payments").unwrap().to_string();
-        let expected = if alone { &vip } else { &first };
-        assert_eq!((outcome.status, outcome.logged("upstream")), (403, Some(&**expected)));
+        let first = if alone { "reviews" } else { "payments" };
+        assert_at_vip(&scene, &ask("payments", "reviews").await, first, 403, example);
         // To one that is refused, and to one that did not opt in.
-        let outcome = ask("reviews", "billing").await;
-        assert_eq!((outcome.status, outcome.logged("upstream")), (503, None), "{example}");
+        assert_nowhere(&ask("reviews", "billing").await, 503, example);
         let outcome = ask("reviews", "ratings").await;
         assert_eq!(outcome.served_by.as_deref(), Some("ratings"), "{example}");
     }
@@ -167,25 +154,23 @@ async fn a_mirrored_request_carries_no_address_of_a_clients() {
     for example in specifiers() {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let scene = Scene::start(edited(example, move |ingress| {
-            let clusters = ingress.at("/static_resources/clusters")?.as_array_mut();
+        let scene = scene(example, move |ingress| {
             let address = json!({"socket_address": {"address": "127.0.0.1", "port_value": port}});
-            clusters.context("clusters")?.push(json!({
+            ingress.clusters()?.push(json!({
                 "name": "mirror",
                 "load_assignment": {"cluster_name": "mirror", "endpoints": [
                     {"lb_endpoints": [{"endpoint": {"address": address}}]}]},
             }));
-            routes(ingress, "reviews")?[0]["route"]["request_mirror_policies"] =
+            ingress.routes("reviews")?[0]["route"]["request_mirror_policies"] =
                 json!([{"cluster": "mirror"}]);
             Ok(())
-        }))
-        .await
-        .unwrap();
+        })
+        .await;
         let request =
             Request::get("reviews.example.com", "/admin").header(ADDRESS, "169.254.169.254:80");
         let outcome = scene.send(client::Version::Http1, request).await.unwrap();
-        let vip = scene.vip("reviews").unwrap().to_string();
-        assert_eq!((outcome.status, outcome.logged("upstream")), (403, Some(&*vip)), "{example}");
+        assert_at_vip(&scene, &outcome, "reviews", 403, example);
+        let vip = scene.vip("reviews").unwrap();
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut copy = vec![0; 16 << 10];
         let length = stream.read(&mut copy).await.unwrap();

@@ -2,10 +2,10 @@
 
 use serde_json::json;
 use testbed::client::{self, Connection, Request, Version};
-use testbed::scene::Scene;
 
 use super::files::Followed;
-use super::{edited, routes, specifiers};
+use super::specifiers;
+use crate::common::{scene, wait_for_status};
 
 /// Connections to a VIP that is not used any more are closed by the idle timeout of the cluster.
 #[tokio::test(flavor = "multi_thread")]
@@ -43,24 +43,15 @@ async fn connections_of_the_old_path_are_let_go() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_that_runs_goes_on_and_the_next_takes_the_new_way() {
     for example in specifiers() {
-        let here = Followed::start_edited(example, |ingress| {
-            let upgrades = json!([{"upgrade_type": "websocket"}]);
-            ingress.connection_manager()?.insert("upgrade_configs".into(), upgrades);
-            Ok(())
-        })
-        .await
-        .unwrap();
+        let here = Followed::start_edited(example, |ingress| ingress.accept_upgrade("websocket"))
+            .await
+            .unwrap();
         let request = Request::get("reviews.example.com", "/socket");
         let mut old = client::websocket(here.scene.address(), &request).await.unwrap();
         assert_eq!(client::echo(&mut old, b"before").await.unwrap(), b"before");
 
         here.replace(&here.text(false)).unwrap();
-        testbed::wait::until("the new path", async || {
-            let outcome = here.scene.get("reviews.example.com", "/admin", &[]).await?;
-            Ok((outcome.status == 200).then_some(()))
-        })
-        .await
-        .unwrap();
+        wait_for_status(&here.scene, 200).await;
         assert_eq!(client::echo(&mut old, b"after").await.unwrap(), b"after");
         let mut new = client::websocket(here.scene.address(), &request).await.unwrap();
         assert_eq!(client::echo(&mut new, b"new").await.unwrap(), b"new");
@@ -83,15 +74,13 @@ async fn a_stream_that_runs_goes_on_and_the_next_takes_the_new_way() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_ends_where_its_route_says_so() {
     for example in specifiers() {
-        let scene = Scene::start(edited(example, |ingress| {
-            let upgrades = json!([{"upgrade_type": "websocket"}]);
-            ingress.connection_manager()?.insert("upgrade_configs".into(), upgrades);
-            routes(ingress, "reviews")?[0]["route"]["max_stream_duration"] =
+        let scene = scene(example, |ingress| {
+            ingress.accept_upgrade("websocket")?;
+            ingress.routes("reviews")?[0]["route"]["max_stream_duration"] =
                 json!({"max_stream_duration": "1s"});
             Ok(())
-        }))
-        .await
-        .unwrap();
+        })
+        .await;
         let request = Request::get("reviews.example.com", "/socket");
         let mut socket = client::websocket(scene.address(), &request).await.unwrap();
         assert_eq!(client::echo(&mut socket, b"here").await.unwrap(), b"here");

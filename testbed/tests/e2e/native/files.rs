@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use testbed::client::{Connection, Request, Version};
@@ -12,7 +12,8 @@ use testbed::example::Example;
 use testbed::native;
 use testbed::scene::Scene;
 
-use super::{edited, specifiers};
+use super::specifiers;
+use crate::common::{edited, scene, start_error, wait_for_status};
 
 /// The services in a file, which both entry points name.
 pub struct Followed {
@@ -36,10 +37,7 @@ impl Followed {
             let services = ingress.plugin()?;
             fs::write(&path, json!(services).to_string())?;
             edit(ingress)?;
-            ingress.edit_plugin(|plugin| {
-                *plugin = Map::from_iter([("file".to_owned(), json!(path))]);
-                Ok(())
-            })
+            ingress.set_plugin(&json!({"file": path}))
         }))
         .await?;
         let services = serde_json::from_slice(&fs::read(Self::path(&folder))?)?;
@@ -60,6 +58,18 @@ impl Followed {
         let mut services = self.services.clone();
         services["services"][0]["ingressUseWaypoint"] = json!(opted_in);
         json!(services).to_string()
+    }
+
+    /// Does something that makes the file unusable, and waits until that is counted.
+    async fn assert_refuses(&self, act: impl FnOnce() -> Result<()>) {
+        let before = self.counter("result.refused.reloads_total").await;
+        act().unwrap();
+        testbed::wait::until("the refusal", async || {
+            let now = self.counter("result.refused.reloads_total").await;
+            Ok((now > before).then_some(()))
+        })
+        .await
+        .unwrap();
     }
 
     async fn counter(&self, name: &str) -> u64 {
@@ -118,30 +128,20 @@ async fn a_config_map_is_followed() {
         std::os::unix::fs::symlink("..data/services.json", &path).unwrap();
         let (sender, receiver) = std::sync::mpsc::channel();
         let first = publish.clone();
-        let scene = Scene::start(edited(example, move |ingress| {
+        let scene = scene(example, move |ingress| {
             let services = json!(ingress.plugin()?);
             first(1, &services)?;
             sender.send(services)?;
-            ingress.edit_plugin(|plugin| {
-                *plugin = Map::from_iter([("file".to_owned(), json!(path))]);
-                Ok(())
-            })
-        }))
-        .await
-        .unwrap();
+            ingress.set_plugin(&json!({"file": path}))
+        })
+        .await;
         let mut services = receiver.recv().unwrap();
         for (version, opted_in) in [(2, false), (3, true)] {
             services["services"][0]["ingressUseWaypoint"] = json!(opted_in);
             publish(version, &services).unwrap();
             // The kubelet removes what nothing links to any more.
             fs::remove_dir_all(folder.path().join(format!("..2026_{}", version - 1))).unwrap();
-            let status = if opted_in { 403 } else { 200 };
-            testbed::wait::until("the new services", async || {
-                let outcome = scene.get("reviews.example.com", "/admin", &[]).await?;
-                Ok((outcome.status == status).then_some(()))
-            })
-            .await
-            .unwrap();
+            wait_for_status(&scene, if opted_in { 403 } else { 200 }).await;
         }
         assert!(!scene.ingress.log().contains("configuration refused"), "{example}");
     }
@@ -152,8 +152,7 @@ async fn two_listeners_share_the_table_of_one_file() {
     for example in specifiers() {
         let other = testbed::ports::free(&[[127, 0, 0, 1].into()]).unwrap();
         let here = Followed::start_edited(example, move |ingress| {
-            let listeners = ingress.at("/static_resources/listeners")?;
-            let listeners = listeners.as_array_mut().context("listeners")?;
+            let listeners = ingress.listeners()?;
             let mut second = listeners[0].clone();
             second["name"] = json!("second");
             second["address"]["socket_address"]["port_value"] = json!(other);
@@ -187,38 +186,19 @@ async fn a_bad_file_is_refused_counted_and_logged() {
     for example in specifiers() {
         let here = Followed::start(example).await.unwrap();
         for bad in [r#"{"services": [{"name": "x"}]}"#, "", r#"{"ingressUseWaypoints": "#] {
-            let before = here.counter("result.refused.reloads_total").await;
-            here.replace(bad).unwrap();
-            testbed::wait::until("the refusal", async || {
-                let now = here.counter("result.refused.reloads_total").await;
-                Ok((now > before).then_some(()))
-            })
-            .await
-            .unwrap();
+            here.assert_refuses(|| here.replace(bad)).await;
             let outcome = here.scene.get("reviews.example.com", "/admin", &[]).await.unwrap();
             assert_eq!((outcome.status, outcome.logged("decision")), (403, Some("waypoint")));
         }
         here.scene.ingress.wait_for_log("services[0].namespace: is missing").await.unwrap();
         // Nor does a file that is gone take the services with it.
-        let before = here.counter("result.refused.reloads_total").await;
-        fs::remove_file(Followed::path(&here.folder)).unwrap();
-        testbed::wait::until("the refusal", async || {
-            let now = here.counter("result.refused.reloads_total").await;
-            Ok((now > before).then_some(()))
-        })
-        .await
-        .unwrap();
+        here.assert_refuses(|| Ok(fs::remove_file(Followed::path(&here.folder))?)).await;
         here.scene.ingress.wait_for_log("cannot read").await.unwrap();
         let outcome = here.scene.get("reviews.example.com", "/admin", &[]).await.unwrap();
         assert_eq!((outcome.status, outcome.logged("decision")), (403, Some("waypoint")));
         assert_eq!(here.counter("result.accepted.reloads_total").await, 0);
         here.replace(&here.text(false)).unwrap();
-        testbed::wait::until("the next good one", async || {
-            let outcome = here.scene.get("reviews.example.com", "/admin", &[]).await?;
-            Ok((outcome.status == 200).then_some(()))
-        })
-        .await
-        .unwrap();
+        wait_for_status(&here.scene, 200).await;
         assert!(here.counter("result.accepted.reloads_total").await > 0);
     }
 }
@@ -233,14 +213,9 @@ async fn envoy_does_not_start_without_the_file_or_with_a_bad_one() {
     ] {
         for example in native::examples().unwrap() {
             let path = path.to_owned();
-            let options = edited(example, move |ingress| {
-                ingress.edit_plugin(|plugin| {
-                    *plugin = Map::from_iter([("file".to_owned(), json!(path))]);
-                    Ok(())
-                })
-            });
-            let error = Scene::start(options).await.err().map(|error| format!("{error:#}"));
-            let error = error.unwrap();
+            let options =
+                edited(example, move |ingress| ingress.set_plugin(&json!({"file": path})));
+            let error = start_error(options).await;
             assert!(error.contains(problem), "{example}: {error}");
         }
     }

@@ -12,7 +12,8 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use testbed::example::Example;
 use testbed::native;
-use testbed::scene::{Scene, SceneOptions};
+
+use crate::common::{assert_at_vip, assert_nowhere, edited, scene, start_error};
 
 /// The examples with a route specifier, if the Envoy has them.
 fn specifiers() -> Vec<&'static str> {
@@ -21,41 +22,24 @@ fn specifiers() -> Vec<&'static str> {
     examples
 }
 
-fn edited(
-    example: &str,
-    edit: impl FnOnce(&mut Example) -> Result<()> + Send + 'static,
-) -> SceneOptions {
-    SceneOptions { example: example.into(), ..SceneOptions::edited(edit) }
-}
-
-fn routes<'e>(ingress: &'e mut Example, host: &str) -> Result<&'e mut Vec<Value>> {
-    let hosts = ingress.connection_manager()?["route_config"]["virtual_hosts"].as_array_mut();
-    let mut hosts = hosts.context("virtual_hosts")?.iter_mut();
-    let host = hosts.find(|known| known["name"] == host).context("the virtual host")?;
-    host["routes"].as_array_mut().context("routes")
-}
-
 /// Where the filter that hands the address over is missing, the specifier's header leads to the VIP.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_specifier_without_the_filter_still_leads_to_the_vip() {
     if specifiers().is_empty() {
         return;
     }
-    let scene = Scene::start(edited("module.yaml", |ingress| {
-        let filters = ingress.connection_manager()?["http_filters"].as_array_mut();
-        filters.context("http_filters")?.retain(|filter| filter["name"] != "ingress_waypoint");
+    let scene = scene("module.yaml", |ingress| {
+        ingress.http_filters()?.retain(|filter| filter["name"] != "ingress_waypoint");
         Ok(())
-    }))
-    .await
-    .unwrap();
+    })
+    .await;
     let address = scene.endpoint("reviews").unwrap().to_string();
     let headers = [
         ("x-envoy-original-dst-host", address.as_str()),
         ("x-ingress-waypoint-destination", address.as_str()),
     ];
     let outcome = scene.get("reviews.example.com", "/admin", &headers).await.unwrap();
-    let vip = scene.vip("reviews").unwrap().to_string();
-    assert_eq!((outcome.status, outcome.logged("upstream")), (403, Some(&*vip)));
+    assert_at_vip(&scene, &outcome, "reviews", 403, "without the filter");
     let outcome = scene.get("reviews.example.com", "/", &headers).await.unwrap();
     assert!(outcome.through_waypoint);
     assert_eq!(outcome.seen_header("x-ingress-waypoint-destination"), None);
@@ -72,31 +56,28 @@ async fn a_services_own_waypoint_cluster() {
         ingress.edit_service("payments", |service| {
             service.insert("waypointCluster".into(), json!("payments_vip"));
         })?;
-        let clusters = ingress.at("/static_resources/clusters")?.as_array_mut();
-        let clusters = clusters.context("clusters")?;
+        let clusters = ingress.clusters()?;
         let mut own = clusters.iter().find(|c| c["name"] == "waypoint_vip").cloned();
         own.as_mut().context("waypoint_vip")?["name"] = json!("payments_vip");
         clusters.extend(own);
         Ok(())
     }
     for example in specifiers() {
-        let scene = Scene::start(edited(example, with_own)).await.unwrap();
-        let vip = scene.vip("payments").unwrap().to_string();
+        let scene = scene(example, with_own).await;
         for (host, cluster) in [("payments", "payments_vip"), ("reviews", "waypoint_vip")] {
             let outcome = scene.get(&format!("{host}.example.com"), "/", &[]).await.unwrap();
             assert_eq!(outcome.logged("cluster"), Some(cluster), "{example}");
             assert!(outcome.through_waypoint);
-            assert!(host != "payments" || outcome.logged("upstream") == Some(&*vip));
+            assert_at_vip(&scene, &outcome, host, 200, example);
         }
     }
     if !specifiers().is_empty() {
-        let scene = Scene::start(edited("native:filter-state.yaml", with_own)).await.unwrap();
+        let scene = scene("native:filter-state.yaml", with_own).await;
         let outcome = scene.get("payments.example.com", "/", &[]).await.unwrap();
-        assert_eq!((outcome.status, outcome.logged("upstream")), (503, None));
+        assert_nowhere(&outcome, 503, "native:filter-state.yaml");
         assert_eq!(outcome.logged("details"), Some("ingress_waypoint.no-vip-route"));
     }
-    let error = Scene::start(edited("filter-state.yaml", with_own)).await.err();
-    let error = format!("{:#}", error.unwrap());
+    let error = start_error(edited("filter-state.yaml", with_own)).await;
     assert!(error.contains("services[3].waypointCluster: \"payments_vip\" needs"), "{error}");
 }
 
@@ -106,14 +87,13 @@ async fn a_services_own_waypoint_cluster() {
 async fn a_specifier_stands_on_a_virtual_host_or_a_route_too() {
     for example in specifiers() {
         for keep in [true, false] {
-            let scene = Scene::start(edited(example, move |ingress| {
+            let scene = scene(example, move |ingress| {
                 let config = &mut ingress.connection_manager()?["route_config"];
                 let specifiers = config["route_specifiers"].clone();
                 if !keep {
                     config.as_object_mut().context("route_config")?.remove("route_specifiers");
                 }
-                let hosts = config["virtual_hosts"].as_array_mut().context("virtual_hosts")?;
-                for host in hosts {
+                for host in ingress.virtual_hosts()? {
                     if host["name"] == "billing" {
                         host["routes"][0]["route_specifiers"] = specifiers.clone();
                     } else {
@@ -121,22 +101,13 @@ async fn a_specifier_stands_on_a_virtual_host_or_a_route_too() {
                     }
                 }
                 Ok(())
-            }))
-            .await
-            .unwrap();
-            let vip = scene.vip("reviews").unwrap().to_string();
+            })
+            .await;
             let outcome = scene.get("reviews.example.com", "/admin", &[]).await.unwrap();
-            assert_eq!(
-                (outcome.status, outcome.logged("upstream")),
-                (403, Some(&*vip)),
-                "{example}"
-            );
+            assert_at_vip(&scene, &outcome, "reviews", 403, example);
             let refused = scene.get("billing.example.com", "/", &[]).await.unwrap();
-            assert_eq!(
-                (refused.status, refused.logged("reason")),
-                (503, Some("no-vip")),
-                "{example}"
-            );
+            assert_nowhere(&refused, 503, example);
+            assert_eq!(refused.logged("reason"), Some("no-vip"), "{example}");
         }
     }
 }
@@ -157,13 +128,12 @@ async fn services_may_stand_in_a_struct() {
         }
     }
     for example in native::examples().unwrap() {
-        let scene = Scene::start(edited(example, |ingress| {
+        let scene = scene(example, |ingress| {
             as_struct(&mut ingress.config);
             anyhow::ensure!(ingress.config.to_string().contains("protobuf.Struct"), "none made");
             Ok(())
-        }))
-        .await
-        .unwrap();
+        })
+        .await;
         let outcome = scene.get("reviews.example.com", "/admin", &[]).await.unwrap();
         assert_eq!((outcome.status, outcome.logged("decision")), (403, Some("waypoint")));
     }
@@ -175,8 +145,7 @@ async fn an_older_envoy_is_told_which_one_is_needed() {
     let run = native::examples().unwrap();
     let all = native::FILTERS.iter().chain(&native::SPECIFIERS);
     for example in all.filter(|example| !run.contains(example)) {
-        let error = Scene::start(edited(example, |_| Ok(()))).await.err();
-        let error = format!("{:#}", error.unwrap());
+        let error = start_error(edited(example, |_| Ok(()))).await;
         // Where the module is not loaded for the filter first, it is Envoy that knows no specifiers.
         let told =
             error.contains("filters need Envoy 1.39 or later: the Envoy that is running lacks");

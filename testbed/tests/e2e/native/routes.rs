@@ -7,9 +7,10 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use testbed::client::{Request, Version};
 use testbed::example::Example;
-use testbed::scene::{Outcome, Scene};
+use testbed::scene::Outcome;
 
-use super::{edited, routes, specifiers};
+use super::specifiers;
+use crate::common::scene;
 
 /// The service that opted in, and the one that did not.
 const SERVICES: [&str; 2] = ["reviews", "ratings"];
@@ -20,8 +21,7 @@ fn same_routes(ingress: &mut Example) -> Result<()> {
     for service in SERVICES {
         let subset =
             |subset: &str| format!("outbound|{port}|{subset}|{service}.default.svc.cluster.local");
-        let clusters = ingress.at("/static_resources/clusters")?.as_array_mut();
-        let clusters = clusters.context("clusters")?;
+        let clusters = ingress.clusters()?;
         let plain = clusters.iter().find(|cluster| cluster["name"] == subset(""));
         let plain = plain.cloned().context("the cluster")?;
         let mut weighted = Vec::new();
@@ -39,10 +39,7 @@ fn same_routes(ingress: &mut Example) -> Result<()> {
         let retries = |more: Value| {
             let mut policy = json!({"retry_on": "5xx", "num_retries": 2, "retry_back_off": {
                 "base_interval": "0.001s", "max_interval": "0.001s"}});
-            policy
-                .as_object_mut()
-                .into_iter()
-                .for_each(|p| p.extend(more.as_object().cloned().unwrap()));
+            policy.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap());
             policy
         };
         let action = json!({
@@ -55,7 +52,7 @@ fn same_routes(ingress: &mut Example) -> Result<()> {
         hedged["timeout"] = json!("20s");
         hedged["hedge_policy"] = json!({"hedge_on_per_try_timeout": true});
         hedged["retry_policy"] = retries(json!({"per_try_timeout": "0.2s"}));
-        let routes = routes(ingress, service)?;
+        let routes = ingress.routes(service)?;
         for (prefix, action) in [("/api/", action), ("/hedged/", hedged)] {
             routes.insert(0, json!({
                 "match": {"prefix": prefix},
@@ -68,16 +65,12 @@ fn same_routes(ingress: &mut Example) -> Result<()> {
             }));
         }
     }
-    let manager = ingress.connection_manager()?;
-    let hosts = manager["route_config"]["virtual_hosts"].as_array_mut().context("hosts")?;
-    for host in hosts {
+    for host in ingress.virtual_hosts()? {
         host["include_request_attempt_count"] = json!(true);
     }
-    let fields =
-        manager["access_log"][0]["typed_config"]["log_format"]["json_format"].as_object_mut();
-    let fields = fields.context("the access log")?;
-    fields.insert("path".into(), json!("%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%"));
-    fields.insert("kept".into(), json!("%METADATA(ROUTE:of.others:kept)%"));
+    let log = &mut ingress.connection_manager()?["access_log"][0]["typed_config"]["log_format"];
+    log["json_format"]["path"] = json!("%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%");
+    log["json_format"]["kept"] = json!("%METADATA(ROUTE:of.others:kept)%");
     Ok(())
 }
 
@@ -100,7 +93,7 @@ fn behaviour(outcome: &Outcome) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_opted_in_and_another_behave_the_same_but_for_the_destination() {
     for example in specifiers() {
-        let scene = Scene::start(edited(example, same_routes)).await.unwrap();
+        let scene = scene(example, same_routes).await;
         let mut found = Vec::new();
         for service in SERVICES {
             let at = match service {
@@ -154,19 +147,10 @@ async fn a_service_that_opted_in_and_another_behave_the_same_but_for_the_destina
                 assert!(one.contains(part), "{example}: {part} in {one}");
             }
         };
-        all(
-            plain,
-            &[r#""path":"/x""#, r#""authority":"rewritten.example.com""#, r#""attempt":"1""#],
-        );
-        all(
-            plain,
-            &[
-                r#""added":"by-the-route""#,
-                r#""removed":null"#,
-                r#""type":null"#,
-                r#""kept":"yes""#,
-            ],
-        );
+        let rewritten = [r#""path":"/x""#, r#""authority":"rewritten.example.com""#];
+        all(plain, &rewritten);
+        all(plain, &[r#""attempt":"1""#, r#""added":"by-the-route""#, r#""removed":null"#]);
+        all(plain, &[r#""type":null"#, r#""kept":"yes""#]);
         all(retried, &[r#""status":200"#, r#""attempt":"3""#]);
         all(failed, &[r#""status":503"#, r#""attempt":"3""#]);
         all(hedged, &[r#""status":200"#, r#""attempt":"2""#]);

@@ -3,15 +3,15 @@
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
-use serde_json::{Map, Value, json};
+use anyhow::Result;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use testbed::example::Example;
 use testbed::native;
 use testbed::scene::Scene;
 
-use super::edited;
 use super::files::replace;
+use crate::common::{edited, wait_for_status};
 
 const TABLE: &str = "ingress/public";
 const RESOURCE: &str = "ingress_waypoint_table/ingress/public";
@@ -22,17 +22,13 @@ const MODULE_FILTER: &str =
 
 /// Has the entry points name the table, and adds the listener that discovers it.
 pub fn discover(ingress: &mut Example, mut source: Value) -> Result<()> {
-    ingress.edit_plugin(|plugin| {
-        *plugin = Map::from_iter([("table".to_owned(), json!(TABLE))]);
-        Ok(())
-    })?;
+    ingress.set_plugin(&json!({"table": TABLE}))?;
     source["resource_api_version"] = json!("V3");
     source["initial_fetch_timeout"] = json!("0.1s");
     let router = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router";
     let manager = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.\
                    HttpConnectionManager";
-    let listeners = ingress.at("/static_resources/listeners")?.as_array_mut();
-    listeners.context("listeners")?.push(json!({
+    ingress.listeners()?.push(json!({
         "name": "ingress_waypoint_table",
         "address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}},
         "bind_to_port": false,
@@ -112,15 +108,6 @@ impl Waiting {
         let name = format!("dynamicmodulescustom.ingress_waypoint.{name}");
         self.scene.ingress.stat(&name).await.unwrap().unwrap_or(0)
     }
-
-    async fn wait_for(&self, status: u16) {
-        testbed::wait::until(&format!("the status {status}"), async || {
-            let outcome = self.scene.get("reviews.example.com", "/admin", &[]).await?;
-            Ok((outcome.status == status).then_some(()))
-        })
-        .await
-        .unwrap();
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,21 +124,21 @@ async fn requests_are_refused_until_the_table_comes_and_then_follow_it() {
         assert_eq!(here.counter("decision.reject.reason.no-table.requests_total").await, 2);
 
         here.publish(true);
-        here.wait_for(403).await;
+        wait_for_status(&here.scene, 403).await;
         let outcome = here.scene.get("ratings.example.com", "/", &[]).await.unwrap();
         assert_eq!(outcome.served_by.as_deref(), Some("ratings"), "{example}");
         here.publish(false);
-        here.wait_for(200).await;
+        wait_for_status(&here.scene, 200).await;
 
         let refused = ingress.stat(REFUSED).await.unwrap().unwrap_or(0);
         here.replace(&json!({"services": [{"name": "reviews"}]}));
         ingress.wait_for_stat(REFUSED, |count| count > refused).await.unwrap();
         ingress.wait_for_log("services[0].namespace: is missing").await.unwrap();
-        here.wait_for(200).await;
+        wait_for_status(&here.scene, 200).await;
         assert!(here.counter("result.refused.reloads_total").await > 0);
 
         here.publish(true);
-        here.wait_for(403).await;
+        wait_for_status(&here.scene, 403).await;
         let log = ingress.log();
         let tables = log.matches("table ingress/public: on (from INGRESS_USE_WAYPOINTS)").count();
         assert_eq!(tables, 3, "{example}: {log}");

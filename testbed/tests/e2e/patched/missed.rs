@@ -8,7 +8,9 @@ use testbed::client::{self, Request};
 use testbed::example::Example;
 use testbed::scene::{Scene, SceneOptions};
 
-use super::plain::{forms, patched, routes, without_the_filter};
+use super::plain::{forms, patched, without_the_filter};
+use crate::closed::skipped::add_upgrade_chain;
+use crate::common::assert_at_vip;
 
 const HEADER: &str = "x-envoy-original-dst-host";
 
@@ -35,15 +37,6 @@ async fn scene(
     Scene::start(options).await.unwrap()
 }
 
-/// Upgrades whose chain has nothing but the router.
-fn with_upgrades(ingress: &mut Example) -> Result<()> {
-    let manager = ingress.connection_manager()?;
-    let router = manager["http_filters"].as_array().and_then(|f| f.last()).context("a router")?;
-    let chain = json!({"upgrade_type": "websocket", "filters": [router]});
-    manager.insert("upgrade_configs".into(), json!([chain]));
-    Ok(())
-}
-
 fn disabled() -> Value {
     let kind = "type.googleapis.com/envoy.config.route.v3.FilterConfig";
     json!({"ingress_waypoint": {"@type": kind, "disabled": true}})
@@ -52,7 +45,7 @@ fn disabled() -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upgrade_with_filters_of_its_own_goes_through_the_waypoint() {
     for form in all_forms() {
-        let scene = scene(&form, with_upgrades).await;
+        let scene = scene(&form, add_upgrade_chain).await;
         let request = Request::get("reviews.example.com", "/socket");
         let echoed = client::websocket_echo(scene.address(), &request, b"ping").await.unwrap();
         assert_eq!(echoed, b"ping");
@@ -88,12 +81,12 @@ async fn no_address_comes_from_a_proxy_header() {
     for form in all_forms() {
         let module = matches!(form.0, Form::Module(_));
         let scene = scene(&form, move |ingress| {
-            with_upgrades(ingress)?;
+            add_upgrade_chain(ingress)?;
             let kind = "type.googleapis.com/envoy.extensions.filters.listener.proxy_protocol.v3";
             let filter = json!({"name": "proxy_protocol",
                 "typed_config": {"@type": format!("{kind}.ProxyProtocol")}});
             ingress.set("/static_resources/listeners/0", "listener_filters", json!([filter]))?;
-            let routes = routes(ingress, "reviews")?;
+            let routes = ingress.routes("reviews")?;
             let mut picked = routes[0].clone();
             picked["match"] = json!({"prefix": "/admin/picked"});
             picked["route"] = json!({"cluster_header": "x-pick"});
@@ -141,14 +134,13 @@ async fn no_address_comes_from_a_proxy_header() {
 async fn a_filter_that_is_disabled() {
     for form in all_forms() {
         let scene = scene(&form, |ingress| {
-            let reviews = routes(ingress, "reviews")?;
+            let reviews = ingress.routes("reviews")?;
             let mut off = reviews[0].clone();
             off["match"] = json!({"prefix": "/admin/off"});
             off["typed_per_filter_config"] = disabled();
             reviews.insert(0, off);
-            let hosts = &mut ingress.connection_manager()?["route_config"]["virtual_hosts"];
-            let hosts = hosts.as_array_mut().context("virtual_hosts")?;
-            let payments = hosts.iter_mut().find(|host| host["name"] == "payments");
+            let mut hosts = ingress.virtual_hosts()?.iter_mut();
+            let payments = hosts.find(|host| host["name"] == "payments");
             let payments = payments.context("payments")?;
             payments["typed_per_filter_config"] = disabled();
             payments["routes"][0]["typed_per_filter_config"] = disabled();
@@ -166,12 +158,7 @@ async fn a_filter_that_is_disabled() {
         assert_eq!(get("reviews", "/admin/off").await.status, status, "{form:?}");
         for (service, path) in [("reviews", "/admin"), ("payments", "/admin")] {
             let outcome = get(service, path).await;
-            let vip = scene.vip(service).unwrap().to_string();
-            assert_eq!(
-                (outcome.status, outcome.logged("upstream")),
-                (403, Some(&*vip)),
-                "{form:?}"
-            );
+            assert_at_vip(&scene, &outcome, service, 403, &format!("{form:?}"));
         }
     }
 }
@@ -187,18 +174,16 @@ async fn a_route_that_writes_the_header_with_the_address() {
                        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"})
             });
             for service in ["reviews", "ratings"] {
-                routes(ingress, service)?[0]["request_headers_to_add"] = json!(headers);
+                ingress.routes(service)?[0]["request_headers_to_add"] = json!(headers);
             }
             // One of weighted clusters does it too.
-            let shop =
-                &mut routes(ingress, "shop")?[0]["route"]["weighted_clusters"]["clusters"][0];
-            shop["request_headers_to_add"] = json!(headers);
+            let shop = &mut ingress.routes("shop")?[0]["route"]["weighted_clusters"];
+            shop["clusters"][0]["request_headers_to_add"] = json!(headers);
             Ok(())
         })
         .await;
-        let vip = scene.vip("reviews").unwrap().to_string();
         let outcome = scene.get("reviews.example.com", "/admin", &[]).await.unwrap();
-        assert_eq!((outcome.status, outcome.logged("upstream")), (403, Some(&*vip)), "{form:?}");
+        assert_at_vip(&scene, &outcome, "reviews", 403, &format!("{form:?}"));
         let outcome = scene.get("ratings.example.com", "/", &[]).await.unwrap();
         assert_eq!(outcome.served_by.as_deref(), Some("ratings"), "{form:?}");
         for _ in 0..20 {

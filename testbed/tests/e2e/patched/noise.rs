@@ -1,12 +1,10 @@
 //! One service that hangs takes nothing from the others, though all VIPs are hosts of one cluster.
 
-use anyhow::Context;
-use serde_json::{Value, json};
 use testbed::scene::{Scene, SceneOptions};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use super::plain::{forms, patched, without_the_filter};
+use super::plain::{add_delays, forms, patched, without_the_filter};
 
 /// More than the connections that Envoy allows a cluster by default, and more than those and as many
 /// requests that wait.
@@ -16,17 +14,8 @@ const HANGING: [usize; 2] = [1_100, 2_100];
 async fn a_service_that_hangs_takes_nothing_from_the_others() {
     for form in forms() {
         let options = SceneOptions {
-            edit_waypoint: Box::new(|waypoint| {
-                let delay = json!({"header_delay": {}, "percentage": {"numerator": 100}});
-                let fault = json!({"name": "fault", "typed_config": {
-                    "@type": "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault",
-                    "delay": delay,
-                }});
-                // Of reviews, the first listener, alone.
-                let filters = waypoint.connection_manager()?.get_mut("http_filters");
-                filters.and_then(Value::as_array_mut).context("http_filters")?.insert(0, fault);
-                Ok(())
-            }),
+            // The first listener is that of reviews alone.
+            edit_waypoint: Box::new(add_delays),
             ..SceneOptions::edited({
                 let form = form.clone();
                 move |ingress| {

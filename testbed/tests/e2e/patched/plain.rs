@@ -26,14 +26,6 @@ pub fn removed(patched: &Value) -> Value {
     serde_json::from_str(&weave::remove(&patched.to_string()).unwrap().text).unwrap()
 }
 
-/// The routes of a virtual host.
-pub fn routes<'a>(ingress: &'a mut Example, host: &str) -> Result<&'a mut Vec<Value>> {
-    let hosts = ingress.connection_manager()?.get_mut("route_config").context("route_config")?;
-    let hosts = hosts["virtual_hosts"].as_array_mut().context("virtual_hosts")?;
-    let host = hosts.iter_mut().find(|other| other["name"] == host).context("no such host")?;
-    host["routes"].as_array_mut().context("routes")
-}
-
 /// Settings of every kind that can be seen from outside, and those without a meaning at one VIP.
 fn with_settings(plain: &Value) -> Value {
     let mutation = "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3";
@@ -42,22 +34,19 @@ fn with_settings(plain: &Value) -> Value {
     let mut route = plain.clone();
     route["name"] = json!("api");
     route["match"] = json!({"prefix": "/api/"});
-    let action = route["route"].as_object_mut().unwrap();
-    action.insert("timeout".into(), json!("0.5s"));
-    action.insert("prefix_rewrite".into(), json!("/rewritten/"));
-    action.insert("host_rewrite_literal".into(), json!("rewritten.example.com"));
-    action.insert("hash_policy".into(), json!([{"cookie": {"name": "session", "ttl": "60s"}}]));
-    action.insert("metadata_match".into(), json!({"filter_metadata": {"envoy.lb": {"a": "b"}}}));
-    action.insert(
-        "retry_policy".into(),
-        json!({
-            "retry_on": "connect-failure",
-            "retry_host_predicate": [{
-                "name": "previous_hosts",
-                "typed_config": {"@type": format!("{previous_hosts}.PreviousHostsPredicate")},
-            }],
-        }),
-    );
+    let action = &mut route["route"];
+    action["timeout"] = json!("0.5s");
+    action["prefix_rewrite"] = json!("/rewritten/");
+    action["host_rewrite_literal"] = json!("rewritten.example.com");
+    action["hash_policy"] = json!([{"cookie": {"name": "session", "ttl": "60s"}}]);
+    action["metadata_match"] = json!({"filter_metadata": {"envoy.lb": {"a": "b"}}});
+    action["retry_policy"] = json!({
+        "retry_on": "connect-failure",
+        "retry_host_predicate": [{
+            "name": "previous_hosts",
+            "typed_config": {"@type": format!("{previous_hosts}.PreviousHostsPredicate")},
+        }],
+    });
     route["request_headers_to_add"] = add("x-route", "api");
     route["request_headers_to_remove"] = json!(["x-secret"]);
     route["response_headers_to_add"] = add("x-answer", "api");
@@ -76,6 +65,16 @@ pub fn without_the_filter(ingress: &mut Example) -> Result<String> {
     Ok(config)
 }
 
+/// The delays that requests ask for, at the first listener of the waypoint.
+pub fn add_delays(waypoint: &mut Example) -> Result<()> {
+    let fault = json!({"name": "fault", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault",
+        "delay": {"header_delay": {}, "percentage": {"numerator": 100}},
+    }});
+    waypoint.http_filters()?.insert(0, fault);
+    Ok(())
+}
+
 /// Before each service's own route one with settings, and what makes them visible.
 pub fn prepare(ingress: &mut Example) -> Result<()> {
     // By the path a request is found again in the access log, and this one is rewritten.
@@ -85,10 +84,9 @@ pub fn prepare(ingress: &mut Example) -> Result<()> {
     format["path"] = json!("%REQ(x-envoy-original-path?:path)%");
     let marker = json!({"name": "marker", "typed_config": {"@type":
         "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation"}});
-    let filters = ingress.connection_manager()?.get_mut("http_filters").context("http_filters")?;
-    filters.as_array_mut().context("http_filters")?.insert(0, marker);
+    ingress.http_filters()?.insert(0, marker);
     for host in ["reviews", "ratings"] {
-        let routes = routes(ingress, host)?;
+        let routes = ingress.routes(host)?;
         assert_eq!(routes.len(), 1);
         let with_settings = with_settings(&routes[0]);
         routes.insert(0, with_settings);
