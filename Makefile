@@ -34,7 +34,7 @@ WASM_EXPORTS := memory _initialize proxy_abi_version_0_2_1 proxy_on_memory_alloc
 
 heading = printf '\n=== %s\n' '$(1)'
 
-.PHONY: help wasm module cli run demo bench bench-compile test unit asan wasm-test e2e docs figures stress fuzz lint fmt clean FORCE
+.PHONY: help wasm module cli run demo bench bench-compile bench-state test unit asan wasm-test e2e docs figures stress fuzz lint fmt clean FORCE
 .DELETE_ON_ERROR:
 
 help: ## this list (default)
@@ -82,6 +82,9 @@ bench-compile: cli ## time and memory of compiling 100,000 services, per form of
 	@for form in list documents json; do \
 		cargo run -q -p ingress-waypoint-cli --example scale -- $$form || exit 1; \
 	done
+
+bench-state: ## time and memory of following a mesh of 100,000 services
+	@cargo bench -q -p ingress-waypoint-mesh --bench state
 
 test: ## unit, asan, wasm-test, e2e, docs, figures and fuzz, in this order
 	@$(MAKE) --no-print-directory unit

@@ -1,5 +1,5 @@
 //! What a change costs in a mesh of 100,000 services, 10,000 of them bound to one waypoint:
-//! `cargo bench -p ingress-waypoint-mesh`. Nothing is asserted.
+//! `make bench-state`. Nothing is asserted.
 #![allow(clippy::unwrap_used)]
 
 use std::time::{Duration, Instant};
