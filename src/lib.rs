@@ -6,8 +6,8 @@
 //! request. Nothing here does I/O or knows Kubernetes. Only the proxy-wasm shell, `wasm`, knows a proxy; it
 //! exists on `wasm32-wasip1` alone, reads requests and applies plans, and decides nothing.
 //!
-//! The modules depend on each other in this order: `escape`, `host`, `service`, `switch`, `memo`, `text`;
-//! `table`; `config`, `cluster`; `question`, `decision`; `policy`; `request`; `plan`, `metrics`, `report`; `wasm`.
+//! The modules depend on each other in this order: `escape`, `host`, `service`, `global_switch`, `memo`, `text`;
+//! `table`; `config`, `cluster_name`; `question`, `decision`; `policy`; `request`; `plan`, `metrics`, `report`; `wasm`.
 //!
 //! ```
 //! use ingress_waypoint::{Policy, Question};
