@@ -18,8 +18,8 @@ use std::sync::Arc;
 
 use crate::diagnostic::ObjectRef;
 use crate::export_to::Sight;
-use crate::incremental::enter;
 use crate::key::Key;
+use crate::multimap::enter;
 use crate::object::Kind;
 use crate::service_id::Id;
 

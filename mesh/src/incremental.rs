@@ -26,6 +26,7 @@ use crate::facts::{Labels, Meta, is_of_rules};
 use crate::host_conflict::{HostConflict, host_conflicts};
 use crate::host_owners::{Hosts, Rejected};
 use crate::key::Key;
+use crate::multimap::enter;
 use crate::resolve_object::{Judge, Reading};
 use crate::resolved::{Resolution, Resolved};
 use crate::rules::Rules;
@@ -326,23 +327,6 @@ impl Index {
         all.extend(shared_vip::of_required(sharing.iter().flat_map(|items| items.iter())));
         all.extend(world.diagnose(rules));
         all.into_list()
-    }
-}
-
-/// Enters a value under a key, or removes it.
-pub(crate) fn enter<K: Ord + Clone, V: Ord + Clone>(
-    index: &mut BTreeMap<K, BTreeSet<V>>,
-    key: &K,
-    value: &V,
-    is_added: bool,
-) {
-    if is_added {
-        index.entry(key.clone()).or_default().insert(value.clone());
-    } else if let Some(values) = index.get_mut(key) {
-        values.remove(value);
-        if values.is_empty() {
-            index.remove(key);
-        }
     }
 }
 

@@ -19,6 +19,7 @@ mod key;
 pub mod label;
 pub mod mesh_config;
 mod mesh_config_choice;
+mod multimap;
 mod name_syntax;
 mod not_in_mesh;
 pub mod object;

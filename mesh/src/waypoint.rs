@@ -9,10 +9,10 @@ mod gateway;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::facts::{Labels, Meta};
-use crate::incremental::enter;
 use crate::key::Key;
 use crate::label::Place;
 use crate::mesh_config::{NAMESPACE_NAME, Visibility};
+use crate::multimap::enter;
 use crate::name_syntax::{is_label, is_name};
 use crate::selector::Selector;
 use crate::world::World;
