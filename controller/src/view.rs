@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use gateway::table::config::{Configuration, Via};
+use gateway::table::config::Configuration;
 use gateway::table::{Error, ServiceTable};
 use ingress_waypoint::Policy;
 use mesh::{Change, MeshConfigChoice, OF_SERVICES, Rules, State};
@@ -37,9 +37,7 @@ impl View {
         limits: Limits,
         all_services: bool,
     ) -> Self {
-        let via = settings.forward.as_ref().and_then(|forward| forward.via);
-        let by_authority = via == Some(Via::ClusterHeader);
-        let rules = Rules { by_authority, ..rules.clone() };
+        let rules = settings.rules(rules);
         Self {
             table: ServiceTable::new(settings, &rules, all_services),
             guard: Guard::new(limits),

@@ -113,10 +113,8 @@ proptest! {
         settings in settings(),
     ) {
         prop_assume!(!pool.is_empty());
-        let by_authority =
-            settings.forward.as_ref().is_some_and(|it| it.via == Some(Via::ClusterHeader));
         let required = required.then(|| "protect=me".parse().unwrap());
-        let rules = Rules { required, by_authority, ..Rules::default() };
+        let rules = settings.rules(&Rules { required, ..Rules::default() });
         let mut tracked = Tracked {
             state: State::new(rules.clone(), MeshConfigChoice::Found),
             table: ServiceTable::new(&settings, &rules, all_services),

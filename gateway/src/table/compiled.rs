@@ -4,7 +4,7 @@ use ingress_waypoint::config::Problems;
 use ingress_waypoint::{Direct, Outcome, Policy, Question, Reject};
 
 use super::cluster_ip::{self, Routed};
-use super::config::{Configuration, UnknownService, Via, text};
+use super::config::{self, Configuration, UnknownService, Via, text};
 use super::needed::{Needed, all_are_needed};
 use super::route_clusters::{self, Unattributed};
 use super::routes::Routes;
@@ -65,7 +65,7 @@ impl Compiled {
     ) -> Result<Self, Error> {
         world.check_mesh_config().map_err(Error::MeshConfig)?;
         let via = settings.forward.as_ref().and_then(|forward| forward.via);
-        let rules = &Rules { by_authority: via == Some(Via::ClusterHeader), ..rules.clone() };
+        let rules = &settings.rules(rules);
         let mut resolution = world.resolve(rules);
         // There requests are sent to the clusters of the configuration: it lists no others.
         let routes = if via == Some(Via::ClusterHeader) { Routes::None } else { purpose.routes };
@@ -73,15 +73,10 @@ impl Compiled {
         let refused = settings.unknown_service == Some(UnknownService::Reject);
         let listed = route_clusters::list(world, &mut resolution, routes, refused, &mut routed);
         let domain = &rules.cluster_domain;
-        let list = |list: Vec<String>| (!list.is_empty()).then_some(list);
-        let settings = &Configuration {
-            reject_clusters: list(listed.refused),
-            reject_hosts: list(resolution.rejected.iter().map(|it| it.host.clone()).collect()),
-            required_namespaces: list(resolution.required_namespaces.iter().cloned().collect()),
-            allow_loopback: rules.allow_loopback.then_some(true),
-            cluster_domain: (domain != "cluster.local").then(|| domain.clone()),
-            ..settings.clone()
-        };
+        let mut settings = settings.with_rules(rules);
+        settings.reject_clusters = config::listed(listed.refused);
+        settings.refuse(&resolution.rejected, &resolution.required_namespaces);
+        let settings = &settings;
         let services = || resolution.services.iter().filter_map(|it| it.service.as_ref());
         let all = text(services(), settings)?;
         let policy = Policy::from_json(all.as_bytes(), Some("true"))?;

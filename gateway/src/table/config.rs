@@ -1,6 +1,7 @@
 //! The filter's configuration as it is written: the types, from which the JSON Schema is made too, and the text.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use ingress_waypoint::{Kind, Protocol, Service};
@@ -9,6 +10,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use ingress_waypoint::escape::escape_json;
+use mesh::Rules;
+use mesh::host_owners::Rejected;
 
 /// The configuration of the ingress-waypoint filter.
 #[derive(Debug, Clone, Default, Serialize, JsonSchema)]
@@ -257,6 +260,40 @@ impl From<&Service<'_>> for Entry {
             waypoint_cluster: service.waypoint_cluster.as_ref().map(ToString::to_string),
         }
     }
+}
+
+impl Configuration {
+    /// The rules, as far as the mechanism decides about them.
+    pub fn rules(&self, rules: &Rules) -> Rules {
+        let via = self.forward.as_ref().and_then(|forward| forward.via);
+        Rules { by_authority: via == Some(Via::ClusterHeader), ..rules.clone() }
+    }
+
+    /// With what the rules say of the cluster.
+    pub(super) fn with_rules(&self, rules: &Rules) -> Self {
+        let domain = &rules.cluster_domain;
+        Self {
+            allow_loopback: rules.allow_loopback.then_some(true),
+            cluster_domain: (domain != "cluster.local").then(|| domain.clone()),
+            ..self.clone()
+        }
+    }
+
+    /// Sets what is refused because of required services: hosts, and all that is not known in namespaces.
+    pub(super) fn refuse<'a>(
+        &mut self,
+        rejected: impl IntoIterator<Item = &'a Rejected>,
+        required_namespaces: &BTreeSet<String>,
+    ) {
+        self.reject_hosts = listed(rejected.into_iter().map(|it| it.host.clone()));
+        self.required_namespaces = listed(required_namespaces.iter().cloned());
+    }
+}
+
+/// A list, if there is anything in it.
+pub(super) fn listed(list: impl IntoIterator<Item = String>) -> Option<Vec<String>> {
+    let list = Vec::from_iter(list);
+    (!list.is_empty()).then_some(list)
 }
 
 /// The services as they are written: the items of one ServiceEntry list their ports once.

@@ -60,18 +60,10 @@ pub struct ServiceTable {
 impl ServiceTable {
     /// Without services. [`ServiceTable::update`] takes in all that there are.
     pub fn new(settings: &Configuration, rules: &Rules, all_services: bool) -> Self {
-        let domain = &rules.cluster_domain;
-        let settings = Configuration {
-            allow_loopback: rules.allow_loopback.then_some(true),
-            cluster_domain: (domain != "cluster.local").then(|| domain.clone()),
-            ..settings.clone()
-        };
-        let all_services = all_services || all_are_needed(&settings);
-        let domain = domain.clone();
         Self {
-            settings,
-            domain,
-            all_services,
+            settings: settings.with_rules(rules),
+            domain: rules.cluster_domain.clone(),
+            all_services: all_services || all_are_needed(settings),
             needed: Needed::default(),
             lines: BTreeMap::new(),
             to_vip: BTreeSet::new(),
@@ -92,10 +84,7 @@ impl ServiceTable {
         if others {
             let namespaces = services.required_namespaces();
             self.needed.around(services.rejected(), namespaces, &self.domain);
-            let list = |list: Vec<String>| (!list.is_empty()).then_some(list);
-            let hosts = services.rejected().map(|it| it.host.clone());
-            self.settings.reject_hosts = list(hosts.collect());
-            self.settings.required_namespaces = list(namespaces.iter().cloned().collect());
+            self.settings.refuse(services.rejected(), namespaces);
         }
         for Change { old, new, .. } in changes {
             let of = |items: &Option<Items>| items.clone().unwrap_or_default();
@@ -106,37 +95,41 @@ impl ServiceTable {
                 all |= self.needed.remove(service);
             }
         }
-        for change in changes {
-            let ObjectRef { kind, namespace, name } = &change.object;
-            let namespace = namespace.clone().unwrap_or_default();
-            let key = Key { namespace, name: name.clone() };
-            let of_entry = *kind == mesh::object::Kind::ServiceEntry;
-            // A Service can be needed because of the ServiceEntry of its name.
-            let kinds: &[_] =
-                if of_entry { &[Kind::Service, Kind::ServiceEntry] } else { &[Kind::Service] };
-            for kind in kinds {
-                let items = services.items(&key, *kind).unwrap_or_default();
-                self.set((key.clone(), *kind), &items)?;
+        for (key, kind) in changes.iter().map(|change| name_of(&change.object)) {
+            if kind == Kind::ServiceEntry {
+                // A Service can be needed because of the ServiceEntry of its name.
+                let service = services.items(&key, Kind::Service).unwrap_or_default();
+                self.set_lines((key.clone(), Kind::Service), &service)?;
             }
+            let items = services.items(&key, kind).unwrap_or_default();
+            self.set_way((key.clone(), kind), &items);
+            self.set_lines((key, kind), &items)?;
         }
         if all && !self.all_services {
             for items in services.all() {
-                if let Some(name) = name_of(&items) {
-                    self.set(name, &items)?;
+                let Some(item) = items.iter().find(|it| it.service.is_some()) else { continue };
+                let name = name_of(&item.object);
+                // Another way is a matter of the settings, and not of what other services need.
+                if others {
+                    self.set_way(name.clone(), &items);
                 }
+                self.set_lines(name, &items)?;
             }
         }
         Ok(())
     }
 
-    fn set(&mut self, name: (Key, Kind), items: &Items) -> Result<(), Error> {
-        let services = items.iter().filter_map(|it| it.service.as_ref());
-        let text = lines(services.filter(|it| self.all_services || self.needed.is_needed(it)))?;
+    fn set_way(&mut self, name: (Key, Kind), items: &Items) {
         if self.would_send_to_vip(items) {
-            self.to_vip.insert(name.clone());
+            self.to_vip.insert(name);
         } else {
             self.to_vip.remove(&name);
         }
+    }
+
+    fn set_lines(&mut self, name: (Key, Kind), items: &Items) -> Result<(), Error> {
+        let services = items.iter().filter_map(|it| it.service.as_ref());
+        let text = lines(services.filter(|it| self.all_services || self.needed.is_needed(it)))?;
         if text.is_empty() {
             self.lines.remove(&name);
         } else {
@@ -162,12 +155,7 @@ impl ServiceTable {
 
     /// Whether requests for an object are sent to the VIP.
     pub fn sends_to_vip(&self, object: &ObjectRef) -> bool {
-        let kind = match object.kind {
-            mesh::object::Kind::Service => Kind::Service,
-            _ => Kind::ServiceEntry,
-        };
-        let namespace = object.namespace.clone().unwrap_or_default();
-        self.to_vip.contains(&(Key { namespace, name: object.name.clone() }, kind))
+        self.to_vip.contains(&name_of(object))
     }
 
     /// Whether requests for an object would be sent to the VIP if this became of it: the filter's own answer.
@@ -200,9 +188,12 @@ impl ServiceTable {
     }
 }
 
-/// Namespace, name and kind of an object with services.
-fn name_of(items: &Items) -> Option<(Key, Kind)> {
-    let service = items.iter().find_map(|it| it.service.as_ref())?;
-    let key = Key { namespace: service.namespace.to_string(), name: service.name.to_string() };
-    Some((key, service.kind))
+/// Namespace, name and kind of a Service or a ServiceEntry.
+fn name_of(object: &ObjectRef) -> (Key, Kind) {
+    let namespace = object.namespace.clone().unwrap_or_default();
+    let kind = match object.kind {
+        mesh::object::Kind::ServiceEntry => Kind::ServiceEntry,
+        _ => Kind::Service,
+    };
+    (Key { namespace, name: object.name.clone() }, kind)
 }
