@@ -19,30 +19,37 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// Serves a configuration to these gateways, in each form.
+    /// Serves a configuration of that version to these gateways, in each form.
     ///
     /// # Errors
     /// The configuration is not JSON.
     pub fn publish<'n>(
         &self,
         config: &str,
+        version: &str,
         nodes: impl IntoIterator<Item = &'n Node>,
-    ) -> anyhow::Result<String> {
-        let version = hash([config.as_bytes()]);
+    ) -> anyhow::Result<()> {
+        let wasm = self
+            .wasm
+            .as_ref()
+            .map(|module| (hash([config.as_bytes(), module]), discovered::wasm(config, module)));
         for Node { name, .. } in nodes {
             let table = discovered::table(config, name).context("the configuration is not JSON")?;
-            self.resources.insert(Resource::new(discovered::table_name(name), &*version, table));
-            if let Some(module) = &self.wasm {
-                let wasm = discovered::wasm(config, module);
-                let version = hash([config.as_bytes(), module]);
-                self.resources.insert(Resource::new(discovered::wasm_name(name), version, wasm));
+            self.resources.insert(Resource::new(discovered::table_name(name), version, table));
+            if let Some((version, wasm)) = &wasm {
+                let name = discovered::wasm_name(name);
+                self.resources.insert(Resource::new(name, version, wasm.clone()));
             }
         }
-        Ok(version)
+        Ok(())
     }
 }
 
-/// Equal texts have one version, in every replica.
+/// The version of a configuration. Equal texts have one version, in every replica.
+pub fn version(config: &str) -> String {
+    hash([config.as_bytes()])
+}
+
 fn hash<const N: usize>(parts: [&[u8]; N]) -> String {
     let mut hash = Sha256::new();
     for part in parts {

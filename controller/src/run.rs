@@ -17,7 +17,7 @@ use tokio::time::sleep_until;
 use crate::guard::Limits;
 use crate::node::Node;
 use crate::pace::Pace;
-use crate::publish::{Names, Publisher};
+use crate::publish::{Names, Publisher, version};
 use crate::status::{OfKind, OfView, Status};
 use crate::view::View;
 use crate::xds::{Resources, Security, Server, Timing};
@@ -185,21 +185,22 @@ impl Meshes {
 
 impl Served {
     fn publish(&mut self, publisher: &Publisher) {
-        let published = self
-            .view
-            .text()
-            .map_err(anyhow::Error::from)
-            .and_then(|(text, policy)| Ok((publisher.publish(&text, &self.nodes)?, policy)));
-        match published {
-            Ok((version, policy)) => {
-                if self.version.as_ref() != Some(&version) {
-                    tracing::info!(version, "published: {}", policy.headline());
-                }
-                self.version = Some(version);
-                self.problem = None;
-            }
+        match self.try_publish(publisher) {
+            Ok(()) => self.problem = None,
             Err(problem) => self.note(&format!("{problem:#}")),
         }
+    }
+
+    fn try_publish(&mut self, publisher: &Publisher) -> anyhow::Result<()> {
+        let (text, policy) = self.view.text()?;
+        let version = version(&text);
+        // Each gateway's resource holds the whole text: the same one is not encoded again.
+        if self.version.as_ref() != Some(&version) {
+            publisher.publish(&text, &version, &self.nodes)?;
+            tracing::info!(version, "published: {}", policy.headline());
+            self.version = Some(version);
+        }
+        Ok(())
     }
 
     fn note(&mut self, problem: &str) {

@@ -1,6 +1,8 @@
 //! What is held back, and what passes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod objects;
+
 use std::time::{Duration, Instant};
 
 use controller::guard::{Limits, Withdrawal};
@@ -8,13 +10,10 @@ use controller::view::View;
 use gateway::table::config::Configuration;
 use mesh::object::{Kind, Object};
 use mesh::{Key, MeshConfigChoice, OF_SERVICES, Rules};
+use objects::{typed, waypoint};
 use serde_json::{Value, json};
 
 const DELAY: Duration = Duration::from_secs(300);
-
-fn typed<T: serde::de::DeserializeOwned>(value: Value) -> T {
-    serde_json::from_value(value).unwrap()
-}
 
 fn key(namespace: &str, name: &str) -> Key {
     Key { namespace: namespace.to_owned(), name: name.to_owned() }
@@ -32,17 +31,6 @@ fn service(namespace: &str, number: u8, opted_in: Option<bool>) -> Object {
     Object::Service(typed(json!({
         "metadata": {"namespace": namespace, "name": format!("s{number}"), "labels": labels},
         "spec": {"clusterIP": format!("10.0.0.{number}"), "ports": [{"port": 80, "name": "http"}]},
-    })))
-}
-
-fn waypoint() -> Object {
-    Object::Gateway(typed(json!({
-        "metadata": {"namespace": "shop", "name": "waypoint"},
-        "spec": {
-            "gatewayClassName": "istio-waypoint",
-            "listeners": [{"name": "mesh", "port": 15008, "protocol": "HBONE"}],
-        },
-        "status": {"addresses": [{"type": "IPAddress", "value": "10.1.1.1"}]},
     })))
 }
 

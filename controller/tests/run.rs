@@ -1,6 +1,8 @@
 //! From a cluster's events to what a gateway receives over gRPC.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod objects;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +20,7 @@ use envoy_types::pb::google::protobuf::StringValue;
 use gateway::table::config::Configuration;
 use mesh::object::{Kind, MeshConfigMap, Object};
 use mesh::{Key, MeshConfigChoice, OF_SERVICES, Rules};
+use objects::{typed, waypoint};
 use prost::Message as _;
 use serde_json::{Value, json};
 use source::watch::{Change, Event};
@@ -33,24 +36,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Long enough for something to arrive that should not.
 const A_WHILE: Duration = Duration::from_millis(300);
 
-fn typed<T: serde::de::DeserializeOwned>(value: Value) -> T {
-    serde_json::from_value(value).unwrap()
-}
-
 fn namespace() -> Object {
     let labels = json!({"istio.io/use-waypoint": "waypoint"});
     Object::Namespace(typed(json!({"metadata": {"name": "shop", "labels": labels}})))
-}
-
-fn waypoint() -> Object {
-    Object::Gateway(typed(json!({
-        "metadata": {"namespace": "shop", "name": "waypoint"},
-        "spec": {
-            "gatewayClassName": "istio-waypoint",
-            "listeners": [{"name": "mesh", "port": 15008, "protocol": "HBONE"}],
-        },
-        "status": {"addresses": [{"type": "IPAddress", "value": "10.1.1.1"}]},
-    })))
 }
 
 fn service(opted_in: bool, address: &str) -> Object {
