@@ -11,6 +11,12 @@ use kube::{Client, Config};
 use tower::buffer::BufferLayer;
 use tower::retry::RetryLayer;
 
+/// Objects a page of a list: what is held at once.
+pub const PAGE: u32 = 500;
+
+/// For one page and all tries to get it.
+pub const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// How often a request is sent, or a list started.
 pub const TRIES: u32 = 5;
 

@@ -12,19 +12,13 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client};
 use tokio::time::{sleep, timeout};
 
-use super::client::{TRIES, connect};
+use super::client::{PAGE, PAGE_TIMEOUT, TRIES, connect};
 use super::item::{self, Item};
 use super::kinds::{Resource, Wanted};
 use super::read::{Progress, Read, warning};
 use super::typed::{self, ListKind};
 use mesh::Selector;
 use mesh::object::{Kind, Origin};
-
-/// Objects a page: what is held at once.
-const PAGE: u32 = 500;
-
-/// For one page and all tries to get it.
-const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Waits before a list is restarted.
 const WAITS: [Duration; TRIES as usize - 1] = [

@@ -12,19 +12,15 @@ use mesh::object::Origin;
 use tokio::sync::mpsc::Sender;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::connection::Connection;
+use super::event::{Change, Event, Options};
 use super::response::{Next, Response};
 use super::stop::{Failure, Stop};
-use super::{Change, Connection, Event, Options};
+use crate::client::{PAGE, PAGE_TIMEOUT};
 use crate::item::{self, Item};
 use crate::kinds::{Resource, Wanted};
 use crate::read::Read;
 use crate::typed::{self, ListKind};
-
-/// Objects a page: what is held at once.
-const PAGE: u32 = 500;
-
-/// For one page.
-const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Until a watch begins.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);

@@ -85,6 +85,17 @@ impl Followed {
     }
 }
 
+/// A cluster with these Services, which was listed and is followed.
+async fn with_services(names: &[&str]) -> (Server, Followed) {
+    let server = Server::start().await;
+    for name in names {
+        server.cluster().put(Kind::Service, service(name));
+    }
+    let mut followed = Followed::of(&server).await;
+    followed.listed().await;
+    (server, followed)
+}
+
 fn names(state: &State) -> Vec<String> {
     let keys = state.world().keys(Kind::Service);
     keys.into_iter().map(|key| key.name).collect()
@@ -159,12 +170,7 @@ async fn a_server_without_streams_is_listed_page_by_page() {
 
 #[tokio::test]
 async fn what_was_missed_is_listed_again() {
-    let server = Server::start().await;
-    for name in ["a", "b"] {
-        server.cluster().put(Kind::Service, service(name));
-    }
-    let mut followed = Followed::of(&server).await;
-    followed.listed().await;
+    let (server, mut followed) = with_services(&["a", "b"]).await;
     {
         let mut cluster = server.cluster();
         cluster.delete(Kind::Service, "a");
@@ -179,12 +185,7 @@ async fn what_was_missed_is_listed_again() {
 
 #[tokio::test]
 async fn an_interrupted_watch_goes_on_where_it_was() {
-    let server = Server::start().await;
-    for name in ["a", "b"] {
-        server.cluster().put(Kind::Service, service(name));
-    }
-    let mut followed = Followed::of(&server).await;
-    followed.listed().await;
+    let (server, mut followed) = with_services(&["a", "b"]).await;
     {
         let mut cluster = server.cluster();
         cluster.cut();
