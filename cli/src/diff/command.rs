@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Args;
 
-use super::{Side, exit, is_configuration, run};
+use super::compare::run;
+use super::report::exit;
+use super::side::{Side, is_configuration};
 use crate::args::{Input, RuleArgs, Settings};
 use crate::report::{self, Exit, Format};
 use gateway::table::{Compiled, Purpose};

@@ -1,13 +1,4 @@
-//! `diff`: which services change path between two configurations, and why.
-//!
-//! Both configurations are asked the same questions, and the answers are the filter's own. A path changes if requests
-//! then go to the endpoints, to a VIP (another address, port or protocol counts too) or are refused, and did not before.
-//! It changes too if a service begins or ceases to require its waypoint. Another reason for the same path does not count.
-
-mod command;
-mod report;
-mod side;
-mod why;
+//! The comparison: what two configurations answer to the same questions.
 
 use std::collections::BTreeSet;
 
@@ -15,10 +6,8 @@ use ingress_waypoint::config::Via;
 use ingress_waypoint::{Decision, Outcome, Question};
 use serde::Serialize;
 
-pub use command::{Arguments, command};
-pub use report::exit;
-pub use side::{Id, Side, is_configuration};
-
+use super::side::{Id, Side};
+use super::why::{self, Setting};
 use crate::report::{decision_and_reason, destination};
 
 /// The differences.
@@ -74,22 +63,6 @@ pub struct Verdict {
     /// Whether the request is refused if it would bypass the waypoint.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub required: bool,
-}
-
-/// A changed field besides the services.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Setting {
-    /// Its name.
-    pub field: &'static str,
-    /// Before.
-    pub old: String,
-    /// After.
-    pub new: String,
-    /// Whether the field alone changes paths; its effect on services is among the changes.
-    pub changes_path: bool,
-    /// The meaning of the change.
-    pub means: &'static str,
 }
 
 /// Compares two configurations.

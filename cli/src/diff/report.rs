@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use ingress_waypoint::Outcome;
 
-use super::{Change, Diff, Verdict};
+use super::compare::{Change, Diff, Verdict};
 use crate::report::{Exit, Page, Table, Tone, Words};
 
 /// The exit of the command: 1 if a path changes.

@@ -3,8 +3,25 @@
 use ingress_waypoint::config::{Forward, Via};
 use ingress_waypoint::global_switch::Source;
 use ingress_waypoint::{Decision, Service, ServiceRef};
+use serde::Serialize;
 
-use super::{Setting, Side};
+use super::side::Side;
+
+/// A changed field besides the services.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Setting {
+    /// Its name.
+    pub field: &'static str,
+    /// Before.
+    pub old: String,
+    /// After.
+    pub new: String,
+    /// Whether the field alone changes paths; its effect on services is among the changes.
+    pub changes_path: bool,
+    /// The meaning of the change.
+    pub means: &'static str,
+}
 
 /// The fields beside the services that differ.
 pub(super) fn settings(old: &Side, new: &Side) -> Vec<Setting> {

@@ -9,7 +9,7 @@ use ingress_waypoint::Policy;
 use ingress_waypoint::global_switch::{Source, VARIABLE};
 use mesh::Severity;
 
-use super::{AskedAs, ask, explain};
+use super::explanation::{AskedAs, ask, explain};
 use crate::args::{Input, RuleArgs, Settings};
 use crate::input::{read, world};
 use crate::report::{self, Exit, Format, Page, Words};

@@ -1,8 +1,4 @@
-//! `explain`: the chain of rules for a service out of objects, or the filter's decision out of its configuration.
-
-mod command;
-
-pub use command::{Arguments, command};
+//! The answers: for a service out of objects, and for a question to a configuration.
 
 use std::collections::BTreeSet;
 
