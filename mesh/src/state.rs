@@ -2,15 +2,15 @@
 //!
 //! It takes the events of a watch, one watch for each kind:
 //!
-//! | Event of `kube_runtime::watcher` | Call |
+//! | Event | Call |
 //! |---|---|
-//! | `Init` | [`State::begin`] |
-//! | `InitApply`, `Apply` | [`State::apply`] |
-//! | `InitDone` | [`State::end`] |
-//! | `Delete` | [`State::delete`] |
-//! | an error | [`State::lose`] |
-//! | none: a watch that goes on after an error | [`State::restore`] |
-//! | none: an object that cannot be read | [`State::keep`] |
+//! | a list begins | [`State::begin`] |
+//! | an object is listed, added or changed | [`State::apply`] |
+//! | an object cannot be read | [`State::keep`] |
+//! | the list is complete | [`State::end`] |
+//! | an object is deleted | [`State::delete`] |
+//! | the kind can no longer be read | [`State::lose`] |
+//! | it can be read again, and nothing was missed | [`State::restore`] |
 //!
 //! [`State::update`] then says which services changed, once for as many events as there were.
 //! [`State::unlisted`] says whether that may go out: before all that it depends on was listed once, a
