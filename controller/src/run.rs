@@ -160,6 +160,7 @@ impl Meshes {
                 ),
                 Err(problem) => {
                     served.note(&problem.to_string());
+                    self.status.set(namespace.as_deref(), served.summary(start.elapsed()));
                     continue;
                 }
             }
