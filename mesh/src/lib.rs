@@ -14,6 +14,7 @@ mod facts;
 pub mod fix;
 pub mod host_conflict;
 pub mod host_owners;
+mod in_vain;
 mod incremental;
 mod key;
 pub mod label;
@@ -52,6 +53,7 @@ pub use facts::{
     ClassFacts, EntryFacts, GatewayFacts, Labels, Meta, PolicyFacts, PortFacts, ProxyFacts,
     ServiceFacts,
 };
+pub use in_vain::InVain;
 pub use incremental::{Change, Changes, Items};
 pub use key::Key;
 pub use mesh_config_choice::MeshConfigChoice;
