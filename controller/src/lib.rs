@@ -5,11 +5,15 @@
 //! what they mean is the mesh's, what a gateway loads is the gateway's: nothing here writes a field of Envoy's configuration.
 #![forbid(unsafe_code)]
 
+pub mod events;
 pub mod guard;
 pub mod health;
+pub mod lease;
 pub mod node;
+pub mod notice;
 mod pace;
 mod publish;
+pub mod replica;
 pub mod run;
 pub mod status;
 pub mod tls;

@@ -1,23 +1,25 @@
 //! The main loop: one task owns the meshes, takes events in, and publishes what became of them.
 
 use std::collections::BTreeMap;
-use std::future::Future;
+use std::future::{Future, pending};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use bytes::Bytes;
 use gateway::table::config::Configuration;
-use mesh::{MeshConfigChoice, Rules};
+use mesh::{MeshConfigChoice, ObjectRef, Rules};
 use source::watch::{Change, Event};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 
-use crate::guard::Limits;
+use crate::guard::{Limits, Withdrawal};
 use crate::node::Node;
+use crate::notice::Notice;
 use crate::pace::Pace;
 use crate::publish::{Names, Publisher, version};
+use crate::replica::{Heard, Replica};
 use crate::status::{OfKind, OfView, Status};
 use crate::view::View;
 use crate::xds::{Resources, Security, Server, Timing};
@@ -41,6 +43,8 @@ pub struct Options {
     pub limits: Limits,
     /// The wasm module, if that form is served.
     pub wasm: Option<Bytes>,
+    /// What is shared with other replicas, if there is an API server for it.
+    pub replica: Option<Replica>,
 }
 
 /// Serves until `shutdown` is ready, or nothing sends events any more. The events are those of [`source::watch::watch`],
@@ -65,6 +69,7 @@ pub async fn run(
     };
     let publisher = Publisher { resources, wasm: options.wasm.clone() };
     let mut meshes = Meshes::new(&options, publisher, status);
+    meshes.replica = options.replica;
     let (stop, stopped) = oneshot::channel::<()>();
     // In a task of its own: a recompute delays no proxy's answer.
     let mut serving = tokio::spawn(server.serve(listener, security, async {
@@ -86,6 +91,9 @@ struct Meshes {
     publisher: Publisher,
     pace: Pace,
     status: Arc<Status>,
+    replica: Option<Replica>,
+    /// The withdrawal that somebody confirmed, until it happens.
+    confirmed: Option<String>,
 }
 
 /// A mesh and its gateways.
@@ -95,6 +103,8 @@ struct Served {
     version: Option<String>,
     /// What was logged last, so that it is logged once.
     problem: Option<String>,
+    /// The withdrawal that was told last, by its id.
+    withdrawal: Option<String>,
 }
 
 impl Meshes {
@@ -106,11 +116,12 @@ impl Meshes {
                 let (settings, mesh_config) = (&options.settings, options.mesh_config.clone());
                 let (limits, all_services) = (options.limits, options.all_services);
                 let view = View::new(&rules, settings, mesh_config, limits, all_services);
-                Served { view, nodes: Vec::new(), version: None, problem: None }
+                Served { view, nodes: Vec::new(), version: None, problem: None, withdrawal: None }
             });
             served.nodes.push(node.clone());
         }
-        Self { views, publisher, pace: Pace::new(Instant::now()), status }
+        let pace = Pace::new(Instant::now());
+        Self { views, publisher, pace, status, replica: None, confirmed: None }
     }
 
     async fn follow(&mut self, mut events: mpsc::Receiver<Event>) {
@@ -120,6 +131,12 @@ impl Meshes {
             let next =
                 due.into_iter().chain(self.views.values().filter_map(|it| it.view.guard().next()));
             let next = next.min().unwrap_or_else(|| Instant::now() + Duration::from_secs(60));
+            let heard = async {
+                match &mut self.replica {
+                    Some(replica) => replica.heard().await,
+                    None => pending().await,
+                }
+            };
             tokio::select! {
                 taken = events.recv_many(&mut batch, AT_ONCE) => {
                     if taken == 0 {
@@ -128,6 +145,10 @@ impl Meshes {
                     batch.drain(..).for_each(|event| self.feed(event));
                     self.pace.changed(Instant::now());
                 }
+                heard = heard => match heard {
+                    Heard::Leads => self.tell_all(),
+                    Heard::Confirmed(id) => self.confirmed = id,
+                },
                 () = sleep_until(next.into()) => {}
             }
             if self.pace.due().is_some_and(|due| due <= Instant::now()) {
@@ -150,36 +171,56 @@ impl Meshes {
     fn update(&mut self) {
         for (namespace, served) in &mut self.views {
             let start = Instant::now();
-            let updated = served.view.update(start);
-            match updated {
-                Ok(None) => {}
-                Ok(Some(held)) => tracing::warn!(
-                    services = held.services.len(),
-                    withdrawal = held.id(),
-                    "held back: these services would leave their waypoints at once: {held}"
-                ),
+            let asking = match served.view.update(start) {
+                Ok(update) => update.asking,
                 Err(problem) => {
                     served.note(&problem.to_string());
                     self.status.set(namespace.as_deref(), served.summary(start.elapsed()));
                     continue;
                 }
-            }
+            };
+            served.tell(self.replica.as_ref(), &asking);
             served.publish(&self.publisher);
             self.status.set(namespace.as_deref(), served.summary(start.elapsed()));
         }
     }
 
-    /// Publishes what was held back for long enough.
+    /// Publishes what was held back for long enough or is confirmed, and tells what is still held back.
     fn release(&mut self) {
+        let (mut is_used, replica) = (false, self.replica.as_ref());
         for (namespace, served) in &mut self.views {
-            if served.view.guard().is_empty() {
-                continue;
+            if !served.view.guard().is_empty() {
+                let start = Instant::now();
+                let released = served.view.release(self.confirmed.as_deref(), start);
+                if let Ok(released) = released
+                    && !released.is_empty()
+                {
+                    is_used = true;
+                    let services = released.len();
+                    tracing::warn!(
+                        services,
+                        "services that were held back leave their waypoints now"
+                    );
+                    served.tell(replica, &released);
+                    served.publish(&self.publisher);
+                    self.status.set(namespace.as_deref(), served.summary(start.elapsed()));
+                }
             }
-            let start = Instant::now();
-            let Ok(true) = served.view.release(None, start) else { continue };
-            tracing::warn!("services that were held back leave their waypoints now");
-            served.publish(&self.publisher);
-            self.status.set(namespace.as_deref(), served.summary(start.elapsed()));
+            served.tell_held(replica);
+        }
+        // Several namespaces' gateways may hold the same withdrawal back. After that, a confirmation is used up.
+        if is_used {
+            self.confirmed = None;
+        }
+    }
+
+    /// Tells what is wrong as of now, as one that leads from now on.
+    fn tell_all(&mut self) {
+        let replica = self.replica.as_ref();
+        for served in self.views.values_mut() {
+            served.withdrawal = None;
+            served.tell_held(replica);
+            served.tell(replica, served.view.asking());
         }
     }
 }
@@ -202,6 +243,41 @@ impl Served {
             self.version = Some(version);
         }
         Ok(())
+    }
+
+    /// Tells which of these services ask for their waypoint in vain.
+    fn tell<'o>(
+        &self,
+        replica: Option<&Replica>,
+        objects: impl IntoIterator<Item = &'o ObjectRef>,
+    ) {
+        let Some(replica) = replica.filter(|it| it.leads()) else { return };
+        for object in objects {
+            if let Some(why) = self.view.in_vain(object) {
+                replica.tell(Notice::in_vain(object.clone(), &why));
+            }
+        }
+    }
+
+    /// Tells what is held back, if that is not what was told last.
+    fn tell_held(&mut self, replica: Option<&Replica>) {
+        let held = self.view.guard().held();
+        let id = held.as_ref().map(Withdrawal::id);
+        if self.withdrawal == id {
+            return;
+        }
+        self.withdrawal.clone_from(&id);
+        let (Some(held), Some(id)) = (held, id) else { return };
+        let confirm = replica.map(|it| format!("; to confirm it: {}", it.lease.confirm(&id)));
+        tracing::warn!(
+            services = held.services.len(),
+            withdrawal = id,
+            "held back: these services would leave their waypoints at once: {held}{}",
+            confirm.unwrap_or_default()
+        );
+        if let Some(replica) = replica {
+            replica.tell(Notice::held(&held, &replica.lease));
+        }
     }
 
     fn note(&mut self, problem: &str) {

@@ -91,6 +91,7 @@ impl Running {
             mesh_config: MeshConfigChoice::Found,
             limits: Limits::default(),
             wasm: Some("\0asm".into()),
+            replica: None,
         };
         let (events, received) = mpsc::channel(16);
         let (stop, stopped) = oneshot::channel();
