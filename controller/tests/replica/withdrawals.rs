@@ -14,7 +14,7 @@ use mesh::{MeshConfigChoice, OF_SERVICES, Rules};
 use serde_json::json;
 use source::watch::{Change, Event};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 
 use crate::api::Api;
@@ -43,12 +43,15 @@ fn service(number: usize, address: &str) -> Object {
 struct Controller {
     events: mpsc::Sender<Event>,
     status: Arc<Status>,
+    /// Without it, the replica stops.
+    _stop: oneshot::Sender<()>,
 }
 
 impl Controller {
     async fn start(api: &Api, kept: Duration) -> Self {
         let running = Running::start(api, kept).await;
         until("it leads", || running.replica.leads()).await;
+        let Running { replica, stop, .. } = running;
         let options = Options {
             nodes: vec!["ingress/public".parse().unwrap(), "shop/private".parse().unwrap()],
             rules: Rules::default(),
@@ -60,7 +63,7 @@ impl Controller {
             mesh_config: MeshConfigChoice::Found,
             limits: Limits { delay: Duration::from_secs(3600), ..Limits::default() },
             wasm: None,
-            replica: Some(running.replica),
+            replica: Some(replica),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (events, received) = mpsc::channel(16);
@@ -68,7 +71,7 @@ impl Controller {
         let of = Arc::clone(&status);
         let never = std::future::pending();
         tokio::spawn(run(options, received, listener, Security::Plaintext, of, never));
-        let controller = Self { events, status };
+        let controller = Self { events, status, _stop: stop };
         for kind in OF_SERVICES {
             controller.send(kind, Change::Begin).await;
         }
