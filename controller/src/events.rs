@@ -19,8 +19,8 @@ use source::watch::{Connection, may_be_account};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
-use crate::lease::{LeaseName, code};
-use crate::notice::Notice;
+use crate::lease::{LeaseName, code, message};
+use crate::notice::{self, Notice};
 
 /// The name under which Events are written.
 const CONTROLLER: &str = "ingress-waypoint";
@@ -31,6 +31,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How many Events are written.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
+    /// For so long, a service has to ask in vain before it is told.
+    pub settle: Duration,
     /// For so long, a reason is not told again for the same object.
     pub repeat: Duration,
     /// New ones in a row.
@@ -41,7 +43,12 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { repeat: Duration::from_secs(600), burst: 30, interval: Duration::from_secs(2) }
+        Self {
+            settle: Duration::from_secs(10),
+            repeat: Duration::from_secs(600),
+            burst: 30,
+            interval: Duration::from_secs(2),
+        }
     }
 }
 
@@ -66,7 +73,7 @@ impl Counts {
 #[derive(Debug)]
 pub struct Limiter {
     limits: Limits,
-    told: HashMap<(Option<ObjectRef>, String), Instant>,
+    told: HashMap<notice::Key, Instant>,
     tokens: u32,
     filled: Instant,
 }
@@ -91,10 +98,12 @@ impl Limiter {
     /// Whether a notice may be written, which is then noted.
     pub fn take(&mut self, notice: &Notice, now: Instant) -> Verdict {
         // A withdrawal is told each time: it differs, or begins again.
-        let Some(object) = &notice.object else { return Verdict::Write };
-        let Limits { repeat, burst, interval } = self.limits;
+        if notice.object.is_none() {
+            return Verdict::Write;
+        }
+        let Limits { repeat, burst, interval, .. } = self.limits;
         self.told.retain(|_, at| now.saturating_duration_since(*at) < repeat);
-        let key = (Some(object.clone()), notice.reason.clone());
+        let key = notice.key();
         if self.told.contains_key(&key) {
             return Verdict::Repeated;
         }
@@ -109,6 +118,11 @@ impl Limiter {
         self.tokens = left;
         self.told.insert(key, now);
         Verdict::Write
+    }
+
+    /// Notes that a notice could not be written.
+    pub fn failed(&mut self, notice: &Notice) {
+        self.told.remove(&notice.key());
     }
 }
 
@@ -155,10 +169,11 @@ impl Writer {
                     lost = None;
                     continue;
                 }
-                Ok(Err(error)) => (code(&error), format!("{:#}", anyhow::Error::from(error))),
+                Ok(Err(error)) => (code(&error), message(error)),
                 Err(_) => (0, format!("no answer within {} s", PATIENCE.as_secs())),
             };
             Counts::add(&self.counts.failed);
+            self.limiter.failed(&notice);
             if may_be_account(code) {
                 let _ = timeout(PATIENCE, self.connection.renew(number)).await;
             }

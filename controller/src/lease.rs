@@ -259,21 +259,18 @@ impl Election {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let code = match &error {
-            Error::ApiError { response } => response.code,
+        let error = match error {
+            Error::ApiError { response } => kube::Error::Api(response),
             Error::GetLease(error)
             | Error::CreateLease(error)
             | Error::AcquireLease(error)
             | Error::RenewLease(error)
             | Error::ReleaseLease(error)
-            | Error::Kube(error) => code(error),
-            _ => 0,
+            | Error::Kube(error) => error,
+            // The Lease itself is not as it should be.
+            error => return Self { code: 0, message: error.to_string() },
         };
-        let message = match &error {
-            Error::ApiError { response } => format!("{code}: {}", response.message.trim()),
-            _ => format!("{:#}", anyhow::Error::from(error)),
-        };
-        Self { code, message }
+        Self { code: code(&error), message: message(error) }
     }
 }
 
@@ -282,5 +279,13 @@ pub(crate) fn code(error: &kube::Error) -> u16 {
     match error {
         kube::Error::Api(status) => status.code,
         _ => 0,
+    }
+}
+
+/// What is wrong, for the one who runs this.
+pub(crate) fn message(error: kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => format!("{}: {}", status.code, status.message.trim()),
+        error => format!("{:#}", anyhow::Error::from(error)),
     }
 }

@@ -15,6 +15,7 @@ mod pace;
 mod publish;
 pub mod replica;
 pub mod run;
+mod settling;
 pub mod status;
 pub mod tls;
 pub mod view;

@@ -21,7 +21,15 @@ pub struct Notice {
     pub text: String,
 }
 
+/// By which two are the same.
+pub type Key = (Option<ObjectRef>, String);
+
 impl Notice {
+    /// By which it is the same as another.
+    pub fn key(&self) -> Key {
+        (self.object.clone(), self.reason.clone())
+    }
+
     /// A service that asks for its waypoint in vain.
     pub fn in_vain(object: ObjectRef, why: &InVain) -> Self {
         let InVain { code, step, is_refused } = why;

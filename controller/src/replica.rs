@@ -2,7 +2,7 @@
 
 use std::future::{Future, pending};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use source::watch::Connection;
 use tokio::sync::{mpsc, watch};
@@ -18,6 +18,8 @@ const WAITING: usize = 256;
 pub struct Replica {
     /// The Lease.
     pub lease: LeaseName,
+    /// For so long, a service has to ask in vain before it is told.
+    pub settle: Duration,
     leads: watch::Receiver<bool>,
     confirmed: watch::Receiver<Option<String>>,
     notices: mpsc::Sender<Notice>,
@@ -71,7 +73,7 @@ pub fn replica(
             () = async { writer.run(received).await; pending().await } => {}
         }
     };
-    (Replica { lease, leads, confirmed, notices, counts }, beside)
+    (Replica { lease, settle: limits.settle, leads, confirmed, notices, counts }, beside)
 }
 
 impl Replica {

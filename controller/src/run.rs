@@ -20,6 +20,7 @@ use crate::notice::Notice;
 use crate::pace::Pace;
 use crate::publish::{Names, Publisher, version};
 use crate::replica::{Heard, Replica};
+use crate::settling::Settling;
 use crate::status::{OfKind, OfView, Status};
 use crate::view::View;
 use crate::xds::{Resources, Security, Server, Timing};
@@ -105,18 +106,22 @@ struct Served {
     problem: Option<String>,
     /// The withdrawal that was told last, by its id.
     withdrawal: Option<String>,
+    /// Services of which it is to be told if they ask in vain.
+    settling: Settling,
 }
 
 impl Meshes {
     fn new(options: &Options, publisher: Publisher, status: Arc<Status>) -> Self {
         let mut views: BTreeMap<_, Served> = BTreeMap::new();
+        let settle = options.replica.as_ref().map(|it| it.settle).unwrap_or_default();
         for node in &options.nodes {
             let served = views.entry(node.namespace.clone()).or_insert_with(|| {
                 let rules = Rules { ingress: node.namespace.clone(), ..options.rules.clone() };
                 let (settings, mesh_config) = (&options.settings, options.mesh_config.clone());
                 let (limits, all_services) = (options.limits, options.all_services);
                 let view = View::new(&rules, settings, mesh_config, limits, all_services);
-                Served { view, nodes: Vec::new(), version: None, problem: None, withdrawal: None }
+                let (nodes, settling) = (Vec::new(), Settling::new(settle));
+                Served { view, nodes, version: None, problem: None, withdrawal: None, settling }
             });
             served.nodes.push(node.clone());
         }
@@ -127,10 +132,8 @@ impl Meshes {
     async fn follow(&mut self, mut events: mpsc::Receiver<Event>) {
         let mut batch = Vec::with_capacity(AT_ONCE);
         loop {
-            let due = self.pace.due();
-            let next =
-                due.into_iter().chain(self.views.values().filter_map(|it| it.view.guard().next()));
-            let next = next.min().unwrap_or_else(|| Instant::now() + Duration::from_secs(60));
+            let next = self.pace.due().or_else(|| self.next());
+            let next = next.unwrap_or_else(|| Instant::now() + Duration::from_secs(60));
             let heard = async {
                 match &mut self.replica {
                     Some(replica) => replica.heard().await,
@@ -146,7 +149,7 @@ impl Meshes {
                     self.pace.changed(Instant::now());
                 }
                 heard = heard => match heard {
-                    Heard::Leads => self.tell_all(),
+                    Heard::Leads => self.lead(),
                     Heard::Confirmed(id) => self.confirmed = id,
                 },
                 () = sleep_until(next.into()) => {}
@@ -155,8 +158,18 @@ impl Meshes {
                 self.update();
                 self.pace.taken(Instant::now());
             }
-            self.release();
+            // What is known is as of the last update.
+            if self.pace.due().is_none() {
+                self.release();
+                self.tell();
+            }
         }
+    }
+
+    /// When there is something to do, if nothing changes before.
+    fn next(&self) -> Option<Instant> {
+        let next = self.views.values().flat_map(|it| [it.view.next(), it.settling.next()]);
+        next.flatten().min()
     }
 
     fn feed(&mut self, event: Event) {
@@ -179,7 +192,7 @@ impl Meshes {
                     continue;
                 }
             };
-            served.tell(self.replica.as_ref(), &asking);
+            served.settle(self.replica.as_ref(), asking);
             served.publish(&self.publisher);
             self.status.set(namespace.as_deref(), served.summary(start.elapsed()));
         }
@@ -201,7 +214,7 @@ impl Meshes {
                         services,
                         "services that were held back leave their waypoints now"
                     );
-                    served.tell(replica, &released);
+                    served.settle(replica, released);
                     served.publish(&self.publisher);
                     self.status.set(namespace.as_deref(), served.summary(start.elapsed()));
                 }
@@ -214,13 +227,26 @@ impl Meshes {
         }
     }
 
-    /// Tells what is wrong as of now, as one that leads from now on.
-    fn tell_all(&mut self) {
+    /// Begins to tell, as one that leads from now on.
+    fn lead(&mut self) {
         let replica = self.replica.as_ref();
         for served in self.views.values_mut() {
+            // It is told again.
             served.withdrawal = None;
-            served.tell_held(replica);
-            served.tell(replica, served.view.asking());
+            let asking = served.view.asking().cloned().collect();
+            served.settle(replica, asking);
+        }
+    }
+
+    /// Tells of the services that had time to settle and ask for their waypoint in vain.
+    fn tell(&mut self) {
+        let Some(replica) = &self.replica else { return };
+        for served in self.views.values_mut() {
+            for object in served.settling.due(Instant::now()) {
+                if let Some(why) = served.view.in_vain(&object) {
+                    replica.tell(Notice::in_vain(object, &why));
+                }
+            }
         }
     }
 }
@@ -245,17 +271,10 @@ impl Served {
         Ok(())
     }
 
-    /// Tells which of these services ask for their waypoint in vain.
-    fn tell<'o>(
-        &self,
-        replica: Option<&Replica>,
-        objects: impl IntoIterator<Item = &'o ObjectRef>,
-    ) {
-        let Some(replica) = replica.filter(|it| it.leads()) else { return };
-        for object in objects {
-            if let Some(why) = self.view.in_vain(object) {
-                replica.tell(Notice::in_vain(object.clone(), &why));
-            }
+    /// These services changed. Only one that leads tells of them.
+    fn settle(&mut self, replica: Option<&Replica>, services: Vec<ObjectRef>) {
+        if replica.is_some_and(Replica::leads) {
+            self.settling.add(services, Instant::now());
         }
     }
 

@@ -104,6 +104,12 @@ impl View {
         Ok(released.into_iter().map(|change| change.object).collect())
     }
 
+    /// When [`View::release`] has something to do, if nothing changes before.
+    pub fn next(&self) -> Option<Instant> {
+        self.check().ok()?;
+        self.guard.next()
+    }
+
     /// Why a service asks for its waypoint in vain, if it does. One that is held on its waypoint does not.
     pub fn in_vain(&self, object: &ObjectRef) -> Option<InVain> {
         if self.table.sends_to_vip(object) {

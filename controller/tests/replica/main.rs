@@ -58,7 +58,7 @@ impl Running {
                 timeout: Duration::from_millis(500),
                 kept,
             },
-            limits: Limits::default(),
+            limits: Limits { settle: Duration::from_millis(100), ..Limits::default() },
         };
         let (stop, stopped) = oneshot::channel();
         let counts = Arc::new(Counts::default());
@@ -188,8 +188,12 @@ async fn renewals_leave_annotations_alone_and_all_hear_a_confirmation_until_it_i
 
 #[test]
 fn events_have_limits() {
-    let limits =
-        Limits { repeat: Duration::from_secs(600), burst: 2, interval: Duration::from_secs(10) };
+    let limits = Limits {
+        settle: Duration::ZERO,
+        repeat: Duration::from_secs(600),
+        burst: 2,
+        interval: Duration::from_secs(10),
+    };
     let start = Instant::now();
     let mut limiter = Limiter::new(limits, start);
     let mut take = |name: &str, seconds: u64| {
@@ -202,6 +206,8 @@ fn events_have_limits() {
     assert_eq!(second.map(|(name, at)| take(name, at)), [Write, TooMany]);
     let later = [("d", 100), ("a", 599), ("a", 600), ("e", 600), ("f", 600)];
     assert_eq!(later.map(|(name, at)| take(name, at)), [Write, Repeated, Write, Write, TooMany]);
+    limiter.failed(&notice("e"));
+    assert_eq!(limiter.take(&notice("e"), start + Duration::from_secs(611)), Write);
     let of_lease = Notice { object: None, ..notice("") };
     assert_eq!(limiter.take(&of_lease, start + Duration::from_secs(600)), Write);
 }

@@ -159,6 +159,8 @@ async fn a_service_that_asks_in_vain_is_told_so() {
     api.cluster().services.extend(["s7".to_owned(), "s8".to_owned()]);
     let controller = Controller::start(&api, PATIENCE).await;
     controller.apply(service(7, "None")).await;
+    // One that settles meanwhile.
+    controller.apply(service(8, "None")).await;
     controller.apply(service(8, "10.0.0.8")).await;
     until("it is told", || !api.cluster().events.is_empty()).await;
     sleep(A_WHILE).await;
