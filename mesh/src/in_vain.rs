@@ -29,8 +29,8 @@ impl Resolved {
             return None;
         }
         let has_port = !self.ports.kept.is_empty();
-        let keeps = |step: &Step| !step.holds && !(step.rule == Rule::Port && has_port);
-        let step = self.steps(world).into_iter().find(keeps)?;
+        let holds = |step: &Step| step.holds || step.rule == Rule::Port && has_port;
+        let step = self.steps(world).into_iter().find(|step| !holds(step))?;
         let code = self.code(&step)?;
         (self.asks_itself() || self.concerns_namespace(code)).then_some(InVain {
             code,
