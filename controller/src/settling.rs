@@ -38,3 +38,30 @@ impl Settling {
         self.queue.drain(..waiting).flat_map(|(_, services)| services).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use mesh::Key;
+    use mesh::object::Kind;
+
+    use super::*;
+
+    #[test]
+    fn services_wait_and_come_in_order() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let service = |name: &str| {
+            let key = Key { namespace: "shop".to_owned(), name: name.to_owned() };
+            ObjectRef::namespaced(Kind::Service, &key)
+        };
+        let mut settling = Settling::new(Duration::from_secs(10));
+        settling.add(Vec::new(), at(0));
+        assert_eq!(settling.next(), None);
+        settling.add(vec![service("a"), service("b")], at(0));
+        settling.add(vec![service("c")], at(5));
+        assert_eq!((settling.next(), settling.due(at(9))), (Some(at(10)), Vec::new()));
+        assert_eq!(settling.due(at(10)), [service("a"), service("b")]);
+        assert_eq!((settling.next(), settling.due(at(20))), (Some(at(15)), vec![service("c")]));
+        assert_eq!(settling.next(), None);
+    }
+}
