@@ -16,10 +16,10 @@ use kube::{Api, Client, Resource as _};
 use mesh::ObjectRef;
 use source::RESOURCES;
 use source::watch::{Connection, may_be_account};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::lease::{LeaseName, code, message};
+use crate::lease::{LeaseName, Term, code, message};
 use crate::notice::{self, Notice};
 
 /// The name under which Events are written.
@@ -135,7 +135,7 @@ pub struct Writer {
     /// How this replica calls itself.
     pub holder: String,
     /// Whether this replica leads.
-    pub leads: watch::Receiver<bool>,
+    pub term: Term,
     /// What may be written.
     pub limiter: Limiter,
     /// What is counted.
@@ -148,7 +148,7 @@ impl Writer {
         // The status, or 0, of the outage that was told.
         let mut lost = None;
         while let Some(notice) = notices.recv().await {
-            if !*self.leads.borrow() {
+            if !self.term.leads() {
                 continue;
             }
             match self.limiter.take(&notice, Instant::now()) {

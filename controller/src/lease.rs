@@ -10,7 +10,7 @@
 //! that has not held the withdrawal back until then keeps it for its whole delay.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, pending};
 use std::hash::{BuildHasher as _, RandomState};
 use std::pin::pin;
 use std::sync::Arc;
@@ -91,7 +91,7 @@ pub struct Election {
     name: LeaseName,
     holder: String,
     timing: Timing,
-    leads: watch::Sender<bool>,
+    term: watch::Sender<Option<Instant>>,
     confirmed: watch::Sender<Option<String>>,
     /// Whether the Lease was its own the last time.
     held: bool,
@@ -99,6 +99,29 @@ pub struct Election {
     since: Option<Instant>,
     /// The status, or 0, of the outage that was told.
     lost: Option<u16>,
+}
+
+/// Until when this replica leads, if it does. It ends by itself: one that hung may have lost the Lease meanwhile.
+#[derive(Debug, Clone)]
+pub struct Term(watch::Receiver<Option<Instant>>);
+
+impl Term {
+    /// Whether this replica leads.
+    pub fn leads(&self) -> bool {
+        self.0.borrow().is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Waits until it begins to lead; for ever if nothing is told any more. It can be cancelled.
+    pub async fn begins(&mut self) {
+        loop {
+            if self.0.changed().await.is_err() {
+                return pending().await;
+            }
+            if self.0.borrow_and_update().is_some() {
+                return;
+            }
+        }
+    }
 }
 
 /// Why there is nothing to say about the Lease.
@@ -115,12 +138,12 @@ impl Election {
         name: LeaseName,
         holder: String,
         timing: Timing,
-    ) -> (Self, watch::Receiver<bool>, watch::Receiver<Option<String>>) {
-        let ((leads, led), (confirmed, heard)) = (watch::channel(false), watch::channel(None));
+    ) -> (Self, Term, watch::Receiver<Option<String>>) {
+        let ((term, seen), (confirmed, heard)) = (watch::channel(None), watch::channel(None));
         let (held, since, lost) = (false, None, None);
         let election =
-            Self { connection, name, holder, timing, leads, confirmed, held, since, lost };
-        (election, led, heard)
+            Self { connection, name, holder, timing, term, confirmed, held, since, lost };
+        (election, Term(seen), heard)
     }
 
     /// Takes part until `shutdown` is ready, and then gives the Lease back.
@@ -136,7 +159,7 @@ impl Election {
                 () = turn => {}
             }
         }
-        self.lead(false);
+        self.lead(None);
         if let Ok(Err(failure)) = timeout(self.timing.timeout, self.give_back()).await {
             tracing::warn!(lease = %self.name, "not given back: {}", failure.message);
         }
@@ -144,6 +167,7 @@ impl Election {
 
     /// Takes or renews the Lease, and reads it.
     async fn turn(&mut self) {
+        let until = Instant::now() + self.timing.duration;
         let (client, number) = self.connection.client().await;
         let lock = self.lock(client.clone());
         let tried = match timeout(self.timing.timeout, lock.try_acquire_or_renew()).await {
@@ -154,7 +178,7 @@ impl Election {
             Ok(LeaseLockResult::Acquired(lease) | LeaseLockResult::NotAcquired(lease)) => lease,
             Err(failure) => {
                 self.held = false;
-                self.lead(false);
+                self.lead(None);
                 self.fail(failure, number).await;
                 return;
             }
@@ -166,7 +190,7 @@ impl Election {
         let holder = lease.spec.as_ref().and_then(|it| it.holder_identity.as_ref());
         let holds = holder == Some(&self.holder);
         let was_held = std::mem::replace(&mut self.held, holds);
-        self.lead(holds && was_held);
+        self.lead((holds && was_held).then_some(until));
         self.read(client, &lease).await;
     }
 
@@ -183,7 +207,7 @@ impl Election {
             self.since = found.map(|_| Instant::now());
         }
         let is_old = self.since.is_some_and(|since| since.elapsed() >= self.timing.kept);
-        if !(is_old && *self.leads.borrow()) {
+        if !is_old || self.term.borrow().is_none() {
             return;
         }
         // Not if somebody wrote another one meanwhile: then the version is another one too.
@@ -199,10 +223,15 @@ impl Election {
         }
     }
 
-    fn lead(&self, leads: bool) {
-        let has_changed = self.leads.send_if_modified(|it| std::mem::replace(it, leads) != leads);
+    /// Leads until then, or no longer.
+    fn lead(&self, until: Option<Instant>) {
+        // A renewal is nothing to hear of.
+        let has_changed = self.term.send_if_modified(|it| {
+            let before = std::mem::replace(it, until);
+            before.is_some() != until.is_some()
+        });
         if has_changed {
-            let what = if leads { "leads: writes Events" } else { "no longer leads" };
+            let what = if until.is_some() { "leads: writes Events" } else { "no longer leads" };
             tracing::info!(lease = %self.name, holder = self.holder, "{what}");
         }
     }

@@ -8,7 +8,7 @@ use source::watch::Connection;
 use tokio::sync::{mpsc, watch};
 
 use crate::events::{self, Counts, Limiter, Writer};
-use crate::lease::{Election, LeaseName, Timing};
+use crate::lease::{Election, LeaseName, Term, Timing};
 use crate::notice::Notice;
 
 /// Notices that wait to be written.
@@ -20,7 +20,7 @@ pub struct Replica {
     pub lease: LeaseName,
     /// For so long, a service has to ask in vain before it is told.
     pub settle: Duration,
-    leads: watch::Receiver<bool>,
+    term: Term,
     confirmed: watch::Receiver<Option<String>>,
     notices: mpsc::Sender<Notice>,
     counts: Arc<Counts>,
@@ -55,14 +55,14 @@ pub fn replica(
     shutdown: impl Future<Output = ()>,
 ) -> (Replica, impl Future<Output = ()>) {
     let Options { lease, holder, timing, limits } = options;
-    let (election, leads, confirmed) =
+    let (election, term, confirmed) =
         Election::new(Arc::clone(&connection), lease.clone(), holder.clone(), timing);
     let (notices, received) = mpsc::channel(WAITING);
     let writer = Writer {
         connection,
         lease: lease.clone(),
         holder,
-        leads: leads.clone(),
+        term: term.clone(),
         limiter: Limiter::new(limits, Instant::now()),
         counts: Arc::clone(&counts),
     };
@@ -73,31 +73,25 @@ pub fn replica(
             () = async { writer.run(received).await; pending().await } => {}
         }
     };
-    (Replica { lease, settle: limits.settle, leads, confirmed, notices, counts }, beside)
+    (Replica { lease, settle: limits.settle, term, confirmed, notices, counts }, beside)
 }
 
 impl Replica {
     /// The next thing to hear. It can be cancelled.
     pub async fn heard(&mut self) -> Heard {
-        loop {
-            tokio::select! {
-                changed = self.leads.changed() => match changed {
-                    Ok(()) if *self.leads.borrow_and_update() => return Heard::Leads,
-                    Ok(()) => {}
-                    // Nothing is told any more.
-                    Err(_) => pending().await,
-                },
-                changed = self.confirmed.changed() => match changed {
-                    Ok(()) => return Heard::Confirmed(self.confirmed.borrow_and_update().clone()),
-                    Err(_) => pending().await,
-                },
-            }
+        tokio::select! {
+            () = self.term.begins() => Heard::Leads,
+            changed = self.confirmed.changed() => match changed {
+                Ok(()) => Heard::Confirmed(self.confirmed.borrow_and_update().clone()),
+                // Nothing is told any more.
+                Err(_) => pending().await,
+            },
         }
     }
 
     /// Whether this replica leads.
     pub fn leads(&self) -> bool {
-        *self.leads.borrow()
+        self.term.leads()
     }
 
     /// Has a notice written, if this replica leads. It never waits.
