@@ -76,9 +76,10 @@ impl Running {
     }
 
     /// Ends it without giving the Lease back.
-    async fn kill(self) {
+    async fn kill(self) -> Replica {
         self.task.abort();
         assert!(self.task.await.unwrap_err().is_cancelled());
+        self.replica
     }
 
     async fn end(self) {
@@ -133,8 +134,9 @@ async fn another_takes_over_from_one_that_is_killed() {
     sleep(A_WHILE).await;
     assert!(!other.replica.leads());
     let before = api.lease()["spec"]["holderIdentity"].clone();
-    leader.kill().await;
+    let killed = leader.kill().await;
     until("the other leads", || other.replica.leads()).await;
+    assert!(!killed.leads(), "it does not know that another leads");
     assert_ne!(api.lease()["spec"]["holderIdentity"], before);
 }
 
