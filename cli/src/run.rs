@@ -43,6 +43,9 @@ pub enum Command {
     Diff(diff::Arguments),
     /// Add the filter to a static Envoy configuration, or remove it
     Patch(patch::Arguments),
+    /// Serve gateways their services while the cluster changes
+    #[cfg(feature = "controller")]
+    Controller(Box<crate::controller::Arguments>),
     /// Print the JSON Schema of the filter's configuration
     #[command(after_help = "Example:\n  ingress-waypoint schema > ingress-waypoint.schema.json")]
     Schema,
@@ -71,6 +74,8 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Check(args) => check::command(&args, cli.format),
         Command::Diff(args) => diff::command(&args, cli.format),
         Command::Patch(args) => patch::command(&args, cli.format),
+        #[cfg(feature = "controller")]
+        Command::Controller(args) => crate::controller::command(*args, cli.color),
         Command::Schema => {
             let text = serde_json::to_string_pretty(&gateway::table::schema::schema())?;
             report::raw(&format!("{text}\n"))?;
