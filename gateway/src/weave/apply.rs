@@ -18,12 +18,14 @@ use super::report::{Problems, Report};
 use super::route_settings::{self, Endpoints};
 use super::routes::{Routes, note_other_sources};
 use super::{
-    clusters, not_bootstrap, route_mark, route_specifiers, runtime_layer, stats_tags, taken_names,
-    unreached_services,
+    clusters, not_bootstrap, route_mark, route_specifiers, runtime_layer, stats_tags,
+    table_listener, taken_names, unreached_services,
 };
 use crate::envoy::Form;
-use crate::envoy::fragments::{ROUTER, early_header_mutation, http_filters, stats_tags};
-use crate::envoy::native;
+use crate::envoy::fragments::{
+    FILTER, ROUTER, Wasm, early_header_mutation, http_filters, stats_tags,
+};
+use crate::envoy::native::{self, Module};
 use crate::envoy::tree::{Map, Node};
 
 /// Adds all of it to a configuration from which an earlier patch was removed.
@@ -45,9 +47,14 @@ pub fn apply(
         Form::Wasm(load) => http_filters(config, load).map(Node::from).into(),
         Form::Module(load) => vec![Node::from(native::http_filter(config, load))],
     };
+    let filter = match form {
+        Form::Wasm(Wasm { live: Some(live), .. }) => live.filter_name(),
+        _ => FILTER.to_owned(),
+    };
     connection_managers(root, &mut |place, manager| {
         route_mark::remove_all(manager);
-        let examiner = Examiner::of(manager, place, policy, routes.is_module(), routes.headers());
+        let examiner =
+            Examiner::of(manager, place, policy, routes.is_module(), &filter, routes.headers());
         let mut ways = Ways { policy, faults: &mut faults, report: &mut report };
         let chains = add_filters(manager, place, &filters, &examiner.reach, &mut ways);
         if chains == 0 {
@@ -97,6 +104,9 @@ pub fn apply(
     let Some(root) = root.map_mut() else { return Ok(report) };
     if let Some(resources) = root.get_mut("static_resources").and_then(Node::map_mut) {
         report.clusters = clusters::add(resources, forward, form);
+        if let Form::Module(Module { live: Some(live), .. }) = form {
+            table_listener::add(resources, live);
+        }
     }
     match form {
         Form::Wasm(_) => stats_tags::add(root, &stats_tags(), &mut report),

@@ -28,6 +28,7 @@ mod route_specifiers;
 mod routes;
 mod runtime_layer;
 mod stats_tags;
+mod table_listener;
 mod vip_route;
 // What is refused, and what to know.
 mod disabled_filter;
