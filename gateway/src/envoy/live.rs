@@ -16,6 +16,16 @@ pub const XDS_CLUSTER: &str = "ingress_waypoint_xds";
 /// The listener that receives the native module's table, outside the path of requests.
 pub const TABLE_LISTENER: &str = TABLE_FILTER;
 
+/// The name of the resource that is a gateway's wasm filter, and of that filter.
+pub fn wasm_name(node: &str) -> String {
+    format!("{FILTER}/{node}")
+}
+
+/// The name of the resource that is a gateway's table for the native module, and of the filter that publishes it.
+pub fn table_name(node: &str) -> String {
+    format!("{TABLE_FILTER}/{node}")
+}
+
 /// A controller as `HOST:PORT`, with an IPv6 address in brackets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
@@ -85,7 +95,7 @@ impl FromStr for NodeName {
         if text.len() <= 253 && parts <= 2 && text.split('/').all(is_part) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(format!("{text:?} is not NAME or NAMESPACE/NAME"))
+            Err(format!("{text:?} is neither NAMESPACE/NAME nor NAME of a gateway"))
         }
     }
 }
@@ -144,20 +154,15 @@ impl Live {
 
     /// The filters for the wasm form: the one that resolves the route, and the one that is discovered.
     pub fn wasm_filters(&self, service: &Value) -> [Value; 2] {
-        [fresh_route(), discovered(&self.filter_name(), WASM, service)]
-    }
-
-    /// The name of the discovered wasm filter.
-    pub fn filter_name(&self) -> String {
-        format!("{FILTER}/{}", self.node.0)
+        [fresh_route(), discovered(&wasm_name(&self.node.0), WASM, service)]
     }
 
     /// The listener in which the native module receives its table. No client can connect to it.
     pub fn table_listener(&self, service: &Value) -> Value {
-        let name = format!("{TABLE_FILTER}/{}", self.node.0);
         json!({
             "name": TABLE_LISTENER,
-            "address": {"socket_address": {"address": "127.0.0.1", "port_value": 1}},
+            // No connection has port 0 as its destination, so none is handed over to this listener either.
+            "address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}},
             "bind_to_port": false,
             "filter_chains": [{"filters": [{
                 "name": "envoy.filters.network.http_connection_manager",
@@ -166,7 +171,7 @@ impl Live {
                     "stat_prefix": TABLE_LISTENER,
                     "route_config": {"name": TABLE_LISTENER},
                     "http_filters": [
-                        discovered(&name, MODULE_FILTER, service),
+                        discovered(&table_name(&self.node.0), MODULE_FILTER, service),
                         {"name": "envoy.filters.http.router", "typed_config": {"@type": type_url(ROUTER)}},
                     ],
                 },

@@ -35,6 +35,7 @@ mod disabled_filter;
 mod faults;
 mod filter_faults;
 mod network_filters;
+mod proxy_name;
 mod route_settings;
 mod taken_names;
 mod unreached_services;

@@ -5,6 +5,7 @@ use gateway::envoy::fragments::Wasm;
 use gateway::envoy::live::{Address, Live, NodeName, Tls};
 use gateway::envoy::native::Module;
 use gateway::weave;
+use mesh::Code;
 use serde_json::{Value, json};
 
 use super::build::{bootstrap, config, disables, edited, manager, to};
@@ -151,4 +152,33 @@ fn another_discovered_filter_stays() {
     });
     let patched = apply(&envoy, "{}").text;
     assert!(weave::remove(&patched).unwrap().text.contains("other/filter"));
+}
+
+#[test]
+fn services_that_are_not_given_are_not_missed() {
+    let unknown = |form: &Form, config: &str| {
+        let envoy = bootstrap(&[manager(&[to("other")])]).to_string();
+        notes(&apply_as(form, &envoy, config).report).contains("is not a cluster of a service")
+    };
+    let [live, _] = forms(&live("edge"));
+    assert!(!unknown(&live, "{}"));
+    assert!(unknown(&live, &config("filter-state")));
+    assert!(unknown(&Form::default(), "{}"));
+}
+
+#[test]
+fn a_proxy_without_a_name_is_warned_of() {
+    let warned = |form: &Form, node: Value| {
+        let mut envoy = bootstrap(&[manager(&[to("cart")])]);
+        envoy["node"] = node;
+        let report = apply_as(form, &envoy.to_string(), "{}").report;
+        let warnings = report.diagnostics.into_iter().filter(|it| it.code == Code::ProxyUnnamed);
+        warnings.map(|warning| warning.field.unwrap()).collect::<Vec<_>>()
+    };
+    for form in forms(&live("edge")) {
+        assert_eq!(warned(&form, Value::Null), ["node.id", "node.cluster"]);
+        assert_eq!(warned(&form, json!({"id": "a", "cluster": ""})), ["node.cluster"]);
+        assert_eq!(warned(&form, json!({"id": "a", "cluster": "b"})), [""; 0]);
+    }
+    assert_eq!(warned(&Form::default(), Value::Null), [""; 0]);
 }
