@@ -25,7 +25,10 @@ Examples:
       --node ingress/public --live-ca /etc/ingress-waypoint/ca.crt > ready.yaml
   ingress-waypoint patch ready.yaml --remove > envoy.yaml
 
-The configuration goes to standard output (or --out), the report to standard error.")]
+The configuration goes to standard output (or --out), the report to standard error.
+
+With --live, Envoy needs node.id and node.cluster, in its file or by its options --service-node and
+--service-cluster: patch warns if the file lacks them.")]
 pub struct Arguments {
     /// A static Envoy configuration, YAML or JSON, or - for standard input
     #[arg(value_name = "ENVOY.yaml")]

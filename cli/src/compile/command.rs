@@ -103,12 +103,29 @@ pub fn command(args: &Arguments, format: Format) -> anyhow::Result<Exit> {
 fn static_part(args: &Arguments, live: &Live, form: &Form) -> anyhow::Result<Exit> {
     anyhow::ensure!(
         args.output == Output::EnvoyFilter,
-        "--live is for -o envoy-filter: what the other outputs hold comes from the controller"
+        "--live needs -o envoy-filter: the other outputs hold services, which come from the controller"
     );
-    anyhow::ensure!(
-        args.input.filename.is_empty() && !args.input.cluster,
-        "--live takes no objects: the controller reads them"
-    );
+    let (settings, load) = (&args.settings, &args.load);
+    let given = [
+        ("--filename", !args.input.filename.is_empty()),
+        ("--cluster", args.input.cluster),
+        ("--mesh-config", args.input.mesh_config.is_some()),
+        ("--required", args.rules.required.is_some()),
+        ("--allow-loopback", args.rules.allow_loopback),
+        ("--all-services", args.all_services),
+        ("--ingress-use-waypoints", settings.ingress_use_waypoints.is_some()),
+        ("--ip-family", settings.ip_family.is_some()),
+        ("--unknown-service", settings.unknown_service.is_some()),
+        ("--annotate", settings.annotate),
+        ("--image", load.image.is_some()),
+        ("--sha256", load.sha256.is_some()),
+        ("--listener", !load.listener.is_empty()),
+    ];
+    if let Some((option, _)) = given.iter().find(|(_, is_given)| *is_given) {
+        anyhow::bail!(
+            "{option} has no effect with --live, which writes what depends on no service"
+        );
+    }
     let config = serde_json::to_value(args.settings.configuration())?;
     let objects = istio::live(&config, &target(&args.load)?, live, form)?;
     written(args, &objects.text())?;

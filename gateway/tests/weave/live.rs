@@ -1,5 +1,7 @@
 //! A filter whose configuration a controller serves.
 
+use std::path::Path;
+
 use gateway::envoy::Form;
 use gateway::envoy::fragments::Wasm;
 use gateway::envoy::live::{Address, Live, NodeName, Tls};
@@ -9,7 +11,7 @@ use mesh::Code;
 use serde_json::{Value, json};
 
 use super::build::{bootstrap, config, disables, edited, manager, to};
-use super::{apply, apply_as, notes, value};
+use super::{apply, apply_as, notes, text, value};
 
 pub fn live(node: &str) -> Live {
     let tls = Tls {
@@ -181,4 +183,31 @@ fn a_proxy_without_a_name_is_warned_of() {
         assert_eq!(warned(&form, json!({"id": "a", "cluster": "b"})), [""; 0]);
     }
     assert_eq!(warned(&Form::default(), Value::Null), [""; 0]);
+}
+
+/// But for what marks the clusters as added.
+#[test]
+fn the_examples_come_out_of_patch() {
+    let live = Live {
+        address: "127.0.0.1:18000".parse().unwrap(),
+        node: "ingress/public".parse().unwrap(),
+        tls: None,
+    };
+    let files = [("filter-state.yaml", "live.yaml"), ("module.yaml", "live-module.yaml")];
+    for ((plain, example), form) in files.into_iter().zip(forms(&live)) {
+        let read = |file: &str| value(&text(Path::new("envoy").join(file)));
+        let mut expected = read(example);
+        let plain = weave::remove(&read(plain).to_string()).unwrap().text;
+        let mut plain = value(&plain);
+        plain["node"] = expected["node"].clone();
+        let mut patched = value(&apply_as(&form, &plain.to_string(), "{}").text);
+        for root in [&mut expected, &mut patched] {
+            let clusters = root["static_resources"]["clusters"].as_array_mut().unwrap();
+            clusters.sort_by_key(|cluster| cluster["name"].to_string());
+            for cluster in clusters {
+                cluster.as_object_mut().unwrap().remove("metadata");
+            }
+        }
+        assert_eq!(patched, expected, "{example}");
+    }
 }
