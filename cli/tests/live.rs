@@ -40,7 +40,8 @@ fn what_does_not_go_together_is_refused() {
         ("--node edge --live-insecure --live-ca ca.crt", "cannot be used with"),
         ("--node edge --live-ca ca.crt --live-cert tls.crt", "--live-key"),
         ("--node edge --live-ca ca.crt --live-key tls.key", "--live-cert"),
-        ("--node edge --live-insecure --live-server-name a", "--live-ca"),
+        ("--node edge --live-insecure --live-server-name a", "cannot be used with"),
+        ("--node edge --live-server-name a", "--live-ca"),
         ("--node edge --live-insecure --remove", "cannot be used with"),
         ("--node edge --live-insecure --vm-switch off", "cannot be used with"),
         ("--node edge --live-insecure --form module --config-path /a", "cannot be used with"),
@@ -84,13 +85,12 @@ fn patch_needs_no_configuration_and_says_nothing_of_services() {
         let line = format!("{PATCH} --node ingress/public --live-ca /ca.crt --form {form}");
         let patch = |more: &str| {
             let output = program(folder.path()).args(words(&format!("{line} {more}"))).output();
-            let output = output.unwrap();
-            assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-            output
+            output.unwrap()
         };
         let patched = patch("");
         let clusters = "waypoint_vip, waypoint_vip_h2, ingress_waypoint_xds";
         let report = stderr(&patched);
+        assert_eq!(patched.status.code(), Some(0), "{report}");
         assert_eq!(report.lines().count(), 2, "{report}");
         assert!(report.contains(clusters), "{report}");
         let judged = patch("--config config.json");

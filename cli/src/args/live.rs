@@ -29,7 +29,11 @@ pub struct LiveArgs {
     pub live_server_name: Option<String>,
     /// Connect to the controller in plain text. Whoever can answer in its place decides which requests
     /// go to their waypoint, and with the wasm filter also runs code in the proxy
-    #[arg(long, requires = "live", conflicts_with = "live_ca")]
+    #[arg(
+        long,
+        requires = "live",
+        conflicts_with_all = ["live_ca", "live_cert", "live_key", "live_server_name"]
+    )]
     pub live_insecure: bool,
 }
 
