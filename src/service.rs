@@ -71,7 +71,7 @@ pub struct Service<'a> {
     /// Upstream clusters named explicitly.
     pub clusters: Vec<Cluster<'a>>,
     /// The ORIGINAL_DST cluster that leads to its VIP over HTTP/1.1, if that is not
-    /// `forward.cluster`; with `_h2` behind its name the one for HTTP/2.
+    /// `forward.cluster`. [`Protocol::cluster_name`] gives the one for HTTP/2.
     pub waypoint_cluster: Option<Cow<'a, str>>,
 }
 
@@ -90,7 +90,18 @@ impl Service<'_> {
     }
 }
 
+/// What the name of a cluster that leads to VIPs has behind it where the cluster speaks HTTP/2.
+pub(crate) const HTTP2_SUFFIX: &str = "_h2";
+
 impl Protocol {
+    /// The name of the cluster that speaks it, of the two clusters that `name` stands for.
+    pub fn cluster_name(self, name: &str) -> Cow<'_, str> {
+        match self {
+            Self::Http => Cow::Borrowed(name),
+            Self::Http2 => Cow::Owned(format!("{name}{HTTP2_SUFFIX}")),
+        }
+    }
+
     /// As the configuration spells it.
     pub fn as_str(self) -> &'static str {
         match self {

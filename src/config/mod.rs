@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess};
 
-pub use forward::{DESTINATION_HEADER, Forward, PROTOCOL_HEADER, Via};
+pub use forward::{DESTINATION_HEADER, Forward, ORIGINAL_DST_HEADER, PROTOCOL_HEADER, Via};
 use json::{As, Json, Shape};
 use problem::Path;
 pub use problem::{Problem, Problems};
