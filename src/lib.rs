@@ -43,6 +43,7 @@ mod request;
 mod service;
 mod table;
 mod text;
+mod vip;
 #[cfg(all(target_arch = "wasm32", target_os = "wasi"))]
 mod wasm;
 
@@ -51,6 +52,7 @@ pub use memo::Memo;
 pub use policy::{EndpointCluster, Policy, Summary};
 pub use question::Question;
 pub use request::{Asked, Request};
-pub use service::{Cluster, Kind, Port, Protocol, Service, is_loopback, uncaptured};
+pub use service::{Cluster, Kind, Port, Protocol, Service};
 pub use table::{Host, InDomain, ServiceRef};
 pub use text::Text;
+pub use vip::{NotVip, is_loopback, read_vip};

@@ -111,30 +111,6 @@ impl Protocol {
     }
 }
 
-/// Why an address is never a VIP, to be read after it; `None` for one that a mesh may capture.
-/// Loopback addresses are left to the caller. Mapped addresses count as what they map to.
-pub fn uncaptured(address: IpAddr) -> Option<&'static str> {
-    match address.to_canonical() {
-        IpAddr::V4(v4) if v4.octets()[0] == 0 => UNSPECIFIED,
-        IpAddr::V4(v4) if v4.is_link_local() => LINK_LOCAL,
-        IpAddr::V4(v4) if v4.is_broadcast() => {
-            Some("is a broadcast address, which no mesh captures")
-        }
-        IpAddr::V6(v6) if v6.is_unspecified() => UNSPECIFIED,
-        IpAddr::V6(v6) if v6.is_unicast_link_local() => LINK_LOCAL,
-        address if address.is_multicast() => Some("is a multicast address, which no mesh captures"),
-        _ => None,
-    }
-}
-
-const UNSPECIFIED: Option<&str> = Some("is an unspecified address, which no mesh captures");
-const LINK_LOCAL: Option<&str> = Some("is a link-local address, which no mesh captures");
-
-/// Whether it is a loopback address, which is a VIP only on one machine; mapped ones too.
-pub fn is_loopback(address: IpAddr) -> bool {
-    address.to_canonical().is_loopback()
-}
-
 impl fmt::Display for Service<'_> {
     /// `namespace/name`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

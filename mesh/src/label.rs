@@ -60,7 +60,11 @@ pub struct Label {
 impl Compat {
     fn value(self, labels: Option<&Labels>) -> Option<Value> {
         let text = labels?.get(INGRESS_USE_WAYPOINT)?;
-        let parsed = match self {
+        Some(Value { text: text.clone(), parsed: self.parse(text) })
+    }
+
+    fn parse(self, text: &str) -> Option<bool> {
+        match self {
             Self::Istio => parse_bool(text),
             Self::Istio129 => match text.eq_ignore_ascii_case("true") {
                 true => Some(true),
@@ -69,8 +73,17 @@ impl Compat {
                 false => parse_bool(text).map(|_| false),
             },
             Self::Kgateway => Some(text == "true"),
+        }
+    }
+
+    /// Whether a value counts as false and hardly means it: the waypoint's name above all.
+    pub fn is_mistake(self, text: &str) -> bool {
+        let parsed = match self {
+            // The letter case does not matter, as with "true".
+            Self::Istio129 => parse_bool(&text.to_ascii_lowercase()),
+            Self::Istio | Self::Kgateway => parse_bool(text),
         };
-        Some(Value { text: text.clone(), parsed })
+        self.parse(text) != Some(true) && parsed != Some(false)
     }
 }
 

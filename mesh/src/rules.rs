@@ -1,5 +1,7 @@
 //! What the rules leave open.
 
+use ingress_waypoint::config::CLUSTER_DOMAIN;
+
 use crate::label::Compat;
 use crate::selector::Selector;
 
@@ -22,7 +24,7 @@ pub struct Rules {
 
 impl Default for Rules {
     fn default() -> Self {
-        let cluster_domain = "cluster.local".to_owned();
+        let cluster_domain = CLUSTER_DOMAIN.to_owned();
         Self {
             compat: Compat::default(),
             required: None,

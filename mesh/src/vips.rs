@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use ingress_waypoint::{is_loopback, uncaptured};
+use ingress_waypoint::{NotVip, is_loopback, read_vip};
 
 use crate::facts::{EntryFacts, ServiceFacts};
 
@@ -71,38 +71,32 @@ pub struct Dropped {
 /// Why a value is not used as a VIP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum WhyDropped {
-    /// It is more than one address.
-    Range,
-    /// It is not an address.
-    NotAnAddress,
+    /// It never is one.
+    NotVip(NotVip),
     /// It is a loopback address, and these are not allowed.
     Loopback,
-    /// No mesh captures it, and why: the core's words.
-    Uncaptured(&'static str),
 }
 
 impl fmt::Display for WhyDropped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Range => "is a range, not an address (only /32 and /128 are)",
-            Self::NotAnAddress => "is not an IP address",
-            Self::Loopback => {
-                "is a loopback address, which no mesh captures (for a test on one machine: --allow-loopback)"
-            }
-            Self::Uncaptured(why) => why,
-        })
+        match self {
+            Self::NotVip(why) => why.fmt(f),
+            Self::Loopback => f.write_str(
+                "is a loopback address, which no mesh captures (for a test on one machine: --allow-loopback)",
+            ),
+        }
     }
 }
 
 impl Dropped {
     /// Whether it is more than one address.
     pub fn is_range(&self) -> bool {
-        self.why == WhyDropped::Range
+        self.why == WhyDropped::NotVip(NotVip::Range)
     }
 
     /// Whether it is not an address at all.
     pub fn is_unreadable(&self) -> bool {
-        self.why == WhyDropped::NotAnAddress
+        self.why == WhyDropped::NotVip(NotVip::NotAnAddress)
     }
 }
 
@@ -228,7 +222,7 @@ impl Vips {
     /// Istio leaves out a service of which it cannot read an address that somebody gave it; ranges it
     /// can read. Of allocated addresses it leaves out that one alone.
     fn all_or_none(mut self) -> Self {
-        if self.dropped.iter().any(|dropped| dropped.why == WhyDropped::NotAnAddress) {
+        if self.dropped.iter().any(Dropped::is_unreadable) {
             self.addresses.clear();
         }
         self
@@ -237,24 +231,9 @@ impl Vips {
 
 /// Reads an address as the filter's configuration takes it.
 pub(crate) fn address(text: &str, allow_loopback: bool) -> Result<IpAddr, WhyDropped> {
-    let (bare, prefix) = match text.split_once('/') {
-        Some((bare, prefix)) => (bare, Some(prefix)),
-        None => (text, None),
-    };
-    let address: IpAddr = bare.parse().map_err(|_| WhyDropped::NotAnAddress)?;
-    let whole = if address.is_ipv4() { 32 } else { 128 };
-    // An IPv4 address in IPv6 clothes is dialled as what it is.
-    let address = address.to_canonical();
-    match prefix.map(str::parse::<u8>) {
-        None => {}
-        Some(Ok(bits)) if bits == whole => {}
-        Some(Ok(bits)) if bits < whole => return Err(WhyDropped::Range),
-        Some(_) => return Err(WhyDropped::NotAnAddress),
-    }
-    match uncaptured(address) {
-        Some(why) => Err(WhyDropped::Uncaptured(why)),
-        None if is_loopback(address) && !allow_loopback => Err(WhyDropped::Loopback),
-        None => Ok(address),
+    match read_vip(text).map_err(WhyDropped::NotVip)? {
+        address if is_loopback(address) && !allow_loopback => Err(WhyDropped::Loopback),
+        address => Ok(address),
     }
 }
 
@@ -264,35 +243,41 @@ mod tests {
 
     #[test]
     fn addresses() {
+        const RANGE: Result<&str, WhyDropped> = Err(WhyDropped::NotVip(NotVip::Range));
+        const NO_ADDRESS: Result<&str, WhyDropped> = Err(WhyDropped::NotVip(NotVip::NotAnAddress));
         let cases = [
             ("10.0.0.1", Ok("10.0.0.1")),
             ("10.0.0.1/32", Ok("10.0.0.1")),
             ("2001:db8::1", Ok("2001:db8::1")),
             ("2001:db8::1/128", Ok("2001:db8::1")),
-            ("10.0.0.0/31", Err(WhyDropped::Range)),
-            ("10.1.0.0/16", Err(WhyDropped::Range)),
-            ("2001:db8::/32", Err(WhyDropped::Range)),
-            ("10.0.0.1/33", Err(WhyDropped::NotAnAddress)),
-            ("10.0.0.1/", Err(WhyDropped::NotAnAddress)),
-            ("example.com", Err(WhyDropped::NotAnAddress)),
-            ("", Err(WhyDropped::NotAnAddress)),
+            ("10.0.0.0/31", RANGE),
+            ("10.1.0.0/16", RANGE),
+            ("2001:db8::/32", RANGE),
+            ("10.0.0.1/33", NO_ADDRESS),
+            ("10.0.0.1/", NO_ADDRESS),
+            ("example.com", NO_ADDRESS),
+            ("", NO_ADDRESS),
             (
                 "0.1.2.3",
-                Err(WhyDropped::Uncaptured("is an unspecified address, which no mesh captures")),
+                Err(WhyDropped::NotVip(NotVip::Uncaptured(
+                    "is an unspecified address, which no mesh captures",
+                ))),
             ),
             (
                 "::ffff:169.254.169.254",
-                Err(WhyDropped::Uncaptured("is a link-local address, which no mesh captures")),
+                Err(WhyDropped::NotVip(NotVip::Uncaptured(
+                    "is a link-local address, which no mesh captures",
+                ))),
             ),
             ("127.1.2.3", Err(WhyDropped::Loopback)),
             ("::1/128", Err(WhyDropped::Loopback)),
             ("::ffff:127.0.0.1", Err(WhyDropped::Loopback)),
             ("::ffff:10.0.0.1", Ok("10.0.0.1")),
             ("::ffff:10.0.0.1/128", Ok("10.0.0.1")),
-            ("::ffff:10.0.0.1/32", Err(WhyDropped::Range)),
+            ("::ffff:10.0.0.1/32", RANGE),
             ("10.0.0.1/032", Ok("10.0.0.1")),
-            ("010.0.0.1", Err(WhyDropped::NotAnAddress)),
-            ("fe80::1%eth0", Err(WhyDropped::NotAnAddress)),
+            ("010.0.0.1", NO_ADDRESS),
+            ("fe80::1%eth0", NO_ADDRESS),
         ];
         for (text, expected) in cases {
             let expected = expected.map(|address| address.parse::<IpAddr>().unwrap());

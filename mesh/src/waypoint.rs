@@ -27,6 +27,11 @@ pub const USE_WAYPOINT_NAMESPACE: &str = "istio.io/use-waypoint-namespace";
 pub const MANAGED: &str = "gateway.istio.io/managed";
 const CONTROLLERS: [&str; 2] = ["istio.io-mesh-controller", "istio.io-eastwest-controller"];
 
+/// Whether a GatewayClass is one for waypoints, or for east-west gateways, by its name.
+pub fn is_waypoint_class(name: &str) -> bool {
+    ["waypoint", "east-west", "eastwest"].iter().any(|end| name.ends_with(end))
+}
+
 /// What a service has by way of a waypoint.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Binding {

@@ -37,7 +37,7 @@ pub struct Row {
     /// `namespace/name` of the waypoint that a label names.
     pub waypoint: Option<String>,
     /// `ready`, or why the waypoint cannot be used.
-    pub waypoint_state: &'static str,
+    pub waypoint_state: WaypointState,
     /// Istio's condition `istio.io/WaypointBound`, if the object has it. It decides nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waypoint_bound: Option<String>,
@@ -51,19 +51,70 @@ pub struct Row {
     pub note: Option<String>,
 }
 
-/// The waypoint's state in one or two words.
-fn waypoint_state(binding: &Binding) -> &'static str {
-    match binding {
-        Binding::Unlabelled => "unbound",
-        Binding::None(_) => "none",
-        Binding::Managed(_) => "is one itself",
-        Binding::Ready(_) => "ready",
-        Binding::Unusable(_, Unusable::Missing) => "missing",
-        Binding::Unusable(_, Unusable::NotSelected) => "not in the mesh",
-        Binding::Unusable(_, Unusable::OtherNamespace) => "in another namespace",
-        Binding::Unusable(_, Unusable::NotReady) => "not ready",
-        Binding::Unusable(_, Unusable::NotAllowed(_)) => "namespace not allowed",
-        Binding::Unusable(_, Unusable::NotForServices(_)) => "not for services",
+/// Whether a waypoint can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(into = "&'static str")]
+pub enum WaypointState {
+    /// No label names one.
+    Unbound,
+    /// A label says `none`.
+    None,
+    /// The service is a waypoint.
+    IsWaypoint,
+    /// It can be used.
+    Ready,
+    /// It does not exist.
+    Missing,
+    /// Its namespace is not part of the mesh.
+    NotSelected,
+    /// It is in another namespace, which its class does not allow.
+    OtherNamespace,
+    /// It is not ready.
+    NotReady,
+    /// It does not allow routes of the service's namespace.
+    NotAllowed,
+    /// It is for workloads alone, or for nothing.
+    NotForServices,
+}
+
+impl WaypointState {
+    /// The state in one to four words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unbound => "unbound",
+            Self::None => "none",
+            Self::IsWaypoint => "is one itself",
+            Self::Ready => "ready",
+            Self::Missing => "missing",
+            Self::NotSelected => "not in the mesh",
+            Self::OtherNamespace => "in another namespace",
+            Self::NotReady => "not ready",
+            Self::NotAllowed => "namespace not allowed",
+            Self::NotForServices => "not for services",
+        }
+    }
+}
+
+impl From<WaypointState> for &'static str {
+    fn from(state: WaypointState) -> Self {
+        state.as_str()
+    }
+}
+
+impl From<&Binding> for WaypointState {
+    fn from(binding: &Binding) -> Self {
+        match binding {
+            Binding::Unlabelled => Self::Unbound,
+            Binding::None(_) => Self::None,
+            Binding::Managed(_) => Self::IsWaypoint,
+            Binding::Ready(_) => Self::Ready,
+            Binding::Unusable(_, Unusable::Missing) => Self::Missing,
+            Binding::Unusable(_, Unusable::NotSelected) => Self::NotSelected,
+            Binding::Unusable(_, Unusable::OtherNamespace) => Self::OtherNamespace,
+            Binding::Unusable(_, Unusable::NotReady) => Self::NotReady,
+            Binding::Unusable(_, Unusable::NotAllowed(_)) => Self::NotAllowed,
+            Binding::Unusable(_, Unusable::NotForServices(_)) => Self::NotForServices,
+        }
     }
 }
 
@@ -122,7 +173,7 @@ fn of<'a>(compiled: &'a Compiled, resolved: &'a Resolved) -> impl Iterator<Item 
             label_from: resolved.label.from,
             label_valid: resolved.label.value().is_none_or(|value| value.parsed.is_some()),
             waypoint: resolved.binding.reference().map(|reference| reference.gateway.to_string()),
-            waypoint_state: waypoint_state(&resolved.binding),
+            waypoint_state: (&resolved.binding).into(),
             required: resolved.required.is_some(),
             outcome,
             waypoint_bound: resolved.waypoint_bound.as_ref().map(|it| it.status.clone()),
@@ -199,9 +250,10 @@ fn cells(row: &Row) -> [(String, Option<Tone>); 7] {
         Some(waypoint) => {
             let bound = row.waypoint_bound.as_ref();
             let hint = bound.map(|status| format!(", WaypointBound {status}"));
-            format!("{waypoint} ({}{})", row.waypoint_state, hint.unwrap_or_default())
+            format!("{waypoint} ({}{})", row.waypoint_state.as_str(), hint.unwrap_or_default())
         }
-        None => row.waypoint_state.replace("unbound", "-"),
+        None if row.waypoint_state == WaypointState::Unbound => "-".to_owned(),
+        None => row.waypoint_state.as_str().to_owned(),
     };
     let required = if row.required { ", required" } else { "" };
     let (decision, reason) = row.outcome.label();
