@@ -124,7 +124,7 @@ codes! {
     WaypointCanary "waypoint-canary"
         "For connections to a VIP, the mesh chooses between the primary and the canary waypoint once for each connection. If the canary cannot be used, all of them go to the primary one."
     WaypointBound "waypoint-bound"
-        "Istio's condition says what is bound, not whether the service has a VIP or the ingress reaches it."
+        "Istio's condition shows what is bound, not whether the service has a VIP or the ingress reaches it."
     SourceIncomplete "source-incomplete"
         "What is not read counts as if it did not exist."
     ObjectInvalid "object-invalid"

@@ -62,7 +62,7 @@ impl fmt::Display for WhyLeftOut {
             Self::Udp => "is UDP",
             Self::NotTcp => "is not TCP",
             Self::NotHttp => "is not HTTP",
-            Self::TcpByNumber => "says nothing, and at this number that means TCP",
+            Self::TcpByNumber => "names no protocol, and this port number means TCP",
             Self::NotAPort => "is not a port from 1 to 65535",
             Self::Twice => "is declared twice",
         })

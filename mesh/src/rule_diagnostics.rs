@@ -158,7 +158,7 @@ impl Resolved {
                         format!("status.conditions[{WAYPOINT_BOUND}]"),
                         Some(condition.status.clone()),
                     )
-                    .fix("nothing: ingress-waypoint explain says what decides, and what the filter does"),
+                    .fix("nothing: ingress-waypoint explain shows what decides, and what the filter does"),
             );
         }
         if let Some(canary) = &self.canary {

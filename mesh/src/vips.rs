@@ -150,7 +150,7 @@ impl Vips {
             vips.none =
                 Some(match (values.iter().any(|value| value == "None"), given.is_empty()) {
                     (true, _) => "makes it a headless service: there is no VIP to dial",
-                    (_, true) => "says no address: none is allocated yet",
+                    (_, true) => "is empty: no address is allocated yet",
                     _ => "holds no address that can be dialled",
                 });
         }

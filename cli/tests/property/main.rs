@@ -3,7 +3,7 @@
 //! configuration leaves out change no outcome.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[path = "../../../mesh/tests/made/mod.rs"]
+#[path = "../../../mesh/tests/arbitrary/mod.rs"]
 mod mesh;
 mod needed;
 

@@ -60,7 +60,7 @@ fn of_services() {
         assert_eq!(said(&ports), expected, "{name:?} {protocol:?} {app:?}");
     }
     for number in TCP_BY_NUMBER {
-        let by_number = "says nothing, and at this number that means TCP";
+        let by_number = "names no protocol, and this port number means TCP";
         assert_eq!(said(&Ports::of_service(&[port("db", "TCP", "", number)])), by_number);
         assert_eq!(said(&Ports::of_service(&[port("http", "TCP", "", number)])), "http");
     }

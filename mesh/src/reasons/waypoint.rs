@@ -156,8 +156,8 @@ impl Resolved {
         };
         let message = match (holds, from) {
             (true, None) => "absent on Gateway and GatewayClass, which means service".to_owned(),
-            (true, _) => "says that the waypoint is for services".to_owned(),
-            (false, _) => "says that the waypoint is not for services".to_owned(),
+            (true, _) => "means that the waypoint is for services".to_owned(),
+            (false, _) => "means that the waypoint is not for services".to_owned(),
         };
         steps.push(Step {
             object: owner,

@@ -1,4 +1,4 @@
-//! What `patch` says of a configuration, and what it refuses.
+//! What `patch` refuses, and what it warns about.
 
 use gateway::weave;
 use serde_json::json;

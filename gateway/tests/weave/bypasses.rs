@@ -1,4 +1,4 @@
-//! Ways to services that are none of the filter's: connections, and what a client chooses itself.
+//! Requests that do not pass the filter: connections, and clusters that a client chooses.
 
 use serde_json::{Value, json};
 
@@ -90,7 +90,7 @@ fn tcp_proxy_to_a_required_service() {
             assert!(!said.contains("leads to the cluster"), "{filter}: {said}");
         }
     }
-    // What a filter asks by itself is no connection's way.
+    // What a filter asks by itself is not the way of a connection.
     let asks = proxy("network.x.v3.X", json!({"server": {"uri": "a", "cluster": "reviews"}}));
     assert_eq!(notes(&apply(&with(&asks), &config("filter-state")).report), "");
 }

@@ -1,4 +1,4 @@
-//! A FIFO, a device or a socket is no input and no output: it is refused at once, wherever a file is named.
+//! A FIFO, a device or a socket is neither input nor output: it is refused at once, wherever a file is named.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod command;

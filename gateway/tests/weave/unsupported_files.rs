@@ -1,4 +1,4 @@
-//! Files that people give which are not what `patch` takes, and what of a file is lost.
+//! Files that `patch` cannot take, and what of a file is lost.
 
 use gateway::weave;
 use serde_json::json;
