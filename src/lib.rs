@@ -1,12 +1,9 @@
 //! Decides, for an Envoy ingress in front of an ambient mesh, whether a request keeps its
 //! destination at the Service VIP, so that the service's waypoint sees it, or goes to the endpoints.
 //!
-//! Here live the configuration ([`config`], compiled once into a [`Policy`]), the decision
-//! ([`Policy::decide`]: a [`Question`] in, a [`Decision`] out), and the [`plan`]: what is to be done to the
-//! request. Nothing here does I/O or knows Kubernetes. Only the proxy-wasm shell, `wasm`, knows a proxy; it
-//! exists on `wasm32-wasip1` alone, reads requests and applies plans, and decides nothing.
-//!
-//! The modules depend on each other in this order: `escape`, `host`, `service`, `global_switch`, `memo`, `text`;
+//! A configuration ([`config`]) is compiled once into a [`Policy`], which answers a [`Question`] with a [`Decision`]; a [`plan`]
+//! is what is then to be done to the request. Nothing here does I/O or knows Kubernetes, and only the proxy-wasm shell `wasm`
+//! knows a proxy. Each module uses only those before it: `escape`, `host`, `service`, `vip`, `global_switch`, `memo`, `text`;
 //! `table`; `config`, `cluster_name`; `question`, `decision`; `policy`; `request`; `plan`, `metrics`, `report`; `wasm`.
 //!
 //! ```

@@ -18,6 +18,9 @@ pub const DESTINATION_HEADER: &str = "x-ingress-waypoint-destination";
 /// The header that Envoy looks for an address in, if an ORIGINAL_DST cluster names no other.
 pub const ORIGINAL_DST_HEADER: &str = "x-envoy-original-dst-host";
 
+/// The cluster that leads to the VIPs, if no other is configured.
+const CLUSTER: &str = "waypoint_vip";
+
 /// The mechanism that takes the address of the VIP to the ORIGINAL_DST cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Via {
@@ -66,7 +69,7 @@ impl Forward {
 
 impl Default for Forward {
     fn default() -> Self {
-        Self::new(Via::FilterState, "waypoint_vip".to_owned())
+        Self::new(Via::FilterState, CLUSTER.to_owned())
     }
 }
 
@@ -103,7 +106,7 @@ pub(super) fn read(path: &Path<'_>, value: Json<'_>, problems: &mut Problems) ->
             Via::ClusterHeader { header }
         }
     };
-    Some(Forward::new(via, cluster.map_or_else(|| "waypoint_vip".to_owned(), Cow::into_owned)))
+    Some(Forward::new(via, cluster.map_or_else(|| CLUSTER.to_owned(), Cow::into_owned)))
 }
 
 fn header(fields: &mut Fields<'_, '_>, default: &str, problems: &mut Problems) -> String {

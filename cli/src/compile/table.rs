@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use ingress_waypoint::{Outcome, Question};
-use serde::Serialize;
+use ingress_waypoint::{Outcome, Protocol, Question};
+use serde::{Serialize, Serializer};
 
 use crate::report::{self, Format, Table, Tone, decision_and_reason};
 use gateway::table::Compiled;
@@ -26,8 +26,9 @@ pub struct Row {
     pub vips: Vec<String>,
     /// The service port.
     pub port: Option<i64>,
-    /// `http` or `http2`; absent where the port is left out.
-    pub protocol: Option<&'static str>,
+    /// Absent where the port is left out.
+    #[serde(serialize_with = "protocol")]
+    pub protocol: Option<Protocol>,
     /// The value of the label `istio.io/ingress-use-waypoint`.
     pub label: Option<String>,
     /// The object that has it: `object` or `namespace`.
@@ -49,6 +50,10 @@ pub struct Row {
     /// What the other columns do not tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+}
+
+fn protocol<S: Serializer>(protocol: &Option<Protocol>, serializer: S) -> Result<S::Ok, S::Error> {
+    protocol.map(Protocol::as_str).serialize(serializer)
 }
 
 /// Whether a waypoint can be used.
@@ -144,10 +149,11 @@ pub fn rows(compiled: &Compiled) -> Vec<Row> {
 }
 
 fn of<'a>(compiled: &'a Compiled, resolved: &'a Resolved) -> impl Iterator<Item = Row> + 'a {
-    let kept =
-        resolved.ports.kept.iter().map(|kept| {
-            (Some(i64::from(kept.port.number)), Some(kept.port.protocol.as_str()), None)
-        });
+    let kept = resolved
+        .ports
+        .kept
+        .iter()
+        .map(|kept| (Some(i64::from(kept.port.number)), Some(kept.port.protocol), None));
     let left_out = resolved.ports.left_out.iter().map(|port| {
         let value = port.from.value.as_deref().unwrap_or_default();
         (Some(port.number), None, Some(format!("{value:?} {}", port.why)))
@@ -242,7 +248,7 @@ fn cells(row: &Row) -> [(String, Option<Tone>); 7] {
         _ => row.service.clone(),
     };
     let port = match (row.port, row.protocol) {
-        (Some(port), Some("http2")) => format!("{port} http2"),
+        (Some(port), Some(Protocol::Http2)) => format!("{port} http2"),
         (Some(port), _) => port.to_string(),
         (None, _) => "-".to_owned(),
     };
