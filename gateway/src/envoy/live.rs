@@ -213,10 +213,13 @@ impl Tls {
         let name = self.server_name.as_deref().unwrap_or(host);
         let is_ip = name.parse::<IpAddr>().is_ok();
         let san_type = if is_ip { "IP_ADDRESS" } else { "DNS" };
-        let mut common = json!({"validation_context": {
-            "trusted_ca": {"filename": self.ca},
-            "match_typed_subject_alt_names": [{"san_type": san_type, "matcher": {"exact": name}}],
-        }});
+        let mut common = json!({
+            "alpn_protocols": ["h2"],
+            "validation_context": {
+                "trusted_ca": {"filename": self.ca},
+                "match_typed_subject_alt_names": [{"san_type": san_type, "matcher": {"exact": name}}],
+            },
+        });
         if let (Some((certificate, key)), Some(common)) = (&self.own, common.as_object_mut()) {
             let files = json!({
                 "certificate_chain": {"filename": certificate},

@@ -99,7 +99,11 @@ fn every_bootstrap_configuration_with_the_filter_has_the_stats_tags() {
 }
 
 /// A configuration of our own with clusters and routes as a control plane would add them.
-fn with_fragments(filters: Vec<Value>, clusters: Vec<Value>, routes: &[Value]) -> Result<Example> {
+pub fn with_fragments(
+    filters: Vec<Value>,
+    clusters: Vec<Value>,
+    routes: &[Value],
+) -> Result<Example> {
     let mut own = Example::load("filter-state.yaml", &Ports::choose()?)?;
     own.http_filters()?.splice(0..0, filters);
     for existing in own.all_routes()? {
@@ -113,7 +117,7 @@ fn with_fragments(filters: Vec<Value>, clusters: Vec<Value>, routes: &[Value]) -
 }
 
 /// The values in an `EnvoyFilter` for one kind of place.
-fn of_istio(filter: &Value, place: &str) -> Vec<Value> {
+pub fn of_istio(filter: &Value, place: &str) -> Vec<Value> {
     let patches = filter["spec"]["configPatches"].as_array().unwrap().iter();
     patches.filter(|it| it["applyTo"] == place).map(|it| it["patch"]["value"].clone()).collect()
 }
