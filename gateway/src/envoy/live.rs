@@ -129,7 +129,9 @@ impl Live {
         let mut args = json!({
             // Without this, messages of more than 4 MiB close the stream.
             "grpc.max_receive_message_length": {"int_value": -1},
+            // A controller that is gone without a word is noticed, also after the two pings that are allowed otherwise.
             "grpc.keepalive_time_ms": {"int_value": 30_000},
+            "grpc.http2.max_pings_without_data": {"int_value": 0},
         });
         let mut service = json!({
             "target_uri": self.address.uri(),
