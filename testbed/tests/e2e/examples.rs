@@ -99,11 +99,7 @@ fn every_bootstrap_configuration_with_the_filter_has_the_stats_tags() {
 }
 
 /// A configuration of our own with clusters and routes as a control plane would add them.
-pub fn with_fragments(
-    filters: Vec<Value>,
-    clusters: Vec<Value>,
-    routes: &[Value],
-) -> Result<Example> {
+fn with_fragments(filters: Vec<Value>, clusters: Vec<Value>, routes: &[Value]) -> Result<Example> {
     let mut own = Example::load("filter-state.yaml", &Ports::choose()?)?;
     own.http_filters()?.splice(0..0, filters);
     for existing in own.all_routes()? {

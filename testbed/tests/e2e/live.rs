@@ -29,7 +29,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::common::{assert_at_vip, assert_direct, edited, wait_for_status};
-use crate::examples::{of_istio, with_fragments};
+use crate::examples::of_istio;
 
 const NODE: &str = "ingress/public";
 const CONTROLLER: &str = "waypoint-controller";
@@ -145,16 +145,49 @@ impl Serving {
     }
 }
 
-/// The example without the filter, but with a name, as `patch --live` edits it: YAML in, YAML out.
-fn patched(file: &str, ports: &Ports, form: &Form) -> Result<Example> {
+/// The example without the filter, but with a name: YAML.
+fn plain(file: &str, ports: &Ports) -> Result<String> {
     let text = fs::read_to_string(workspace().join("envoy").join(file))?;
     let plain = weave::remove(&ports.replace(&text))?.text;
-    let named = format!("node: {{id: ingress-0, cluster: ingress}}\n{plain}");
-    let text = weave::apply(&named, "{}", form)?.text;
+    Ok(format!("node: {{id: ingress-0, cluster: ingress}}\n{plain}"))
+}
+
+/// A form in an example, in one of the ways that bring it there.
+type Way = fn(&str, &Ports, &Form) -> Result<Example>;
+
+const WAYS: [Way; 2] = [patched, from_istio];
+
+/// What `patch` writes, as YAML.
+fn patched(file: &str, ports: &Ports, form: &Form) -> Result<Example> {
+    let text = weave::apply(&plain(file, ports)?, "{}", form)?.text;
     let mut example = Example::parse(&text, ports)?;
     // The table has the switch.
     example.env.clear();
     example.text = Some(text);
+    Ok(example)
+}
+
+/// The parts of the `EnvoyFilter`, put together as istiod does.
+fn from_istio(file: &str, ports: &Ports, form: &Form) -> Result<Example> {
+    let target = Target::Gateway(NODE.parse().unwrap());
+    let live = form.live().context("no controller")?;
+    let text = istio::live(&json!({}), &target, live, form)?.text();
+    let object = serde_saphyr::from_str(&text)?;
+    let [filters, listeners, clusters, mut routes] =
+        ["HTTP_FILTER", "LISTENER", "CLUSTER", "HTTP_ROUTE"].map(|place| of_istio(&object, place));
+    let mark = routes.pop().context("no mark")?;
+    let mut example = Example::parse(&plain(file, ports)?, ports)?;
+    example.env.clear();
+    example.http_filters()?.splice(0..0, filters);
+    example.listeners()?.extend(listeners);
+    example.clusters()?.extend(clusters);
+    for existing in example.all_routes()? {
+        for route in existing.iter_mut() {
+            route["metadata"] = mark["metadata"].clone();
+        }
+        // Each is inserted as the first.
+        existing.splice(0..0, routes.iter().rev().cloned());
+    }
     Ok(example)
 }
 
@@ -180,10 +213,15 @@ async fn state_of_a_waiting_proxy(
     Ok(client::http1(admin, &Request::get("admin", "/ready")).await?.text())
 }
 
-async fn follows_the_controller(file: &'static str, form: Form, serving: Serving) -> Result<()> {
+async fn follows_the_controller(
+    way: Way,
+    file: &'static str,
+    form: Form,
+    serving: Serving,
+) -> Result<()> {
     let (sender, receiver) = oneshot::channel();
     let options = edited("waypoint.yaml", move |ingress| {
-        *ingress = patched(file, &ingress.ports, &form)?;
+        *ingress = way(file, &ingress.ports, &form)?;
         sender.send(ingress.ports.clone()).ok().context("nobody waits for the ports")
     });
     let waiting = async {
@@ -222,53 +260,32 @@ async fn follows_the_controller(file: &'static str, form: Form, serving: Serving
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_waits_for_its_table_and_follows_it_and_keeps_it() {
     let certificates = Certificates::new().unwrap();
-    for number in 0..forms(&certificates.live(1)).len() {
-        let tls = Security::Tls(Arc::new(certificates.server().unwrap()));
-        let serving = Serving::start(tls).await.unwrap();
-        let (file, form) = forms(&certificates.live(serving.port)).remove(number);
-        follows_the_controller(file, form, serving).await.unwrap();
-    }
-}
-
-#[test]
-fn what_patch_writes_loads() {
-    let certificates = Certificates::new().unwrap();
-    let secured = certificates.live(18_000);
-    let plain = Live { tls: None, ..secured.clone() };
-    let by_name =
-        Live { address: format!("{CONTROLLER}:18000").parse().unwrap(), ..secured.clone() };
-    for live in [secured, plain, by_name] {
-        for (file, form) in forms(&live) {
-            let Example { config, text, .. } =
-                patched(file, &Ports::choose().unwrap(), &form).unwrap();
-            let options = EnvoyOptions { text, ..EnvoyOptions::new(config) };
-            Envoy::validate_options(&options)
-                .unwrap_or_else(|error| panic!("{file} with {live:?}: {error}"));
+    for way in WAYS {
+        for number in 0..forms(&certificates.live(1)).len() {
+            let tls = Security::Tls(Arc::new(certificates.server().unwrap()));
+            let serving = Serving::start(tls).await.unwrap();
+            let (file, form) = forms(&certificates.live(serving.port)).remove(number);
+            follows_the_controller(way, file, form, serving).await.unwrap();
         }
     }
 }
 
-/// The parts of an `EnvoyFilter`, in an Envoy of our own.
 #[test]
-fn what_compile_writes_for_istio_loads() {
+fn what_is_written_loads() {
     let certificates = Certificates::new().unwrap();
     let secured = certificates.live(18_000);
-    let plain = Live { tls: None, ..secured.clone() };
-    let target = Target::Gateway(NODE.parse().unwrap());
-    for live in [secured, plain] {
+    let insecure = Live { tls: None, ..secured.clone() };
+    let address = format!("{CONTROLLER}:18000").parse().unwrap();
+    let by_name = Live { address, ..secured.clone() };
+    for live in [secured, insecure, by_name] {
         for (file, form) in forms(&live) {
-            let text = istio::live(&json!({}), &target, &live, &form).unwrap().text();
-            let object: Value = serde_saphyr::from_str(&text).unwrap();
-            let [filters, listeners, clusters, mut routes] =
-                ["HTTP_FILTER", "LISTENER", "CLUSTER", "HTTP_ROUTE"]
-                    .map(|place| of_istio(&object, place));
-            routes.truncate(2);
-            routes.reverse();
-            assert_eq!((filters.len() + listeners.len(), clusters.len()), (2, 2));
-            let mut own = with_fragments(filters, clusters, &routes).unwrap();
-            own.listeners().unwrap().extend(listeners);
-            own.set("", "node", json!({"id": "ingress-0", "cluster": "ingress"})).unwrap();
-            Envoy::validate(&own.config).unwrap_or_else(|error| panic!("{file}: {error}"));
+            for way in WAYS {
+                let ports = Ports::choose().unwrap();
+                let Example { config, text, .. } = way(file, &ports, &form).unwrap();
+                let options = EnvoyOptions { text, ..EnvoyOptions::new(config) };
+                Envoy::validate_options(&options)
+                    .unwrap_or_else(|error| panic!("{file} with {live:?}: {error}"));
+            }
         }
     }
 }
