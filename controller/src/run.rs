@@ -5,7 +5,7 @@ use std::future::{Future, pending};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use gateway::table::config::Configuration;
 use mesh::{MeshConfigChoice, ObjectRef, Rules};
@@ -18,6 +18,7 @@ use crate::guard::{Limits, Withdrawal};
 use crate::node::Node;
 use crate::notice::Notice;
 use crate::pace::Pace;
+pub use crate::publish::Write;
 use crate::publish::{Names, Publisher, version};
 use crate::replica::{Heard, Replica};
 use crate::settling::Settling;
@@ -27,6 +28,8 @@ use crate::xds::{Resources, Security, Server, Timing};
 
 /// Events that are taken in at once before anything else is done.
 const AT_ONCE: usize = 256;
+/// How long something that failed waits for its next try.
+const RETRY: Duration = Duration::from_secs(5);
 
 /// What to serve, and from where.
 pub struct Options {
@@ -42,8 +45,19 @@ pub struct Options {
     pub mesh_config: MeshConfigChoice,
     /// When a change is held back.
     pub limits: Limits,
+}
+
+/// Where configurations go.
+#[derive(Default)]
+pub struct Outputs {
+    /// The xDS server's socket, if there is one.
+    pub xds: Option<(TcpListener, Security)>,
     /// The wasm module, if that form is served.
-    pub wasm: Option<Bytes>,
+    pub wasm: Option<Vec<u8>>,
+    /// Takes each configuration too. One that it did not take is offered again.
+    pub write: Option<Write>,
+    /// Whether to end when each gateway's configuration is published, or cannot be.
+    pub once: bool,
     /// What is shared with other replicas, if there is an API server for it.
     pub replica: Option<Replica>,
 }
@@ -52,25 +66,30 @@ pub struct Options {
 /// for [`mesh::OF_SERVICES`].
 ///
 /// # Errors
-/// If the xDS server fails.
+/// If the xDS server fails or, with [`Outputs::once`], a configuration cannot be published.
 pub async fn run(
     options: Options,
     events: mpsc::Receiver<Event>,
-    listener: TcpListener,
-    security: Security,
+    outputs: Outputs,
     status: Arc<Status>,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
+    let Outputs { xds, wasm, write, once, replica } = outputs;
     let resources = Arc::new(Resources::default());
     let server = Server {
         resources: Arc::clone(&resources),
-        directory: Arc::new(Names { nodes: options.nodes.clone(), wasm: options.wasm.is_some() }),
+        directory: Arc::new(Names { nodes: options.nodes.clone(), wasm: wasm.is_some() }),
         proxies: Arc::clone(&status.proxies),
         timing: Timing::default(),
     };
-    let publisher = Publisher { resources, wasm: options.wasm.clone() };
-    let mut meshes = Meshes::new(&options, publisher, status);
-    meshes.replica = options.replica;
+    let publisher = Publisher { resources, wasm: wasm.map(Bytes::from), write };
+    let mut meshes = Meshes::new(&options, publisher, status, replica);
+    let Some((listener, security)) = xds else {
+        tokio::select! {
+            followed = meshes.follow(events, once) => return followed,
+            () = shutdown => return Ok(()),
+        }
+    };
     let (stop, stopped) = oneshot::channel::<()>();
     // In a task of its own: a recompute delays no proxy's answer.
     let mut serving = tokio::spawn(server.serve(listener, security, async {
@@ -78,7 +97,7 @@ pub async fn run(
         let _ = stopped.await;
     }));
     tokio::select! {
-        () = meshes.follow(events) => {}
+        followed = meshes.follow(events, once) => followed?,
         () = shutdown => {}
         served = &mut serving => return served.context("the xDS server ended")?,
     }
@@ -111,9 +130,14 @@ struct Served {
 }
 
 impl Meshes {
-    fn new(options: &Options, publisher: Publisher, status: Arc<Status>) -> Self {
+    fn new(
+        options: &Options,
+        publisher: Publisher,
+        status: Arc<Status>,
+        replica: Option<Replica>,
+    ) -> Self {
         let mut views: BTreeMap<_, Served> = BTreeMap::new();
-        let settle = options.replica.as_ref().map(|it| it.settle).unwrap_or_default();
+        let settle = replica.as_ref().map(|it| it.settle).unwrap_or_default();
         for node in &options.nodes {
             let served = views.entry(node.namespace.clone()).or_insert_with(|| {
                 let rules = Rules { ingress: node.namespace.clone(), ..options.rules.clone() };
@@ -126,14 +150,20 @@ impl Meshes {
             served.nodes.push(node.clone());
         }
         let pace = Pace::new(Instant::now());
-        Self { views, publisher, pace, status, replica: None, confirmed: None }
+        Self { views, publisher, pace, status, replica, confirmed: None }
     }
 
-    async fn follow(&mut self, mut events: mpsc::Receiver<Event>) {
+    /// Until nothing sends events any more or, with `once`, each gateway's configuration is published.
+    async fn follow(
+        &mut self,
+        mut events: mpsc::Receiver<Event>,
+        once: bool,
+    ) -> anyhow::Result<()> {
         let mut batch = Vec::with_capacity(AT_ONCE);
+        let mut retry_at = Instant::now() + RETRY;
         loop {
             let next = self.pace.due().or_else(|| self.next());
-            let next = next.unwrap_or_else(|| Instant::now() + Duration::from_secs(60));
+            let next = next.map_or(retry_at, |next| next.min(retry_at));
             let heard = async {
                 match &mut self.replica {
                     Some(replica) => replica.heard().await,
@@ -143,7 +173,7 @@ impl Meshes {
             tokio::select! {
                 taken = events.recv_many(&mut batch, AT_ONCE) => {
                     if taken == 0 {
-                        return;
+                        return Ok(());
                     }
                     batch.drain(..).for_each(|event| self.feed(event));
                     self.pace.changed(Instant::now());
@@ -157,11 +187,33 @@ impl Meshes {
             if self.pace.due().is_some_and(|due| due <= Instant::now()) {
                 self.update();
                 self.pace.taken(Instant::now());
+                retry_at = Instant::now() + RETRY;
+            } else if retry_at <= Instant::now() {
+                self.retry();
+                retry_at = Instant::now() + RETRY;
             }
             // What is known is as of the last update.
             if self.pace.due().is_none() {
                 self.release();
                 self.tell();
+            }
+            if once && self.is_done()? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whether each gateway's configuration is published.
+    ///
+    /// # Errors
+    /// If one cannot be.
+    fn is_done(&self) -> anyhow::Result<bool> {
+        let known = self.views.values().all(|served| served.view.is_known());
+        let problem = self.views.values().find_map(|served| served.problem.as_ref());
+        match problem {
+            Some(problem) if known => bail!("{problem}"),
+            problem => {
+                Ok(problem.is_none() && self.views.values().all(|served| served.version.is_some()))
             }
         }
     }
@@ -193,8 +245,18 @@ impl Meshes {
                 }
             };
             served.settle(self.replica.as_ref(), asking);
-            served.publish(&self.publisher);
+            served.publish(&mut self.publisher);
             self.status.set(namespace.as_deref(), served.summary(start.elapsed()));
+        }
+    }
+
+    /// Publishes again what could not be published.
+    fn retry(&mut self) {
+        for (namespace, served) in &mut self.views {
+            if served.problem.is_some() && served.view.is_known() {
+                served.publish(&mut self.publisher);
+                self.status.set(namespace.as_deref(), served.summary(Duration::ZERO));
+            }
         }
     }
 
@@ -215,7 +277,7 @@ impl Meshes {
                         "services that were held back leave their waypoints now"
                     );
                     served.settle(replica, released);
-                    served.publish(&self.publisher);
+                    served.publish(&mut self.publisher);
                     self.status.set(namespace.as_deref(), served.summary(start.elapsed()));
                 }
             }
@@ -252,14 +314,14 @@ impl Meshes {
 }
 
 impl Served {
-    fn publish(&mut self, publisher: &Publisher) {
+    fn publish(&mut self, publisher: &mut Publisher) {
         match self.try_publish(publisher) {
             Ok(()) => self.problem = None,
             Err(problem) => self.note(&format!("{problem:#}")),
         }
     }
 
-    fn try_publish(&mut self, publisher: &Publisher) -> anyhow::Result<()> {
+    fn try_publish(&mut self, publisher: &mut Publisher) -> anyhow::Result<()> {
         let (text, policy) = self.view.text()?;
         let version = version(&text);
         // Each gateway's resource holds the whole text: the same one is not encoded again.
@@ -301,7 +363,7 @@ impl Served {
 
     fn note(&mut self, problem: &str) {
         if self.problem.as_deref() != Some(problem) {
-            tracing::warn!("nothing is published: {problem}");
+            tracing::warn!("not published: {problem}");
             self.problem = Some(problem.to_owned());
         }
     }

@@ -5,15 +5,13 @@ use std::time::Duration;
 
 use controller::guard::Limits;
 use controller::lease::CONFIRM;
-use controller::run::{Options, run};
+use controller::run::{Options, Outputs, run};
 use controller::status::Status;
-use controller::xds::Security;
 use gateway::table::config::Configuration;
 use mesh::object::{Kind, Object};
 use mesh::{MeshConfigChoice, OF_SERVICES, Rules};
 use serde_json::json;
 use source::watch::{Change, Event};
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 
@@ -62,15 +60,13 @@ impl Controller {
             all_services: false,
             mesh_config: MeshConfigChoice::Found,
             limits: Limits { delay: Duration::from_secs(3600), ..Limits::default() },
-            wasm: None,
-            replica: Some(replica),
         };
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let outputs = Outputs { replica: Some(replica), ..Outputs::default() };
         let (events, received) = mpsc::channel(16);
         let status = Arc::new(Status::default());
         let of = Arc::clone(&status);
         let never = std::future::pending();
-        tokio::spawn(run(options, received, listener, Security::Plaintext, of, never));
+        tokio::spawn(run(options, received, outputs, of, never));
         let controller = Self { events, status, _stop: stop };
         for kind in OF_SERVICES {
             controller.send(kind, Change::Begin).await;
