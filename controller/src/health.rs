@@ -1,18 +1,17 @@
-//! Health and metrics over HTTP.
+//! Health over HTTP, for the kubelet.
 
 use std::future::Future;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::http::StatusCode;
 use axum::routing::get;
 use tokio::net::TcpListener;
 
 use crate::status::Status;
 
-/// Serves `/healthz`, `/readyz` and `/metrics` until `shutdown` is ready.
+/// Serves `/healthz` and `/readyz` until `shutdown` is ready.
 ///
 /// # Errors
 /// If the server fails.
@@ -24,7 +23,6 @@ pub async fn serve(
     let routes = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
         .with_state(status);
     Ok(axum::serve(listener, routes).with_graceful_shutdown(shutdown).await?)
 }
@@ -35,9 +33,4 @@ async fn ready(State(status): State<Arc<Status>>) -> (StatusCode, String) {
         return (StatusCode::OK, "ok\n".to_owned());
     }
     (StatusCode::SERVICE_UNAVAILABLE, problems.join("\n") + "\n")
-}
-
-async fn metrics(State(status): State<Arc<Status>>) -> impl IntoResponse {
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], status.metrics())
 }

@@ -9,6 +9,7 @@ pub mod guard;
 pub mod health;
 pub mod node;
 mod pace;
+pub mod page;
 mod publish;
 pub mod run;
 pub mod status;
