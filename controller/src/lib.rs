@@ -5,12 +5,16 @@
 //! what they mean is the mesh's, what a gateway loads is the gateway's: nothing here writes a field of Envoy's configuration.
 #![forbid(unsafe_code)]
 
+pub mod durations;
 pub mod guard;
 pub mod health;
+pub mod metrics;
+pub mod moment;
 pub mod node;
 mod pace;
 pub mod page;
 mod publish;
+pub mod report;
 pub mod run;
 pub mod status;
 pub mod tls;

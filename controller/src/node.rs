@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use gateway::objects::discovered;
+
 /// A gateway: the Gateway `NAMESPACE/NAME`, or an Envoy that no Gateway describes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Node {
@@ -10,6 +12,14 @@ pub struct Node {
     pub name: String,
     /// The namespace of the gateway, if it is in the cluster: it sees what is exported there.
     pub namespace: Option<String>,
+}
+
+impl Node {
+    /// Whether a resource of this name is its own.
+    pub fn serves(&self, resource: &str) -> bool {
+        let Self { name, .. } = self;
+        resource == discovered::table_name(name) || resource == discovered::wasm_name(name)
+    }
 }
 
 impl FromStr for Node {

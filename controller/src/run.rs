@@ -8,18 +8,20 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use bytes::Bytes;
 use gateway::table::config::Configuration;
-use mesh::{MeshConfigChoice, Rules};
+use mesh::{Diagnostic, MeshConfigChoice, OF_SERVICES, Rules};
 use source::watch::{Change, Event};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 
 use crate::guard::Limits;
+use crate::moment::Moment;
 use crate::node::Node;
 use crate::pace::Pace;
 use crate::publish::{Names, Publisher, version};
+use crate::report::{NoAnswer, Query, Reply, services};
 use crate::status::{OfKind, OfView, Status};
-use crate::view::View;
+use crate::view::{NotReady, View};
 use crate::xds::{Resources, Security, Server, Timing};
 
 /// Events that are taken in at once before anything else is done.
@@ -92,9 +94,14 @@ struct Meshes {
 struct Served {
     view: View,
     nodes: Vec<Node>,
-    version: Option<String>,
-    /// What was logged last, so that it is logged once.
-    problem: Option<String>,
+    /// The version of the table, and since when it is served.
+    version: Option<(String, Moment)>,
+    /// What was logged last, so that it is logged once, and since when there is a problem.
+    problem: Option<(String, Moment)>,
+    /// When changes were taken in last.
+    updated: Option<Moment>,
+    /// What is wrong, if somebody asked since the last update.
+    findings: Option<Arc<[Diagnostic]>>,
 }
 
 impl Meshes {
@@ -106,7 +113,7 @@ impl Meshes {
                 let (settings, mesh_config) = (&options.settings, options.mesh_config.clone());
                 let (limits, all_services) = (options.limits, options.all_services);
                 let view = View::new(&rules, settings, mesh_config, limits, all_services);
-                Served { view, nodes: Vec::new(), version: None, problem: None }
+                Served::new(view)
             });
             served.nodes.push(node.clone());
         }
@@ -114,6 +121,8 @@ impl Meshes {
     }
 
     async fn follow(&mut self, mut events: mpsc::Receiver<Event>) {
+        let status = Arc::clone(&self.status);
+        let mut queries = status.queries.lock().await;
         let mut batch = Vec::with_capacity(AT_ONCE);
         loop {
             let due = self.pace.due();
@@ -128,6 +137,7 @@ impl Meshes {
                     batch.drain(..).for_each(|event| self.feed(event));
                     self.pace.changed(Instant::now());
                 }
+                Some(query) = queries.recv() => self.answer(query),
                 () = sleep_until(next.into()) => {}
             }
             if self.pace.due().is_some_and(|due| due <= Instant::now()) {
@@ -153,18 +163,28 @@ impl Meshes {
             let updated = served.view.update(start);
             match updated {
                 Ok(None) => {}
-                Ok(Some(held)) => tracing::warn!(
-                    services = held.services.len(),
-                    withdrawal = held.id(),
-                    "held back: these services would leave their waypoints at once: {held}"
-                ),
+                Ok(Some(held)) => {
+                    self.status.count_withdrawal();
+                    tracing::warn!(
+                        services = held.services.len(),
+                        withdrawal = held.id(),
+                        "held back: these services would leave their waypoints at once: {held}"
+                    );
+                }
                 Err(problem) => {
                     served.note(&problem.to_string());
+                    // The status of the kinds says which are not listed.
+                    if !matches!(problem, NotReady::Unlisted(_)) {
+                        self.status.set(namespace.as_deref(), served.summary());
+                    }
                     continue;
                 }
             }
-            served.publish(&self.publisher);
-            self.status.set(namespace.as_deref(), served.summary(start.elapsed()));
+            self.status.durations.update.observe(start.elapsed().as_secs_f64());
+            served.updated = Some(Moment::now());
+            served.findings = None;
+            served.publish(&self.publisher, &self.status);
+            self.status.set(namespace.as_deref(), served.summary());
         }
     }
 
@@ -174,51 +194,115 @@ impl Meshes {
             if served.view.guard().is_empty() {
                 continue;
             }
-            let start = Instant::now();
-            let Ok(true) = served.view.release(None, start) else { continue };
+            let Ok(true) = served.view.release(None, Instant::now()) else { continue };
             tracing::warn!("services that were held back leave their waypoints now");
-            served.publish(&self.publisher);
-            self.status.set(namespace.as_deref(), served.summary(start.elapsed()));
+            served.publish(&self.publisher, &self.status);
+            self.status.set(namespace.as_deref(), served.summary());
         }
+    }
+
+    /// Nobody waits for an answer that comes too late.
+    fn answer(&mut self, query: Query) {
+        match query {
+            Query::Services(gateway, filter, range, reply) => {
+                self.reply(gateway, reply, |served| services(&served.view, &filter, range));
+            }
+            Query::Findings(gateway, reply) => self.reply(gateway, reply, Served::findings),
+        }
+    }
+
+    fn reply<T>(
+        &mut self,
+        gateway: Option<String>,
+        reply: Reply<T>,
+        answer: impl FnOnce(&mut Served) -> T,
+    ) {
+        if reply.is_closed() {
+            return;
+        }
+        let is_meant = |served: &&mut Served| {
+            gateway.as_ref().is_none_or(|name| served.nodes.iter().any(|node| node.name == *name))
+        };
+        let answer = match self.views.values_mut().find(is_meant) {
+            None => Err(NoAnswer::UnknownGateway(gateway.unwrap_or_default())),
+            Some(served) if served.updated.is_none() => {
+                let problem = served.problem.clone().map(|(problem, _)| problem);
+                let starting = || "the controller has just started".to_owned();
+                Err(NoAnswer::NotReady(problem.unwrap_or_else(starting)))
+            }
+            Some(served) => Ok(answer(served)),
+        };
+        // An error means that nobody waits any more.
+        let _ = reply.send(answer);
     }
 }
 
 impl Served {
-    fn publish(&mut self, publisher: &Publisher) {
+    fn new(view: View) -> Self {
+        Self {
+            view,
+            nodes: Vec::new(),
+            version: None,
+            problem: None,
+            updated: None,
+            findings: None,
+        }
+    }
+
+    fn publish(&mut self, publisher: &Publisher, status: &Status) {
+        let start = Instant::now();
         match self.try_publish(publisher) {
             Ok(()) => self.problem = None,
             Err(problem) => self.note(&format!("{problem:#}")),
         }
+        status.durations.publish.observe(start.elapsed().as_secs_f64());
     }
 
     fn try_publish(&mut self, publisher: &Publisher) -> anyhow::Result<()> {
         let (text, policy) = self.view.text()?;
         let version = version(&text);
         // Each gateway's resource holds the whole text: the same one is not encoded again.
-        if self.version.as_ref() != Some(&version) {
+        if self.version.as_ref().is_none_or(|(served, _)| *served != version) {
             publisher.publish(&text, &version, &self.nodes)?;
             tracing::info!(version, "published: {}", policy.headline());
-            self.version = Some(version);
+            self.version = Some((version, Moment::now()));
         }
         Ok(())
     }
 
     fn note(&mut self, problem: &str) {
-        if self.problem.as_deref() != Some(problem) {
-            tracing::warn!("nothing is published: {problem}");
-            self.problem = Some(problem.to_owned());
-        }
+        let since = match &self.problem {
+            Some((noted, _)) if noted == problem => return,
+            Some((_, since)) => *since,
+            None => Moment::now(),
+        };
+        tracing::warn!("nothing is published: {problem}");
+        self.problem = Some((problem.to_owned(), since));
     }
 
-    fn summary(&self, took: Duration) -> OfView {
+    /// Made once for each update at most.
+    fn findings(&mut self) -> Arc<[Diagnostic]> {
+        let view = &self.view;
+        Arc::clone(self.findings.get_or_insert_with(|| view.state().diagnostics().into()))
+    }
+
+    fn summary(&self) -> OfView {
+        let (state, table) = (self.view.state(), self.view.table());
+        let mut decisions = BTreeMap::new();
+        for label in table.decisions() {
+            *decisions.entry(label).or_default() += 1;
+        }
+        let others = state.names().len().saturating_sub(table.decisions().len());
+        *decisions.entry(table.unasked()).or_default() += others;
         OfView {
-            nodes: self.nodes.iter().map(|node| node.name.clone()).collect(),
+            nodes: self.nodes.clone(),
             version: self.version.clone(),
             problem: self.problem.clone(),
-            to_vip: self.view.table().to_vip(),
-            listed: self.view.table().len(),
+            updated: self.updated,
+            decisions,
+            objects: OF_SERVICES.iter().map(|it| (*it, state.world().count(*it))).collect(),
+            listed: table.len(),
             held: self.view.guard().len(),
-            took,
         }
     }
 }
@@ -241,11 +325,12 @@ fn log(event: &Event) {
 
 impl Status {
     fn feed(&self, event: &Event) {
-        let kind = match &event.change {
-            Change::Listed | Change::Restored => OfKind::Followed,
-            Change::Lost(reason) => OfKind::Lost(reason.clone()),
-            _ => return,
-        };
-        self.set_kind(event.kind, kind);
+        let kind = event.kind;
+        match &event.change {
+            Change::Listed => self.set_listed(kind),
+            Change::Restored => self.set_kind(kind, OfKind::Followed),
+            Change::Lost(reason) => self.set_kind(kind, OfKind::Lost(reason.clone())),
+            _ => {}
+        }
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use controller::guard::Limits;
+use controller::metrics;
 use controller::run::{Options, run};
 use controller::status::Status;
 use controller::xds::{Security, TYPE_URL};
@@ -231,7 +232,7 @@ async fn a_kind_that_is_lost_keeps_its_objects_until_the_next_list() {
     running.send(Kind::Service, Change::Lost("it is away".to_owned())).await;
     proxy.hears_nothing().await;
     assert_eq!(running.status.problems(), ["Service: it is away"]);
-    assert!(running.status.metrics().contains("kind_followed{kind=\"Service\"} 0"));
+    assert!(metrics::text(&running.status).contains("kind_followed{kind=\"Service\"} 0"));
     running.list(&[Kind::Service], &[]).await;
     assert_eq!(names(&proxy.table().await["config"]), []);
     assert_eq!(running.status.problems(), Vec::<String>::new());

@@ -10,6 +10,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::net::TcpListener;
 
+use crate::metrics;
 use crate::status::Status;
 
 /// Serves `/metrics` until `shutdown` is ready.
@@ -21,11 +22,11 @@ pub async fn serve(
     status: Arc<Status>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
-    let routes = Router::new().route("/metrics", get(metrics)).with_state(status);
+    let routes = Router::new().route("/metrics", get(metrics_text)).with_state(status);
     Ok(axum::serve(listener, routes).with_graceful_shutdown(shutdown).await?)
 }
 
-async fn metrics(State(status): State<Arc<Status>>) -> impl IntoResponse {
+async fn metrics_text(State(status): State<Arc<Status>>) -> impl IntoResponse {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], status.metrics())
+    ([(header::CONTENT_TYPE, kind)], metrics::text(&status))
 }
