@@ -152,6 +152,11 @@ impl Range {
 }
 
 impl<T> List<T> {
+    /// The number of the page before this one, if there is one.
+    pub fn previous(&self) -> usize {
+        self.page.saturating_sub(1).min(self.pages)
+    }
+
     /// With other items.
     pub fn map<U>(self, of: impl FnMut(T) -> Option<U>) -> List<U> {
         let Self { total, matched, page, pages, items } = self;

@@ -117,6 +117,9 @@ impl Meshes {
             });
             served.nodes.push(node.clone());
         }
+        for (namespace, served) in &views {
+            status.set(namespace.as_deref(), served.summary());
+        }
         Self { views, publisher, pace: Pace::new(Instant::now()), status }
     }
 
