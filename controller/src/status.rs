@@ -304,6 +304,15 @@ impl Status {
 }
 
 impl Gateway {
+    /// The services that ask for their waypoint, or require it, and do not get there.
+    pub fn in_vain(&self) -> Vec<DecisionCount> {
+        let passes = |it: &&DecisionCount| match (it.decision, it.reason) {
+            ("waypoint", _) | ("direct", "not-labelled" | "globally-disabled") => false,
+            _ => it.services > 0,
+        };
+        self.decisions.iter().filter(passes).cloned().collect()
+    }
+
     fn of(view: &OfView, node: &Node) -> Self {
         let (version, published_at) = view.version.clone().unzip();
         let counts = view.decisions.iter();

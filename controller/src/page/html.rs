@@ -9,7 +9,7 @@ use super::params::{Params, link};
 use super::proxies::ProxyStatus;
 use crate::moment::Moment;
 use crate::report::{List, Service};
-use crate::status::{Gateway, KindStatus, Status};
+use crate::status::{DecisionCount, Gateway, KindStatus, Status};
 
 const NO_TEXT: &str = "";
 
@@ -41,6 +41,8 @@ struct Findings<'a> {
     gateways: Vec<String>,
     params: &'a Params,
     list: &'a List<Diagnostic>,
+    gateway: String,
+    in_vain: Vec<DecisionCount>,
 }
 
 #[derive(Template)]
@@ -66,11 +68,7 @@ pub fn overview(status: &Status, gateways: &[Gateway]) -> askama::Result<String>
     Overview { current: "/", problems, gateways, kinds }.render()
 }
 
-pub fn services(
-    status: &Status,
-    params: &Params,
-    list: &List<Service>,
-) -> askama::Result<String> {
+pub fn services(status: &Status, params: &Params, list: &List<Service>) -> askama::Result<String> {
     let mut reasons = Outcome::LABELS.map(|(_, reason)| reason).to_vec();
     reasons.sort_unstable();
     reasons.dedup();
@@ -83,8 +81,13 @@ pub fn findings(
     params: &Params,
     list: &List<Diagnostic>,
 ) -> askama::Result<String> {
+    let all = status.gateways();
+    let chosen = params.get("gateway");
+    let gateway = all.iter().find(|gateway| chosen.is_none_or(|name| gateway.name == name));
+    let in_vain = gateway.map(Gateway::in_vain).unwrap_or_default();
+    let gateway = gateway.map(|gateway| gateway.name.clone()).unwrap_or_default();
     let (problems, gateways) = (status.problems(), names(status));
-    Findings { current: "/findings", problems, gateways, params, list }.render()
+    Findings { current: "/findings", problems, gateways, params, list, gateway, in_vain }.render()
 }
 
 pub fn proxies(

@@ -282,8 +282,7 @@ fn json<T: Serialize>(status: &Status, answer: Result<T, Failure>) -> Response {
         Ok(answer) => Json(answer).into_response(),
         Err(problem) => {
             let mut answer = json!({ "error": problem.text() });
-            if let (Some(missing), Some(answer)) =
-                (problem.missing(status), answer.as_object_mut())
+            if let (Some(missing), Some(answer)) = (problem.missing(status), answer.as_object_mut())
             {
                 answer.insert("missing".to_owned(), json!(missing));
             }
