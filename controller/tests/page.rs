@@ -174,7 +174,7 @@ async fn a_service_says_where_its_requests_go_and_why() {
     assert_eq!((&lost["decision"], &lost["reason"]), (&json!("direct"), &json!("no-waypoint")));
     assert!(lost["why"].as_str().unwrap().contains("waypoint"), "{lost}");
     let page = site.get("/services?q=cart").await.body;
-    for text in ["10.0.0.1", "shop/waypoint", "labelled", "all rules hold"] {
+    for text in ["10.0.0.1", "shop/waypoint", "labelled", "requests go to the VIP"] {
         assert!(page.contains(text), "{text}: {page}");
     }
     running.end().await;
