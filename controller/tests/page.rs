@@ -303,6 +303,31 @@ async fn gateways_have_their_version_and_their_proxies() {
     running.end().await;
 }
 
+#[tokio::test]
+async fn what_the_guard_holds_is_shown_as_held() {
+    let running = Running::start(&["ingress/public"]).await;
+    let site = Site::of(&running.status).await;
+    let asking = json!({"istio.io/ingress-use-waypoint": "true"});
+    let services = (1..=6).map(|number| other(&format!("s{number}"), asking.clone()));
+    let objects: Vec<_> = [namespace(), waypoint()].into_iter().chain(services).collect();
+    running.list(&OF_SERVICES, &objects).await;
+    site.until("/", |response| response.code == 200).await;
+    assert_eq!(site.names("/api/v1/services?held=true").await, [""; 0]);
+    running.apply(Object::Namespace(typed(json!({"metadata": {"name": "shop"}})))).await;
+    let held = |it: &Response| it.body.contains(r#""matched":6"#);
+    let list = site.until("/api/v1/services?held=true&decision=waypoint", held).await;
+    let list: Value = serde_json::from_str(&list.body).unwrap();
+    let first = &list["items"][0];
+    assert_eq!((&first["name"], &first["held"]), (&json!("s1"), &json!(true)));
+    assert!(first["why"].as_str().unwrap().contains("waypoint"), "{first}");
+    assert!(site.get("/services").await.body.contains("held, because now: "));
+    assert_eq!(site.json("/api/v1/gateways").await["items"][0]["held"], 6);
+    let metrics = site.get("/metrics").await.body;
+    assert_eq!(value(&metrics, "withdrawals_total"), Some(1.0));
+    assert_eq!(value(&metrics, r#"services_held{gateway_namespace="ingress"}"#), Some(6.0));
+    running.end().await;
+}
+
 /// The value of a sample.
 fn value(metrics: &str, sample: &str) -> Option<f64> {
     let name = format!("ingress_waypoint_controller_{sample} ");
