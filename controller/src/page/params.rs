@@ -23,20 +23,20 @@ impl Params {
         let mut params = BTreeMap::new();
         for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
             let (name, value) = (name.into_owned(), value.into_owned());
-            let why = if !known.contains(&name.as_str()) {
-                match known {
+            if !known.contains(&name.as_str()) {
+                let why = match known {
                     [] => "is not expected: there are no parameters here".to_owned(),
                     known => format!("is not expected: the parameters are {}", known.join(", ")),
-                }
-            } else if params.contains_key(&name) {
-                "is given a second time".to_owned()
-            } else {
-                if !value.is_empty() {
-                    params.insert(name, value);
-                }
+                };
+                return Err(BadQuery { name, value, why });
+            }
+            if value.is_empty() {
                 continue;
-            };
-            return Err(BadQuery { name, value, why });
+            }
+            if params.contains_key(&name) {
+                return Err(BadQuery { name, value, why: "is given a second time".to_owned() });
+            }
+            params.insert(name, value);
         }
         Ok(Self(params))
     }
