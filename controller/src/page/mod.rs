@@ -11,7 +11,7 @@
 //! empty count as absent, unknown ones are refused. `gateway` is the first by default.
 //!
 //! In JSON, a list is `{"items": […]}`; one with pages has `total` (without the filter), `matched`, `page` and `pages` too.
-//! The fields of the items are those of [`Gateway`], [`KindStatus`], [`Service`], [`Diagnostic`](mesh::Diagnostic) and
+//! The fields of the items are those of [`Gateway`], [`KindStatus`], [`Service`], [`Diagnostic`] and
 //! [`ProxyStatus`] in camelCase; what is not known is absent. Times are RFC 3339. An error is `{"error": …}`: 400 for a
 //! bad parameter, 404 for an unknown gateway; with 503, as long as the services are not known, `missing` lists what is
 //! waited for.
