@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use gateway::table::config::Configuration;
 use mesh::{Diagnostic, MeshConfigChoice, OF_SERVICES, Rules};
@@ -18,6 +18,7 @@ use crate::guard::Limits;
 use crate::moment::Moment;
 use crate::node::Node;
 use crate::pace::Pace;
+pub use crate::publish::Write;
 use crate::publish::{Names, Publisher, version};
 use crate::report::{NoAnswer, Query, Reply, services};
 use crate::status::{OfKind, OfView, Status};
@@ -26,6 +27,8 @@ use crate::xds::{Resources, Security, Server, Timing};
 
 /// Events that are taken in at once before anything else is done.
 const AT_ONCE: usize = 256;
+/// How long something that failed waits for its next try.
+const RETRY: Duration = Duration::from_secs(5);
 
 /// What to serve, and from where.
 pub struct Options {
@@ -41,32 +44,49 @@ pub struct Options {
     pub mesh_config: MeshConfigChoice,
     /// When a change is held back.
     pub limits: Limits,
+}
+
+/// Where configurations go.
+#[derive(Default)]
+pub struct Outputs {
+    /// The xDS server's socket, if there is one.
+    pub xds: Option<(TcpListener, Security)>,
     /// The wasm module, if that form is served.
-    pub wasm: Option<Bytes>,
+    pub wasm: Option<Vec<u8>>,
+    /// Takes each configuration too. One that it did not take is offered again.
+    pub write: Option<Write>,
+    /// Whether to end when each gateway's configuration is published, or cannot be.
+    pub once: bool,
 }
 
 /// Serves until `shutdown` is ready, or nothing sends events any more. The events are those of [`source::watch::watch`],
 /// for [`mesh::OF_SERVICES`].
 ///
 /// # Errors
-/// If the xDS server fails.
+/// If the xDS server fails or, with [`Outputs::once`], a configuration cannot be published.
 pub async fn run(
     options: Options,
     events: mpsc::Receiver<Event>,
-    listener: TcpListener,
-    security: Security,
+    outputs: Outputs,
     status: Arc<Status>,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
+    let Outputs { xds, wasm, write, once } = outputs;
     let resources = Arc::new(Resources::default());
     let server = Server {
         resources: Arc::clone(&resources),
-        directory: Arc::new(Names { nodes: options.nodes.clone(), wasm: options.wasm.is_some() }),
+        directory: Arc::new(Names { nodes: options.nodes.clone(), wasm: wasm.is_some() }),
         proxies: Arc::clone(&status.proxies),
         timing: Timing::default(),
     };
-    let publisher = Publisher { resources, wasm: options.wasm.clone() };
+    let publisher = Publisher { resources, wasm: wasm.map(Bytes::from), write };
     let mut meshes = Meshes::new(&options, publisher, status);
+    let Some((listener, security)) = xds else {
+        tokio::select! {
+            followed = meshes.follow(events, once) => return followed,
+            () = shutdown => return Ok(()),
+        }
+    };
     let (stop, stopped) = oneshot::channel::<()>();
     // In a task of its own: a recompute delays no proxy's answer.
     let mut serving = tokio::spawn(server.serve(listener, security, async {
@@ -74,7 +94,7 @@ pub async fn run(
         let _ = stopped.await;
     }));
     tokio::select! {
-        () = meshes.follow(events) => {}
+        followed = meshes.follow(events, once) => followed?,
         () = shutdown => {}
         served = &mut serving => return served.context("the xDS server ended")?,
     }
@@ -123,19 +143,25 @@ impl Meshes {
         Self { views, publisher, pace: Pace::new(Instant::now()), status }
     }
 
-    async fn follow(&mut self, mut events: mpsc::Receiver<Event>) {
+    /// Until nothing sends events any more or, with `once`, each gateway's configuration is published.
+    async fn follow(
+        &mut self,
+        mut events: mpsc::Receiver<Event>,
+        once: bool,
+    ) -> anyhow::Result<()> {
         let status = Arc::clone(&self.status);
         let mut queries = status.queries.lock().await;
         let mut batch = Vec::with_capacity(AT_ONCE);
+        let mut retry_at = Instant::now() + RETRY;
         loop {
             let due = self.pace.due();
             let next =
                 due.into_iter().chain(self.views.values().filter_map(|it| it.view.guard().next()));
-            let next = next.min().unwrap_or_else(|| Instant::now() + Duration::from_secs(60));
+            let next = next.min().map_or(retry_at, |next| next.min(retry_at));
             tokio::select! {
                 taken = events.recv_many(&mut batch, AT_ONCE) => {
                     if taken == 0 {
-                        return;
+                        return Ok(());
                     }
                     batch.drain(..).for_each(|event| self.feed(event));
                     self.pace.changed(Instant::now());
@@ -146,8 +172,30 @@ impl Meshes {
             if self.pace.due().is_some_and(|due| due <= Instant::now()) {
                 self.update();
                 self.pace.taken(Instant::now());
+                retry_at = Instant::now() + RETRY;
+            } else if retry_at <= Instant::now() {
+                self.retry();
+                retry_at = Instant::now() + RETRY;
             }
             self.release();
+            if once && self.is_done()? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whether each gateway's configuration is published.
+    ///
+    /// # Errors
+    /// If one cannot be.
+    fn is_done(&self) -> anyhow::Result<bool> {
+        let known = self.views.values().all(|served| served.view.is_known());
+        let problem = self.views.values().find_map(|served| served.problem.as_ref());
+        match problem {
+            Some((problem, _)) if known => bail!("{problem}"),
+            problem => {
+                Ok(problem.is_none() && self.views.values().all(|served| served.version.is_some()))
+            }
         }
     }
 
@@ -186,8 +234,18 @@ impl Meshes {
             self.status.durations.update.observe(start.elapsed().as_secs_f64());
             served.updated = Some(Moment::now());
             served.findings = None;
-            served.publish(&self.publisher, &self.status);
+            served.publish(&mut self.publisher, &self.status);
             self.status.set(namespace.as_deref(), served.summary());
+        }
+    }
+
+    /// Publishes again what could not be published.
+    fn retry(&mut self) {
+        for (namespace, served) in &mut self.views {
+            if served.problem.is_some() && served.view.is_known() {
+                served.publish(&mut self.publisher, &self.status);
+                self.status.set(namespace.as_deref(), served.summary());
+            }
         }
     }
 
@@ -199,7 +257,7 @@ impl Meshes {
             }
             let Ok(true) = served.view.release(None, Instant::now()) else { continue };
             tracing::warn!("services that were held back leave their waypoints now");
-            served.publish(&self.publisher, &self.status);
+            served.publish(&mut self.publisher, &self.status);
             self.status.set(namespace.as_deref(), served.summary());
         }
     }
@@ -252,7 +310,7 @@ impl Served {
         }
     }
 
-    fn publish(&mut self, publisher: &Publisher, status: &Status) {
+    fn publish(&mut self, publisher: &mut Publisher, status: &Status) {
         let start = Instant::now();
         match self.try_publish(publisher) {
             Ok(()) => self.problem = None,
@@ -261,7 +319,7 @@ impl Served {
         status.durations.publish.observe(start.elapsed().as_secs_f64());
     }
 
-    fn try_publish(&mut self, publisher: &Publisher) -> anyhow::Result<()> {
+    fn try_publish(&mut self, publisher: &mut Publisher) -> anyhow::Result<()> {
         let (text, policy) = self.view.text()?;
         let version = version(&text);
         // Each gateway's resource holds the whole text: the same one is not encoded again.
@@ -279,7 +337,7 @@ impl Served {
             Some((_, since)) => *since,
             None => Moment::now(),
         };
-        tracing::warn!("nothing is published: {problem}");
+        tracing::warn!("not published: {problem}");
         self.problem = Some((problem.to_owned(), since));
     }
 

@@ -97,6 +97,11 @@ impl View {
         Ok(self.table.text()?)
     }
 
+    /// Whether the mesh is known.
+    pub fn is_known(&self) -> bool {
+        self.check().is_ok()
+    }
+
     fn take(&mut self, changes: &[Change], others: bool) -> Result<(), NotReady> {
         let services = Guarded { state: &self.state, guard: &self.guard };
         Ok(self.table.update(changes, others, &services)?)

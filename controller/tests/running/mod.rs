@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use controller::guard::Limits;
-use controller::run::{Options, run};
+use controller::run::{Options, Outputs, run};
 use controller::status::Status;
 use controller::xds::{Security, TYPE_URL};
 use envoy_types::pb::envoy::config::core::v3::{Node, TypedExtensionConfig};
@@ -56,13 +56,17 @@ impl Running {
             all_services: false,
             mesh_config: MeshConfigChoice::Found,
             limits: Limits::default(),
-            wasm: Some("\0asm".into()),
+        };
+        let outputs = Outputs {
+            xds: Some((listener, Security::Plaintext)),
+            wasm: Some(b"\0asm".to_vec()),
+            ..Outputs::default()
         };
         let (events, received) = mpsc::channel(16);
         let (stop, stopped) = oneshot::channel();
         let status = Arc::new(Status::default());
         let (of, shutdown) = (Arc::clone(&status), async { stopped.await.unwrap() });
-        let running = run(options, received, listener, Security::Plaintext, of, shutdown);
+        let running = run(options, received, outputs, of, shutdown);
         let serving = tokio::spawn(running);
         Self { address, events, status, stop, serving }
     }

@@ -1,7 +1,10 @@
 //! The parts that load the filter and lead to the VIPs, as in the hand-written files of `envoy/`.
 
-use ingress_waypoint::config::{Forward, PROTOCOL_HEADER, Via};
+use ingress_waypoint::config::{Forward, ORIGINAL_DST_HEADER, PROTOCOL_HEADER, Via};
+use ingress_waypoint::plan::{ORIGINAL_DST_ADDRESS, VIP_ROUTE};
 use serde_json::{Value, json};
+
+use super::live::Live;
 
 /// The HTTP filter, and the extension that goes with it.
 pub const FILTER: &str = "ingress_waypoint";
@@ -11,12 +14,6 @@ pub const FRESH_ROUTE: &str = "fresh_route";
 
 /// The variable of the global switch.
 const SWITCH: &str = ingress_waypoint::global_switch::VARIABLE;
-
-/// The filter state that an ORIGINAL_DST cluster takes the address from.
-const ORIGINAL_DST_ADDRESS: &str = "envoy.network.transport_socket.original_dst_address";
-
-/// The header that Envoy looks for an address in, if it is not told another.
-pub const ORIGINAL_DST_HEADER: &str = "x-envoy-original-dst-host";
 
 pub(super) const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
@@ -32,9 +29,6 @@ pub const HEADER_MUTATION: &str = "envoy.extensions.filters.http.header_mutation
 /// The type of an HTTP connection manager.
 pub const CONNECTION_MANAGER: &str =
     "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
-
-/// The key of the metadata that marks a route that has VIP routes beside it, in the namespace [`FILTER`].
-pub const VIP_ROUTE: &str = "vip_route";
 
 /// The default maximum of connections to one VIP: Envoy's own default for a cluster.
 pub const MAX_CONNECTIONS_PER_VIP: u32 = 1024;
@@ -60,6 +54,8 @@ pub struct Wasm {
     pub path: String,
     /// The global switch.
     pub switch: Switch,
+    /// The controller that serves filter and configuration; absent, both stand in Envoy's configuration.
+    pub live: Option<Live>,
     /// The connections to one VIP at most.
     pub max_connections_per_vip: u32,
 }
@@ -69,6 +65,7 @@ impl Default for Wasm {
         Self {
             path: "dist/ingress_waypoint.wasm".to_owned(),
             switch: Switch::On,
+            live: None,
             max_connections_per_vip: MAX_CONNECTIONS_PER_VIP,
         }
     }
@@ -191,7 +188,8 @@ pub fn wasm(config: &str, load: &Wasm) -> Value {
     })
 }
 
-/// What marks a route that has VIP routes beside it: `metadata.filter_metadata` has it under [`FILTER`].
+/// What marks a route that has VIP routes beside it: `metadata.filter_metadata` has it under
+/// [`NAMESPACE`](ingress_waypoint::plan::NAMESPACE).
 pub fn mark() -> Value {
     json!({VIP_ROUTE: true})
 }
@@ -204,6 +202,9 @@ pub fn fresh_route() -> Value {
 
 /// The filter, and the one that belongs before it.
 pub fn http_filters(config: &str, load: &Wasm) -> [Value; 2] {
+    if let Some(live) = &load.live {
+        return live.wasm_filters(&live.by_cluster());
+    }
     [fresh_route(), json!({"name": FILTER, "typed_config": wasm(config, load)})]
 }
 
