@@ -44,7 +44,7 @@ mod vip;
 #[cfg(all(target_arch = "wasm32", target_os = "wasi"))]
 mod wasm;
 
-pub use decision::{Decision, Direct, Outcome, Reject};
+pub use decision::{Decision, Direct, Label, Outcome, Reject};
 pub use memo::Memo;
 pub use policy::{EndpointCluster, Policy, Summary};
 pub use question::Question;

@@ -161,6 +161,11 @@ impl Guard {
         (!services.is_empty()).then_some(Withdrawal { services })
     }
 
+    /// Whether a service is held back.
+    pub fn holds(&self, object: &ObjectRef) -> bool {
+        self.held.contains_key(object)
+    }
+
     /// How many services are held back, those of namespaces that are gone included.
     pub fn len(&self) -> usize {
         self.held.len()

@@ -6,16 +6,22 @@
 //! here writes a field of Envoy's configuration.
 #![forbid(unsafe_code)]
 
+pub mod durations;
 pub mod events;
 pub mod guard;
 pub mod health;
 pub mod lease;
+pub mod metrics;
+pub mod moment;
 pub mod node;
 pub mod notice;
 mod pace;
+pub mod page;
 mod publish;
 pub mod replica;
+pub mod report;
 pub mod run;
+mod served;
 mod settling;
 pub mod status;
 pub mod tls;

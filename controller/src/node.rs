@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use gateway::envoy::live::NodeName;
+use gateway::objects::discovered;
 
 /// A gateway: the Gateway `NAMESPACE/NAME`, or an Envoy that no Gateway describes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -12,6 +13,14 @@ pub struct Node {
     pub name: String,
     /// The namespace of the gateway, if it is in the cluster: it sees what is exported there.
     pub namespace: Option<String>,
+}
+
+impl Node {
+    /// Whether a resource of this name is its own.
+    pub fn serves(&self, resource: &str) -> bool {
+        let Self { name, .. } = self;
+        resource == discovered::table_name(name) || resource == discovered::wasm_name(name)
+    }
 }
 
 impl FromStr for Node {

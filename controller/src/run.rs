@@ -8,22 +8,23 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use gateway::table::config::Configuration;
-use mesh::{MeshConfigChoice, ObjectRef, Rules};
+use mesh::{MeshConfigChoice, Rules};
 use source::watch::{Change, Event};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 
-use crate::guard::{Limits, Withdrawal};
+use crate::guard::Limits;
 use crate::node::Node;
 use crate::notice::Notice;
 use crate::pace::Pace;
 pub use crate::publish::Write;
-use crate::publish::{Names, Publisher, version};
+use crate::publish::{Names, Publisher};
 use crate::replica::{Heard, Replica};
-use crate::settling::Settling;
-use crate::status::{OfKind, OfView, Status};
-use crate::view::View;
+use crate::report::{NoAnswer, Query, Reply, services};
+use crate::served::Served;
+use crate::status::{OfKind, Status};
+use crate::view::{NotReady, View};
 use crate::xds::{Resources, Security, Server, Timing};
 
 /// Events that are taken in at once before anything else is done.
@@ -116,19 +117,6 @@ struct Meshes {
     confirmed: Option<String>,
 }
 
-/// A mesh and its gateways.
-struct Served {
-    view: View,
-    nodes: Vec<Node>,
-    version: Option<String>,
-    /// What was logged last, so that it is logged once.
-    problem: Option<String>,
-    /// The withdrawal that was told last, by its id.
-    withdrawal: Option<String>,
-    /// Services of which it is to be told if they ask in vain.
-    settling: Settling,
-}
-
 impl Meshes {
     fn new(
         options: &Options,
@@ -136,18 +124,20 @@ impl Meshes {
         status: Arc<Status>,
         replica: Option<Replica>,
     ) -> Self {
-        let mut views: BTreeMap<_, Served> = BTreeMap::new();
         let settle = replica.as_ref().map(|it| it.settle).unwrap_or_default();
+        let mut views: BTreeMap<_, Served> = BTreeMap::new();
         for node in &options.nodes {
             let served = views.entry(node.namespace.clone()).or_insert_with(|| {
                 let rules = Rules { ingress: node.namespace.clone(), ..options.rules.clone() };
                 let (settings, mesh_config) = (&options.settings, options.mesh_config.clone());
                 let (limits, all_services) = (options.limits, options.all_services);
                 let view = View::new(&rules, settings, mesh_config, limits, all_services);
-                let (nodes, settling) = (Vec::new(), Settling::new(settle));
-                Served { view, nodes, version: None, problem: None, withdrawal: None, settling }
+                Served::new(view, settle)
             });
             served.nodes.push(node.clone());
+        }
+        for (namespace, served) in &views {
+            status.set(namespace.as_deref(), served.summary());
         }
         let pace = Pace::new(Instant::now());
         Self { views, publisher, pace, status, replica, confirmed: None }
@@ -159,6 +149,8 @@ impl Meshes {
         mut events: mpsc::Receiver<Event>,
         once: bool,
     ) -> anyhow::Result<()> {
+        let status = Arc::clone(&self.status);
+        let mut queries = status.queries.lock().await;
         let mut batch = Vec::with_capacity(AT_ONCE);
         let mut retry_at = Instant::now() + RETRY;
         loop {
@@ -182,6 +174,7 @@ impl Meshes {
                     Heard::Leads => self.lead(),
                     Heard::Confirmed(id) => self.confirmed = id,
                 },
+                Some(query) = queries.recv() => self.answer(query),
                 () = sleep_until(next.into()) => {}
             }
             if self.pace.due().is_some_and(|due| due <= Instant::now()) {
@@ -211,7 +204,7 @@ impl Meshes {
         let known = self.views.values().all(|served| served.view.is_known());
         let problem = self.views.values().find_map(|served| served.problem.as_ref());
         match problem {
-            Some(problem) if known => bail!("{problem}"),
+            Some((problem, _)) if known => bail!("{problem}"),
             problem => {
                 Ok(problem.is_none() && self.views.values().all(|served| served.version.is_some()))
             }
@@ -235,18 +228,16 @@ impl Meshes {
     /// Takes the changes in and publishes what is different.
     fn update(&mut self) {
         for (namespace, served) in &mut self.views {
-            let start = Instant::now();
-            let asking = match served.view.update(start) {
-                Ok(update) => update.asking,
-                Err(problem) => {
-                    served.note(&problem.to_string());
-                    self.status.set(namespace.as_deref(), served.summary(start.elapsed()));
-                    continue;
+            match served.update(&self.status) {
+                Ok(asking) => {
+                    served.settle(self.replica.as_ref(), asking);
+                    served.publish(&mut self.publisher, &self.status);
                 }
-            };
-            served.settle(self.replica.as_ref(), asking);
-            served.publish(&mut self.publisher);
-            self.status.set(namespace.as_deref(), served.summary(start.elapsed()));
+                // The status of the kinds says which are not listed.
+                Err(NotReady::Unlisted(_)) => continue,
+                Err(NotReady::Table(_)) => {}
+            }
+            self.status.set(namespace.as_deref(), served.summary());
         }
     }
 
@@ -254,34 +245,24 @@ impl Meshes {
     fn retry(&mut self) {
         for (namespace, served) in &mut self.views {
             if served.problem.is_some() && served.view.is_known() {
-                served.publish(&mut self.publisher);
-                self.status.set(namespace.as_deref(), served.summary(Duration::ZERO));
+                served.publish(&mut self.publisher, &self.status);
+                self.status.set(namespace.as_deref(), served.summary());
             }
         }
     }
 
     /// Publishes what was held back for long enough or is confirmed, and tells what is still held back.
     fn release(&mut self) {
-        let (mut is_used, replica) = (false, self.replica.as_ref());
+        let mut is_used = false;
         for (namespace, served) in &mut self.views {
-            if !served.view.guard().is_empty() {
-                let start = Instant::now();
-                let released = served.view.release(self.confirmed.as_deref(), start);
-                if let Ok(released) = released
-                    && !released.is_empty()
-                {
-                    is_used = true;
-                    let services = released.len();
-                    tracing::warn!(
-                        services,
-                        "services that were held back leave their waypoints now"
-                    );
-                    served.settle(replica, released);
-                    served.publish(&mut self.publisher);
-                    self.status.set(namespace.as_deref(), served.summary(start.elapsed()));
-                }
+            let released = served.release(self.confirmed.as_deref());
+            if !released.is_empty() {
+                is_used = true;
+                served.settle(self.replica.as_ref(), released);
+                served.publish(&mut self.publisher, &self.status);
+                self.status.set(namespace.as_deref(), served.summary());
             }
-            served.tell_held(replica);
+            served.tell_held(self.replica.as_ref());
         }
         // Several namespaces' gateways may hold the same withdrawal back. After that, a confirmation is used up.
         if is_used {
@@ -311,73 +292,40 @@ impl Meshes {
             }
         }
     }
-}
 
-impl Served {
-    fn publish(&mut self, publisher: &mut Publisher) {
-        match self.try_publish(publisher) {
-            Ok(()) => self.problem = None,
-            Err(problem) => self.note(&format!("{problem:#}")),
+    /// Nobody waits for an answer that comes too late.
+    fn answer(&mut self, query: Query) {
+        match query {
+            Query::Services(gateway, filter, range, reply) => {
+                self.reply(gateway, reply, |served| services(&served.view, &filter, range));
+            }
+            Query::Findings(gateway, reply) => self.reply(gateway, reply, Served::findings),
         }
     }
 
-    fn try_publish(&mut self, publisher: &mut Publisher) -> anyhow::Result<()> {
-        let (text, policy) = self.view.text()?;
-        let version = version(&text);
-        // Each gateway's resource holds the whole text: the same one is not encoded again.
-        if self.version.as_ref() != Some(&version) {
-            publisher.publish(&text, &version, &self.nodes)?;
-            tracing::info!(version, "published: {}", policy.headline());
-            self.version = Some(version);
-        }
-        Ok(())
-    }
-
-    /// These services changed. Only one that leads tells of them.
-    fn settle(&mut self, replica: Option<&Replica>, services: Vec<ObjectRef>) {
-        if replica.is_some_and(Replica::leads) {
-            self.settling.add(services, Instant::now());
-        }
-    }
-
-    /// Tells what is held back, if that is not what was told last.
-    fn tell_held(&mut self, replica: Option<&Replica>) {
-        let held = self.view.guard().held();
-        let id = held.as_ref().map(Withdrawal::id);
-        if self.withdrawal == id {
+    fn reply<T>(
+        &mut self,
+        gateway: Option<String>,
+        reply: Reply<T>,
+        answer: impl FnOnce(&mut Served) -> T,
+    ) {
+        if reply.is_closed() {
             return;
         }
-        self.withdrawal.clone_from(&id);
-        let (Some(held), Some(id)) = (held, id) else { return };
-        let confirm = replica.map(|it| format!("; to confirm it: {}", it.lease.confirm(&id)));
-        tracing::warn!(
-            services = held.services.len(),
-            withdrawal = id,
-            "held back: these services would leave their waypoints at once: {held}{}",
-            confirm.unwrap_or_default()
-        );
-        if let Some(replica) = replica {
-            replica.tell(Notice::held(&held, &replica.lease));
-        }
-    }
-
-    fn note(&mut self, problem: &str) {
-        if self.problem.as_deref() != Some(problem) {
-            tracing::warn!("not published: {problem}");
-            self.problem = Some(problem.to_owned());
-        }
-    }
-
-    fn summary(&self, took: Duration) -> OfView {
-        OfView {
-            nodes: self.nodes.iter().map(|node| node.name.clone()).collect(),
-            version: self.version.clone(),
-            problem: self.problem.clone(),
-            to_vip: self.view.table().to_vip(),
-            listed: self.view.table().len(),
-            held: self.view.guard().len(),
-            took,
-        }
+        let is_meant = |served: &&mut Served| {
+            gateway.as_ref().is_none_or(|name| served.nodes.iter().any(|node| node.name == *name))
+        };
+        let answer = match self.views.values_mut().find(is_meant) {
+            None => Err(NoAnswer::UnknownGateway(gateway.unwrap_or_default())),
+            Some(served) if served.updated.is_none() => {
+                let problem = served.problem.clone().map(|(problem, _)| problem);
+                let starting = || "the controller has just started".to_owned();
+                Err(NoAnswer::NotReady(problem.unwrap_or_else(starting)))
+            }
+            Some(served) => Ok(answer(served)),
+        };
+        // An error means that nobody waits any more.
+        let _ = reply.send(answer);
     }
 }
 
@@ -399,11 +347,12 @@ fn log(event: &Event) {
 
 impl Status {
     fn feed(&self, event: &Event) {
-        let kind = match &event.change {
-            Change::Listed | Change::Restored => OfKind::Followed,
-            Change::Lost(reason) => OfKind::Lost(reason.clone()),
-            _ => return,
-        };
-        self.set_kind(event.kind, kind);
+        let kind = event.kind;
+        match &event.change {
+            Change::Listed => self.set_listed(kind),
+            Change::Restored => self.set_kind(kind, OfKind::Followed),
+            Change::Lost(reason) => self.set_kind(kind, OfKind::Lost(reason.clone())),
+            _ => {}
+        }
     }
 }

@@ -2,52 +2,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod objects;
+mod running;
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
-
-use controller::guard::Limits;
-use controller::run::{Options, Outputs, run};
-use controller::status::Status;
-use controller::xds::{Security, TYPE_URL};
-use envoy_types::pb::envoy::config::core::v3::{Node, TypedExtensionConfig};
-use envoy_types::pb::envoy::extensions::filters::http::dynamic_modules::v3::DynamicModuleFilter;
+use controller::metrics;
 use envoy_types::pb::envoy::extensions::filters::http::wasm::v3::Wasm;
-use envoy_types::pb::envoy::service::discovery::v3::{DiscoveryRequest, DiscoveryResponse};
-use envoy_types::pb::envoy::service::extension::v3::extension_config_discovery_service_client::ExtensionConfigDiscoveryServiceClient;
 use envoy_types::pb::google::protobuf::StringValue;
-use gateway::table::config::Configuration;
 use mesh::object::{Kind, MeshConfigMap, Object};
-use mesh::{Key, MeshConfigChoice, OF_SERVICES, Rules};
-use objects::{typed, waypoint};
+use mesh::{Key, OF_SERVICES};
+use objects::{namespace, service, typed, waypoint};
 use prost::Message as _;
+use running::Running;
 use serde_json::{Value, json};
-use source::watch::{Change, Event};
-use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
-use tonic::Streaming;
-use tonic::codegen::tokio_stream::wrappers::ReceiverStream;
-
-/// Longer than anything takes.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Long enough for something to arrive that should not.
-const A_WHILE: Duration = Duration::from_millis(300);
-
-fn namespace() -> Object {
-    let labels = json!({"istio.io/use-waypoint": "waypoint"});
-    Object::Namespace(typed(json!({"metadata": {"name": "shop", "labels": labels}})))
-}
-
-fn service(opted_in: bool, address: &str) -> Object {
-    let labels = json!({"istio.io/ingress-use-waypoint": opted_in.to_string()});
-    Object::Service(typed(json!({
-        "metadata": {"namespace": "shop", "name": "cart", "labels": labels},
-        "spec": {"clusterIP": address, "ports": [{"port": 80, "name": "http"}]},
-    })))
-}
+use source::watch::Change;
 
 /// The addresses of ServiceEntries are captured in their own namespace alone.
 const CONFINED: &str = "serviceEntryVisibility: {defaultVisibility: NAMESPACE}";
@@ -66,126 +32,6 @@ fn private() -> Object {
             "ports": [{"number": 80, "name": "http", "protocol": "HTTP"}], "resolution": "DNS",
         },
     })))
-}
-
-struct Running {
-    address: SocketAddr,
-    events: mpsc::Sender<Event>,
-    status: Arc<Status>,
-    stop: oneshot::Sender<()>,
-    serving: JoinHandle<anyhow::Result<()>>,
-}
-
-impl Running {
-    async fn start(nodes: &[&str]) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let options = Options {
-            nodes: nodes.iter().map(|name| name.parse().unwrap()).collect(),
-            rules: Rules::default(),
-            settings: Configuration {
-                ingress_use_waypoints: Some(true),
-                ..Configuration::default()
-            },
-            all_services: false,
-            mesh_config: MeshConfigChoice::Found,
-            limits: Limits::default(),
-        };
-        let outputs = Outputs {
-            xds: Some((listener, Security::Plaintext)),
-            wasm: Some(b"\0asm".to_vec()),
-            ..Outputs::default()
-        };
-        let (events, received) = mpsc::channel(16);
-        let (stop, stopped) = oneshot::channel();
-        let status = Arc::new(Status::default());
-        let (of, shutdown) = (Arc::clone(&status), async { stopped.await.unwrap() });
-        let running = run(options, received, outputs, of, shutdown);
-        let serving = tokio::spawn(running);
-        Self { address, events, status, stop, serving }
-    }
-
-    async fn send(&self, kind: Kind, change: Change) {
-        self.events.send(Event { kind, change }).await.unwrap();
-    }
-
-    async fn apply(&self, object: Object) {
-        self.send(object.kind(), Change::Object(object, Vec::new())).await;
-    }
-
-    /// A list of each kind; those of `objects` are in it.
-    async fn list(&self, kinds: &[Kind], objects: &[Object]) {
-        for kind in kinds {
-            self.send(*kind, Change::Begin).await;
-            for object in objects.iter().filter(|object| object.kind() == *kind) {
-                self.apply(object.clone()).await;
-            }
-            self.send(*kind, Change::Listed).await;
-        }
-    }
-
-    async fn subscribe(&self, name: &str) -> Proxy {
-        let mut client =
-            ExtensionConfigDiscoveryServiceClient::connect(format!("http://{}", self.address))
-                .await
-                .unwrap();
-        let (requests, received) = mpsc::channel(16);
-        let request = DiscoveryRequest {
-            node: Some(Node { id: "envoy".to_owned(), ..Node::default() }),
-            resource_names: vec![name.to_owned()],
-            type_url: TYPE_URL.to_owned(),
-            ..DiscoveryRequest::default()
-        };
-        requests.send(request.clone()).await.unwrap();
-        let stream = client.stream_extension_configs(ReceiverStream::new(received)).await;
-        Proxy { requests, request, responses: stream.unwrap().into_inner() }
-    }
-
-    async fn until_problems(&self, are_so: impl Fn(&[String]) -> bool) {
-        let all = async {
-            while !are_so(&self.status.problems()) {
-                sleep(Duration::from_millis(5)).await;
-            }
-        };
-        assert!(timeout(PATIENCE, all).await.is_ok(), "{:?}", self.status.problems());
-    }
-
-    async fn end(self) {
-        self.stop.send(()).unwrap();
-        self.serving.await.unwrap().unwrap();
-    }
-}
-
-struct Proxy {
-    requests: mpsc::Sender<DiscoveryRequest>,
-    request: DiscoveryRequest,
-    responses: Streaming<DiscoveryResponse>,
-}
-
-impl Proxy {
-    /// The next resource, which is acknowledged.
-    async fn next(&mut self) -> TypedExtensionConfig {
-        let response = timeout(PATIENCE, self.responses.message()).await.unwrap();
-        let response = response.unwrap().unwrap();
-        self.request.version_info.clone_from(&response.version_info);
-        self.request.response_nonce.clone_from(&response.nonce);
-        self.requests.send(self.request.clone()).await.unwrap();
-        assert_eq!(response.resources.len(), 1);
-        TypedExtensionConfig::decode(&*response.resources[0].value).unwrap()
-    }
-
-    /// The table of the native module that comes next.
-    async fn table(&mut self) -> Value {
-        let config = self.next().await.typed_config.unwrap();
-        let filter = DynamicModuleFilter::decode(&*config.value).unwrap();
-        assert_eq!(filter.filter_name, "ingress_waypoint_table");
-        let text = StringValue::decode(&*filter.filter_config.unwrap().value).unwrap().value;
-        serde_json::from_str(&text).unwrap()
-    }
-
-    async fn hears_nothing(&mut self) {
-        assert!(timeout(A_WHILE, self.responses.message()).await.is_err());
-    }
 }
 
 /// The services of a configuration, and whether they opted in.
@@ -245,7 +91,7 @@ async fn a_kind_that_is_lost_keeps_its_objects_until_the_next_list() {
     running.send(Kind::Service, Change::Lost("it is away".to_owned())).await;
     proxy.hears_nothing().await;
     assert_eq!(running.status.problems(), ["Service: it is away"]);
-    assert!(running.status.metrics().contains("kind_followed{kind=\"Service\"} 0"));
+    assert!(metrics::text(&running.status).contains("kind_followed{kind=\"Service\"} 0"));
     running.list(&[Kind::Service], &[]).await;
     assert_eq!(names(&proxy.table().await["config"]), []);
     assert_eq!(running.status.problems(), Vec::<String>::new());

@@ -4,11 +4,12 @@
 #[path = "../../mesh/tests/arbitrary/mod.rs"]
 mod arbitrary;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use gateway::table::config::{Configuration, Forward, UnknownService, Via};
 use gateway::table::routes::Routes;
 use gateway::table::{Compiled, Purpose, ServiceTable};
+use ingress_waypoint::Question;
 use mesh::object::{Kind, Object, Origin};
 use mesh::{Key, MeshConfigChoice, Rules, State, World};
 use proptest::prelude::*;
@@ -70,7 +71,33 @@ impl Tracked {
         let purpose = Purpose { routes: Routes::None, all_services: self.all_services };
         if let Ok(expected) = Compiled::new(&world, &self.rules, &self.settings, purpose) {
             assert_eq!(self.table.text().unwrap().0, expected.text);
+            self.check_decisions(&expected);
         }
+    }
+
+    /// The table has a decision for each object that asks, and it is that of the whole configuration.
+    fn check_decisions(&self, expected: &Compiled) {
+        let mut asking = BTreeSet::new();
+        for item in expected.resolution.services.iter().filter(|item| item.asks()) {
+            asking.insert(&item.object);
+            let Some(service) = &item.service else { continue };
+            let name = format!("{}/{}", service.namespace, service.name);
+            let mut ports = service.ports.iter().map(|port| Some(port.number)).collect::<Vec<_>>();
+            ports.push(None);
+            let ask = |port| Question::Route { service: name.as_bytes(), port };
+            let labels = ports.into_iter().map(|port| expected.policy.decide(ask(port)));
+            let labels: Vec<_> = labels.map(|decision| decision.outcome.label()).collect();
+            // A Service goes before the ServiceEntry of its name.
+            if item.object.kind == Kind::Service {
+                let label = self.table.decision(&item.object);
+                assert!(
+                    labels.contains(&label),
+                    "{}: {label:?} is none of {labels:?}",
+                    item.object
+                );
+            }
+        }
+        assert_eq!(self.table.decisions().len(), asking.len());
     }
 }
 

@@ -244,6 +244,11 @@ impl State {
         &self.world
     }
 
+    /// All Services and ServiceEntries that have become something, by namespace, name and kind.
+    pub fn names(&self) -> impl ExactSizeIterator<Item = (&Key, Kind)> {
+        self.index.ids().map(|id| (&id.key, id.kind))
+    }
+
     /// What became of all Services and ServiceEntries, by namespace, name and kind. Those that don't ask
     /// for their waypoint are resolved again for it.
     pub fn objects(&self) -> impl Iterator<Item = Items> {

@@ -156,6 +156,18 @@ impl World {
         }
     }
 
+    /// How many objects of a kind there are.
+    pub fn count(&self, kind: Kind) -> usize {
+        match kind {
+            Kind::Service => self.services.len(),
+            Kind::ServiceEntry => self.entries.len(),
+            Kind::Gateway => self.gateways.len(),
+            Kind::Namespace => self.namespaces.len(),
+            Kind::GatewayClass => self.classes.len(),
+            kind => self.keys(kind).len(),
+        }
+    }
+
     /// Objects that came more than once and were not the same each time, and where, in an order that
     /// is not that of the reading.
     pub fn conflicts(&self) -> impl Iterator<Item = (&ObjectRef, Vec<String>)> {

@@ -151,7 +151,7 @@ pub struct Operation {
     /// Where /healthz and /readyz are served
     #[arg(long, value_name = "[HOST]:PORT", default_value = ":8081")]
     pub health_addr: String,
-    /// Where /metrics is served
+    /// Where /metrics, the page and its JSON are served
     #[arg(long, value_name = "[HOST]:PORT", default_value = ":8080")]
     pub metrics_addr: String,
     /// The format of the log on standard error

@@ -4,11 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::controller::health;
 use ::controller::run::{self, Outputs, Write};
 use ::controller::status::Status;
 use ::controller::tls::{Files, Tls};
 use ::controller::xds::Security;
+use ::controller::{health, page};
 use anyhow::{Context as _, ensure};
 use clap::ColorChoice;
 use gateway::envoy::fragments::Wasm;
@@ -111,7 +111,7 @@ async fn observe(
     let metrics = listen("--metrics-addr", &args.metrics_addr).await?;
     Ok(vec![
         tokio::spawn(health::serve(health, Arc::clone(status), until_stopped())),
-        tokio::spawn(health::serve_metrics(metrics, Arc::clone(status), until_stopped())),
+        tokio::spawn(page::serve(metrics, Arc::clone(status), until_stopped())),
     ])
 }
 

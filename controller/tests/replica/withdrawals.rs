@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use controller::guard::Limits;
 use controller::lease::CONFIRM;
+use controller::metrics;
 use controller::run::{Options, Outputs, run};
 use controller::status::Status;
 use gateway::table::config::Configuration;
@@ -92,13 +93,20 @@ impl Controller {
 
     /// That both namespaces' gateways have so many services on their VIPs and hold so many there.
     async fn reaches(&self, to_vip: usize, held: usize) {
-        let has = |name: &str, value: usize| {
-            let metrics = self.status.metrics();
+        let count = |metric: &str, namespace: &str| -> f64 {
+            let metrics = metrics::text(&self.status);
+            let start =
+                format!("ingress_waypoint_controller_{metric}{{gateway_namespace=\"{namespace}\"");
+            let lines = metrics.lines().filter(|line| line.starts_with(&start));
+            let waypoint = lines.filter(|it| metric != "services" || it.contains("\"waypoint\""));
+            waypoint.map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap()).sum()
+        };
+        let is_so = || {
             ["ingress", "shop"].iter().all(|namespace| {
-                metrics.contains(&format!("{name}{{gateway_namespace=\"{namespace}\"}} {value}.0"))
+                count("services", namespace) as usize == to_vip
+                    && count("services_held", namespace) as usize == held
             })
         };
-        let is_so = || has("services_to_vip", to_vip) && has("services_held", held);
         until(&format!("{to_vip} to VIPs, {held} held"), is_so).await;
     }
 }

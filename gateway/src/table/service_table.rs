@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ingress_waypoint::{Kind, Outcome, Policy, Port, Question, Service};
+use ingress_waypoint::{Direct, Kind, Label, Outcome, Policy, Question, Service};
 use mesh::host_owners::Rejected;
-use mesh::{Change, Items, Key, ObjectRef, Rules, State};
+use mesh::{Change, Items, Key, ObjectRef, Resolved, Rules, State};
 
 use super::compiled::Error;
 use super::config::{Configuration, joined, lines};
@@ -53,8 +53,8 @@ pub struct ServiceTable {
     needed: Needed,
     /// The lines of the objects that the configuration has to hold.
     lines: BTreeMap<(Key, Kind), Box<str>>,
-    /// Those of them of which requests are sent to the VIP.
-    to_vip: BTreeSet<(Key, Kind)>,
+    /// What the filter decides for the objects that ask for their waypoint or require it.
+    decisions: BTreeMap<(Key, Kind), Label>,
 }
 
 impl ServiceTable {
@@ -66,7 +66,7 @@ impl ServiceTable {
             all_services: all_services || all_are_needed(settings),
             needed: Needed::default(),
             lines: BTreeMap::new(),
-            to_vip: BTreeSet::new(),
+            decisions: BTreeMap::new(),
         }
     }
 
@@ -102,16 +102,16 @@ impl ServiceTable {
                 self.set_lines((key.clone(), Kind::Service), &service)?;
             }
             let items = services.items(&key, kind).unwrap_or_default();
-            self.set_way((key.clone(), kind), &items);
+            self.set_decision((key.clone(), kind), &items);
             self.set_lines((key, kind), &items)?;
         }
-        if all && !self.all_services {
+        if others || (all && !self.all_services) {
             for items in services.all() {
                 let Some(item) = items.iter().find(|it| it.service.is_some()) else { continue };
                 let name = name_of(&item.object);
                 // Another way is a matter of the settings, and not of what other services need.
                 if others {
-                    self.set_way(name.clone(), &items);
+                    self.set_decision(name.clone(), &items);
                 }
                 self.set_lines(name, &items)?;
             }
@@ -119,11 +119,11 @@ impl ServiceTable {
         Ok(())
     }
 
-    fn set_way(&mut self, name: (Key, Kind), items: &Items) {
-        if self.would_send_to_vip(items) {
-            self.to_vip.insert(name);
+    fn set_decision(&mut self, name: (Key, Kind), items: &Items) {
+        if items.iter().any(Resolved::asks) {
+            self.decisions.insert(name, self.decide(items).label());
         } else {
-            self.to_vip.remove(&name);
+            self.decisions.remove(&name);
         }
     }
 
@@ -150,31 +150,58 @@ impl ServiceTable {
 
     /// How many objects have requests that are sent to the VIP.
     pub fn to_vip(&self) -> usize {
-        self.to_vip.len()
+        self.decisions.values().filter(|label| is_to_vip(**label)).count()
     }
 
     /// Whether requests for an object are sent to the VIP.
     pub fn sends_to_vip(&self, object: &ObjectRef) -> bool {
-        self.to_vip.contains(&name_of(object))
+        is_to_vip(self.decision(object))
+    }
+
+    /// What the filter decides for requests for an object. Those that neither ask for their waypoint nor require it have
+    /// one decision, [`ServiceTable::unasked`].
+    pub fn decision(&self, object: &ObjectRef) -> Label {
+        self.decisions.get(&name_of(object)).copied().unwrap_or_else(|| self.unasked())
+    }
+
+    /// The decisions for the objects that ask for their waypoint or require it.
+    pub fn decisions(&self) -> impl ExactSizeIterator<Item = Label> {
+        self.decisions.values().copied()
+    }
+
+    /// The decision for all other objects.
+    pub fn unasked(&self) -> Label {
+        let is_off = self.settings.ingress_use_waypoints == Some(false);
+        let reason = if is_off { Direct::GloballyDisabled } else { Direct::NotLabelled };
+        Outcome::Direct(reason).label()
     }
 
     /// Whether requests for an object would be sent to the VIP if this became of it: the filter's own answer.
     pub fn would_send_to_vip(&self, items: &Items) -> bool {
-        let opted_in = |it: &&Service<'_>| it.ingress_use_waypoint && !it.vips.is_empty();
+        let opted_in = |it: &Service<'_>| it.ingress_use_waypoint && !it.vips.is_empty();
+        items.iter().filter_map(|it| it.service.as_ref()).any(opted_in)
+            && is_to_vip(self.decide(items).label())
+    }
+
+    /// What the filter decides for an object of which this became: if requests to any of its ports go to the VIP, this;
+    /// else what becomes of those to the first.
+    fn decide(&self, items: &Items) -> Outcome {
         let services = || items.iter().filter_map(|it| it.service.as_ref());
-        if !services().any(|it| opted_in(&it)) {
-            return false;
-        }
         let alone = lines(services())
             .and_then(|lines| joined(std::iter::once(&*lines), &self.settings))
             .map(|text| Policy::from_json(text, Some("true")));
-        let Ok(Ok(policy)) = alone else { return false };
-        let is_sent = |service: &Service<'_>, port: &Port| {
-            let name = format!("{}/{}", service.namespace, service.name);
-            let question = Question::Route { service: name.as_bytes(), port: Some(port.number) };
-            matches!(policy.decide(question).outcome, Outcome::Waypoint { .. })
-        };
-        services().any(|service| service.ports.iter().any(|port| is_sent(service, port)))
+        let unknown = Outcome::Direct(Direct::UnknownService);
+        // With settings that the filter refuses, nothing is given out.
+        let (Ok(Ok(policy)), Some(item)) = (alone, items.first()) else { return unknown };
+        let name = format!(
+            "{}/{}",
+            item.object.namespace.as_deref().unwrap_or_default(),
+            item.object.name
+        );
+        let ask = |port| policy.decide(Question::Route { service: name.as_bytes(), port }).outcome;
+        let ports = || services().flat_map(|service| &service.ports).map(|port| port.number);
+        let mut sent = ports().map(|port| ask(Some(port))).filter(|it| is_to_vip(it.label()));
+        sent.next().unwrap_or_else(|| ask(ports().next()))
     }
 
     /// The configuration, and the policy that the filter makes of it. What the filter would refuse is not given out.
@@ -186,6 +213,10 @@ impl ServiceTable {
         let policy = Policy::from_json(text.as_bytes(), Some("true"))?;
         Ok((text, policy))
     }
+}
+
+fn is_to_vip((decision, _): Label) -> bool {
+    decision == "waypoint"
 }
 
 /// Namespace, name and kind of a Service or a ServiceEntry.

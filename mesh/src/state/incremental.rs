@@ -283,7 +283,7 @@ impl Index {
     }
 
     /// All objects that have become something, by namespace, name and kind.
-    pub fn ids(&self) -> impl Iterator<Item = &Arc<Id>> {
+    pub fn ids(&self) -> impl ExactSizeIterator<Item = &Arc<Id>> {
         self.records.keys()
     }
 

@@ -1,0 +1,175 @@
+//! A mesh and what its gateways are served of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mesh::{Diagnostic, OF_SERVICES, ObjectRef};
+
+use crate::guard::Withdrawal;
+use crate::moment::Moment;
+use crate::node::Node;
+use crate::notice::Notice;
+use crate::publish::{Publisher, version};
+use crate::replica::Replica;
+use crate::settling::Settling;
+use crate::status::{OfView, Status};
+use crate::view::{NotReady, View};
+
+/// A mesh and its gateways.
+pub struct Served {
+    /// The mesh.
+    pub view: View,
+    /// The gateways.
+    pub nodes: Vec<Node>,
+    /// The version of the table, and since when it is served.
+    pub version: Option<(String, Moment)>,
+    /// What was logged last, so that it is logged once, and since when there is a problem.
+    pub problem: Option<(String, Moment)>,
+    /// When changes were taken in last.
+    pub updated: Option<Moment>,
+    /// What is wrong, if somebody asked since the last update.
+    findings: Option<Arc<[Diagnostic]>>,
+    /// The withdrawal that was told last, by its id.
+    pub withdrawal: Option<String>,
+    /// Services of which it is to be told if they ask in vain.
+    pub settling: Settling,
+}
+
+impl Served {
+    /// Without gateways. A service has to ask in vain for as long as `settle` before it is told.
+    pub fn new(view: View, settle: Duration) -> Self {
+        Self {
+            view,
+            nodes: Vec::new(),
+            version: None,
+            problem: None,
+            updated: None,
+            findings: None,
+            withdrawal: None,
+            settling: Settling::new(settle),
+        }
+    }
+
+    /// Takes the changes in, and gives the services that changed and ask for their waypoint.
+    ///
+    /// # Errors
+    /// As long as the mesh is not known; it is noted.
+    pub fn update(&mut self, status: &Status) -> Result<Vec<ObjectRef>, NotReady> {
+        let start = Instant::now();
+        let update =
+            self.view.update(start).inspect_err(|problem| self.note(&problem.to_string()))?;
+        if update.held.is_some() {
+            status.count_withdrawal();
+        }
+        status.durations.update.observe(start.elapsed().as_secs_f64());
+        self.changed();
+        Ok(update.asking)
+    }
+
+    /// Changes were taken in.
+    fn changed(&mut self) {
+        self.updated = Some(Moment::now());
+        self.findings = None;
+    }
+
+    /// Lets go what was held back for long enough or is confirmed; gives these services.
+    pub fn release(&mut self, confirmed: Option<&str>) -> Vec<ObjectRef> {
+        // What is not known is noted by an update.
+        let released = self.view.release(confirmed, Instant::now()).unwrap_or_default();
+        if !released.is_empty() {
+            let services = released.len();
+            tracing::warn!(services, "services that were held back leave their waypoints now");
+            self.changed();
+        }
+        released
+    }
+
+    /// Publishes the table if it changed.
+    pub fn publish(&mut self, publisher: &mut Publisher, status: &Status) {
+        let start = Instant::now();
+        match self.try_publish(publisher) {
+            Ok(()) => self.problem = None,
+            Err(problem) => self.note(&format!("{problem:#}")),
+        }
+        status.durations.publish.observe(start.elapsed().as_secs_f64());
+    }
+
+    fn try_publish(&mut self, publisher: &mut Publisher) -> anyhow::Result<()> {
+        let (text, policy) = self.view.text()?;
+        let version = version(&text);
+        // Each gateway's resource holds the whole text: the same one is not encoded again.
+        if self.version.as_ref().is_none_or(|(served, _)| *served != version) {
+            publisher.publish(&text, &version, &self.nodes)?;
+            tracing::info!(version, "published: {}", policy.headline());
+            self.version = Some((version, Moment::now()));
+        }
+        Ok(())
+    }
+
+    /// These services changed. Only one that leads tells of them.
+    pub fn settle(&mut self, replica: Option<&Replica>, services: Vec<ObjectRef>) {
+        if replica.is_some_and(Replica::leads) {
+            self.settling.add(services, Instant::now());
+        }
+    }
+
+    /// Tells what is held back, if that is not what was told last.
+    pub fn tell_held(&mut self, replica: Option<&Replica>) {
+        let held = self.view.guard().held();
+        let id = held.as_ref().map(Withdrawal::id);
+        if self.withdrawal == id {
+            return;
+        }
+        self.withdrawal.clone_from(&id);
+        let (Some(held), Some(id)) = (held, id) else { return };
+        let confirm = replica.map(|it| format!("; to confirm it: {}", it.lease.confirm(&id)));
+        tracing::warn!(
+            services = held.services.len(),
+            withdrawal = id,
+            "held back: these services would leave their waypoints at once: {held}{}",
+            confirm.unwrap_or_default()
+        );
+        if let Some(replica) = replica {
+            replica.tell(Notice::held(&held, &replica.lease));
+        }
+    }
+
+    /// Logs a problem, once.
+    fn note(&mut self, problem: &str) {
+        let since = match &self.problem {
+            Some((noted, _)) if noted == problem => return,
+            Some((_, since)) => *since,
+            None => Moment::now(),
+        };
+        tracing::warn!("not published: {problem}");
+        self.problem = Some((problem.to_owned(), since));
+    }
+
+    /// Made once for each update at most.
+    pub fn findings(&mut self) -> Arc<[Diagnostic]> {
+        let view = &self.view;
+        Arc::clone(self.findings.get_or_insert_with(|| view.state().diagnostics().into()))
+    }
+
+    /// For the status.
+    pub fn summary(&self) -> OfView {
+        let (state, table) = (self.view.state(), self.view.table());
+        let mut decisions = BTreeMap::new();
+        for label in table.decisions() {
+            *decisions.entry(label).or_default() += 1;
+        }
+        let others = state.names().len().saturating_sub(table.decisions().len());
+        *decisions.entry(table.unasked()).or_default() += others;
+        OfView {
+            nodes: self.nodes.clone(),
+            version: self.version.clone(),
+            problem: self.problem.clone(),
+            updated: self.updated,
+            decisions,
+            objects: OF_SERVICES.iter().map(|it| (*it, state.world().count(*it))).collect(),
+            listed: table.len(),
+            held: self.view.guard().len(),
+        }
+    }
+}
