@@ -19,6 +19,8 @@ const DEFAULT_VERSION: &str = "1.40.0";
 pub struct EnvoyOptions {
     /// The bootstrap configuration. It needs an admin listener, by which the harness watches Envoy.
     pub config: Value,
+    /// The text of the same as YAML, if Envoy is to read that; else it reads JSON.
+    pub yaml: Option<String>,
     /// Environment variables, on top of this process's own.
     pub env: Vec<(String, String)>,
     /// Worker threads.
@@ -34,6 +36,7 @@ impl EnvoyOptions {
     pub fn new(config: Value) -> Self {
         Self {
             config,
+            yaml: None,
             env: Vec::new(),
             concurrency: 2,
             log_level: "info".into(),
@@ -216,8 +219,12 @@ pub fn socket_address(value: Option<&Value>) -> Result<SocketAddr> {
 }
 
 fn command(options: &EnvoyOptions, dir: &Path) -> Result<Command> {
-    let file = dir.join("envoy.json");
-    fs::write(&file, serde_json::to_vec_pretty(&options.config)?)?;
+    let (name, text) = match &options.yaml {
+        Some(text) => ("envoy.yaml", text.clone()),
+        None => ("envoy.json", serde_json::to_string_pretty(&options.config)?),
+    };
+    let file = dir.join(name);
+    fs::write(&file, text)?;
     let mut command = Command::new(binary()?);
     // The configuration names the module relative to the root: dist/ingress_waypoint.wasm.
     command.current_dir(workspace()).stdin(Stdio::null()).arg("-c").arg(&file);
