@@ -6,6 +6,8 @@
 pub mod args;
 pub mod check;
 pub mod compile;
+#[cfg(feature = "controller")]
+pub mod controller;
 pub mod diff;
 pub mod explain;
 pub mod input;

@@ -43,11 +43,18 @@ pub enum Command {
     Diff(diff::Arguments),
     /// Add the filter to a static Envoy configuration, or remove it
     Patch(patch::Arguments),
+    /// Serve gateways their services while the cluster changes
+    #[cfg(feature = "controller")]
+    Controller(Box<crate::controller::Arguments>),
     /// Print the JSON Schema of the filter's configuration
     #[command(after_help = "Example:\n  ingress-waypoint schema > ingress-waypoint.schema.json")]
     Schema,
-    /// Print the permissions that --cluster needs
-    #[command(after_help = "Example:\n  ingress-waypoint rbac -n ops | kubectl apply -f -")]
+    /// Print the permissions that --cluster or the controller needs
+    #[command(after_help = "\
+Examples:
+  ingress-waypoint rbac -n ops | kubectl apply -f -
+  ingress-waypoint rbac --for controller -n ingress-waypoint | \\
+      kubectl apply -f -")]
     Rbac(rbac::Arguments),
     /// Print completions for a shell
     #[command(after_help = "Example:\n  source <(ingress-waypoint completions bash)")]
@@ -71,13 +78,15 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Check(args) => check::command(&args, cli.format),
         Command::Diff(args) => diff::command(&args, cli.format),
         Command::Patch(args) => patch::command(&args, cli.format),
+        #[cfg(feature = "controller")]
+        Command::Controller(args) => crate::controller::command(*args, cli.color),
         Command::Schema => {
             let text = serde_json::to_string_pretty(&gateway::table::schema::schema())?;
             report::raw(&format!("{text}\n"))?;
             Ok(Exit::Done)
         }
         Command::Rbac(args) => {
-            report::raw(&rbac::manifests(&args.namespace, &args.istio_namespace))?;
+            report::raw(&rbac::manifests(args.account, &args.namespace, &args.istio_namespace))?;
             Ok(Exit::Done)
         }
         Command::Completions { shell } => {

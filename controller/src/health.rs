@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 
 use crate::status::Status;
 
-/// Serves `/healthz`, `/readyz` and `/metrics` until `shutdown` is ready.
+/// Serves `/healthz` and `/readyz` until `shutdown` is ready.
 ///
 /// # Errors
 /// If the server fails.
@@ -24,8 +24,20 @@ pub async fn serve(
     let routes = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
         .with_state(status);
+    Ok(axum::serve(listener, routes).with_graceful_shutdown(shutdown).await?)
+}
+
+/// Serves `/metrics` until `shutdown` is ready.
+///
+/// # Errors
+/// If the server fails.
+pub async fn serve_metrics(
+    listener: TcpListener,
+    status: Arc<Status>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
+    let routes = Router::new().route("/metrics", get(metrics)).with_state(status);
     Ok(axum::serve(listener, routes).with_graceful_shutdown(shutdown).await?)
 }
 

@@ -10,21 +10,26 @@ use sha2::{Digest as _, Sha256};
 use crate::node::Node;
 use crate::xds::{Answer, Directory, Resource, Resources};
 
+/// Takes a configuration, for instance into a file.
+pub type Write = Box<dyn FnMut(&str) -> anyhow::Result<()> + Send>;
+
 /// Makes the resources of gateways.
 pub struct Publisher {
     /// Where they are served.
     pub resources: Arc<Resources>,
     /// The wasm module, if the wasm form is served.
     pub wasm: Option<Bytes>,
+    /// Takes each configuration too.
+    pub write: Option<Write>,
 }
 
 impl Publisher {
     /// Serves a configuration of that version to these gateways, in each form.
     ///
     /// # Errors
-    /// The configuration is not JSON.
+    /// The configuration is not JSON, or could not be written.
     pub fn publish<'n>(
-        &self,
+        &mut self,
         config: &str,
         version: &str,
         nodes: impl IntoIterator<Item = &'n Node>,
@@ -40,6 +45,9 @@ impl Publisher {
                 let name = discovered::wasm_name(name);
                 self.resources.insert(Resource::new(name, version, wasm.clone()));
             }
+        }
+        if let Some(write) = &mut self.write {
+            write(config)?;
         }
         Ok(())
     }

@@ -1,29 +1,35 @@
 //! The main loop: one task owns the meshes, takes events in, and publishes what became of them.
 
 use std::collections::BTreeMap;
-use std::future::Future;
+use std::future::{Future, pending};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use gateway::table::config::Configuration;
-use mesh::{MeshConfigChoice, Rules};
+use mesh::{MeshConfigChoice, ObjectRef, Rules};
 use source::watch::{Change, Event};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 
-use crate::guard::Limits;
+use crate::guard::{Limits, Withdrawal};
 use crate::node::Node;
+use crate::notice::Notice;
 use crate::pace::Pace;
+pub use crate::publish::Write;
 use crate::publish::{Names, Publisher, version};
+use crate::replica::{Heard, Replica};
+use crate::settling::Settling;
 use crate::status::{OfKind, OfView, Status};
 use crate::view::View;
 use crate::xds::{Resources, Security, Server, Timing};
 
 /// Events that are taken in at once before anything else is done.
 const AT_ONCE: usize = 256;
+/// How long something that failed waits for its next try.
+const RETRY: Duration = Duration::from_secs(5);
 
 /// What to serve, and from where.
 pub struct Options {
@@ -39,32 +45,51 @@ pub struct Options {
     pub mesh_config: MeshConfigChoice,
     /// When a change is held back.
     pub limits: Limits,
+}
+
+/// Where configurations go.
+#[derive(Default)]
+pub struct Outputs {
+    /// The xDS server's socket, if there is one.
+    pub xds: Option<(TcpListener, Security)>,
     /// The wasm module, if that form is served.
-    pub wasm: Option<Bytes>,
+    pub wasm: Option<Vec<u8>>,
+    /// Takes each configuration too. One that it did not take is offered again.
+    pub write: Option<Write>,
+    /// Whether to end when each gateway's configuration is published, or cannot be.
+    pub once: bool,
+    /// What is shared with other replicas, if there is an API server for it.
+    pub replica: Option<Replica>,
 }
 
 /// Serves until `shutdown` is ready, or nothing sends events any more. The events are those of [`source::watch::watch`],
 /// for [`mesh::OF_SERVICES`].
 ///
 /// # Errors
-/// If the xDS server fails.
+/// If the xDS server fails or, with [`Outputs::once`], a configuration cannot be published.
 pub async fn run(
     options: Options,
     events: mpsc::Receiver<Event>,
-    listener: TcpListener,
-    security: Security,
+    outputs: Outputs,
     status: Arc<Status>,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
+    let Outputs { xds, wasm, write, once, replica } = outputs;
     let resources = Arc::new(Resources::default());
     let server = Server {
         resources: Arc::clone(&resources),
-        directory: Arc::new(Names { nodes: options.nodes.clone(), wasm: options.wasm.is_some() }),
+        directory: Arc::new(Names { nodes: options.nodes.clone(), wasm: wasm.is_some() }),
         proxies: Arc::clone(&status.proxies),
         timing: Timing::default(),
     };
-    let publisher = Publisher { resources, wasm: options.wasm.clone() };
-    let mut meshes = Meshes::new(&options, publisher, status);
+    let publisher = Publisher { resources, wasm: wasm.map(Bytes::from), write };
+    let mut meshes = Meshes::new(&options, publisher, status, replica);
+    let Some((listener, security)) = xds else {
+        tokio::select! {
+            followed = meshes.follow(events, once) => return followed,
+            () = shutdown => return Ok(()),
+        }
+    };
     let (stop, stopped) = oneshot::channel::<()>();
     // In a task of its own: a recompute delays no proxy's answer.
     let mut serving = tokio::spawn(server.serve(listener, security, async {
@@ -72,7 +97,7 @@ pub async fn run(
         let _ = stopped.await;
     }));
     tokio::select! {
-        () = meshes.follow(events) => {}
+        followed = meshes.follow(events, once) => followed?,
         () = shutdown => {}
         served = &mut serving => return served.context("the xDS server ended")?,
     }
@@ -86,6 +111,9 @@ struct Meshes {
     publisher: Publisher,
     pace: Pace,
     status: Arc<Status>,
+    replica: Option<Replica>,
+    /// The withdrawal that somebody confirmed, until it happens.
+    confirmed: Option<String>,
 }
 
 /// A mesh and its gateways.
@@ -95,47 +123,105 @@ struct Served {
     version: Option<String>,
     /// What was logged last, so that it is logged once.
     problem: Option<String>,
+    /// The withdrawal that was told last, by its id.
+    withdrawal: Option<String>,
+    /// Services of which it is to be told if they ask in vain.
+    settling: Settling,
 }
 
 impl Meshes {
-    fn new(options: &Options, publisher: Publisher, status: Arc<Status>) -> Self {
+    fn new(
+        options: &Options,
+        publisher: Publisher,
+        status: Arc<Status>,
+        replica: Option<Replica>,
+    ) -> Self {
         let mut views: BTreeMap<_, Served> = BTreeMap::new();
+        let settle = replica.as_ref().map(|it| it.settle).unwrap_or_default();
         for node in &options.nodes {
             let served = views.entry(node.namespace.clone()).or_insert_with(|| {
                 let rules = Rules { ingress: node.namespace.clone(), ..options.rules.clone() };
                 let (settings, mesh_config) = (&options.settings, options.mesh_config.clone());
                 let (limits, all_services) = (options.limits, options.all_services);
                 let view = View::new(&rules, settings, mesh_config, limits, all_services);
-                Served { view, nodes: Vec::new(), version: None, problem: None }
+                let (nodes, settling) = (Vec::new(), Settling::new(settle));
+                Served { view, nodes, version: None, problem: None, withdrawal: None, settling }
             });
             served.nodes.push(node.clone());
         }
-        Self { views, publisher, pace: Pace::new(Instant::now()), status }
+        let pace = Pace::new(Instant::now());
+        Self { views, publisher, pace, status, replica, confirmed: None }
     }
 
-    async fn follow(&mut self, mut events: mpsc::Receiver<Event>) {
+    /// Until nothing sends events any more or, with `once`, each gateway's configuration is published.
+    async fn follow(
+        &mut self,
+        mut events: mpsc::Receiver<Event>,
+        once: bool,
+    ) -> anyhow::Result<()> {
         let mut batch = Vec::with_capacity(AT_ONCE);
+        let mut retry_at = Instant::now() + RETRY;
         loop {
-            let due = self.pace.due();
-            let next =
-                due.into_iter().chain(self.views.values().filter_map(|it| it.view.guard().next()));
-            let next = next.min().unwrap_or_else(|| Instant::now() + Duration::from_secs(60));
+            let next = self.pace.due().or_else(|| self.next());
+            let next = next.map_or(retry_at, |next| next.min(retry_at));
+            let heard = async {
+                match &mut self.replica {
+                    Some(replica) => replica.heard().await,
+                    None => pending().await,
+                }
+            };
             tokio::select! {
                 taken = events.recv_many(&mut batch, AT_ONCE) => {
                     if taken == 0 {
-                        return;
+                        return Ok(());
                     }
                     batch.drain(..).for_each(|event| self.feed(event));
                     self.pace.changed(Instant::now());
                 }
+                heard = heard => match heard {
+                    Heard::Leads => self.lead(),
+                    Heard::Confirmed(id) => self.confirmed = id,
+                },
                 () = sleep_until(next.into()) => {}
             }
             if self.pace.due().is_some_and(|due| due <= Instant::now()) {
                 self.update();
                 self.pace.taken(Instant::now());
+                retry_at = Instant::now() + RETRY;
+            } else if retry_at <= Instant::now() {
+                self.retry();
+                retry_at = Instant::now() + RETRY;
             }
-            self.release();
+            // What is known is as of the last update.
+            if self.pace.due().is_none() {
+                self.release();
+                self.tell();
+            }
+            if once && self.is_done()? {
+                return Ok(());
+            }
         }
+    }
+
+    /// Whether each gateway's configuration is published.
+    ///
+    /// # Errors
+    /// If one cannot be.
+    fn is_done(&self) -> anyhow::Result<bool> {
+        let known = self.views.values().all(|served| served.view.is_known());
+        let problem = self.views.values().find_map(|served| served.problem.as_ref());
+        match problem {
+            Some(problem) if known => bail!("{problem}"),
+            problem => {
+                Ok(problem.is_none() && self.views.values().all(|served| served.version.is_some()))
+            }
+        }
+    }
+
+    /// When there is something to do, if nothing changes before.
+    fn next(&self) -> Option<Instant> {
+        let next = self.views.values().flat_map(|it| [it.view.next(), it.settling.next()]);
+        next.flatten().min()
     }
 
     fn feed(&mut self, event: Event) {
@@ -150,48 +236,92 @@ impl Meshes {
     fn update(&mut self) {
         for (namespace, served) in &mut self.views {
             let start = Instant::now();
-            let updated = served.view.update(start);
-            match updated {
-                Ok(None) => {}
-                Ok(Some(held)) => tracing::warn!(
-                    services = held.services.len(),
-                    withdrawal = held.id(),
-                    "held back: these services would leave their waypoints at once: {held}"
-                ),
+            let asking = match served.view.update(start) {
+                Ok(update) => update.asking,
                 Err(problem) => {
                     served.note(&problem.to_string());
+                    self.status.set(namespace.as_deref(), served.summary(start.elapsed()));
                     continue;
                 }
-            }
-            served.publish(&self.publisher);
+            };
+            served.settle(self.replica.as_ref(), asking);
+            served.publish(&mut self.publisher);
             self.status.set(namespace.as_deref(), served.summary(start.elapsed()));
         }
     }
 
-    /// Publishes what was held back for long enough.
-    fn release(&mut self) {
+    /// Publishes again what could not be published.
+    fn retry(&mut self) {
         for (namespace, served) in &mut self.views {
-            if served.view.guard().is_empty() {
-                continue;
+            if served.problem.is_some() && served.view.is_known() {
+                served.publish(&mut self.publisher);
+                self.status.set(namespace.as_deref(), served.summary(Duration::ZERO));
             }
-            let start = Instant::now();
-            let Ok(true) = served.view.release(None, start) else { continue };
-            tracing::warn!("services that were held back leave their waypoints now");
-            served.publish(&self.publisher);
-            self.status.set(namespace.as_deref(), served.summary(start.elapsed()));
+        }
+    }
+
+    /// Publishes what was held back for long enough or is confirmed, and tells what is still held back.
+    fn release(&mut self) {
+        let (mut is_used, replica) = (false, self.replica.as_ref());
+        for (namespace, served) in &mut self.views {
+            if !served.view.guard().is_empty() {
+                let start = Instant::now();
+                let released = served.view.release(self.confirmed.as_deref(), start);
+                if let Ok(released) = released
+                    && !released.is_empty()
+                {
+                    is_used = true;
+                    let services = released.len();
+                    tracing::warn!(
+                        services,
+                        "services that were held back leave their waypoints now"
+                    );
+                    served.settle(replica, released);
+                    served.publish(&mut self.publisher);
+                    self.status.set(namespace.as_deref(), served.summary(start.elapsed()));
+                }
+            }
+            served.tell_held(replica);
+        }
+        // Several namespaces' gateways may hold the same withdrawal back. After that, a confirmation is used up.
+        if is_used {
+            self.confirmed = None;
+        }
+    }
+
+    /// Begins to tell, as one that leads from now on.
+    fn lead(&mut self) {
+        let replica = self.replica.as_ref();
+        for served in self.views.values_mut() {
+            // It is told again.
+            served.withdrawal = None;
+            let asking = served.view.asking().cloned().collect();
+            served.settle(replica, asking);
+        }
+    }
+
+    /// Tells of the services that had time to settle and ask for their waypoint in vain.
+    fn tell(&mut self) {
+        let Some(replica) = &self.replica else { return };
+        for served in self.views.values_mut() {
+            for object in served.settling.due(Instant::now()) {
+                if let Some(why) = served.view.in_vain(&object) {
+                    replica.tell(Notice::in_vain(object, &why));
+                }
+            }
         }
     }
 }
 
 impl Served {
-    fn publish(&mut self, publisher: &Publisher) {
+    fn publish(&mut self, publisher: &mut Publisher) {
         match self.try_publish(publisher) {
             Ok(()) => self.problem = None,
             Err(problem) => self.note(&format!("{problem:#}")),
         }
     }
 
-    fn try_publish(&mut self, publisher: &Publisher) -> anyhow::Result<()> {
+    fn try_publish(&mut self, publisher: &mut Publisher) -> anyhow::Result<()> {
         let (text, policy) = self.view.text()?;
         let version = version(&text);
         // Each gateway's resource holds the whole text: the same one is not encoded again.
@@ -203,9 +333,37 @@ impl Served {
         Ok(())
     }
 
+    /// These services changed. Only one that leads tells of them.
+    fn settle(&mut self, replica: Option<&Replica>, services: Vec<ObjectRef>) {
+        if replica.is_some_and(Replica::leads) {
+            self.settling.add(services, Instant::now());
+        }
+    }
+
+    /// Tells what is held back, if that is not what was told last.
+    fn tell_held(&mut self, replica: Option<&Replica>) {
+        let held = self.view.guard().held();
+        let id = held.as_ref().map(Withdrawal::id);
+        if self.withdrawal == id {
+            return;
+        }
+        self.withdrawal.clone_from(&id);
+        let (Some(held), Some(id)) = (held, id) else { return };
+        let confirm = replica.map(|it| format!("; to confirm it: {}", it.lease.confirm(&id)));
+        tracing::warn!(
+            services = held.services.len(),
+            withdrawal = id,
+            "held back: these services would leave their waypoints at once: {held}{}",
+            confirm.unwrap_or_default()
+        );
+        if let Some(replica) = replica {
+            replica.tell(Notice::held(&held, &replica.lease));
+        }
+    }
+
     fn note(&mut self, problem: &str) {
         if self.problem.as_deref() != Some(problem) {
-            tracing::warn!("nothing is published: {problem}");
+            tracing::warn!("not published: {problem}");
             self.problem = Some(problem.to_owned());
         }
     }

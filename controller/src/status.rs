@@ -1,7 +1,7 @@
 //! What is known of the controller, for its health and its metrics.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::events::Counts;
 use crate::xds::Proxies;
 
 /// What is known of the controller.
@@ -20,6 +21,8 @@ use crate::xds::Proxies;
 pub struct Status {
     /// The proxies.
     pub proxies: Arc<Proxies>,
+    /// Of the Events.
+    pub events: Arc<Counts>,
     inner: Mutex<Inner>,
 }
 
@@ -116,12 +119,20 @@ impl Status {
         made.counter("resources_acknowledged", "Resources that a proxy uses", counts.acknowledged);
         made.counter("resources_refused", "Resources that a proxy refused", counts.refused);
         made.counter("resources_broken", "Resources that did not arrive", counts.broken);
+        let Counts { written, dropped, failed } = &*self.events;
+        made.counter("events_written", "Kubernetes Events that were written", count(written));
+        made.counter("events_dropped", "Kubernetes Events above the limits", count(dropped));
+        made.counter("events_failed", "Kubernetes Events that the API refused", count(failed));
         made.text()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn count(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
 }
 
 #[allow(clippy::cast_precision_loss)] // No mesh has 2^52 services.

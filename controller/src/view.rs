@@ -5,7 +5,7 @@ use std::time::Instant;
 use gateway::table::config::Configuration;
 use gateway::table::{Error, ServiceTable};
 use ingress_waypoint::Policy;
-use mesh::{Change, MeshConfigChoice, OF_SERVICES, Rules, State};
+use mesh::{Change, InVain, MeshConfigChoice, OF_SERVICES, ObjectRef, Resolved, Rules, State};
 
 use crate::guard::{Guard, Guarded, Limits, Withdrawal};
 
@@ -26,6 +26,15 @@ pub enum NotReady {
     /// The mesh's configuration cannot be used, or the filter refuses the settings.
     #[error(transparent)]
     Table(#[from] Error),
+}
+
+/// What an update brought.
+#[derive(Debug, Default)]
+pub struct Update {
+    /// What is held back from now on.
+    pub held: Option<Withdrawal>,
+    /// The services that changed and ask for their waypoint.
+    pub asking: Vec<ObjectRef>,
 }
 
 impl View {
@@ -65,28 +74,59 @@ impl View {
         &self.table
     }
 
-    /// Takes in what changed since the last time; gives what is held back from now on.
+    /// Takes in what changed since the last time.
     ///
     /// # Errors
     /// As long as the mesh is not known. What changed is then taken in later.
-    pub fn update(&mut self, now: Instant) -> Result<Option<Withdrawal>, NotReady> {
+    pub fn update(&mut self, now: Instant) -> Result<Update, NotReady> {
         self.check()?;
         let changes = self.state.update();
+        let asking = changes.services.iter().filter(|change| asks(change));
+        let asking = asking.map(|change| change.object.clone()).collect();
         let others = changes.rejected || changes.required_namespaces;
         let (passed, held) = self.guard.pass(changes.services, &self.state, &self.table, now);
         self.take(&passed, others)?;
-        Ok(held)
+        Ok(Update { held, asking })
     }
 
-    /// Lets pass what was held back for long enough, or what is confirmed; whether there was any.
+    /// Lets pass what was held back for long enough, or what is confirmed, and gives it.
     ///
     /// # Errors
     /// As for [`View::update`].
-    pub fn release(&mut self, confirmed: Option<&str>, now: Instant) -> Result<bool, NotReady> {
+    pub fn release(
+        &mut self,
+        confirmed: Option<&str>,
+        now: Instant,
+    ) -> Result<Vec<ObjectRef>, NotReady> {
         self.check()?;
         let released = self.guard.release(confirmed, &self.state, now);
         self.take(&released, false)?;
-        Ok(!released.is_empty())
+        Ok(released.into_iter().map(|change| change.object).collect())
+    }
+
+    /// When [`View::release`] has something to do, if nothing changes before.
+    pub fn next(&self) -> Option<Instant> {
+        self.check().ok()?;
+        self.guard.next()
+    }
+
+    /// Why a service asks for its waypoint in vain, if it does. One that is held on its waypoint does not.
+    pub fn in_vain(&self, object: &ObjectRef) -> Option<InVain> {
+        if self.table.sends_to_vip(object) {
+            return None;
+        }
+        let items = self.state.object(object)?;
+        items.iter().find_map(|item| item.in_vain(self.state.world()))
+    }
+
+    /// The services that ask for their waypoint, each once.
+    pub fn asking(&self) -> impl Iterator<Item = &ObjectRef> {
+        let mut last = None;
+        self.state.asking().map(|service| &service.object).filter(move |object| {
+            let is_new = last != Some(*object);
+            last = Some(*object);
+            is_new
+        })
     }
 
     /// The configuration, and the policy that the filter makes of it.
@@ -95,6 +135,11 @@ impl View {
     /// The filter refuses the settings.
     pub fn text(&self) -> Result<(String, Policy), NotReady> {
         Ok(self.table.text()?)
+    }
+
+    /// Whether the mesh is known.
+    pub fn is_known(&self) -> bool {
+        self.check().is_ok()
     }
 
     fn take(&mut self, changes: &[Change], others: bool) -> Result<(), NotReady> {
@@ -110,4 +155,8 @@ impl View {
         }
         self.state.world().check_mesh_config().map_err(|it| NotReady::Table(Error::MeshConfig(it)))
     }
+}
+
+fn asks(change: &Change) -> bool {
+    change.new.iter().flat_map(|items| items.iter()).any(Resolved::asks)
 }

@@ -78,12 +78,12 @@ impl Mesh {
 
     fn update(&mut self) -> Option<Withdrawal> {
         self.seconds += 1;
-        self.view.update(self.now()).unwrap()
+        self.view.update(self.now()).unwrap().held
     }
 
     fn wait(&mut self, time: Duration, confirmed: Option<&str>) -> bool {
         self.seconds += time.as_secs();
-        self.view.release(confirmed, self.now()).unwrap()
+        !self.view.release(confirmed, self.now()).unwrap().is_empty()
     }
 
     /// How many are sent to their VIPs: as the guard has it, and as the filter has it.

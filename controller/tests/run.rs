@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use controller::guard::Limits;
-use controller::run::{Options, run};
+use controller::run::{Options, Outputs, run};
 use controller::status::Status;
 use controller::xds::{Security, TYPE_URL};
 use envoy_types::pb::envoy::config::core::v3::{Node, TypedExtensionConfig};
@@ -27,7 +27,7 @@ use source::watch::{Change, Event};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tonic::Streaming;
 use tonic::codegen::tokio_stream::wrappers::ReceiverStream;
 
@@ -50,10 +50,11 @@ fn service(opted_in: bool, address: &str) -> Object {
 }
 
 /// The addresses of ServiceEntries are captured in their own namespace alone.
-fn mesh_config() -> Object {
+const CONFINED: &str = "serviceEntryVisibility: {defaultVisibility: NAMESPACE}";
+
+fn mesh_config(mesh: &str) -> Object {
     let metadata = typed(json!({"namespace": "istio-system", "name": "istio"}));
-    let mesh = "serviceEntryVisibility: {defaultVisibility: NAMESPACE}".to_owned();
-    Object::MeshConfig(Box::new(MeshConfigMap { metadata, mesh }))
+    Object::MeshConfig(Box::new(MeshConfigMap { metadata, mesh: mesh.to_owned() }))
 }
 
 fn private() -> Object {
@@ -89,13 +90,17 @@ impl Running {
             all_services: false,
             mesh_config: MeshConfigChoice::Found,
             limits: Limits::default(),
-            wasm: Some("\0asm".into()),
+        };
+        let outputs = Outputs {
+            xds: Some((listener, Security::Plaintext)),
+            wasm: Some(b"\0asm".to_vec()),
+            ..Outputs::default()
         };
         let (events, received) = mpsc::channel(16);
         let (stop, stopped) = oneshot::channel();
         let status = Arc::new(Status::default());
         let (of, shutdown) = (Arc::clone(&status), async { stopped.await.unwrap() });
-        let running = run(options, received, listener, Security::Plaintext, of, shutdown);
+        let running = run(options, received, outputs, of, shutdown);
         let serving = tokio::spawn(running);
         Self { address, events, status, stop, serving }
     }
@@ -134,6 +139,15 @@ impl Running {
         requests.send(request.clone()).await.unwrap();
         let stream = client.stream_extension_configs(ReceiverStream::new(received)).await;
         Proxy { requests, request, responses: stream.unwrap().into_inner() }
+    }
+
+    async fn until_problems(&self, are_so: impl Fn(&[String]) -> bool) {
+        let all = async {
+            while !are_so(&self.status.problems()) {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        assert!(timeout(PATIENCE, all).await.is_ok(), "{:?}", self.status.problems());
     }
 
     async fn end(self) {
@@ -239,12 +253,27 @@ async fn a_kind_that_is_lost_keeps_its_objects_until_the_next_list() {
 }
 
 #[tokio::test]
+async fn a_mesh_configuration_that_breaks_is_told_and_the_table_stays() {
+    let running = Running::start(&["ingress/public"]).await;
+    let mut proxy = running.subscribe("ingress_waypoint_table/ingress/public").await;
+    let objects = [namespace(), waypoint(), service(true, "10.0.0.1"), mesh_config("{}")];
+    running.list(&OF_SERVICES, &objects).await;
+    assert_eq!(names(&proxy.table().await["config"]), [("cart", true)]);
+    running.apply(mesh_config("defaultServiceExportTo: [")).await;
+    running.until_problems(|all| all.iter().any(|it| it.contains("istio-system/istio"))).await;
+    proxy.hears_nothing().await;
+    running.apply(mesh_config("{}")).await;
+    running.until_problems(<[String]>::is_empty).await;
+    running.end().await;
+}
+
+#[tokio::test]
 async fn each_gateway_is_told_what_its_namespace_sees() {
     let running = Running::start(&["ingress/public", "shop/private", "edge"]).await;
     let mut public = running.subscribe("ingress_waypoint_table/ingress/public").await;
     let mut inside = running.subscribe("ingress_waypoint_table/shop/private").await;
     let mut unknown = running.subscribe("ingress_waypoint_table/shop/other").await;
-    let objects = [namespace(), waypoint(), private(), mesh_config()];
+    let objects = [namespace(), waypoint(), private(), mesh_config(CONFINED)];
     running.list(&OF_SERVICES, &objects).await;
     let outside = |table: Value| table["config"]["services"][0]["outsideMesh"].clone();
     assert_eq!(outside(public.table().await), json!(true));

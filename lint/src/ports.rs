@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::scope::{Scope, asks_itself};
+use crate::scope::Scope;
 use mesh::label::{INGRESS_USE_WAYPOINT, Place};
 use mesh::ports::LeftOut;
 use mesh::{Code, Diagnostic, Diagnostics, ObjectRef, Resolved, Severity};
@@ -58,7 +58,7 @@ fn left_out(
         "nothing, if no HTTP is sent to this port; else {}",
         port.fix(resolved.object.kind)
     );
-    if asks_itself(resolved) {
+    if resolved.asks_itself() {
         // A service without a port for HTTP was hardly labelled for nothing.
         let nothing_left = resolved.ports.kept.is_empty();
         let severity = if nothing_left { Severity::Warning } else { Severity::Info };

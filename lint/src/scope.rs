@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::objects::Objects;
 use crate::options::Options;
 use gateway::table::Compiled;
-use mesh::label::Place;
 use mesh::object::Kind;
 use mesh::route::{Backend, Parent, Route, Target};
 use mesh::waypoint::{MANAGED, is_waypoint_class};
@@ -114,10 +113,4 @@ pub(crate) fn reaches_waypoint(resolved: &Resolved) -> bool {
         && resolved.is_in_mesh()
         && resolved.binding.ready().is_some()
         && !resolved.vips.addresses.is_empty()
-}
-
-/// Whether the service was asked for by its own label, or by what requires it, rather than
-/// together with all others of its namespace.
-pub(crate) fn asks_itself(resolved: &Resolved) -> bool {
-    resolved.label.on && resolved.label.from == Some(Place::Object) || resolved.required.is_some()
 }

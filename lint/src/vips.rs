@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use ingress_waypoint::{Direct, Outcome, Question, Reject, is_loopback};
 
-use crate::scope::{Scope, asks_itself};
+use crate::scope::Scope;
 use mesh::label::Place;
 use mesh::object::Kind;
 use mesh::shared_vip::{self, by_vip};
@@ -48,7 +48,7 @@ fn loopback(scope: &Scope<'_>, out: &mut Diagnostics) {
 
 /// Adds an error about a service that asks itself, or a diagnostic about the namespace that asks for it.
 fn add(out: &mut Diagnostics, resolved: &Resolved, inherited: Severity, cause: Diagnostic) {
-    if asks_itself(resolved) {
+    if resolved.asks_itself() {
         out.add(Diagnostic { severity: Severity::Error, ..cause });
         return;
     }

@@ -2,7 +2,7 @@
 
 use crate::binding_fix::Wish;
 use crate::labels;
-use crate::scope::{Scope, asks_itself};
+use crate::scope::Scope;
 use mesh::fix;
 use mesh::label::{INGRESS_USE_WAYPOINT, Place};
 use mesh::object::{GATEWAY_NAME, Kind};
@@ -27,7 +27,7 @@ pub(crate) fn check(scope: &Scope<'_>, out: &mut Diagnostics) {
             _ if !resolved.label.on => {}
             Binding::Unlabelled => unlabelled(scope, out, resolved),
             Binding::None(place) => none(scope, out, resolved, *place),
-            Binding::Managed(by) if asks_itself(resolved) => managed(out, resolved, by),
+            Binding::Managed(by) if resolved.asks_itself() => managed(out, resolved, by),
             Binding::Managed(_) => {}
         }
     }

@@ -26,6 +26,7 @@ pub use objects::name_syntax::{is_label, is_name};
 pub use objects::resource_version::{newer, version};
 pub use objects::selector::Selector;
 pub use objects::{mesh_config, object, route, route_setting};
+pub use report::in_vain::InVain;
 pub use report::reasons::{Rule, Step};
 pub use report::{host_conflict, shared_vip};
 pub use rules::choices::Rules;

@@ -31,7 +31,7 @@ mod follower;
 mod response;
 mod stop;
 
-pub use connection::Connection;
+pub use connection::{Connection, may_be_account};
 pub use event::{Change, Event, Options};
 
 /// Follows the kinds until the receiver of the events is gone.

@@ -113,6 +113,7 @@ impl Scene {
         let waypoint =
             Envoy::start(EnvoyOptions::new(mesh.config)).await.context("starting the waypoint")?;
         let options = EnvoyOptions {
+            text: example.text.clone(),
             env: native::environment(&example.env),
             concurrency: options.concurrency,
             log_level: options.log_level,
@@ -133,18 +134,8 @@ impl Scene {
     pub async fn restart(mut self, edit: impl FnOnce(&mut Example) -> Result<()>) -> Result<Self> {
         edit(&mut self.example)?;
         self.options.config = self.example.config.clone();
-        self.options.yaml = None;
+        self.options.text = self.example.text.clone();
         self.options.env = native::environment(&self.example.env);
-        self.start_again().await
-    }
-
-    /// The same with a YAML text, which has the same addresses.
-    pub async fn restart_with_yaml(mut self, text: String) -> Result<Self> {
-        self.options.yaml = Some(text);
-        self.start_again().await
-    }
-
-    async fn start_again(self) -> Result<Self> {
         let Self { ingress, waypoint, greeter, endpoints, ports, example, names, options } = self;
         drop(ingress); // its ports are free once it is gone
         let ingress =

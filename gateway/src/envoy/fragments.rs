@@ -4,6 +4,8 @@ use ingress_waypoint::config::{Forward, ORIGINAL_DST_HEADER, PROTOCOL_HEADER, Vi
 use ingress_waypoint::plan::{ORIGINAL_DST_ADDRESS, VIP_ROUTE};
 use serde_json::{Value, json};
 
+use super::live::Live;
+
 /// The HTTP filter, and the extension that goes with it.
 pub const FILTER: &str = "ingress_waypoint";
 
@@ -52,6 +54,8 @@ pub struct Wasm {
     pub path: String,
     /// The global switch.
     pub switch: Switch,
+    /// The controller that serves filter and configuration; absent, both stand in Envoy's configuration.
+    pub live: Option<Live>,
     /// The connections to one VIP at most.
     pub max_connections_per_vip: u32,
 }
@@ -61,6 +65,7 @@ impl Default for Wasm {
         Self {
             path: "dist/ingress_waypoint.wasm".to_owned(),
             switch: Switch::On,
+            live: None,
             max_connections_per_vip: MAX_CONNECTIONS_PER_VIP,
         }
     }
@@ -197,6 +202,9 @@ pub fn fresh_route() -> Value {
 
 /// The filter, and the one that belongs before it.
 pub fn http_filters(config: &str, load: &Wasm) -> [Value; 2] {
+    if let Some(live) = &load.live {
+        return live.wasm_filters(&live.by_cluster());
+    }
     [fresh_route(), json!({"name": FILTER, "typed_config": wasm(config, load)})]
 }
 

@@ -34,6 +34,12 @@ impl std::fmt::Debug for Current {
     }
 }
 
+/// Whether credentials or certificates that changed may be why a request failed: by the server's status, or 0 if it
+/// could not be asked.
+pub fn may_be_account(code: u16) -> bool {
+    matches!(code, 0 | 401)
+}
+
 impl Connection {
     /// Reads the kubeconfig or the account. The server is not asked yet, and may be away.
     ///
@@ -50,15 +56,15 @@ impl Connection {
         &self.url
     }
 
-    /// The client, and its number for [`Self::renew`].
-    pub(super) async fn client(&self) -> (Client, u64) {
+    /// The client of now, and its number for [`Self::renew`]. It sends each request once.
+    pub async fn client(&self) -> (Client, u64) {
         let current = self.current.lock().await;
         (current.client.clone(), current.number)
     }
 
-    /// Reads the kubeconfig or the account again after the client of this number failed. `false` if there is no newer
-    /// client.
-    pub(super) async fn renew(&self, number: u64) -> bool {
+    /// Reads the kubeconfig or the account again after the client of this number failed as [`may_be_account`] says.
+    /// `false` if there is no newer client.
+    pub async fn renew(&self, number: u64) -> bool {
         let mut current = self.current.lock().await;
         if current.number != number {
             return true;

@@ -12,7 +12,7 @@ use mesh::object::Origin;
 use tokio::sync::mpsc::Sender;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::connection::Connection;
+use super::connection::{Connection, may_be_account};
 use super::event::{Change, Event, Options};
 use super::response::{Next, Response};
 use super::stop::{Failure, Stop};
@@ -318,7 +318,7 @@ impl<'a> Follower<'a> {
     /// Tells what is wrong, if that is new; how long to wait until the next try.
     async fn fail(&mut self, failure: Failure) -> Result<Duration, Stop> {
         let code = failure.code();
-        if matches!(code, 0 | 401) {
+        if may_be_account(code) {
             // Once before it is told, and then beside.
             let is_first = !std::mem::replace(&mut self.has_renewed, true);
             if self.connection.renew(self.client).await && is_first {

@@ -3,7 +3,7 @@
 
 mod missed;
 mod noise;
-mod plain;
+pub mod plain;
 
 use std::collections::BTreeSet;
 
@@ -122,7 +122,13 @@ async fn envoy_reads_the_yaml_that_patch_writes() {
         assert!(!plain.contains("waypoint_vip"), "{plain}");
         let patched = weave::apply(&plain, &config, &form).unwrap().text;
         assert!(patched.contains("\n  listeners:\n"), "{patched}");
-        let scene = scene.restart_with_yaml(patched).await.unwrap();
+        let scene = scene
+            .restart(|ingress| {
+                ingress.text = Some(patched);
+                Ok(())
+            })
+            .await
+            .unwrap();
         let denied = scene.get("reviews.example.com", "/admin", &[]).await.unwrap();
         assert_at_vip(&scene, &denied, "reviews", 403, &format!("{form:?}"));
         let call = scene.health_check("greeter.example.com", &[]).await.unwrap();

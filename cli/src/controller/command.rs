@@ -1,0 +1,195 @@
+//! Starts the controller with what the arguments name, and ends it on a signal.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::controller::health;
+use ::controller::run::{self, Outputs, Write};
+use ::controller::status::Status;
+use ::controller::tls::{Files, Tls};
+use ::controller::xds::Security;
+use anyhow::{Context as _, ensure};
+use clap::ColorChoice;
+use gateway::envoy::fragments::Wasm;
+use gateway::objects::ecds;
+use gateway::table::config::Configuration;
+use ingress_waypoint::global_switch::{Switch, VARIABLE};
+use mesh::{MeshConfigChoice, OF_SERVICES};
+use source::watch::{self, Connection, watch};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch as latest};
+use tokio::task::JoinHandle;
+
+use super::args::{Arguments, Operation, WriteOutput, Xds};
+use super::listen::listen;
+use super::logs;
+use crate::out_file::write_atomically;
+use crate::report::Exit;
+
+/// The most bytes of the wasm filter.
+const MAX_WASM: u64 = 64 * 1024 * 1024;
+/// How often the TLS files are looked at.
+const TLS_FILES: Duration = Duration::from_secs(10);
+/// Events that wait for the main loop. A watch waits if there are more.
+const EVENTS: usize = 1024;
+
+/// Runs until a signal or, with `--once`, until the file is written.
+///
+/// # Errors
+/// If an argument cannot be used, an address is taken, or a server fails.
+pub fn command(args: Arguments, color: ColorChoice) -> anyhow::Result<Exit> {
+    ensure!(
+        args.write.write.is_none() || args.node.len() == 1,
+        "--write: give exactly one --node, whose services the file holds, not {}",
+        args.node.len()
+    );
+    logs::start(args.operation.log_format, args.operation.log_level.clone(), color)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let served = runtime.block_on(serve(args));
+    // A read of the kubeconfig's program may hang.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    served.map(|()| Exit::Done)
+}
+
+async fn serve(args: Arguments) -> anyhow::Result<()> {
+    let settings = settings(&args)?;
+    let connection = Connection::open(args.cluster.context.as_deref()).await?;
+    let xds = xds_listener(&args.xds, args.write.write.is_some()).await?;
+    let wasm = args.xds.wasm.as_deref().map(wasm).transpose()?;
+    let status = Arc::new(Status::default());
+    let (stop, stopped) = latest::channel(false);
+    let observers = match args.write.once {
+        true => Vec::new(),
+        false => observe(&args.operation, &status, &stopped).await?,
+    };
+    let mesh_config = args.cluster.mesh_config.clone().unwrap_or_default();
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), cluster = connection.url(), "started");
+    let mut watched = watch::Options::new(OF_SERVICES);
+    if let MeshConfigChoice::Named(key) = &mesh_config {
+        watched.mesh_config = Some(key.namespace.clone());
+    }
+    let options = run::Options {
+        nodes: args.node.clone(),
+        rules: args.rules.rules(None),
+        settings,
+        all_services: args.all_services,
+        mesh_config,
+        limits: args.withdrawal.limits(),
+    };
+    let outputs = Outputs { xds, wasm, write: writer(&args), once: args.write.once, replica: None };
+    let (events, received) = mpsc::channel(EVENTS);
+    let running = run::run(options, received, outputs, status, signalled()?);
+    tokio::select! {
+        ended = running => ended?,
+        // It ends when the other does.
+        () = watch(&connection, &watched, &events) => {}
+    }
+    stop.send_replace(true);
+    for observer in observers {
+        observer.await??;
+    }
+    tracing::info!("ended");
+    Ok(())
+}
+
+/// Serves an operator what is known of the controller, until it is stopped.
+async fn observe(
+    args: &Operation,
+    status: &Arc<Status>,
+    stopped: &latest::Receiver<bool>,
+) -> anyhow::Result<Vec<JoinHandle<anyhow::Result<()>>>> {
+    let until_stopped = || {
+        let mut stopped = stopped.clone();
+        async move {
+            // An error means that the sender has ended, which ends this too.
+            let _ = stopped.wait_for(|stopped| *stopped).await;
+        }
+    };
+    let health = listen("--health-addr", &args.health_addr).await?;
+    let metrics = listen("--metrics-addr", &args.metrics_addr).await?;
+    Ok(vec![
+        tokio::spawn(health::serve(health, Arc::clone(status), until_stopped())),
+        tokio::spawn(health::serve_metrics(metrics, Arc::clone(status), until_stopped())),
+    ])
+}
+
+/// The settings with the global switch in them: a filter that receives its configuration has no environment of its own
+/// that somebody would set.
+fn settings(args: &Arguments) -> anyhow::Result<Configuration> {
+    let settings = args.settings.configuration();
+    let variable = std::env::var(VARIABLE).ok();
+    let switch = Switch::resolve(settings.ingress_use_waypoints, variable.as_deref());
+    let switch =
+        switch.map_err(|value| anyhow::anyhow!("{VARIABLE}: {value:?} is not a boolean"))?;
+    if !switch.on {
+        tracing::warn!(
+            "the global switch is off ({}): no request is sent to a waypoint; --ingress-use-waypoints true sets it",
+            switch.source
+        );
+    }
+    Ok(Configuration { ingress_use_waypoints: Some(switch.on), ..settings })
+}
+
+async fn xds_listener(
+    args: &Xds,
+    has_file: bool,
+) -> anyhow::Result<Option<(TcpListener, Security)>> {
+    let address = match &args.xds_addr {
+        Some(address) => address,
+        None if has_file => return Ok(None),
+        None => ":18000",
+    };
+    let security = match args.xds_cert.clone().zip(args.xds_key.clone()) {
+        Some((certificate, key)) => {
+            let client_ca = args.xds_client_ca.clone();
+            let tls = Tls::load(Files { certificate, key, client_ca });
+            let tls = Arc::new(tls.context("--xds-cert, --xds-key, --xds-client-ca")?);
+            tokio::spawn(Arc::clone(&tls).follow(TLS_FILES));
+            Security::Tls(tls)
+        }
+        None => {
+            ensure!(
+                args.xds_insecure,
+                "give --xds-cert and --xds-key, the xDS server's certificate, or --xds-insecure for plain text"
+            );
+            Security::Plaintext
+        }
+    };
+    Ok(Some((listen("--xds-addr", address).await?, security)))
+}
+
+fn wasm(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let read = ingress_waypoint_file::read(path, MAX_WASM);
+    let module = read.with_context(|| format!("--wasm: cannot read {}", path.display()))?;
+    ensure!(module.starts_with(b"\0asm"), "--wasm: {} is not a WebAssembly module", path.display());
+    Ok(module)
+}
+
+fn writer(args: &Arguments) -> Option<Write> {
+    let path = args.write.write.clone()?;
+    let output = args.write.write_output;
+    let wasm = Wasm { path: args.write.module.clone(), ..Wasm::default() };
+    Some(Box::new(move |config| {
+        let text = match output {
+            WriteOutput::Config => config,
+            WriteOutput::Ecds => &ecds::resource(config, &wasm),
+        };
+        let written = write_atomically(&path, text);
+        written.with_context(|| format!("cannot write {}", path.display())).map(drop)
+    }))
+}
+
+/// Ready when the process is told to end.
+fn signalled() -> anyhow::Result<impl Future<Output = ()>> {
+    let (mut terminate, mut interrupt) =
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        let name = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        };
+        tracing::info!("{name}: ending");
+    })
+}

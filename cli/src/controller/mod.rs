@@ -1,0 +1,9 @@
+//! The command `controller`.
+
+mod args;
+mod command;
+mod listen;
+mod logs;
+
+pub use args::Arguments;
+pub use command::command;

@@ -1,0 +1,320 @@
+//! The Lease of the replicas: who of them leads, and what a person confirms.
+//!
+//! Every replica serves proxies. The leader alone writes Events, so that each is written once. A replica leads from the
+//! second time in a row that the Lease is its own: when two take an expired Lease at once, the last one keeps it. It
+//! stops leading as soon as it cannot renew the Lease, and gives the Lease back when it ends.
+//!
+//! A person confirms a withdrawal that is held back by the annotation [`CONFIRM`] on the Lease, which all replicas read
+//! every two seconds. A confirmation counts once: the leader removes it after [`Timing::kept`], and a replica that used
+//! it does not use it again. If the same services are withdrawn another time, that has to be confirmed again. A replica
+//! that has not held the withdrawal back until then keeps it for its whole delay.
+
+use std::fmt;
+use std::future::{Future, pending};
+use std::hash::{BuildHasher as _, RandomState};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use kube_leader_election::{Error, LeaseLock, LeaseLockParams, LeaseLockResult};
+use serde_json::json;
+use source::watch::{Connection, may_be_account};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+/// On the Lease: [`Withdrawal::id`](crate::guard::Withdrawal::id) of what is confirmed.
+pub const CONFIRM: &str = "ingress-waypoint/confirm-withdrawal";
+
+/// Of a field manager's name, 128 characters are allowed.
+const LONGEST_POD: usize = 100;
+
+/// Which Lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeaseName {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl LeaseName {
+    /// The command that confirms a withdrawal.
+    pub fn confirm(&self, id: &str) -> String {
+        let Self { namespace, name } = self;
+        format!("kubectl annotate lease -n {namespace} {name} {CONFIRM}={id} --overwrite")
+    }
+}
+
+impl fmt::Display for LeaseName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// How a replica calls itself in the Lease: the pod's name, and a random part that a container that starts again does
+/// not have.
+pub fn holder(pod: &str) -> String {
+    let pod: String = pod.chars().take(LONGEST_POD).collect();
+    format!("{pod}_{:08x}", RandomState::new().hash_one(std::process::id()) >> 32)
+}
+
+/// How often what happens.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// After this time without renewal, another replica takes the Lease. Whole seconds.
+    pub duration: Duration,
+    /// Between two tries to take or renew it.
+    pub retry: Duration,
+    /// For one try. With `retry` it is less than `duration`.
+    pub timeout: Duration,
+    /// How long a confirmation stays, so that all replicas read it.
+    pub kept: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            duration: Duration::from_secs(15),
+            retry: Duration::from_secs(2),
+            timeout: Duration::from_secs(5),
+            kept: Duration::from_secs(30),
+        }
+    }
+}
+
+/// A replica's part in the election.
+pub struct Election {
+    connection: Arc<Connection>,
+    name: LeaseName,
+    holder: String,
+    timing: Timing,
+    term: watch::Sender<Option<Instant>>,
+    confirmed: watch::Sender<Option<String>>,
+    /// Whether the Lease was its own the last time.
+    held: bool,
+    /// Since when the confirmation is there.
+    since: Option<Instant>,
+    /// The status, or 0, of the outage that was told.
+    lost: Option<u16>,
+}
+
+/// Until when this replica leads, if it does. It ends by itself: one that hung may have lost the Lease meanwhile.
+#[derive(Debug, Clone)]
+pub struct Term(watch::Receiver<Option<Instant>>);
+
+impl Term {
+    /// Whether this replica leads.
+    pub fn leads(&self) -> bool {
+        self.0.borrow().is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Waits until it begins to lead; for ever if nothing is told any more. It can be cancelled.
+    pub async fn begins(&mut self) {
+        loop {
+            if self.0.changed().await.is_err() {
+                return pending().await;
+            }
+            if self.0.borrow_and_update().is_some() {
+                return;
+            }
+        }
+    }
+}
+
+/// Why there is nothing to say about the Lease.
+struct Failure {
+    /// The server's status; 0 if it could not be asked, or its answer not be understood.
+    code: u16,
+    message: String,
+}
+
+impl Election {
+    /// Without the Lease. The others are told whether this replica leads, and what is confirmed.
+    pub fn new(
+        connection: Arc<Connection>,
+        name: LeaseName,
+        holder: String,
+        timing: Timing,
+    ) -> (Self, Term, watch::Receiver<Option<String>>) {
+        let ((term, seen), (confirmed, heard)) = (watch::channel(None), watch::channel(None));
+        let (held, since, lost) = (false, None, None);
+        let election =
+            Self { connection, name, holder, timing, term, confirmed, held, since, lost };
+        (election, Term(seen), heard)
+    }
+
+    /// Takes part until `shutdown` is ready, and then gives the Lease back.
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
+        let mut shutdown = pin!(shutdown);
+        loop {
+            let turn = async {
+                self.turn().await;
+                sleep(self.timing.retry).await;
+            };
+            tokio::select! {
+                () = &mut shutdown => break,
+                () = turn => {}
+            }
+        }
+        self.lead(None);
+        if let Ok(Err(failure)) = timeout(self.timing.timeout, self.give_back()).await {
+            tracing::warn!(lease = %self.name, "not given back: {}", failure.message);
+        }
+    }
+
+    /// Takes or renews the Lease, and reads it.
+    async fn turn(&mut self) {
+        let until = Instant::now() + self.timing.duration;
+        let (client, number) = self.connection.client().await;
+        let lock = self.lock(client.clone());
+        let tried = match timeout(self.timing.timeout, lock.try_acquire_or_renew()).await {
+            Ok(tried) => tried.map_err(Failure::from),
+            Err(_) => Err(self.silence()),
+        };
+        let lease = match tried {
+            Ok(LeaseLockResult::Acquired(lease) | LeaseLockResult::NotAcquired(lease)) => lease,
+            Err(failure) => {
+                self.held = false;
+                self.lead(None);
+                self.fail(failure, number).await;
+                return;
+            }
+        };
+        if self.lost.take().is_some() {
+            tracing::info!(lease = %self.name, "it can be read and renewed again");
+        }
+        // A renewal that was late leaves the Lease to the one who has it by now.
+        let holder = lease.spec.as_ref().and_then(|it| it.holder_identity.as_ref());
+        let holds = holder == Some(&self.holder);
+        let was_held = std::mem::replace(&mut self.held, holds);
+        self.lead((holds && was_held).then_some(until));
+        self.read(client, &lease).await;
+    }
+
+    /// Reads what is confirmed; the leader removes what all have read.
+    async fn read(&mut self, client: kube::Client, lease: &Lease) {
+        let annotations = lease.metadata.annotations.as_ref();
+        let found = annotations.and_then(|it| it.get(CONFIRM)).cloned();
+        let is_new = self.confirmed.send_if_modified(|known| {
+            let is_new = *known != found;
+            known.clone_from(&found);
+            is_new
+        });
+        if is_new {
+            self.since = found.map(|_| Instant::now());
+        }
+        let is_old = self.since.is_some_and(|since| since.elapsed() >= self.timing.kept);
+        if !is_old || self.term.borrow().is_none() {
+            return;
+        }
+        // Not if somebody wrote another one meanwhile: then the version is another one too.
+        let version = &lease.metadata.resource_version;
+        let patch =
+            json!({"metadata": {"resourceVersion": version, "annotations": {CONFIRM: null}}});
+        let leases: Api<Lease> = Api::namespaced(client, &self.name.namespace);
+        let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
+        // If it fails, the next turn tries again.
+        let patched = leases.patch(&self.name.name, &params, &patch);
+        if let Ok(Ok(_)) = timeout(self.timing.timeout, patched).await {
+            tracing::info!(lease = %self.name, "removed the confirmation, which counts once");
+        }
+    }
+
+    /// Leads until then, or no longer.
+    fn lead(&self, until: Option<Instant>) {
+        // A renewal is nothing to hear of.
+        let has_changed = self.term.send_if_modified(|it| {
+            let before = std::mem::replace(it, until);
+            before.is_some() != until.is_some()
+        });
+        if has_changed {
+            let what = if until.is_some() { "leads: writes Events" } else { "no longer leads" };
+            tracing::info!(lease = %self.name, holder = self.holder, "{what}");
+        }
+    }
+
+    /// Tells what is wrong, if that is new.
+    async fn fail(&mut self, failure: Failure, number: u64) {
+        let Failure { code, message } = failure;
+        // Another replica was faster.
+        if code == 409 {
+            return;
+        }
+        if may_be_account(code) {
+            let _ = timeout(self.timing.timeout, self.connection.renew(number)).await;
+        }
+        if self.lost.replace(code) != Some(code) {
+            let advice = if code == 403 {
+                ": grant this account get, create and patch for leases.coordination.k8s.io"
+            } else {
+                ""
+            };
+            tracing::warn!(
+                lease = %self.name,
+                "cannot be read or renewed: no Events are written, and no withdrawal can be confirmed: {message}{advice}"
+            );
+        }
+    }
+
+    async fn give_back(&self) -> Result<(), Failure> {
+        if !self.held {
+            return Ok(());
+        }
+        let (client, _) = self.connection.client().await;
+        match self.lock(client).step_down().await {
+            Ok(()) | Err(Error::ReleaseLockWhenNotLeading { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A new one for each client: credentials may change.
+    fn lock(&self, client: kube::Client) -> LeaseLock {
+        let params = LeaseLockParams {
+            holder_id: self.holder.clone(),
+            lease_name: self.name.name.clone(),
+            lease_ttl: self.timing.duration,
+        };
+        LeaseLock::new(client, &self.name.namespace, params)
+    }
+
+    fn silence(&self) -> Failure {
+        let (url, seconds) = (self.connection.url(), self.timing.timeout.as_secs_f64());
+        Failure { code: 0, message: format!("{url}: no answer within {seconds} s") }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let error = match error {
+            Error::ApiError { response } => kube::Error::Api(response),
+            Error::GetLease(error)
+            | Error::CreateLease(error)
+            | Error::AcquireLease(error)
+            | Error::RenewLease(error)
+            | Error::ReleaseLease(error)
+            | Error::Kube(error) => error,
+            // The Lease itself is not as it should be.
+            error => return Self { code: 0, message: error.to_string() },
+        };
+        Self { code: code(&error), message: message(error) }
+    }
+}
+
+/// The server's status; 0 if it could not be asked.
+pub(crate) fn code(error: &kube::Error) -> u16 {
+    match error {
+        kube::Error::Api(status) => status.code,
+        _ => 0,
+    }
+}
+
+/// What is wrong, for the one who runs this.
+pub(crate) fn message(error: kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => format!("{}: {}", status.code, status.message.trim()),
+        error => format!("{:#}", anyhow::Error::from(error)),
+    }
+}

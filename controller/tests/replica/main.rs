@@ -1,0 +1,215 @@
+//! Replicas of one controller: who leads, what is confirmed, and which Events are written.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod api;
+#[path = "../objects/mod.rs"]
+mod objects;
+mod withdrawals;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use api::Api;
+use controller::events::{Counts, Limiter, Limits, Verdict};
+use controller::lease::{CONFIRM, LeaseName, Timing, holder};
+use controller::notice::Notice;
+use controller::replica::{Heard, Options, Replica, replica};
+use mesh::object::Kind;
+use mesh::{Key, ObjectRef};
+use serde_json::json;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+/// Longer than anything takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Long enough for something to happen that should not.
+const A_WHILE: Duration = Duration::from_millis(300);
+
+fn name() -> LeaseName {
+    LeaseName { namespace: "ingress".to_owned(), name: "ingress-waypoint".to_owned() }
+}
+
+async fn until(what: &str, is_so: impl Fn() -> bool) {
+    let all = async {
+        while !is_so() {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(timeout(PATIENCE, all).await.is_ok(), "{what}");
+}
+
+struct Running {
+    replica: Replica,
+    counts: Arc<Counts>,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    async fn start(api: &Api, kept: Duration) -> Self {
+        let options = Options {
+            lease: name(),
+            holder: holder("pod"),
+            timing: Timing {
+                duration: Duration::from_secs(1),
+                retry: Duration::from_millis(20),
+                timeout: Duration::from_millis(500),
+                kept,
+            },
+            limits: Limits { settle: Duration::from_millis(100), ..Limits::default() },
+        };
+        let (stop, stopped) = oneshot::channel();
+        let counts = Arc::new(Counts::default());
+        let shutdown = async { drop(stopped.await) };
+        let (replica, beside) =
+            replica(api.connect().await, options, Arc::clone(&counts), shutdown);
+        Self { replica, counts, stop, task: tokio::spawn(beside) }
+    }
+
+    /// One that leads.
+    async fn leading(api: &Api) -> Self {
+        let running = Self::start(api, PATIENCE).await;
+        until("it leads", || running.replica.leads()).await;
+        running
+    }
+
+    /// Ends it without giving the Lease back.
+    async fn kill(self) -> Replica {
+        self.task.abort();
+        assert!(self.task.await.unwrap_err().is_cancelled());
+        self.replica
+    }
+
+    async fn end(self) {
+        self.stop.send(()).unwrap();
+        self.task.await.unwrap();
+    }
+}
+
+fn notice(name: &str) -> Notice {
+    let key = Key { namespace: "shop".to_owned(), name: name.to_owned() };
+    let object = ObjectRef::namespaced(Kind::Service, &key);
+    Notice { object: Some(object), reason: "NoVip".to_owned(), text: "It has none.".to_owned() }
+}
+
+#[tokio::test]
+async fn one_leads_and_writes_each_event_once() {
+    let api = Api::start().await;
+    api.cluster().services.insert("cart".to_owned());
+    let leader = Running::leading(&api).await;
+    let other = Running::start(&api, PATIENCE).await;
+    for _ in 0..3 {
+        leader.replica.tell(notice("cart"));
+        other.replica.tell(notice("cart"));
+    }
+    leader.replica.tell(notice("gone"));
+    leader.replica.tell(Notice { object: None, ..notice("") });
+    until("the last is written", || api.cluster().events.len() == 2).await;
+    sleep(A_WHILE).await;
+    let events = api.cluster().events.clone();
+    assert_eq!(events.len(), 2);
+    assert_eq!(
+        events[0]["regarding"],
+        json!({
+            "apiVersion": "v1", "kind": "Service", "namespace": "shop", "name": "cart", "uid": "uid-of-cart",
+        })
+    );
+    assert_eq!(events[0]["metadata"]["namespace"], "shop");
+    assert_eq!((&events[0]["reason"], &events[0]["type"]), (&json!("NoVip"), &json!("Warning")));
+    assert_eq!(events[0]["note"], "It has none.");
+    assert_eq!(events[0]["reportingInstance"], api.lease()["spec"]["holderIdentity"]);
+    assert_eq!(events[1]["regarding"]["kind"], "Lease");
+    assert!(!other.replica.leads());
+    assert_eq!(leader.counts.written.load(Ordering::Relaxed), 2);
+    assert_eq!(other.counts.written.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn another_takes_over_from_one_that_is_killed() {
+    let api = Api::start().await;
+    let leader = Running::leading(&api).await;
+    let other = Running::start(&api, PATIENCE).await;
+    sleep(A_WHILE).await;
+    assert!(!other.replica.leads());
+    let before = api.lease()["spec"]["holderIdentity"].clone();
+    let killed = leader.kill().await;
+    until("the other leads", || other.replica.leads()).await;
+    assert!(!killed.leads(), "it does not know that another leads");
+    assert_ne!(api.lease()["spec"]["holderIdentity"], before);
+}
+
+#[tokio::test]
+async fn one_that_ends_gives_the_lease_back() {
+    let api = Api::start().await;
+    let leader = Running::leading(&api).await;
+    leader.end().await;
+    assert_eq!(api.lease()["spec"]["holderIdentity"], "");
+    let other = Running::leading(&api).await;
+    // One that does not have it leaves it alone.
+    let third = Running::start(&api, PATIENCE).await;
+    third.end().await;
+    assert_ne!(api.lease()["spec"]["holderIdentity"], "");
+    assert!(other.replica.leads());
+}
+
+#[tokio::test]
+async fn one_that_loses_its_rights_does_not_lead_until_it_has_them_again() {
+    let api = Api::start().await;
+    api.cluster().refused = Some(403);
+    let mut running = Running::start(&api, PATIENCE).await;
+    assert!(timeout(A_WHILE, running.replica.heard()).await.is_err());
+    for code in [403, 500, 401] {
+        api.cluster().refused = None;
+        let heard = timeout(PATIENCE, running.replica.heard()).await;
+        assert_eq!(heard.unwrap(), Heard::Leads, "{code}");
+        api.cluster().refused = Some(code);
+        until("it stops", || !running.replica.leads()).await;
+    }
+}
+
+#[tokio::test]
+async fn renewals_leave_annotations_alone_and_all_hear_a_confirmation_until_it_is_old() {
+    let api = Api::start().await;
+    let mut leader = Running::start(&api, Duration::from_millis(200)).await;
+    assert_eq!(timeout(PATIENCE, leader.replica.heard()).await.unwrap(), Heard::Leads);
+    let mut other = Running::start(&api, Duration::from_millis(200)).await;
+    api.annotate("team", Some("shop"));
+    api.annotate(CONFIRM, Some("1234"));
+    for id in [Some("1234".to_owned()), None] {
+        for running in [&mut leader, &mut other] {
+            let heard = timeout(PATIENCE, running.replica.heard()).await.unwrap();
+            assert_eq!(heard, Heard::Confirmed(id.clone()));
+        }
+    }
+    let before = api.lease()["spec"]["renewTime"].clone();
+    until("it is renewed", || api.lease()["spec"]["renewTime"] != before).await;
+    assert_eq!(api.lease()["metadata"]["annotations"], json!({"team": "shop"}));
+}
+
+#[test]
+fn events_have_limits() {
+    let limits = Limits {
+        settle: Duration::ZERO,
+        repeat: Duration::from_secs(600),
+        burst: 2,
+        interval: Duration::from_secs(10),
+    };
+    let start = Instant::now();
+    let mut limiter = Limiter::new(limits, start);
+    let mut take = |name: &str, seconds: u64| {
+        limiter.take(&notice(name), start + Duration::from_secs(seconds))
+    };
+    use Verdict::{Repeated, TooMany, Write};
+    let (first, second) =
+        ([("a", 0), ("a", 1), ("b", 1), ("c", 2), ("c", 9)], [("c", 11), ("d", 12)]);
+    assert_eq!(first.map(|(name, at)| take(name, at)), [Write, Repeated, Write, TooMany, TooMany]);
+    assert_eq!(second.map(|(name, at)| take(name, at)), [Write, TooMany]);
+    let later = [("d", 100), ("a", 599), ("a", 600), ("e", 600), ("f", 600)];
+    assert_eq!(later.map(|(name, at)| take(name, at)), [Write, Repeated, Write, Write, TooMany]);
+    limiter.failed(&notice("e"));
+    assert_eq!(limiter.take(&notice("e"), start + Duration::from_secs(611)), Write);
+    let of_lease = Notice { object: None, ..notice("") };
+    assert_eq!(limiter.take(&of_lease, start + Duration::from_secs(600)), Write);
+}
