@@ -1,7 +1,8 @@
 //! What the end-to-end tests and the demo use: a real Envoy with the files in `envoy/`, servers and clients around it,
 //! and a mocked proxy-wasm host for what Envoy does not show.
 //!
-//! Everything listens on loopback, on free ports, and ends when its value is dropped.
+//! Everything listens on loopback, on free ports, and ends when its value is dropped. Nothing here checks the filter: what
+//! is expected is in the tests and in the demo.
 
 pub mod client;
 pub mod envoy;

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use gateway::envoy::fragments::Wasm;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use testbed::example::Example;
@@ -16,6 +17,9 @@ use crate::common::{edited, start_error};
 
 const UPDATED: &str = "extension_config_discovery.http_filter.ingress_waypoint.config_reload";
 const REFUSED: &str = "extension_config_discovery.http_filter.ingress_waypoint.config_fail";
+
+/// The plugin's configuration in the resource.
+const PLUGIN: &str = "/resources/0/typed_config/config/configuration/value";
 
 /// A scene whose filter configuration is a file that can be replaced.
 struct Reloadable {
@@ -42,8 +46,12 @@ impl Reloadable {
 
     /// Moves a configuration into place, as a control plane does.
     fn replace(&self, edit: impl FnOnce(&mut Value)) -> Result<()> {
+        self.move_into_place(&resource(&self.scene.example, edit)?)
+    }
+
+    fn move_into_place(&self, text: &str) -> Result<()> {
         let new = self.folder.path().join("new");
-        fs::write(&new, resource(&self.scene.example, edit)?)?;
+        fs::write(&new, text)?;
         fs::rename(new, self.folder.path().join("ingress_waypoint.yaml"))?;
         Ok(())
     }
@@ -67,10 +75,7 @@ impl Reloadable {
 fn resource(ingress: &Example, edit: impl FnOnce(&mut Value)) -> Result<String> {
     let path: PathBuf = workspace().join("envoy/ecds/ingress_waypoint.yaml");
     let mut example = Example::parse(&fs::read_to_string(path)?, &ingress.ports)?;
-    let text = example
-        .config
-        .pointer_mut("/resources/0/typed_config/config/configuration/value")
-        .context("the plugin's configuration")?;
+    let text = example.config.pointer_mut(PLUGIN).context("the plugin's configuration")?;
     let mut plugin = serde_json::from_str(text.as_str().context("a string")?)?;
     edit(&mut plugin);
     *text = plugin.to_string().into();
@@ -101,6 +106,22 @@ async fn a_good_update_takes_effect_and_drops_no_request_in_flight() {
     slow.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert!(answer.contains("x-waypoint"), "{answer}");
+}
+
+/// Other tests give Envoy the same as JSON.
+#[tokio::test(flavor = "multi_thread")]
+async fn envoy_reads_the_yaml_that_compile_writes() {
+    let here = Reloadable::start().await.unwrap();
+    assert_eq!(here.decision().await.unwrap(), "waypoint");
+    let text = resource(&here.scene.example, |plugin| {
+        plugin["services"][0]["ingressUseWaypoint"] = json!(false);
+    });
+    let json: Value = serde_json::from_str(&text.unwrap()).unwrap();
+    let config = json.pointer(PLUGIN).unwrap().as_str().unwrap();
+    let yaml = gateway::objects::ecds::resource(config, &Wasm::default());
+    assert!(yaml.starts_with("version_info: "), "{yaml}");
+    here.move_into_place(&yaml).unwrap();
+    here.wait_for_direct().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

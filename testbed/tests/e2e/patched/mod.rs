@@ -8,8 +8,9 @@ pub mod plain;
 use std::collections::BTreeSet;
 
 use gateway::envoy::Form;
+use gateway::weave;
 use plain::{add_delays, forms, patched, prepare, removed, without_the_filter};
-use serde_json::json;
+use serde_json::{Value, json};
 use testbed::envoy::Envoy;
 use testbed::scene::{Outcome, Scene, SceneOptions};
 use testbed::workspace;
@@ -106,6 +107,34 @@ async fn a_patched_envoy_goes_to_the_vips_and_a_restored_one_as_before() {
             .unwrap();
         assert_eq!(scene.example.config, plain);
         assert_plain(&scene).await;
+    }
+}
+
+/// Other tests give Envoy the same as JSON.
+#[tokio::test(flavor = "multi_thread")]
+async fn envoy_reads_the_yaml_that_patch_writes() {
+    let file = workspace().join("envoy/filter-state.yaml");
+    let file = std::fs::read_to_string(file).unwrap();
+    for form in forms() {
+        let scene = Scene::start(SceneOptions::default()).await.unwrap();
+        let config = Value::Object(scene.example.plugin().unwrap()).to_string();
+        let plain = weave::remove(&scene.ports.replace(&file)).unwrap().text;
+        assert!(!plain.contains("waypoint_vip"), "{plain}");
+        let patched = weave::apply(&plain, &config, &form).unwrap().text;
+        assert!(patched.contains("\n  listeners:\n"), "{patched}");
+        let scene = scene
+            .restart(|ingress| {
+                ingress.text = Some(patched);
+                Ok(())
+            })
+            .await
+            .unwrap();
+        let denied = scene.get("reviews.example.com", "/admin", &[]).await.unwrap();
+        assert_at_vip(&scene, &denied, "reviews", 403, &format!("{form:?}"));
+        let call = scene.health_check("greeter.example.com", &[]).await.unwrap();
+        assert!(call.through_waypoint(), "{form:?}");
+        let ratings = scene.get("ratings.example.com", "/admin", &[]).await.unwrap();
+        assert_eq!((ratings.status, ratings.through_waypoint), (200, false), "{form:?}");
     }
 }
 
