@@ -50,7 +50,7 @@ pub fn base(services: &Services, place: &Place<'_>) -> Result<Example> {
             "clusters": clusters,
         },
     });
-    Ok(Example { config, ports: Ports::choose()?, env: Map::new() })
+    Ok(Example { config, text: None, ports: Ports::choose()?, env: Map::new() })
 }
 
 fn address(address: SocketAddr) -> Value {

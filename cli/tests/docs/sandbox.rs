@@ -18,6 +18,7 @@ const STAND_INS: [(&str, &str); 6] = [
         r#"case "$1 $2" in
             "get "*) exec cat testdata/docs/mesh.yaml ;;
             "create configmap") given "${@#--from-file=}" ;;
+            "create namespace" | "annotate lease") ;;
             "apply "*) given "$@" ;;
             *) echo "not known here: kubectl $*" >&2; exit 1 ;;
         esac"#,
