@@ -1,6 +1,7 @@
 //! The arguments that several commands share.
 
 mod form;
+mod live;
 
 use std::path::Path;
 
@@ -12,6 +13,7 @@ use mesh::{MeshConfigChoice, Rules, Selector};
 use source::Source;
 
 pub use form::{FormArgs, FormName};
+pub use live::LiveArgs;
 
 /// Where objects come from.
 #[derive(Debug, Clone, Default, Args)]

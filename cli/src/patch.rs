@@ -21,18 +21,24 @@ Examples:
       ingress-waypoint patch envoy.yaml --config - --out envoy.yaml
   ingress-waypoint patch envoy.yaml --config ingress-waypoint.json \\
       --form module --config-path /etc/ingress-waypoint.json > ready.yaml
+  ingress-waypoint patch envoy.yaml --live waypoint-controller:18000 \\
+      --node ingress/public --live-ca /etc/ingress-waypoint/ca.crt > ready.yaml
   ingress-waypoint patch ready.yaml --remove > envoy.yaml
 
-The configuration goes to standard output (or --out), the report to standard error.")]
+The configuration goes to standard output (or --out), the report to standard error.
+
+With --live, Envoy needs node.id and node.cluster, in its file or by its options --service-node and
+--service-cluster: patch warns if the file lacks them.")]
 pub struct Arguments {
     /// A static Envoy configuration, YAML or JSON, or - for standard input
     #[arg(value_name = "ENVOY.yaml")]
     pub envoy: PathBuf,
-    /// The filter's configuration, or - for standard input
-    #[arg(long, value_name = "FILE", required_unless_present = "remove")]
+    /// The filter's configuration, or - for standard input. With --live it is optional: its `forward` has to
+    /// be the controller's, and its services are only what faults of the Envoy configuration are judged by
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["remove", "live"])]
     pub config: Option<PathBuf>,
     /// Remove what an earlier patch added
-    #[arg(long, conflicts_with = "config")]
+    #[arg(long, conflicts_with_all = ["config", "live"])]
     pub remove: bool,
     /// Write to this file instead of standard output, moved into place as a whole
     #[arg(long, value_name = "FILE")]
@@ -56,15 +62,17 @@ pub fn command(arguments: &Arguments, format: Format) -> anyhow::Result<Exit> {
     }
     let envoy = read(&arguments.envoy)?;
     let left = format!("{} is left as it is", shown(&arguments.envoy));
-    let patched = match &arguments.config {
-        Some(config) => {
-            let (text, form) = (read(config)?, arguments.form.form()?);
-            // Problems of this file are not problems of Envoy's configuration.
-            let policy = weave::policy(&text, &form)
-                .with_context(|| format!("{left}: {}", shown(config)))?;
-            weave::apply_with(&envoy, &text, &policy, &form)
-        }
-        None => weave::remove(&envoy),
+    let patched = if arguments.remove {
+        weave::remove(&envoy)
+    } else {
+        let form = arguments.form.form(None)?;
+        let text = arguments.config.as_ref().map_or_else(|| Ok("{}".to_owned()), read)?;
+        // Problems of this file are not problems of Envoy's configuration.
+        let policy = weave::policy(&text, &form).with_context(|| match &arguments.config {
+            Some(config) => format!("{left}: {}", shown(config)),
+            None => left.clone(),
+        })?;
+        weave::apply_with(&envoy, &text, &policy, &form)
     };
     let Patched { text, report } = patched.context(left)?;
     match &arguments.out {

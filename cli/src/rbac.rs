@@ -1,16 +1,19 @@
-//! The permissions that `--cluster` needs, as the objects that grant them.
+//! The permissions that a command needs, as the objects that grant them.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use mesh::mesh_config::ISTIO_SYSTEM;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use gateway::envoy::yaml;
-use mesh::is_label;
+use mesh::{OF_SERVICES, is_label};
 use source::{RESOURCES, Resource, Wanted};
 
 /// `rbac`.
 #[derive(Debug, Args)]
 pub struct Arguments {
+    /// What the account is for
+    #[arg(long = "for", value_enum, default_value = "cluster", value_name = "WHAT")]
+    pub account: Account,
     /// The namespace of the account
     #[arg(short, long, default_value = "default", value_parser = namespace)]
     pub namespace: String,
@@ -19,8 +22,14 @@ pub struct Arguments {
     pub istio_namespace: String,
 }
 
-/// The account's name, and that of its role.
-const NAME: &str = "ingress-waypoint";
+/// What an account is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Account {
+    /// The commands with --cluster, which list objects
+    Cluster,
+    /// The controller, which follows objects, and writes its Lease and Events
+    Controller,
+}
 
 /// Reads the account's namespace.
 ///
@@ -33,97 +42,149 @@ pub fn namespace(text: &str) -> Result<String, String> {
     })
 }
 
-/// `ServiceAccount`, roles and bindings for an account in `namespace`: the kinds that the client
-/// lists and no verb but `list`. What it lists in one namespace alone, Istio's ConfigMap in `istio`,
-/// it may not list in others.
-pub fn manifests(namespace: &str, istio: &str) -> String {
+impl Account {
+    /// The account's name, and that of its roles.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Cluster => "ingress-waypoint",
+            Self::Controller => "ingress-waypoint-controller",
+        }
+    }
+
+    /// What it does with the objects that it reads.
+    fn verbs(self) -> &'static str {
+        match self {
+            Self::Cluster => "list",
+            Self::Controller => "list, watch",
+        }
+    }
+
+    /// Whether it reads these objects.
+    fn reads(self, resource: &Resource) -> bool {
+        self == Self::Cluster || OF_SERVICES.contains(&resource.kind)
+    }
+
+    /// The rules of its role for the objects that it reads: in all namespaces, or in one.
+    fn rules(self, in_one: bool) -> String {
+        let wanted =
+            |resource: &&Resource| self.reads(resource) && resource.namespace.is_some() == in_one;
+        let mut yaml = String::new();
+        let mut groups: Vec<_> = RESOURCES.iter().map(|resource| resource.group).collect();
+        groups.sort_unstable();
+        groups.dedup();
+        for whom in [Wanted::Mesh, Wanted::Checks] {
+            for group in &groups {
+                let of_group = |it: &&Resource| it.wanted == whom && it.group == *group;
+                let resources = RESOURCES.iter().filter(wanted).filter(of_group);
+                let resources: Vec<_> = resources.map(|resource| resource.plural).collect();
+                if resources.is_empty() {
+                    continue;
+                }
+                if whom == Wanted::Checks {
+                    yaml.push_str("# Only for `ingress-waypoint check`.\n");
+                }
+                // Writing to a string cannot fail.
+                let (resources, verbs) = (resources.join(", "), self.verbs());
+                let _ = writeln!(
+                    yaml,
+                    "- apiGroups: [\"{group}\"]\n  resources: [{resources}]\n  verbs: [{verbs}]",
+                );
+            }
+        }
+        yaml
+    }
+}
+
+/// The rules of the controller's role for Events, in all namespaces.
+const EVENTS: &str = "\
+# Events about Services and ServiceEntries.
+- apiGroups: [\"events.k8s.io\"]
+  resources: [events]
+  verbs: [create, patch]
+";
+
+/// The rules of the controller's role for its Lease, in its own namespace.
+const LEASE: &str = "\
+- apiGroups: [\"coordination.k8s.io\"]
+  resources: [leases]
+  verbs: [create]
+- apiGroups: [\"coordination.k8s.io\"]
+  resources: [leases]
+  resourceNames: [ingress-waypoint-controller]
+  verbs: [get, patch]
+";
+
+/// A role, and its binding to the account.
+struct Role<'a> {
+    /// The account's name and namespace.
+    account: (&'static str, &'a str),
+    /// What follows the account's name in the role's.
+    suffix: &'static str,
+    /// What it is for, as a comment.
+    purpose: &'static str,
+    /// The namespace, if it is for one.
+    namespace: Option<&'a str>,
+    /// As YAML.
+    rules: String,
+}
+
+impl fmt::Display for Role<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { account: (account, home), suffix, purpose, rules, .. } = self;
+        let kind = if self.namespace.is_some() { "Role" } else { "ClusterRole" };
+        let within = self.namespace.map(|it| format!("  namespace: {it}\n")).unwrap_or_default();
+        write!(
+            f,
+            "\
+---
+{purpose}apiVersion: rbac.authorization.k8s.io/v1
+kind: {kind}
+metadata:
+  name: {account}{suffix}
+{within}rules:
+{rules}---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: {kind}Binding
+metadata:
+  name: {account}{suffix}
+{within}roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: {kind}
+  name: {account}{suffix}
+subjects:
+- kind: ServiceAccount
+  name: {account}
+  namespace: {home}
+"
+        )
+    }
+}
+
+/// A ServiceAccount in `namespace` with its roles and bindings, which allow what the account is for and no more. What is
+/// read in one namespace alone, Istio's ConfigMap in `istio`, it may not read in others.
+pub fn manifests(account: Account, namespace: &str, istio: &str) -> String {
+    let name = account.name();
     // A namespace can be called `on` or `123`.
     let [namespace, istio] =
         [namespace, istio].map(|name| yaml::write(&name).trim_end().to_owned());
-    let (role, role_of_one) = (
-        rules(|resource| resource.namespace.is_none()),
-        rules(|resource| resource.namespace.is_some()),
+    let role = |suffix, purpose, within, rules| Role {
+        account: (name, &*namespace),
+        suffix,
+        purpose,
+        namespace: within,
+        rules,
+    };
+    let is_controller = account == Account::Controller;
+    let of_all = account.rules(false) + if is_controller { EVENTS } else { "" };
+    let lease = || role("-lease", "", Some(&*namespace), LEASE.to_owned());
+    let roles = [
+        Some(role("", "", None, of_all)),
+        Some(role("", "# For the mesh configuration.\n", Some(&*istio), account.rules(true))),
+        is_controller.then(lease),
+    ];
+    let mut text = format!(
+        "apiVersion: v1\nkind: ServiceAccount\nmetadata:\n  name: {name}\n  namespace: {namespace}\n"
     );
-    format!(
-        "\
-apiVersion: v1
-kind: ServiceAccount
-metadata:
-  name: {NAME}
-  namespace: {namespace}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata:
-  name: {NAME}
-rules:
-{role}---
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata:
-  name: {NAME}
-roleRef:
-  apiGroup: rbac.authorization.k8s.io
-  kind: ClusterRole
-  name: {NAME}
-subjects:
-- kind: ServiceAccount
-  name: {NAME}
-  namespace: {namespace}
----
-# For the mesh configuration.
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata:
-  name: {NAME}
-  namespace: {istio}
-rules:
-{role_of_one}---
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata:
-  name: {NAME}
-  namespace: {istio}
-roleRef:
-  apiGroup: rbac.authorization.k8s.io
-  kind: Role
-  name: {NAME}
-subjects:
-- kind: ServiceAccount
-  name: {NAME}
-  namespace: {namespace}
-"
-    )
-}
-
-/// The rules of a role for these resources.
-fn rules(wanted: impl Fn(&Resource) -> bool) -> String {
-    let mut yaml = String::new();
-    let mut groups: Vec<_> = RESOURCES.iter().map(|resource| resource.group).collect();
-    groups.sort_unstable();
-    groups.dedup();
-    for whom in [Wanted::Mesh, Wanted::Checks] {
-        for group in &groups {
-            let resources: Vec<_> = RESOURCES
-                .iter()
-                .filter(|resource| {
-                    resource.wanted == whom && resource.group == *group && wanted(resource)
-                })
-                .map(|resource| resource.plural)
-                .collect();
-            if resources.is_empty() {
-                continue;
-            }
-            if whom == Wanted::Checks {
-                yaml.push_str("# Only for `ingress-waypoint check`.\n");
-            }
-            // Writing to a string cannot fail.
-            let _ = writeln!(
-                yaml,
-                "- apiGroups: [\"{group}\"]\n  resources: [{}]\n  verbs: [list]",
-                resources.join(", ")
-            );
-        }
-    }
-    yaml
+    roles.iter().flatten().for_each(|role| text.push_str(&role.to_string()));
+    text
 }

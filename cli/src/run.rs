@@ -49,8 +49,11 @@ pub enum Command {
     /// Print the JSON Schema of the filter's configuration
     #[command(after_help = "Example:\n  ingress-waypoint schema > ingress-waypoint.schema.json")]
     Schema,
-    /// Print the permissions that --cluster needs
-    #[command(after_help = "Example:\n  ingress-waypoint rbac -n ops | kubectl apply -f -")]
+    /// Print the permissions that --cluster or the controller needs
+    #[command(after_help = "\
+Examples:
+  ingress-waypoint rbac -n ops | kubectl apply -f -
+  ingress-waypoint rbac --for controller -n ingress-waypoint | kubectl apply -f -")]
     Rbac(rbac::Arguments),
     /// Print completions for a shell
     #[command(after_help = "Example:\n  source <(ingress-waypoint completions bash)")]
@@ -82,7 +85,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
             Ok(Exit::Done)
         }
         Command::Rbac(args) => {
-            report::raw(&rbac::manifests(&args.namespace, &args.istio_namespace))?;
+            report::raw(&rbac::manifests(args.account, &args.namespace, &args.istio_namespace))?;
             Ok(Exit::Done)
         }
         Command::Completions { shell } => {

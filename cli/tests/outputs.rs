@@ -9,7 +9,9 @@ mod golden;
 use std::path::Path;
 
 use crds::{errors, schema, schemas};
+use gateway::envoy::Form;
 use gateway::envoy::fragments::{MAX_CONNECTIONS_PER_VIP, Switch, Wasm};
+use gateway::envoy::live::{Live, Tls};
 use gateway::envoy::native::Module;
 use gateway::objects::listeners::Listeners;
 use gateway::objects::target::{Gateway, Labels, Options, Sha256, Target};
@@ -56,6 +58,15 @@ fn from_file(path: Option<&str>) -> Module {
     }
 }
 
+fn controller() -> Live {
+    let tls = Tls { ca: "/etc/ingress-waypoint/ca.crt".to_owned(), own: None, server_name: None };
+    Live {
+        address: "waypoint-controller.istio-system:18000".parse().unwrap(),
+        node: "istio-ingress/ingress".parse().unwrap(),
+        tls: Some(tls),
+    }
+}
+
 fn listeners(names: &[&str]) -> Listeners {
     Listeners::each(&names.iter().map(ToString::to_string).collect::<Vec<_>>())
 }
@@ -80,6 +91,13 @@ fn outputs() -> Vec<(&'static str, String)> {
         envoy_gateway::policies(&config, &eg, listeners, options)
     };
     let filter = |target: &Target, limit| istio::envoy_filter(&config, target, limit);
+    let controller = controller();
+    let served = Some(controller.clone());
+    let forms = [
+        Form::Wasm(Wasm { live: served.clone(), ..Wasm::default() }),
+        Form::Module(Module { live: served, ..Module::default() }),
+    ];
+    let live = |target: &Target, form: &Form| istio::live(&json!({}), target, &controller, form);
     [
         ("wasmplugin.yaml", istio::wasm_plugin(&config, &istio, &on)),
         ("wasmplugin-selector.yaml", istio::wasm_plugin(&config, &selector(), &pinned)),
@@ -91,6 +109,8 @@ fn outputs() -> Vec<(&'static str, String)> {
         ("envoyfilter-module-file.yaml", istio::module(&config, &istio, &from_file(None))),
         ("envoy-gateway-module.yaml", module(&two, &from_file(Some(MODULE)))),
         ("envoy-gateway-module-inline.yaml", module(&one, &Module::default())),
+        ("envoyfilter-live.yaml", live(&istio, &forms[0])),
+        ("envoyfilter-live-module.yaml", live(&selector(), &forms[1])),
     ]
     .map(|(file, objects)| (file, objects.unwrap().text()))
     .into()
@@ -133,7 +153,7 @@ fn objects_validate_against_the_real_schemas() {
 /// But for the services and comments, what is generated is what was written by hand.
 #[test]
 fn the_examples_are_what_is_generated() {
-    let [plugin, _, filter, _, eg, _, _, istio, module, _] = outputs().try_into().unwrap();
+    let [plugin, _, filter, _, eg, _, _, istio, module, _, _, _] = outputs().try_into().unwrap();
     assert_eq!(istio.1, text("envoy/istio/envoyfilter-module.yaml"));
     assert_eq!(module.1, text("envoy/envoy-gateway/module.yaml"));
     let example = |path: &str| documents(&text(Path::new("envoy").join(path))).remove(0);
@@ -246,7 +266,8 @@ fn the_module_is_its_http_filter_with_the_configuration_once_and_compact() {
         assert!(!output.contains("route_specifiers"), "{file}");
         assert!(!output.contains("specifier_name"), "{file}");
         let found = output.matches("grpcroute/default/greeter/rule/0").count();
-        let inline = !file.contains("file") && file != "envoy-gateway-module.yaml";
+        let elsewhere = ["file", "live"].iter().any(|word| file.contains(word));
+        let inline = !elsewhere && file != "envoy-gateway-module.yaml";
         assert_eq!(found, usize::from(inline), "{file}");
     }
     let filter = documents(&outputs()[6].1).remove(0);

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use gateway::envoy::live::NodeName;
+
 /// A gateway: the Gateway `NAMESPACE/NAME`, or an Envoy that no Gateway describes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Node {
@@ -16,18 +18,9 @@ impl FromStr for Node {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let is_part = |part: &str| {
-            !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
-        };
-        let (namespace, name) = match text.split_once('/') {
-            Some((namespace, name)) => (Some(namespace), name),
-            None => (None, text),
-        };
-        let is_name = is_part(name) && namespace.is_none_or(is_part) && text.len() <= 253;
-        let node = || Self { name: text.to_owned(), namespace: namespace.map(str::to_owned) };
-        is_name
-            .then(node)
-            .ok_or_else(|| format!("{text:?} is neither NAMESPACE/NAME nor NAME of a gateway"))
+        let NodeName(name) = text.parse()?;
+        let namespace = name.split_once('/').map(|(namespace, _)| namespace.to_owned());
+        Ok(Self { name, namespace })
     }
 }
 

@@ -185,6 +185,8 @@ codes! {
         "TLS of the gateway's cluster ends at the endpoints: on the way to the VIP the mesh encrypts, and the waypoint speaks to the endpoints."
     MetricNames "metric-names"
         "Tags and a runtime flag give the filter's metrics their names and labels; without them it works the same."
+    ProxyUnnamed "proxy-unnamed"
+        "A controller tells proxies apart by node.id and node.cluster: Envoy refuses to ask for a configuration without them."
     SwitchNotSet "switch-not-set"
         "A filter that is not switched on changes nothing: requests go to the endpoints."
 }

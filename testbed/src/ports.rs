@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use anyhow::{Context, Result};
 
 /// The ports that the files under `envoy/` are written with.
-pub const DOCUMENTED: [u16; 10] =
-    [10_000, 9901, 9902, 9080, 50_051, 18_081, 18_082, 18_083, 18_084, 18_085];
+pub const DOCUMENTED: [u16; 11] =
+    [10_000, 9901, 9902, 9080, 50_051, 18_000, 18_081, 18_082, 18_083, 18_084, 18_085];
 
 const FIRST: u32 = 20_000;
 const COUNT: u32 = 12_000;

@@ -5,7 +5,10 @@ use clap::{Args, ValueEnum};
 
 use gateway::envoy::Form;
 use gateway::envoy::fragments::{MAX_CONNECTIONS_PER_VIP, Switch, Wasm};
+use gateway::envoy::live::NodeName;
 use gateway::envoy::native::Module;
+
+use super::LiveArgs;
 
 /// The form of the filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -50,14 +53,18 @@ pub struct FormArgs {
         value_parser = clap::value_parser!(u32).range(1..)
     )]
     pub max_connections_per_vip: u32,
+    /// A controller that serves the filter's configuration.
+    #[command(flatten)]
+    pub live: LiveArgs,
 }
 
 impl FormArgs {
-    /// The form.
+    /// The form. `node` is the usual name of the gateway for its controller.
     ///
     /// # Errors
-    /// If the wasm filter is given a file, or the path of the file is relative.
-    pub fn form(&self) -> anyhow::Result<Form> {
+    /// If the wasm filter is given a file, the path of the file is relative, or something is missing for `--live`.
+    pub fn form(&self, node: Option<NodeName>) -> anyhow::Result<Form> {
+        let live = self.live.live(node)?;
         let (path, switch) = (self.module.clone(), self.vm_switch);
         let max_connections_per_vip = self.max_connections_per_vip;
         let form = match self.form {
@@ -67,9 +74,13 @@ impl FormArgs {
                     "--config-path needs --form module: the wasm filter does not read files (Envoy follows \
                      one for it: `compile -o ecds`)"
                 );
+                ensure!(
+                    live.is_none() || path.is_none(),
+                    "--module: the controller (--live) serves the wasm filter too"
+                );
                 let default = Wasm::default();
                 let path = path.unwrap_or(default.path);
-                Form::Wasm(Wasm { path, switch, max_connections_per_vip })
+                Form::Wasm(Wasm { path, switch, live, max_connections_per_vip })
             }
             FormName::Module => {
                 if let Some(path) = &self.config_path {
@@ -79,7 +90,7 @@ impl FormArgs {
                     );
                 }
                 let config_path = self.config_path.clone();
-                Form::Module(Module { path, config_path, switch, max_connections_per_vip })
+                Form::Module(Module { path, config_path, live, switch, max_connections_per_vip })
             }
         };
         Ok(form)

@@ -40,6 +40,9 @@ Examples:
       ingress-waypoint compile -f - -o envoy-gateway --gateway ingress/public \\
           --listener http --image registry.example/ingress-waypoint:0.1.0 | \\
       kubectl apply --server-side -f -
+  ingress-waypoint compile -o envoy-filter --gateway ingress/public \\
+      --live waypoint-controller:18000 --live-ca /etc/certs/ca.crt | \\
+      kubectl apply --server-side -f -
 
 A configuration holds the services that opted in or are required. The filter sends requests for any
 other service to its endpoints, as it does for services that it does not know (unknown-service).

@@ -16,6 +16,7 @@ use crate::input;
 use crate::out_file::write_atomically;
 use crate::report::{self, Exit, Format};
 use gateway::envoy::Form;
+use gateway::envoy::live::{Live, NodeName};
 use mesh::{Severity, World};
 
 /// Compiles, and writes the output.
@@ -23,8 +24,13 @@ use mesh::{Severity, World};
 /// # Errors
 /// If a source cannot be read at all, or the output cannot be made of its objects.
 pub fn command(args: &Arguments, format: Format) -> anyhow::Result<Exit> {
-    let (world, read) = input::world(&args.input)?;
     let load = &args.load;
+    let node = load.gateway.as_ref().map(|it| NodeName(it.key().to_string()));
+    let form = load.form.form(node)?;
+    if let Some(live) = form.live() {
+        return static_part(args, live, &form);
+    }
+    let (world, read) = input::world(&args.input)?;
     let gateway = load.gateway.as_ref().map(Gateway::key);
     let rules = args.rules.rules(gateway.as_ref().map(|gateway| gateway.namespace.as_str()));
     input::warn_of_unmatched(&world, &rules);
@@ -52,7 +58,6 @@ pub fn command(args: &Arguments, format: Format) -> anyhow::Result<Exit> {
              only for a test on one machine",
         );
     }
-    let form = load.form.form()?;
     if let (Form::Module(module), Output::EnvoyFilter | Output::EnvoyGateway) = (&form, args.output)
         && let Some(message) = module.switch_left_out(&compiled.text)
     {
@@ -89,13 +94,53 @@ pub fn command(args: &Arguments, format: Format) -> anyhow::Result<Exit> {
              --despite-errors",
             path.display()
         ),
-        Some(path) => {
-            let written = write_atomically(path, &text);
-            written.with_context(|| format!("cannot write {}", path.display()))?;
-        }
-        None => report::raw(&text)?,
+        _ => written(args, &text)?,
     }
     Ok(exit)
+}
+
+/// Writes what stands at a gateway whose filter a controller serves. It needs no objects.
+fn static_part(args: &Arguments, live: &Live, form: &Form) -> anyhow::Result<Exit> {
+    anyhow::ensure!(
+        args.output == Output::EnvoyFilter,
+        "--live needs -o envoy-filter: the other outputs hold services, which come from the controller"
+    );
+    let (settings, load) = (&args.settings, &args.load);
+    let given = [
+        ("--filename", !args.input.filename.is_empty()),
+        ("--cluster", args.input.cluster),
+        ("--mesh-config", args.input.mesh_config.is_some()),
+        ("--required", args.rules.required.is_some()),
+        ("--allow-loopback", args.rules.allow_loopback),
+        ("--all-services", args.all_services),
+        ("--ingress-use-waypoints", settings.ingress_use_waypoints.is_some()),
+        ("--ip-family", settings.ip_family.is_some()),
+        ("--unknown-service", settings.unknown_service.is_some()),
+        ("--annotate", settings.annotate),
+        ("--image", load.image.is_some()),
+        ("--sha256", load.sha256.is_some()),
+        ("--listener", !load.listener.is_empty()),
+    ];
+    if let Some((option, _)) = given.iter().find(|(_, is_given)| *is_given) {
+        anyhow::bail!(
+            "{option} has no effect with --live, which writes what depends on no service"
+        );
+    }
+    let config = serde_json::to_value(args.settings.configuration())?;
+    let objects = istio::live(&config, &target(&args.load)?, live, form)?;
+    written(args, &objects.text())?;
+    Ok(Exit::Done)
+}
+
+fn written(args: &Arguments, text: &str) -> anyhow::Result<()> {
+    match &args.out {
+        Some(path) => {
+            let written = write_atomically(path, text);
+            written.with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        None => report::raw(text)?,
+    }
+    Ok(())
 }
 
 fn target(load: &Load) -> anyhow::Result<Target> {

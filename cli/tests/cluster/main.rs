@@ -5,7 +5,7 @@ mod kubeconfig;
 mod server;
 mod tls;
 
-use ingress_waypoint_cli::rbac;
+use ingress_waypoint_cli::rbac::{self, Account};
 use mesh::object::{Object, Origin};
 use mesh::{Code, Severity};
 use serde_json::{Value, json};
@@ -214,7 +214,7 @@ fn the_role_allows_what_the_client_asks_for_and_no_more() {
     asked.sort();
     asked.dedup();
 
-    let yaml = rbac::manifests("istio-ingress", "istio-system");
+    let yaml = rbac::manifests(Account::Cluster, "istio-ingress", "istio-system");
     let objects: Vec<Value> = serde_saphyr::from_multiple(&yaml).unwrap();
     let kinds: Vec<_> = objects.iter().map(|o| o["kind"].as_str().unwrap()).collect();
     assert_eq!(

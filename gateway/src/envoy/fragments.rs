@@ -3,6 +3,8 @@
 use ingress_waypoint::config::{Forward, PROTOCOL_HEADER, Via};
 use serde_json::{Value, json};
 
+use super::live::Live;
+
 /// The HTTP filter, and the extension that goes with it.
 pub const FILTER: &str = "ingress_waypoint";
 
@@ -60,6 +62,8 @@ pub struct Wasm {
     pub path: String,
     /// The global switch.
     pub switch: Switch,
+    /// The controller that serves filter and configuration; absent, both stand in Envoy's configuration.
+    pub live: Option<Live>,
     /// The connections to one VIP at most.
     pub max_connections_per_vip: u32,
 }
@@ -69,6 +73,7 @@ impl Default for Wasm {
         Self {
             path: "dist/ingress_waypoint.wasm".to_owned(),
             switch: Switch::On,
+            live: None,
             max_connections_per_vip: MAX_CONNECTIONS_PER_VIP,
         }
     }
@@ -204,6 +209,9 @@ pub fn fresh_route() -> Value {
 
 /// The filter, and the one that belongs before it.
 pub fn http_filters(config: &str, load: &Wasm) -> [Value; 2] {
+    if let Some(live) = &load.live {
+        return live.wasm_filters(&live.by_cluster());
+    }
     [fresh_route(), json!({"name": FILTER, "typed_config": wasm(config, load)})]
 }
 

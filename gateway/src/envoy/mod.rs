@@ -3,11 +3,13 @@
 
 pub mod fragments;
 pub mod json;
+pub mod live;
 pub mod native;
 pub mod tree;
 pub mod yaml;
 
 use fragments::Wasm;
+use live::Live;
 use native::Module;
 
 /// The form of the filter, and how Envoy loads it.
@@ -17,6 +19,16 @@ pub enum Form {
     Wasm(Wasm),
     /// The native module: route specifier and HTTP filter.
     Module(Module),
+}
+
+impl Form {
+    /// The controller that serves the filter's configuration, if one does.
+    pub fn live(&self) -> Option<&Live> {
+        match self {
+            Self::Wasm(load) => load.live.as_ref(),
+            Self::Module(load) => load.live.as_ref(),
+        }
+    }
 }
 
 impl Default for Form {

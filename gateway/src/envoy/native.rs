@@ -9,6 +9,7 @@ use super::fragments::{
     self, FILTER, HTTP_OPTIONS, MAX_CONNECTIONS_PER_VIP, Switch, follow_header, has_switch,
     type_url,
 };
+use super::live::Live;
 
 /// The type of the HTTP filter that loads a dynamic module.
 pub const MODULE_FILTER: &str =
@@ -17,6 +18,9 @@ pub const MODULE_FILTER: &str =
 /// The type of the route specifier that loads a dynamic module, from Envoy 1.40 on.
 pub const MODULE_SPECIFIER: &str =
     "envoy.extensions.router.route_specifiers.dynamic_modules.v3.DynamicModuleRouteSpecifier";
+
+/// The filter that publishes a table, and does nothing else.
+pub const TABLE_FILTER: &str = "ingress_waypoint_table";
 
 /// The file that the module lies in is `lib<this>.so`.
 pub(crate) const MODULE: &str = "ingress_waypoint";
@@ -37,6 +41,8 @@ pub struct Module {
     /// The file that holds the configuration on the machine of that Envoy, and is followed there;
     /// absent, the configuration stands in Envoy's own.
     pub config_path: Option<String>,
+    /// The controller that serves the configuration; absent, it is as above.
+    pub live: Option<Live>,
     /// The global switch, which is written into a configuration that stands in Envoy's.
     pub switch: Switch,
     /// The connections to one VIP at most.
@@ -48,6 +54,7 @@ impl Default for Module {
         Self {
             path: None,
             config_path: None,
+            live: None,
             switch: Switch::On,
             max_connections_per_vip: MAX_CONNECTIONS_PER_VIP,
         }
@@ -64,8 +71,8 @@ impl Module {
 
     /// What an entry point reads: the configuration, or where that lies.
     pub fn configuration(&self, config: &str) -> String {
-        match &self.config_path {
-            Some(path) => lies_at(path).to_string(),
+        match self.elsewhere() {
+            Some(reference) => reference.to_string(),
             None => {
                 match serde_json::from_str(config).map(|config| with_switch(config, self.switch)) {
                     Ok(Some(config)) => format!("{config:#}"),
@@ -77,9 +84,18 @@ impl Module {
 
     /// The same as a value.
     pub fn value(&self, config: &Value) -> Value {
-        match &self.config_path {
-            Some(path) => lies_at(path),
+        match self.elsewhere() {
+            Some(reference) => reference,
             None => with_switch(config.clone(), self.switch).unwrap_or_else(|| config.clone()),
+        }
+    }
+
+    /// The reference to a configuration that does not stand in Envoy's.
+    fn elsewhere(&self) -> Option<Value> {
+        match (&self.live, &self.config_path) {
+            (Some(live), _) => Some(live.table()),
+            (None, Some(path)) => Some(json!({"file": path})),
+            (None, None) => None,
         }
     }
 
@@ -99,10 +115,6 @@ impl Module {
 
 fn text(value: &str) -> Value {
     json!({"@type": type_url("google.protobuf.StringValue"), "value": value})
-}
-
-fn lies_at(path: &str) -> Value {
-    json!({"file": path})
 }
 
 /// The configuration with the global switch in it, as the module has no environment but Envoy's; `None` where

@@ -12,20 +12,8 @@ use prost::Message;
 use serde_json::{Value, json};
 
 use crate::envoy::fragments::{FILTER, WASM, type_url};
-use crate::envoy::native::{MODULE, MODULE_FILTER};
-
-/// The filter that publishes a table, and the listener that it stands in.
-pub const TABLE: &str = "ingress_waypoint_table";
-
-/// The name of the resource that holds the wasm filter of a gateway.
-pub fn wasm_name(node: &str) -> String {
-    format!("{FILTER}/{node}")
-}
-
-/// The name of the resource that holds the table of a gateway for the native module.
-pub fn table_name(node: &str) -> String {
-    format!("{TABLE}/{node}")
-}
+pub use crate::envoy::live::{table_name, wasm_name};
+use crate::envoy::native::{MODULE, MODULE_FILTER, TABLE_FILTER};
 
 /// The wasm filter with its module and the configuration, which is JSON with the global switch in it.
 pub fn wasm(config: &str, module: &[u8]) -> Any {
@@ -63,7 +51,7 @@ pub fn table(config: &str, node: &str) -> serde_json::Result<Any> {
             do_not_close: true,
             ..DynamicModuleConfig::default()
         }),
-        filter_name: TABLE.to_owned(),
+        filter_name: TABLE_FILTER.to_owned(),
         filter_config: Some(text(&published)),
         ..DynamicModuleFilter::default()
     };

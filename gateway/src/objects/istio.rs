@@ -7,9 +7,11 @@ use serde_json::{Map, Value, json};
 
 use super::manifest::{Manifest, object};
 use super::target::{Options, Refusal, Target, filter_state};
+use crate::envoy::Form;
 use crate::envoy::fragments::{
     FILTER, Switch, clusters, fresh_route, general_vip_routes, has_switch, mark,
 };
+use crate::envoy::live::Live;
 use crate::envoy::native::{self, Module};
 
 /// What the plugin needs.
@@ -104,6 +106,52 @@ pub fn module(config: &Value, target: &Target, load: &Module) -> Result<Manifest
     patches.extend(vip_patches(&forward, load.max_connections_per_vip));
     let comment = format!("{MODULE_NEEDED}{UNSEEN}");
     Ok(Manifest::new(comment, [envoy_filter_object(target, patches)]))
+}
+
+/// What a filter needs whose configuration a controller serves.
+const LIVE_NEEDED: &str = "\
+# For Istio 1.28 and later, whose proxies are Envoy 1.36 or later. The controller serves the filter's configuration
+# to the proxies, and nothing here depends on a service. A proxy that starts is not ready before it has its
+# configuration; later it keeps the last one while the controller is away.
+";
+
+/// What the native module needs besides.
+const LIVE_MODULE_NEEDED: &str = "\
+# The proxy has to be one of Envoy 1.39 or later with libingress_waypoint.so in it: for the path that --module gives
+# Istio 1.30 or later, before that ENVOY_DYNAMIC_MODULES_SEARCH_PATH.
+";
+
+/// The `EnvoyFilter` for a filter whose configuration a controller serves, in either form.
+///
+/// # Errors
+/// If the configuration is invalid, or its mechanism is not `filter-state`.
+pub fn live(
+    config: &Value,
+    target: &Target,
+    live: &Live,
+    form: &Form,
+) -> Result<Manifest, Refusal> {
+    let forward = filter_state(config)?;
+    // istiod's clusters cannot lead to a controller.
+    let service = live.by_address();
+    let before_router = |filter: &Value| before_filter("envoy.filters.http.router", filter);
+    let (mut patches, comment, max_connections_per_vip) = match form {
+        Form::Wasm(load) => {
+            let filters = live.wasm_filters(&service);
+            let patches: Vec<_> = filters.iter().map(before_router).collect();
+            (patches, LIVE_NEEDED.to_owned(), load.max_connections_per_vip)
+        }
+        Form::Module(load) => {
+            let patches = vec![
+                before_router(&native::http_filter("{}", load)),
+                patch("LISTENER", "ADD", &live.table_listener(&service)),
+            ];
+            let comment = format!("{LIVE_NEEDED}{LIVE_MODULE_NEEDED}");
+            (patches, comment, load.max_connections_per_vip)
+        }
+    };
+    patches.extend(vip_patches(&forward, max_connections_per_vip));
+    Ok(Manifest::new(format!("{comment}{UNSEEN}"), [envoy_filter_object(target, patches)]))
 }
 
 /// The VIP clusters, the VIP routes, and the mark on the routes beside them.

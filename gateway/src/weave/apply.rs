@@ -18,12 +18,15 @@ use super::report::{Problems, Report};
 use super::route_settings::{self, Endpoints};
 use super::routes::{Routes, note_other_sources};
 use super::{
-    clusters, not_bootstrap, route_mark, route_specifiers, runtime_layer, stats_tags, taken_names,
-    unreached_services,
+    clusters, not_bootstrap, proxy_name, route_mark, route_specifiers, runtime_layer, stats_tags,
+    table_listener, taken_names, unreached_services,
 };
 use crate::envoy::Form;
-use crate::envoy::fragments::{ROUTER, early_header_mutation, http_filters, stats_tags};
-use crate::envoy::native;
+use crate::envoy::fragments::{
+    FILTER, ROUTER, Wasm, early_header_mutation, http_filters, stats_tags,
+};
+use crate::envoy::live::wasm_name;
+use crate::envoy::native::{self, Module};
 use crate::envoy::tree::{Map, Node};
 
 /// Adds all of it to a configuration from which an earlier patch was removed.
@@ -37,17 +40,25 @@ pub fn apply(
     taken_names::refuse(root, forward, form)?;
     let mut report = Report::default();
     let mut faults = Faults::default();
-    let endpoints = Endpoints::new(root, policy);
     let services: Value = serde_json::from_str(config).unwrap_or_default();
+    // A controller has the services, and they are given only if faults are to be judged by them.
+    let given = services.get("services").and_then(Value::as_array);
+    let known = form.live().is_none() || given.is_some_and(|services| !services.is_empty());
+    let endpoints = Endpoints::new(root, policy, known);
     let routes = Routes { policy, endpoints: &endpoints, form };
     let early = removed_headers(&forward.via, form);
     let filters: Vec<Node> = match form {
         Form::Wasm(load) => http_filters(config, load).map(Node::from).into(),
         Form::Module(load) => vec![Node::from(native::http_filter(config, load))],
     };
+    let filter = match form {
+        Form::Wasm(Wasm { live: Some(live), .. }) => wasm_name(&live.node.0),
+        _ => FILTER.to_owned(),
+    };
     connection_managers(root, &mut |place, manager| {
         route_mark::remove_all(manager);
-        let examiner = Examiner::of(manager, place, policy, routes.is_module(), routes.headers());
+        let examiner =
+            Examiner::of(manager, place, policy, routes.is_module(), &filter, routes.headers());
         let mut ways = Ways { policy, faults: &mut faults, report: &mut report };
         let chains = add_filters(manager, place, &filters, &examiner.reach, &mut ways);
         if chains == 0 {
@@ -94,9 +105,15 @@ pub fn apply(
     faults.settle(&mut report)?;
     unreached_services::note(root, policy, &services, others, &mut report);
     note_followers(root, &early, &mut report);
+    if form.live().is_some() {
+        proxy_name::note_missing(root, &mut report);
+    }
     let Some(root) = root.map_mut() else { return Ok(report) };
     if let Some(resources) = root.get_mut("static_resources").and_then(Node::map_mut) {
         report.clusters = clusters::add(resources, forward, form);
+        if let Form::Module(Module { live: Some(live), .. }) = form {
+            table_listener::add(resources, live);
+        }
     }
     match form {
         Form::Wasm(_) => stats_tags::add(root, &stats_tags(), &mut report),

@@ -7,20 +7,21 @@ use serde_json::{Value, json};
 
 use crate::envoy::Form;
 use crate::envoy::fragments::{FILTER, clusters};
+use crate::envoy::live::{Live, XDS_CLUSTER};
 use crate::envoy::native;
 use crate::envoy::tree::{Map, Node};
 
 /// The metadata of an added cluster that holds what the list of clusters was before: empty or `null`.
 const BEFORE: &str = "clusters_before";
-/// The metadata that marks added clusters when the filter's configuration, which names them, is in another file.
+/// The metadata that marks added clusters when the filter's configuration, which names them, is elsewhere.
 const ADDED: &str = "added";
 
 /// A connection to a VIP of a mesh takes less.
 const CONNECT_TIMEOUT: &str = "2s";
 
-/// Adds the clusters. Returns their names.
+/// Adds the clusters that lead to the VIPs, and the one that leads to the controller. Returns their names.
 pub fn add(resources: &mut Map, forward: &Forward, form: &Form) -> Vec<String> {
-    let (clusters, elsewhere) = match form {
+    let (vips, in_a_file) = match form {
         Form::Wasm(load) => {
             (clusters(forward, CONNECT_TIMEOUT, load.max_connections_per_vip), false)
         }
@@ -28,13 +29,14 @@ pub fn add(resources: &mut Map, forward: &Forward, form: &Form) -> Vec<String> {
             (native::clusters(forward, CONNECT_TIMEOUT, load), load.config_path.is_some())
         }
     };
+    let elsewhere = in_a_file || form.live().is_some();
     let before = match resources.get("clusters") {
         Some(Node::Null) => Some(Value::Null),
         Some(Node::List(items)) if items.is_empty() => Some(json!([])),
         _ => None,
     };
     let mut names = Vec::new();
-    for mut cluster in clusters {
+    for mut cluster in vips.into_iter().chain(form.live().map(Live::cluster)) {
         let mut noted = serde_json::Map::new();
         if elsewhere {
             noted.insert(ADDED.into(), json!(true));
@@ -75,7 +77,9 @@ pub fn remove(root: &mut Map, names: &BTreeSet<String>) -> Vec<String> {
     let (mut taken, mut before) = (Vec::new(), None);
     clusters.retain(|cluster| {
         let original_dst = cluster.get("type").and_then(Node::text) == Some("ORIGINAL_DST");
-        match cluster.name().filter(|name| original_dst && names.contains(*name)) {
+        let to_controller = cluster.name() == Some(XDS_CLUSTER) && noted(cluster, ADDED).is_some();
+        let ours = original_dst || to_controller;
+        match cluster.name().filter(|name| ours && names.contains(*name)) {
             Some(name) => {
                 before = noted(cluster, BEFORE).cloned().or(before.take());
                 taken.push(name.to_owned());

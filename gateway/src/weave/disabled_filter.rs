@@ -5,7 +5,7 @@
 use super::faults::{Fault, Faults};
 use super::locate::{is_true, message_of};
 use super::reachable_services::Reach;
-use crate::envoy::fragments::FILTER;
+use crate::envoy::fragments::FRESH_ROUTE;
 use crate::envoy::tree::{Map, Node};
 
 const FILTER_CONFIG: &str = "envoy.config.route.v3.FilterConfig";
@@ -31,7 +31,7 @@ pub fn at(filter: &str, places: &[(&str, &Map)], faults: &mut Faults) -> Option<
         match setting(config) {
             Setting::Off => return Some(path),
             Setting::On => return None,
-            Setting::Something if filter == FILTER => {
+            Setting::Something if filter != FRESH_ROUTE => {
                 faults.add(Fault::FilterConfigured, &path, &Reach::default());
             }
             Setting::Something => {}

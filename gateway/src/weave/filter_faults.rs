@@ -11,13 +11,15 @@ use super::own_headers::Headers;
 use super::reachable_services::{Leg, Reach, legs};
 use super::route::is_route;
 use super::routes::other_sources;
-use crate::envoy::fragments::{FILTER, FRESH_ROUTE};
+use crate::envoy::fragments::FRESH_ROUTE;
 use crate::envoy::tree::{Map, Node};
 
 /// What is looked for in a connection manager, and by what a fault is judged.
 pub struct Examiner<'a> {
     policy: &'a Policy,
     module: bool,
+    /// The name of the filter.
+    filter: &'a str,
     headers: Headers<'a>,
     /// What its routes reach, all of them.
     pub reach: Reach,
@@ -32,6 +34,7 @@ impl<'a> Examiner<'a> {
         place: &Place,
         policy: &'a Policy,
         module: bool,
+        filter: &'a str,
         headers: Headers<'a>,
     ) -> Self {
         let mut reach = Reach::default();
@@ -48,7 +51,7 @@ impl<'a> Examiner<'a> {
             let others = filters.iter().filter(|filter| !is_ours(filter));
             in_front |= others.count() > 1;
         });
-        Self { policy, module, headers, reach, in_front }
+        Self { policy, module, filter, headers, reach, in_front }
     }
 
     /// Looks at the HTTP filters.
@@ -72,7 +75,7 @@ impl<'a> Examiner<'a> {
     }
 
     fn disabled(&self, places: &[(&str, &Map)], reach: &Reach, faults: &mut Faults) {
-        if let Some(path) = disabled_filter::at(FILTER, places, faults) {
+        if let Some(path) = disabled_filter::at(self.filter, places, faults) {
             if self.module {
                 return faults.add(Fault::ModuleFilterDisabled, &path, reach);
             }

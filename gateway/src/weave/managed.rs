@@ -7,23 +7,34 @@ use mesh::Code;
 use serde_json::Value;
 
 use super::locate::{
-    connection_managers, filter_chains, is_extension, route_configurations, route_lists,
+    connection_managers, filter_chains, is_discovered, is_extension, route_configurations,
+    route_lists,
 };
 use super::own_item::{EARLY, remove_item};
 use super::report::{Report, Touched};
 use super::route::{clusters_of, is_cluster_action};
-use super::{clusters, route_mark, route_specifiers, runtime_layer, stats_tags};
+use super::{clusters, route_mark, route_specifiers, runtime_layer, stats_tags, table_listener};
 use crate::envoy::fragments::{FILTER, FRESH_ROUTE, HEADER_MUTATION, WASM};
 use crate::envoy::native::MODULE_FILTER;
 use crate::envoy::tree::Node;
 
-/// Whether it is the filter, in either form; a patch adds none that is discovered.
+/// Whether it is the filter, in either form. A discovered one is named after its gateway too.
 pub fn is_filter(filter: &Node) -> bool {
     is_wasm_filter(filter) || (filter.name() == Some(FILTER) && is_extension(filter, MODULE_FILTER))
 }
 
 fn is_wasm_filter(filter: &Node) -> bool {
-    filter.name() == Some(FILTER) && is_extension(filter, WASM)
+    (filter.name() == Some(FILTER) && is_extension(filter, WASM)) || is_discovered_filter(filter)
+}
+
+fn is_discovered_filter(filter: &Node) -> bool {
+    filter.name().is_some_and(is_discovered_name)
+        && filter.map().is_some_and(|filter| is_discovered(filter, WASM))
+}
+
+/// Whether it is a name that a patch gives to a discovered filter.
+pub fn is_discovered_name(name: &str) -> bool {
+    name.strip_prefix(FILTER).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// Whether it is the filter that resolves the route: one that does nothing else.
@@ -52,6 +63,7 @@ pub fn remove(root: &mut Node) -> Report {
         report.inform(Code::NothingToRemove, "static_resources.listeners", message);
         return report;
     }
+    table_listener::remove(root);
     connection_managers(root, &mut |place, manager| {
         let mut touched = Touched {
             path: place.path.clone(),
@@ -84,8 +96,11 @@ pub fn remove(root: &mut Node) -> Report {
     report
 }
 
-/// The clusters that a filter's configuration names; none if that is in another file.
+/// The clusters that a filter's configuration names; none if that is elsewhere.
 fn cluster_names(filter: &Node) -> Vec<String> {
+    if is_discovered_filter(filter) {
+        return Vec::new();
+    }
     let config = filter.get("typed_config");
     let config = config.map(|config| config.get("value").unwrap_or(config));
     let plugin = config.and_then(|config| {
@@ -94,7 +109,7 @@ fn cluster_names(filter: &Node) -> Vec<String> {
     let text = plugin.and_then(|plugin| plugin.get("value")?.text()).unwrap_or_default();
     let config: Value = serde_json::from_str(text).unwrap_or_default();
     match config.pointer("/forward/cluster").and_then(Value::as_str) {
-        _ if config.get("file").is_some() => Vec::new(),
+        _ if config.get("file").or_else(|| config.get("table")).is_some() => Vec::new(),
         Some(name) => vec![name.to_owned(), format!("{name}_h2")],
         None => {
             let Forward { cluster, cluster_http2, .. } = Forward::default();

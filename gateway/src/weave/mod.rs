@@ -28,12 +28,14 @@ mod route_specifiers;
 mod routes;
 mod runtime_layer;
 mod stats_tags;
+mod table_listener;
 mod vip_route;
 // What is refused, and what to know.
 mod disabled_filter;
 mod faults;
 mod filter_faults;
 mod network_filters;
+mod proxy_name;
 mod route_settings;
 mod taken_names;
 mod unreached_services;

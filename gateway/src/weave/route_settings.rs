@@ -16,6 +16,8 @@ use crate::envoy::tree::{Map, Node};
 #[derive(Debug)]
 pub struct Endpoints<'a> {
     policy: &'a Policy,
+    /// Whether the policy knows the services.
+    known: bool,
     /// By name: whether the cluster speaks TLS to its endpoints.
     tls: BTreeMap<String, bool>,
     /// By name: the clusters that one is made of.
@@ -24,13 +26,13 @@ pub struct Endpoints<'a> {
 
 impl<'a> Endpoints<'a> {
     /// Looks at the clusters.
-    pub fn new(root: &Node, policy: &'a Policy) -> Self {
+    pub fn new(root: &Node, policy: &'a Policy, known: bool) -> Self {
         let clusters = root.get("static_resources").and_then(|resources| resources.get("clusters"));
         let clusters = clusters.and_then(Node::list).unwrap_or_default().iter();
         let named = clusters.filter_map(|cluster| Some((cluster.name()?.to_owned(), cluster)));
         let tls = named.clone().map(|(name, cluster)| (name, is_tls(cluster))).collect();
         let aggregates = named.filter_map(|(name, cluster)| Some((name, members(cluster)?)));
-        Self { policy, tls, aggregates: aggregates.collect() }
+        Self { policy, known, tls, aggregates: aggregates.collect() }
     }
 
     /// What an aggregate cluster reaches.
@@ -121,7 +123,7 @@ fn note_cluster(name: &str, path: &str, endpoints: &Endpoints<'_>, report: &mut 
     let own_cluster =
         decision.service.is_some_and(|service| service.waypoint_cluster(Protocol::Http).is_some());
     match decision.outcome {
-        Outcome::Direct(Direct::UnknownService) => {
+        Outcome::Direct(Direct::UnknownService) if endpoints.known => {
             let reach = endpoints.reach_of_members(name);
             if reach.level >= Level::OptedIn {
                 let message = format!(

@@ -4,11 +4,13 @@ use ingress_waypoint::config::Forward;
 use mesh::Code;
 
 use super::locate::{Place, connection_managers, filter_chains, route_configurations};
+use super::managed::is_discovered_name;
 use super::own_item::{EARLY, OURS};
 use super::report::Problems;
 use super::route_specifiers;
 use crate::envoy::Form;
 use crate::envoy::fragments::FRESH_ROUTE;
+use crate::envoy::live::{TABLE_LISTENER, XDS_CLUSTER};
 use crate::envoy::tree::Node;
 
 /// Refuses these names.
@@ -21,6 +23,18 @@ pub fn refuse(root: &mut Node, forward: &Forward, form: &Form) -> Result<(), Pro
             let reason = "is taken by a cluster that this command did not add: choose another \
                           forward.cluster";
             problems.add(Code::NameTaken, &path, Some(name), reason);
+        }
+    }
+    if form.live().is_some() {
+        for (field, taken) in [("clusters", XDS_CLUSTER), ("listeners", TABLE_LISTENER)] {
+            let items = root.get("static_resources").and_then(|resources| resources.get(field));
+            for (i, item) in items.and_then(Node::list).into_iter().flatten().enumerate() {
+                if item.name() == Some(taken) {
+                    let path = format!("static_resources.{field}[{i}].name");
+                    let reason = "is taken by one that this command did not add: rename that one";
+                    problems.add(Code::NameTaken, &path, Some(taken), reason);
+                }
+            }
         }
     }
     connection_managers(root, &mut |place, manager| {
@@ -40,7 +54,9 @@ pub fn refuse(root: &mut Node, forward: &Forward, form: &Form) -> Result<(), Pro
 
 fn refuse_items(items: &[Node], path: &str, form: &Form, problems: &mut Problems) {
     let ours = |name: &&str| {
-        OURS.contains(name) || (*name == FRESH_ROUTE && matches!(form, Form::Wasm(_)))
+        OURS.contains(name)
+            || is_discovered_name(name)
+            || (*name == FRESH_ROUTE && matches!(form, Form::Wasm(_)))
     };
     for (i, item) in items.iter().enumerate() {
         if let Some(name) = item.name().filter(ours) {

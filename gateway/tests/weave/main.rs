@@ -8,6 +8,7 @@ mod faults;
 mod given;
 #[path = "../../../cli/tests/golden/mod.rs"]
 mod golden;
+mod live;
 mod marks;
 mod said;
 mod tree;
@@ -24,9 +25,12 @@ use golden::{golden, text, workspace};
 use mesh::{Code, Diagnostic};
 use serde_json::{Value, json};
 
-fn cases() -> [(&'static str, &'static str, Form); 5] {
+fn cases() -> [(&'static str, &'static str, Form); 7] {
     let file = Some("/etc/ingress-waypoint/services.json".to_owned());
+    let [live, live_module] = live::forms(&live::live("ingress/public"));
     [
+        ("live", "envoy.yaml", live),
+        ("live-module", "envoy.yaml", live_module),
         ("settings", "envoy.yaml", Form::default()),
         ("json", "envoy.json", Form::default()),
         ("header", "envoy.yaml", Form::default()),
@@ -176,7 +180,8 @@ fn every_file_of_envoy_comes_back() {
             files += 1;
             let plain = weave::remove(&text(&path)).unwrap().text;
             let name = path.file_name().unwrap().to_str().unwrap();
-            if name == "ecds.yaml" || name == "module-specifier.yaml" {
+            let theirs = ["ecds.yaml", "live.yaml", "live-module.yaml", "module-specifier.yaml"];
+            if theirs.contains(&name) {
                 // A filter that is discovered, and a specifier alone, is its writer's, and so is what
                 // leads to it.
                 assert_eq!(value(&plain), value(&text(&path)), "{name}");
@@ -188,7 +193,7 @@ fn every_file_of_envoy_comes_back() {
             }
         }
     }
-    assert_eq!(files, 7);
+    assert_eq!(files, 9);
 }
 
 /// An empty list, `null` and nothing at all are told apart again.
@@ -233,7 +238,8 @@ fn the_modules_lists_come_back_as_they_were() {
             "layered_runtime: {layers: [{name: ingress_waypoint, static_layer: {}}]}\n",
             "layered_runtime: {layers: [{name: admin, admin_layer: {}}]}\n",
         ] {
-            for (_, _, form) in &cases()[3..] {
+            let forms = cases().map(|(_, _, form)| form);
+            for form in forms.iter().filter(|form| matches!(form, Form::Module(_))) {
                 let envoy = envoy.replace(field, specifiers).replace(given, runtime);
                 round_trip(form, &envoy, &config);
             }

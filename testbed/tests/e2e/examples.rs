@@ -25,7 +25,7 @@ fn files(folder: &str) -> Vec<PathBuf> {
 
 /// Whether a file is for the native module.
 fn is_native(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("module"))
+    path.file_name().is_some_and(|name| name.to_string_lossy().contains("module"))
 }
 
 fn load(path: &Path) -> Value {

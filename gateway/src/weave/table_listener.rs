@@ -1,0 +1,27 @@
+//! The listener in which the native module receives its table. It is there only while the requests' own listeners are not
+//! looked at: its connection manager serves no requests.
+
+use crate::envoy::live::{Live, TABLE_LISTENER};
+use crate::envoy::tree::{Map, Node};
+
+use super::locate::is_true;
+
+/// Adds the listener.
+pub fn add(resources: &mut Map, live: &Live) {
+    resources.push("listeners", Node::from(live.table_listener(&live.by_cluster())));
+}
+
+/// Removes the listener.
+pub fn remove(root: &mut Node) {
+    let resources = root.map_mut().and_then(|root| root.get_mut("static_resources")?.map_mut());
+    let listeners = resources.and_then(|resources| resources.get_mut("listeners")?.list_mut());
+    if let Some(listeners) = listeners {
+        listeners.retain(|listener| !is_ours(listener));
+    }
+}
+
+/// Another listener of that name is one that accepts connections.
+fn is_ours(listener: &Node) -> bool {
+    listener.name() == Some(TABLE_LISTENER)
+        && listener.get("bind_to_port").is_some_and(|bind| !is_true(bind))
+}
