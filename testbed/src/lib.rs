@@ -4,11 +4,17 @@
 //! Everything listens on loopback, on free ports, and ends when its value is dropped.
 
 pub mod client;
+pub mod command_line;
+#[cfg(feature = "live")]
+pub mod controller;
 pub mod envoy;
 pub mod example;
+#[cfg(feature = "live")]
+pub mod kube;
 pub mod native;
 mod outcome;
 pub mod ports;
+mod process;
 pub mod scene;
 pub mod servers;
 pub mod wait;
