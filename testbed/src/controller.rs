@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::client::{self, Request, Response};
@@ -14,6 +15,9 @@ use crate::{wait, workspace};
 
 /// The gateway that the files of `envoy/` ask as.
 pub const NODE: &str = "ingress/public";
+
+/// The file that it keeps current.
+const TABLE: &str = "table.json";
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -32,7 +36,7 @@ pub struct Controller {
     process: Process,
     health: SocketAddr,
     metrics: SocketAddr,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Controller {
@@ -46,6 +50,7 @@ impl Controller {
         command.args(["--xds-insecure", "--xds-addr", &options.xds.to_string()]);
         command.args(["--health-addr", "127.0.0.1:0", "--metrics-addr", "127.0.0.1:0"]);
         command.arg("--wasm").arg(workspace().join("dist/ingress_waypoint.wasm"));
+        command.arg("--write").arg(folder.path().join(TABLE));
         command.args(&options.arguments);
         let mut process = Process::start("the controller", command, folder.path())?;
         let addresses = process.until_ready(async |process| {
@@ -54,7 +59,7 @@ impl Controller {
             Ok(listens("--health-addr").zip(listens("--metrics-addr")))
         });
         let (health, metrics) = addresses.await?;
-        Ok(Self { process, health, metrics, _folder: folder })
+        Ok(Self { process, health, metrics, folder })
     }
 
     /// Its process.
@@ -94,6 +99,12 @@ impl Controller {
         let text = answer.text();
         let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         value.with_context(|| format!("no metric {name} in\n{text}"))?.parse().context("a metric")
+    }
+
+    /// The configuration in the file that it keeps current.
+    pub fn table(&self) -> Result<Value> {
+        let text = std::fs::read_to_string(self.folder.path().join(TABLE))?;
+        serde_json::from_str(&text).context("the controller's file")
     }
 
     /// Its log so far.

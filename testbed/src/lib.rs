@@ -11,6 +11,8 @@ pub mod envoy;
 pub mod example;
 #[cfg(feature = "live")]
 pub mod kube;
+#[cfg(feature = "live")]
+pub mod live;
 pub mod native;
 mod outcome;
 pub mod ports;

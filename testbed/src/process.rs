@@ -112,5 +112,5 @@ pub(crate) fn read(path: &Path) -> String {
 pub(crate) fn tail(log: &str) -> String {
     let length = |line: &str| if line.contains("[info]") { 200 } else { usize::MAX };
     let lines: Vec<String> = log.lines().map(|l| l.chars().take(length(l)).collect()).collect();
-    lines.get(lines.len().saturating_sub(30)..).unwrap_or_default().join("\n")
+    lines.get(lines.len().saturating_sub(60)..).unwrap_or_default().join("\n")
 }

@@ -22,8 +22,8 @@ pub fn path_of(object: &Value) -> Result<String> {
 /// The name of a kind in paths, by the rules of English.
 fn plural(kind: &str) -> String {
     let kind = kind.to_lowercase();
-    match (kind.strip_suffix('y'), kind.ends_with('s')) {
-        (Some(stem), _) => format!("{stem}ies"),
+    match (kind.strip_suffix("ry"), kind.ends_with('s')) {
+        (Some(stem), _) => format!("{stem}ries"),
         (None, true) => format!("{kind}es"),
         (None, false) => format!("{kind}s"),
     }
@@ -62,6 +62,7 @@ mod tests {
         let paths = [
             path("v1", "Namespace", None, "a"),
             path("networking.istio.io/v1", "ServiceEntry", Some("a"), "b"),
+            path("gateway.networking.k8s.io/v1", "Gateway", Some("a"), "c"),
             path("gateway.networking.k8s.io/v1", "GatewayClass", None, "c"),
         ];
         assert_eq!(
@@ -69,6 +70,7 @@ mod tests {
             [
                 "/api/v1/namespaces/a",
                 "/apis/networking.istio.io/v1/namespaces/a/serviceentries/b",
+                "/apis/gateway.networking.k8s.io/v1/namespaces/a/gateways/c",
                 "/apis/gateway.networking.k8s.io/v1/gatewayclasses/c",
             ]
         );
