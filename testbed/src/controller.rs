@@ -93,12 +93,12 @@ impl Controller {
         .await
     }
 
-    /// The value of a metric by its name and labels, as they are written.
-    pub async fn metric(&self, name: &str) -> Result<f64> {
+    /// The value of a metric by its name and labels, as they are written; none before there is one.
+    pub async fn metric(&self, name: &str) -> Result<Option<f64>> {
         let answer = client::http1(self.metrics, &Request::get("controller", "/metrics")).await?;
         let text = answer.text();
         let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        value.with_context(|| format!("no metric {name} in\n{text}"))?.parse().context("a metric")
+        value.map(|value| value.parse().with_context(|| format!("{name} is {value}"))).transpose()
     }
 
     /// The configuration in the file that it keeps current.

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use crate::controller::{Controller, ControllerOptions, command_line};
+use crate::envoy::Envoy;
 use crate::kube::{ApiServer, crd, path};
 use crate::ports::Ports;
 use crate::scene::{Scene, SceneOptions};
@@ -100,6 +101,12 @@ impl Mesh {
         Scene::start_on(self.ports.clone(), options).await
     }
 
+    /// The next gateway gets ports of its own. The mesh's services are behind the first one.
+    pub fn other_gateway(&mut self) -> Result<()> {
+        self.ports = self.ports.others(&[XDS])?;
+        Ok(())
+    }
+
     /// What `compile` makes of the cluster now.
     pub fn compiled(&self) -> Result<Value> {
         let arguments = [
@@ -172,15 +179,18 @@ pub async fn until_goes(scene: &Scene, service: &str, to: To) -> Result<()> {
 }
 
 /// The configuration of the services that a gateway uses.
-pub async fn table_of(scene: &Scene) -> Result<Value> {
-    let dump: Value = serde_json::from_str(&scene.ingress.admin_get("/config_dump").await?)?;
+pub async fn table_of(gateway: &Envoy) -> Result<Value> {
+    let dump: Value = serde_json::from_str(&gateway.admin_get("/config_dump").await?)?;
     let mut found = Vec::new();
     for of_kind in dump.get("configs").and_then(Value::as_array).into_iter().flatten() {
         let filters = of_kind.get("ecds_filters").and_then(Value::as_array);
         found.extend(filters.into_iter().flatten().filter_map(configuration));
     }
     let text = found.first().context("no discovered filter in the configuration of Envoy")?;
-    serde_json::from_str(text).context("the configuration that Envoy has")
+    let mut table: Value =
+        serde_json::from_str(text).context("the configuration that Envoy has")?;
+    // The module is told the table's name beside it.
+    Ok(table.get_mut("config").map(Value::take).unwrap_or(table))
 }
 
 /// The text of the configuration in a discovered filter, whichever form it has.

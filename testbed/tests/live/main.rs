@@ -3,3 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod changes;
+mod definitions;
+mod outages;
+mod soak;
+mod withdrawals;
