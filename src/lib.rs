@@ -1,12 +1,9 @@
 //! Decides, for an Envoy ingress in front of an ambient mesh, whether a request keeps its
 //! destination at the Service VIP, so that the service's waypoint sees it, or goes to the endpoints.
 //!
-//! Here live the configuration ([`config`], compiled once into a [`Policy`]), the decision
-//! ([`Policy::decide`]: a [`Question`] in, a [`Decision`] out), and the [`plan`]: what is to be done to the
-//! request. Nothing here does I/O or knows Kubernetes. Only the proxy-wasm shell, `wasm`, knows a proxy; it
-//! exists on `wasm32-wasip1` alone, reads requests and applies plans, and decides nothing.
-//!
-//! The modules depend on each other in this order: `escape`, `host`, `service`, `global_switch`, `memo`, `text`;
+//! A configuration ([`config`]) is compiled once into a [`Policy`], which answers a [`Question`] with a [`Decision`]; a [`plan`]
+//! is what is then to be done to the request. Nothing here does I/O or knows Kubernetes, and only the proxy-wasm shell `wasm`
+//! knows a proxy. Each module uses only those before it: `escape`, `host`, `service`, `vip`, `global_switch`, `memo`, `text`;
 //! `table`; `config`, `cluster_name`; `question`, `decision`; `policy`; `request`; `plan`, `metrics`, `report`; `wasm`.
 //!
 //! ```
@@ -43,6 +40,7 @@ mod request;
 mod service;
 mod table;
 mod text;
+mod vip;
 #[cfg(all(target_arch = "wasm32", target_os = "wasi"))]
 mod wasm;
 
@@ -51,6 +49,7 @@ pub use memo::Memo;
 pub use policy::{EndpointCluster, Policy, Summary};
 pub use question::Question;
 pub use request::{Asked, Request};
-pub use service::{Cluster, Kind, Port, Protocol, Service, is_loopback, uncaptured};
+pub use service::{Cluster, Kind, Port, Protocol, Service};
 pub use table::{Host, InDomain, ServiceRef};
 pub use text::Text;
+pub use vip::{NotVip, is_loopback, read_vip};

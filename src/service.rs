@@ -71,7 +71,7 @@ pub struct Service<'a> {
     /// Upstream clusters named explicitly.
     pub clusters: Vec<Cluster<'a>>,
     /// The ORIGINAL_DST cluster that leads to its VIP over HTTP/1.1, if that is not
-    /// `forward.cluster`; with `_h2` behind its name the one for HTTP/2.
+    /// `forward.cluster`. [`Protocol::cluster_name`] gives the one for HTTP/2.
     pub waypoint_cluster: Option<Cow<'a, str>>,
 }
 
@@ -90,7 +90,18 @@ impl Service<'_> {
     }
 }
 
+/// What the name of a cluster that leads to VIPs has behind it where the cluster speaks HTTP/2.
+pub(crate) const HTTP2_SUFFIX: &str = "_h2";
+
 impl Protocol {
+    /// The name of the cluster that speaks it, of the two clusters that `name` stands for.
+    pub fn cluster_name(self, name: &str) -> Cow<'_, str> {
+        match self {
+            Self::Http => Cow::Borrowed(name),
+            Self::Http2 => Cow::Owned(format!("{name}{HTTP2_SUFFIX}")),
+        }
+    }
+
     /// As the configuration spells it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -98,30 +109,6 @@ impl Protocol {
             Self::Http2 => "http2",
         }
     }
-}
-
-/// Why an address is never a VIP, to be read after it; `None` for one that a mesh may capture.
-/// Loopback addresses are left to the caller. Mapped addresses count as what they map to.
-pub fn uncaptured(address: IpAddr) -> Option<&'static str> {
-    match address.to_canonical() {
-        IpAddr::V4(v4) if v4.octets()[0] == 0 => UNSPECIFIED,
-        IpAddr::V4(v4) if v4.is_link_local() => LINK_LOCAL,
-        IpAddr::V4(v4) if v4.is_broadcast() => {
-            Some("is a broadcast address, which no mesh captures")
-        }
-        IpAddr::V6(v6) if v6.is_unspecified() => UNSPECIFIED,
-        IpAddr::V6(v6) if v6.is_unicast_link_local() => LINK_LOCAL,
-        address if address.is_multicast() => Some("is a multicast address, which no mesh captures"),
-        _ => None,
-    }
-}
-
-const UNSPECIFIED: Option<&str> = Some("is an unspecified address, which no mesh captures");
-const LINK_LOCAL: Option<&str> = Some("is a link-local address, which no mesh captures");
-
-/// Whether it is a loopback address, which is a VIP only on one machine; mapped ones too.
-pub fn is_loopback(address: IpAddr) -> bool {
-    address.to_canonical().is_loopback()
 }
 
 impl fmt::Display for Service<'_> {

@@ -8,10 +8,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::ops::Range;
 
-use crate::service::{Cluster, Kind, Port, Protocol, Service};
-
-/// What the name of a waypoint cluster has behind it where it speaks HTTP/2.
-const HTTP2: &str = "_h2";
+use crate::service::{Cluster, HTTP2_SUFFIX, Kind, Port, Protocol, Service};
 
 /// The services. Only what is not in the text as it is, for an escape or in upper case, is copied.
 #[derive(Debug, Default)]
@@ -78,7 +75,7 @@ impl Table {
     /// ServiceEntry may share the ports of the item before it.
     pub(crate) fn push(&mut self, service: &Service<'_>, shares_ports: bool) {
         let waypoint_cluster = match service.waypoint_cluster.as_deref() {
-            Some(name) => self.span(&format!("{name}{HTTP2}")),
+            Some(name) => self.span(&Protocol::Http2.cluster_name(name)),
             None => Span::default(),
         };
         let own_ports = (position(self.ports.len()), service.ports.len());
@@ -330,7 +327,7 @@ impl<'t> ServiceRef<'t> {
     /// The cluster that leads to its VIP, if that is not `forward.cluster`.
     pub fn waypoint_cluster(self, protocol: Protocol) -> Option<&'t str> {
         let http2 = self.table.str(self.record.waypoint_cluster);
-        let http = http2.strip_suffix(HTTP2)?;
+        let http = http2.strip_suffix(HTTP2_SUFFIX)?;
         Some(match protocol {
             Protocol::Http => http,
             Protocol::Http2 => http2,

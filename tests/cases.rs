@@ -177,6 +177,18 @@ fn a_waypoint_cluster_of_a_services_own_is_not_for_vip_routes() {
 }
 
 #[test]
+fn a_header_for_the_cluster_is_not_for_the_route_specifier() {
+    for via in ["filter-state", "original-dst-header", "cluster-header"] {
+        let config = json!({"forward": {"via": via}, "services": []});
+        let policy = Policy::from_json(config.to_string().as_bytes(), None).unwrap();
+        let problem = policy.for_route_specifier().err().map(|problem| problem.to_string());
+        let expected = "forward.via: \"cluster-header\" is not for the route specifier, \
+                        which replaces the cluster of any route";
+        assert_eq!(problem.as_deref(), (via == "cluster-header").then_some(expected), "{via}");
+    }
+}
+
+#[test]
 #[cfg(not(target_os = "unknown"))]
 fn no_file_is_left_out() {
     for (folder, files) in [("cases", CASES), ("invalid", INVALID)] {

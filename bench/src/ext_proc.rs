@@ -18,12 +18,13 @@ use envoy_types::pb::envoy::service::ext_proc::v3::{
     CommonResponse, HeaderMutation, HeadersResponse, HttpHeaders, ProcessingRequest,
     ProcessingResponse,
 };
+use ingress_waypoint::config::ORIGINAL_DST_HEADER;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::services::{ORIGINAL_DST_HEADER, Vips};
+use crate::services::Vips;
 
 struct Processor {
     vips: Arc<HashMap<String, String>>,

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::services::{ORIGINAL_DST_HEADER, Vips};
+use ingress_waypoint::config::ORIGINAL_DST_HEADER;
+
+use crate::services::Vips;
 
 /// A function of LuaJIT holds so many constants at most; the table is filled by several.
 const CONSTANTS: usize = 20_000;

@@ -1,4 +1,7 @@
 //! `make bench`: what the filter costs on a real Envoy, beside what a user would take instead.
+//!
+//! Each variant is a configuration of Envoy, in front of the same backend and under the same load. What is measured
+//! here depends on the machine. What no machine changes is in the testbed's `figures`.
 
 // Of JSON that is made here.
 #![allow(clippy::indexing_slicing)]

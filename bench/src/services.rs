@@ -6,9 +6,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// The header that an ORIGINAL_DST cluster dials the address of.
-pub const ORIGINAL_DST_HEADER: &str = "x-envoy-original-dst-host";
-
 /// From authority to VIP, for the variants that read a table of their own.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Vips(pub HashMap<String, String>);

@@ -8,14 +8,14 @@ use gateway::envoy::Form;
 use gateway::envoy::fragments::{MAX_CONNECTIONS_PER_VIP, Wasm, clusters, general_vip_routes};
 use gateway::envoy::native::{Module, specifier};
 use gateway::weave;
-use ingress_waypoint::config::Forward;
+use ingress_waypoint::config::{Forward, ORIGINAL_DST_HEADER};
 use serde_json::{Value, json};
 use testbed::example::{Example, with_native_filter};
 use testbed::workspace;
 
 use crate::envoy::{base, cluster};
 use crate::place::Place;
-use crate::services::{ORIGINAL_DST_HEADER, Service, Services, TARGETS};
+use crate::services::{Service, Services, TARGETS};
 use crate::{floor, lua};
 
 /// What is compared, the first with all others.

@@ -6,6 +6,7 @@ mod live;
 use std::path::Path;
 
 use clap::Args;
+use ingress_waypoint::config::CLUSTER_DOMAIN;
 
 use gateway::table::config::{Configuration, Forward, IpFamily, UnknownService, Via};
 use mesh::label::Compat;
@@ -46,7 +47,7 @@ pub struct RuleArgs {
     #[arg(long, value_name = "SELECTOR")]
     pub required: Option<Selector>,
     /// The domain of the cluster's services
-    #[arg(long, value_name = "DOMAIN", default_value = "cluster.local", value_parser = domain)]
+    #[arg(long, value_name = "DOMAIN", default_value = CLUSTER_DOMAIN, value_parser = domain)]
     pub cluster_domain: String,
     /// Take loopback addresses as VIPs, for a test on one machine
     #[arg(long)]

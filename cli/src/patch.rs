@@ -21,7 +21,7 @@ Examples:
       ingress-waypoint patch envoy.yaml --config - --out envoy.yaml
   ingress-waypoint patch envoy.yaml --config ingress-waypoint.json \\
       --form module --config-path /etc/ingress-waypoint.json > ready.yaml
-  ingress-waypoint patch envoy.yaml --live waypoint-controller:18000 \\
+  ingress-waypoint patch envoy.yaml --live ingress-waypoint-controller:18000 \\
       --node ingress/public --live-ca /etc/ingress-waypoint/ca.crt > ready.yaml
   ingress-waypoint patch ready.yaml --remove > envoy.yaml
 

@@ -53,7 +53,8 @@ pub enum Command {
     #[command(after_help = "\
 Examples:
   ingress-waypoint rbac -n ops | kubectl apply -f -
-  ingress-waypoint rbac --for controller -n ingress-waypoint | kubectl apply -f -")]
+  ingress-waypoint rbac --for controller -n ingress-waypoint | \\
+      kubectl apply -f -")]
     Rbac(rbac::Arguments),
     /// Print completions for a shell
     #[command(after_help = "Example:\n  source <(ingress-waypoint completions bash)")]

@@ -1,5 +1,5 @@
 //! `check` on the folders of `testdata/cli/check`: objects, the options where there are any, and the
-//! findings, side by side. `BLESS=1 cargo test` writes the findings anew, to be read as a change.
+//! findings, side by side. `UPDATE_GOLDEN=1 cargo test` writes the findings anew, to be read as a change.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod golden;
@@ -84,7 +84,7 @@ fn each_folder_has_its_findings() {
         let mut json = serde_json::to_string_pretty(&Report::new(findings, 0)).unwrap();
         json.push('\n');
         let json = json.replace(golden::workspace().to_str().unwrap(), "…");
-        golden::compare(&folder(&name).join("findings.json"), &json, "BLESS");
+        golden::golden(&folder(&name).join("findings.json"), &json);
     }
 }
 
@@ -186,7 +186,7 @@ fn a_namespaces_mistake_is_one_finding() {
 fn the_report_says_each_reason_once() {
     let text = Report::new(findings("label-not-boolean"), 0).text().as_str().to_owned();
     let text = strip_str(&text).to_string();
-    golden::compare(&folder("../check-report.txt"), &text, "BLESS");
+    golden::golden(&folder("../check-report.txt"), &text);
     let none = Report::new(Vec::new(), 0).text().as_str().to_owned();
     assert_eq!(strip_str(&none).to_string(), "nothing found\n");
 }

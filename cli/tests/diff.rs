@@ -1,5 +1,5 @@
 //! `diff` on the folders of `testdata/cli/diff`: two configurations and what changes, as a table and
-//! as JSON. `BLESS=1 cargo test` writes the results anew, to be read as a change.
+//! as JSON. `UPDATE_GOLDEN=1 cargo test` writes the results anew, to be read as a change.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod golden;
@@ -32,11 +32,11 @@ fn each_folder_has_its_differences() {
     for name in folders() {
         let diff = run(&name);
         let json = serde_json::to_string_pretty(&diff).unwrap() + "\n";
-        golden::compare(&folder(&name).join("diff.json"), &json, "BLESS");
+        golden::golden(&folder(&name).join("diff.json"), &json);
         let text = strip_str(diff.text().as_str()).to_string();
         // The titles are as wide as their columns.
         let lines: Vec<_> = text.lines().map(str::trim_end).collect();
-        golden::compare(&folder(&name).join("diff.txt"), &(lines.join("\n") + "\n"), "BLESS");
+        golden::golden(&folder(&name).join("diff.txt"), &(lines.join("\n") + "\n"));
     }
 }
 

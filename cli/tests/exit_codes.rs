@@ -34,7 +34,7 @@ fn check_exits_by_the_worst_finding() {
 
 #[test]
 fn check_reports_a_broken_object_and_still_checks_the_others() {
-    // The expected findings beside the objects are no Kubernetes object.
+    // The expected findings beside the objects are not a Kubernetes object.
     let output = run("check -f check/session-affinity");
     assert_eq!(output.status.code(), Some(2));
     assert!(stdout(&output).contains("warning session-affinity"), "{output:?}");
@@ -121,7 +121,7 @@ fn check_says_what_it_could_not_use() {
 fn a_broken_object_leaves_the_file_as_it_was() {
     let folder = Folder::new();
     let config = folder.write("config.json", "as it was");
-    // The expected findings beside the objects are no Kubernetes object.
+    // The expected findings beside the objects are not a Kubernetes object.
     let compile = format!("compile -f check/clean --out {config}");
     let output = run(&compile);
     assert_eq!(output.status.code(), Some(2));

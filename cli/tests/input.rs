@@ -1,5 +1,5 @@
 //! Reads `testdata/cli/input/`: each folder's `input` gives its `expected.txt`.
-//! `UPDATE=1` writes them anew.
+//! `UPDATE_GOLDEN=1` writes them anew.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod golden;
@@ -65,7 +65,7 @@ fn every_case_reads_as_expected() {
         let prefix = format!("{}/", folder.display());
         let found: String =
             reads.iter().map(|read| line(read).replace(&prefix, "") + "\n").collect();
-        golden::compare(&case.join("expected.txt"), &found, "UPDATE");
+        golden::golden(&case.join("expected.txt"), &found);
     }
 }
 

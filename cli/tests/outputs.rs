@@ -292,7 +292,7 @@ fn a_file_is_moved_into_place_as_a_whole() {
     assert_eq!(stat().permissions().mode() & 0o777, 0o644);
     std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
     let first = stat().ino();
-    // The same again is no reason for Envoy to load anything.
+    // Envoy has no reason to load the same again.
     assert!(!write_atomically(&path, "a").unwrap());
     assert_eq!(stat().ino(), first);
 

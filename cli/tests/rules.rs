@@ -2,7 +2,7 @@
 //! come the configuration with all services, the table and what was noticed. The objects' order makes no
 //! difference.
 //!
-//! `UPDATE=1 cargo test -p ingress-waypoint-cli --test rules` writes the expected files anew.
+//! `UPDATE_GOLDEN=1 cargo test -p ingress-waypoint-cli --test rules` writes the expected files anew.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod command;
@@ -38,26 +38,13 @@ fn compile(folder: &Path, objects: &str, output: &str) -> (String, String) {
 
 #[test]
 fn every_rule_gives_what_its_folder_says() {
-    let update = std::env::var_os("UPDATE").is_some();
     let mut failures = Vec::new();
     for folder in folders() {
         let objects = fs::read_to_string(folder.join("objects.yaml")).unwrap();
         let (config, _) = compile(&folder, &objects, "config");
         let (table, notes) = compile(&folder, &objects, "table");
         for (name, found) in [("config.json", config), ("table.txt", table), ("notes.txt", notes)] {
-            let path = folder.join(name);
-            let expected = fs::read_to_string(&path).unwrap_or_default();
-            if update {
-                match found.as_str() {
-                    "" => drop(fs::remove_file(&path)),
-                    found => fs::write(&path, found).unwrap(),
-                }
-            } else if found != expected {
-                failures.push(format!(
-                    "{}\n--- expected\n{expected}--- found\n{found}",
-                    path.display()
-                ));
-            }
+            failures.extend(golden::difference(&folder.join(name), &found));
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));

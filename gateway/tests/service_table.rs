@@ -1,8 +1,8 @@
 //! A table that follows changes ends as the configuration of the final objects.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[path = "../../mesh/tests/made/mod.rs"]
-mod made;
+#[path = "../../mesh/tests/arbitrary/mod.rs"]
+mod arbitrary;
 
 use std::collections::BTreeMap;
 
@@ -76,7 +76,7 @@ impl Tracked {
 
 fn entry(name: &str, host: &str, opted_in: bool) -> Object {
     let labels = json!({"istio.io/ingress-use-waypoint": opted_in.to_string()});
-    Object::ServiceEntry(made::typed(json!({
+    Object::ServiceEntry(arbitrary::typed(json!({
         "metadata": {"namespace": "red", "name": name, "labels": labels},
         "spec": {"hosts": [host], "addresses": ["240.0.0.1"], "ports": [{"number": 80, "name": "http"}]},
     })))
@@ -106,7 +106,7 @@ proptest! {
 
     #[test]
     fn a_table_that_follows_is_that_of_the_final_objects(
-        pool in made::changing::pool().prop_map(with_same_names),
+        pool in arbitrary::changing::pool().prop_map(with_same_names),
         events in prop::collection::vec(event(), 1..60),
         required in any::<bool>(),
         all_services in any::<bool>(),

@@ -5,6 +5,7 @@ use gateway_api::apis::standard::gateways::GatewayListenersTlsMode;
 use crate::objects::{PodFacts, REDIRECTION};
 use crate::scope::{Scope, reaches_waypoint};
 use mesh::object::Kind;
+use mesh::waypoint::is_waypoint_class;
 use mesh::{Code, Diagnostic, Diagnostics, Key, ObjectRef, Severity};
 
 const MODE: &str = "istio.io/dataplane-mode";
@@ -28,7 +29,7 @@ pub(crate) fn check(scope: &Scope<'_>, out: &mut Diagnostics) {
 }
 
 fn is_ingress(scope: &Scope<'_>, pod: &PodFacts) -> bool {
-    let is_waypoint = pod.class.as_deref().is_some_and(|class| class.ends_with("waypoint"));
+    let is_waypoint = pod.class.as_deref().is_some_and(is_waypoint_class);
     let selected =
         scope.options.pods.as_ref().is_some_and(|selector| selector.matches(&pod.labels));
     let of_gateway = pod.gateway.as_ref().is_some_and(|gateway| scope.is_ingress(gateway));

@@ -44,19 +44,6 @@ pub(crate) fn meta<'a>(scope: &Scope<'a>, resolved: &Resolved) -> Option<&'a Met
     scope.objects.world.meta(&resolved.object)
 }
 
-/// A value that means nothing to the control plane; the waypoint's name above all.
-fn wrong(scope: &Scope<'_>, text: &str) -> bool {
-    match scope.options.rules.compat {
-        Compat::Istio => parse_bool(text).is_none(),
-        Compat::Istio129 => {
-            !text.eq_ignore_ascii_case("true")
-                && parse_bool(&text.to_ascii_lowercase()) != Some(false)
-        }
-        // Takes `true` alone; what Go reads as false says what it does.
-        Compat::Kgateway => text != "true" && parse_bool(text) != Some(false),
-    }
-}
-
 fn value(
     scope: &Scope<'_>,
     out: &mut Diagnostics,
@@ -73,7 +60,9 @@ fn wrong_value(
     labels: &Labels,
     resolved: Option<&Resolved>,
 ) -> Option<Diagnostic> {
-    let text = labels.get(INGRESS_USE_WAYPOINT).filter(|text| wrong(scope, text))?;
+    let text = labels
+        .get(INGRESS_USE_WAYPOINT)
+        .filter(|text| scope.options.rules.compat.is_mistake(text))?;
     let enable = fix::label(object, INGRESS_USE_WAYPOINT, "true");
     let (message, fix) = if is_waypoints_name(scope, object, labels, text) {
         let bound = resolved.map_or(labels.contains_key(USE_WAYPOINT), |resolved| {

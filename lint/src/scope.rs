@@ -8,7 +8,7 @@ use gateway::table::Compiled;
 use mesh::label::Place;
 use mesh::object::Kind;
 use mesh::route::{Backend, Parent, Route, Target};
-use mesh::waypoint::MANAGED;
+use mesh::waypoint::{MANAGED, is_waypoint_class};
 use mesh::{Key, ObjectRef, Resolved};
 
 /// Everything that was read, and what the rules made of it.
@@ -46,14 +46,11 @@ impl<'a> Scope<'a> {
 
     /// Whether the object is a waypoint, or an east-west gateway, rather than an ingress.
     pub fn is_waypoint(&self, key: &Key) -> bool {
-        let by_class = |class: &str| {
-            ["waypoint", "east-west", "eastwest"].iter().any(|end| class.ends_with(end))
-        };
         let gateway = self.objects.world.gateways.get(key);
         self.bound_to.contains(key)
             || gateway.is_some_and(|gateway| {
                 let mesh = ["HBONE", "istio.io/PROXY"];
-                by_class(&gateway.class)
+                is_waypoint_class(&gateway.class)
                     || gateway.meta.labels.contains_key(MANAGED)
                     || gateway.listeners.iter().any(|l| mesh.contains(&l.protocol.as_str()))
             })

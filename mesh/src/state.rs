@@ -46,19 +46,22 @@
 //! # Ok::<(), serde_json::Error>(())
 //! ```
 
+mod incremental;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::diagnostic::{Diagnostic, ObjectRef};
-use crate::facts::is_of_rules;
-use crate::host_owners::Rejected;
-use crate::incremental::{Changes, Dirty, Index, Items};
-use crate::key::Key;
-use crate::mesh_config_choice::MeshConfigChoice;
-use crate::object::{Kind, Object};
-use crate::resolved::{Resolution, Resolved};
-use crate::rules::Rules;
-use crate::service_id::Id;
+pub use self::incremental::{Change, Changes, Items};
+use self::incremental::{Dirty, Index};
+use crate::diagnostics::diagnostic::{Diagnostic, ObjectRef};
+use crate::objects::facts::is_of_rules;
+use crate::objects::key::Key;
+use crate::objects::mesh_config_choice::MeshConfigChoice;
+use crate::objects::object::{Kind, Object};
+use crate::rules::choices::Rules;
+use crate::rules::host_owners::Rejected;
+use crate::rules::resolved::{Resolution, Resolved};
+use crate::rules::service_id::Id;
 use crate::world::World;
 
 /// How much is known of the objects of a kind.

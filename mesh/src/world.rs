@@ -4,16 +4,16 @@ mod mesh_config;
 
 use std::collections::BTreeMap;
 
-use crate::diagnostic::ObjectRef;
-use crate::facts::{
+use crate::diagnostics::diagnostic::ObjectRef;
+use crate::objects::facts::{
     ClassFacts, EntryFacts, GatewayFacts, Meta, PolicyFacts, ProxyFacts, ServiceFacts,
 };
-use crate::key::Key;
-use crate::mesh_config::ConfigMapFacts;
-use crate::mesh_config_choice::MeshConfigChoice;
-use crate::object::{Kind, Object, Origin};
-use crate::resource_version::newer;
-use crate::route::Route;
+use crate::objects::key::Key;
+use crate::objects::mesh_config::ConfigMapFacts;
+use crate::objects::mesh_config_choice::MeshConfigChoice;
+use crate::objects::object::{Kind, Object, Origin};
+use crate::objects::resource_version::newer;
+use crate::objects::route::Route;
 
 /// Everything that was read, by name.
 #[derive(Debug, Default)]

@@ -1,7 +1,8 @@
-//! Any sequence of changes ends as a fresh reading of the final objects.
+//! Any sequence of changes ends as a fresh reading of the final objects: no dependency is missed. Both apply the
+//! same rules. The rules have tests of their own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-mod made;
+mod arbitrary;
 
 use std::collections::BTreeMap;
 
@@ -226,7 +227,7 @@ proptest! {
 
     #[test]
     fn changes_end_as_a_fresh_reading(
-        pool in made::changing::pool(),
+        pool in arbitrary::changing::pool(),
         first in any::<bool>(),
         events in prop::collection::vec(event(), 1..40),
         rules in rules(),

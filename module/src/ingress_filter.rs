@@ -3,8 +3,8 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use ingress_waypoint::plan::{Choice, NAMESPACE, Plan, SERVICE};
-use ingress_waypoint::{Outcome, Reject, Request};
+use ingress_waypoint::Request;
+use ingress_waypoint::plan::{Choice, FilterPlan, NAMESPACE, PORT, SERVICE, VIP_ROUTE};
 
 use crate::abi::{Flow, Level, Metrics, Refused, Stream, log};
 use crate::apply::{edit_request, finish_request};
@@ -45,43 +45,29 @@ impl Ingress {
 
     pub fn handle(&self, stream: &mut Stream<'_>) -> Result<Flow, Refused> {
         let policy = self.source.policy();
+        if policy.is_none() {
+            self.source.report_missing();
+        }
         // Asking for the cluster resolves the route where a filter in front has cleared it; asking for
         // metadata does not, and would find what an earlier route was given.
         stream.cluster();
         let metadata = |key: &str| stream.route_metadata(NAMESPACE, key);
-        // Even with the switch off: it may have been on when the specifier chose, a moment ago.
         let choice = Choice::read(metadata).map_err(|_| Refused("an address of its own"))?;
-        if choice == Some(Choice::Refused(Reject::NoTable)) {
-            // Even if the table came a moment later. The specifier has counted it.
-            return finish_request(&Plan::NO_TABLE, stream);
+        let service: Option<Name> = choice.and_then(|_| metadata(SERVICE)).map(copy).transpose()?;
+        let service = service.as_ref().map(Name::as_str);
+        let Ok(first) = FilterPlan::new(policy.as_deref(), choice, service, &Current(stream));
+        edit_request(&first.plan, stream)?;
+        // Resolved here for the router as well, which then finds it.
+        let instead = first.check(|| stream.cluster().unwrap_or_default());
+        if let Some(instead) = &instead {
+            edit_request(instead, stream)?;
         }
-        let Some(policy) = &*policy else {
-            self.source.report_missing();
-            return self.finish(&Plan::NO_TABLE, stream);
-        };
-        if let Some(choice) = choice {
-            let service: Option<Name> = metadata(SERVICE).map(copy).transpose()?;
-            let plan = policy.follow(choice, service.as_ref().map(Name::as_str));
-            edit_request(&plan, stream)?;
-            return self.finish(&plan, stream);
-        }
-        let Ok(mut plan) = policy.plan(&Current(stream));
-        edit_request(&plan, stream)?;
-        if matches!(plan.outcome, Outcome::Waypoint { .. }) {
-            // Resolved here for the router as well, which then finds it.
-            let cluster = stream.cluster().unwrap_or_default();
-            if let Some(instead) = policy.check(&plan, cluster) {
-                edit_request(&instead, stream)?;
-                plan = instead;
-            }
-        }
-        self.finish(&plan, stream)
-    }
-
-    fn finish(&self, plan: &Plan<'_>, stream: &mut Stream<'_>) -> Result<Flow, Refused> {
+        let plan = instead.unwrap_or(first.plan);
         log(Level::Debug, format_args!("{plan}"));
-        let flow = finish_request(plan, stream)?;
-        self.counters.count(plan.outcome);
+        let flow = finish_request(&plan, stream)?;
+        if first.count {
+            self.counters.count(plan.outcome);
+        }
         Ok(flow)
     }
 }
@@ -106,10 +92,10 @@ impl<'s> Request for Current<'s> {
     }
 
     fn route_port(&self) -> Result<Option<f64>, Infallible> {
-        Ok(self.0.route_number(NAMESPACE, "port"))
+        Ok(self.0.route_number(NAMESPACE, PORT))
     }
 
     fn has_vip_route(&self) -> Result<bool, Infallible> {
-        Ok(self.0.route_flag(NAMESPACE, "vip_route"))
+        Ok(self.0.route_flag(NAMESPACE, VIP_ROUTE))
     }
 }

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::{ArcSwapOption, Guard};
-use ingress_waypoint::config::Via;
 use ingress_waypoint::global_switch::VARIABLE;
 use ingress_waypoint::{Policy, report};
 
@@ -258,13 +257,9 @@ fn compile(text: Vec<u8>) -> Result<Arc<Policy>, Vec<String>> {
 
 /// Refuses a policy that one of its users cannot apply.
 fn check(policy: &Policy, role: Role) -> Result<(), String> {
-    match (role, &policy.forward().via) {
-        (Role::Specifier, Via::ClusterHeader { .. }) => {
-            Err("forward.via: \"cluster-header\" is not for the route specifier, \
-                 which replaces the cluster of any route"
-                .to_owned())
-        }
-        _ => Ok(()),
+    match role {
+        Role::Specifier => policy.for_route_specifier().map_err(|problem| problem.to_string()),
+        Role::Filter => Ok(()),
     }
 }
 

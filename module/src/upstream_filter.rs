@@ -4,7 +4,7 @@
 //! Envoy has chosen the host by the header when this runs. A retry would miss the header, which is removed
 //! here. So the address goes into the filter state of the request, which comes before the header.
 
-use ingress_waypoint::config::Forward;
+use ingress_waypoint::config::{Forward, ORIGINAL_DST_HEADER};
 use ingress_waypoint::plan::ORIGINAL_DST_ADDRESS;
 
 use crate::abi::{Flow, Metrics, Refused, Stream};
@@ -18,11 +18,11 @@ pub struct Vip {
 }
 
 impl Vip {
-    /// Takes the header's name as the configuration; none is `x-envoy-original-dst-host`.
+    /// Takes the header's name as the configuration; none is [`ORIGINAL_DST_HEADER`].
     pub fn new(text: &[u8], metrics: Metrics) -> Result<Self, Vec<String>> {
         let failures = Failures::define(metrics)
             .map_err(|refused| vec![format!("Envoy refused {}", refused.0)])?;
-        let text = if text.is_empty() { b"x-envoy-original-dst-host" } else { text };
+        let text = if text.is_empty() { ORIGINAL_DST_HEADER.as_bytes() } else { text };
         match std::str::from_utf8(text) {
             Ok(header) if Forward::is_header_name(header) => {
                 Ok(Self { header: header.to_ascii_lowercase(), failures })

@@ -6,6 +6,7 @@ use super::json::Json;
 use super::problem::{Path, Problems};
 use super::reader::Fields;
 use crate::escape::quote;
+use crate::service::Protocol;
 
 /// The header by which the VIP route for HTTP/2 is chosen. The filter sets or removes it.
 pub const PROTOCOL_HEADER: &str = "x-ingress-waypoint-protocol";
@@ -13,6 +14,12 @@ pub const PROTOCOL_HEADER: &str = "x-ingress-waypoint-protocol";
 /// The header in which the native module's route specifier hands the address to the VIP's cluster, beside
 /// the filter state of the HTTP filter. `early_header_mutation` removes a client's own.
 pub const DESTINATION_HEADER: &str = "x-ingress-waypoint-destination";
+
+/// The header that Envoy looks for an address in, if an ORIGINAL_DST cluster names no other.
+pub const ORIGINAL_DST_HEADER: &str = "x-envoy-original-dst-host";
+
+/// The cluster that leads to the VIPs, if no other is configured.
+const CLUSTER: &str = "waypoint_vip";
 
 /// The mechanism that takes the address of the VIP to the ORIGINAL_DST cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,13 +45,13 @@ pub struct Forward {
     pub via: Via,
     /// The ORIGINAL_DST cluster that speaks HTTP/1.1.
     pub cluster: String,
-    /// The one that speaks HTTP/2: the same name with `_h2` behind it.
+    /// The one that speaks HTTP/2: [`Protocol::cluster_name`] of the other.
     pub cluster_http2: String,
 }
 
 impl Forward {
     fn new(via: Via, cluster: String) -> Self {
-        let cluster_http2 = format!("{cluster}_h2");
+        let cluster_http2 = Protocol::Http2.cluster_name(&cluster).into_owned();
         Self { via, cluster, cluster_http2 }
     }
 
@@ -62,7 +69,7 @@ impl Forward {
 
 impl Default for Forward {
     fn default() -> Self {
-        Self::new(Via::FilterState, "waypoint_vip".to_owned())
+        Self::new(Via::FilterState, CLUSTER.to_owned())
     }
 }
 
@@ -89,7 +96,7 @@ pub(super) fn read(path: &Path<'_>, value: Json<'_>, problems: &mut Problems) ->
             Via::FilterState
         }
         Kind::OriginalDstHeader => {
-            let header = header(&mut fields, "x-envoy-original-dst-host", problems);
+            let header = header(&mut fields, ORIGINAL_DST_HEADER, problems);
             fields.finish(&["via", "header", "cluster"], problems);
             Via::OriginalDstHeader { header }
         }
@@ -99,7 +106,7 @@ pub(super) fn read(path: &Path<'_>, value: Json<'_>, problems: &mut Problems) ->
             Via::ClusterHeader { header }
         }
     };
-    Some(Forward::new(via, cluster.map_or_else(|| "waypoint_vip".to_owned(), Cow::into_owned)))
+    Some(Forward::new(via, cluster.map_or_else(|| CLUSTER.to_owned(), Cow::into_owned)))
 }
 
 fn header(fields: &mut Fields<'_, '_>, default: &str, problems: &mut Problems) -> String {

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess};
 
-pub use forward::{DESTINATION_HEADER, Forward, PROTOCOL_HEADER, Via};
+pub use forward::{DESTINATION_HEADER, Forward, ORIGINAL_DST_HEADER, PROTOCOL_HEADER, Via};
 use json::{As, Json, Shape};
 use problem::Path;
 pub use problem::{Problem, Problems};
@@ -23,11 +23,15 @@ use reader::Fields;
 
 use crate::escape::quote;
 use crate::host;
-use crate::service::{Kind, Service, is_loopback};
+use crate::service::{Kind, Service};
 use crate::table::Table;
+use crate::vip::is_loopback;
 
 /// The longest text, in bytes: positions in it have to fit into 32 bits.
 const MAX_LEN: usize = 1 << 30;
+
+/// The domain of a cluster's services, if it is not configured.
+pub const CLUSTER_DOMAIN: &str = "cluster.local";
 
 const SERVICES: &str = "services";
 const FIELDS: &[&str] = &[
@@ -213,7 +217,7 @@ fn refuse_loopback(services: &Table, problems: &mut Problems) {
 }
 
 fn cluster_domain(fields: &mut Fields<'_, '_>, problems: &mut Problems) -> String {
-    let text = fields.string("clusterDomain", problems).unwrap_or("cluster.local".into());
+    let text = fields.string("clusterDomain", problems).unwrap_or(CLUSTER_DOMAIN.into());
     match host::normalise(&text) {
         Some(domain) if !domain.contains('*') => domain.into_owned(),
         _ => {

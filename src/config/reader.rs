@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::json::Json;
 use super::problem::{Path, Problems};
 use crate::escape::quote;
-use crate::service::uncaptured;
+use crate::vip::read_vip;
 
 /// An object's fields on their way out: those not taken are unknown.
 pub(super) struct Fields<'a, 'de> {
@@ -145,30 +145,10 @@ fn whole(number: f64) -> Option<u64> {
     in_range.then_some(number as u64)
 }
 
-/// An address that a mesh may capture; `/32` and `/128` are addresses too. Whether a loopback address
-/// is one depends on `allowLoopback`, which is not known here.
+/// A VIP. Whether a loopback address is one depends on `allowLoopback`, which is not known here.
 pub(super) fn vip(path: &Path<'_>, value: Json<'_>, problems: &mut Problems) -> Option<IpAddr> {
     let text = string(path, value, problems)?;
-    let (bare, prefix) = match text.split_once('/') {
-        Some((bare, prefix)) => (bare, Some(prefix)),
-        None => (&*text, None),
-    };
-    let address = bare.parse::<IpAddr>().map(|address| address.to_canonical());
-    let reason = match (address, prefix) {
-        (Err(_), _) => "is not an IP address",
-        (Ok(_), Some(prefix)) if !bare.contains(':') && prefix != "32" => {
-            "is a range, not an address (only /32 is one)"
-        }
-        (Ok(_), Some(prefix)) if bare.contains(':') && prefix != "128" => {
-            "is a range, not an address (only /128 is one)"
-        }
-        (Ok(address), _) => match uncaptured(address) {
-            Some(reason) => reason,
-            None => return Some(address),
-        },
-    };
-    problems.add_value(path, quote(&text), reason);
-    None
+    read_vip(&text).map_err(|why| problems.add_value(path, quote(&text), why.to_string())).ok()
 }
 
 /// A name of Kubernetes; one that is none is noted, and given all the same.

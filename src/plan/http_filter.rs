@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use super::names::{DECISION, REASON, SERVICE};
+use super::names::{DECISION, NO_SERVICE, REASON, SERVICE};
 use super::refusal::Refusal;
 use super::value::Value;
 use crate::config::{PROTOCOL_HEADER, Via};
@@ -79,6 +79,12 @@ impl<'p> Plan<'p> {
         known.into_iter().chain(self.service.map(|service| (SERVICE, service)))
     }
 
+    /// The same, with a value for every key: [`NO_SERVICE`] if the service is not known.
+    pub fn all_annotations(&self) -> impl Iterator<Item = (&'static str, Value<'p>)> + use<'p> {
+        let none = self.service.is_none().then_some((SERVICE, Value::Text(NO_SERVICE)));
+        self.annotations().chain(none)
+    }
+
     fn known_service(&self) -> Option<ServiceRef<'p>> {
         match self.service {
             Some(Value::Service(service)) => Some(service),
@@ -144,10 +150,14 @@ impl Policy {
     }
 
     /// What is to be done instead, if `cluster` is where the route leads after `plan` was applied: a plan
-    /// for the VIP holds only if a VIP route took over. `None` if it does.
-    pub fn check<'p>(&'p self, plan: &Plan<'p>, cluster: &[u8]) -> Option<Plan<'p>> {
+    /// for the VIP holds only if a VIP route took over. `None` if it does. No other plan needs the cluster.
+    pub(super) fn check<'p, 'c>(
+        &'p self,
+        plan: &Plan<'p>,
+        cluster: impl FnOnce() -> &'c [u8],
+    ) -> Option<Plan<'p>> {
         let Outcome::Waypoint { protocol, .. } = plan.outcome else { return None };
-        let service = plan.known_service();
+        let (service, cluster) = (plan.known_service(), cluster());
         if cluster == self.waypoint_cluster(service, protocol).as_bytes() {
             return None;
         }

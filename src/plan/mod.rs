@@ -4,6 +4,7 @@
 //! request is refused, then the fields of the access log, and the count. A route specifier applies a
 //! [`RoutePlan`].
 
+mod after_specifier;
 mod http_filter;
 mod names;
 mod refusal;
@@ -12,10 +13,12 @@ mod route_specifier;
 mod tests;
 mod value;
 
+pub use after_specifier::{Choice, FilterPlan, NotAnAddress};
 pub use http_filter::{Answer, Edit, Plan};
 pub use names::{
-    DECISION, DESTINATION, NAMESPACE, ORIGINAL_DST_ADDRESS, REASON, REASON_HEADER, SERVICE,
+    DECISION, DESTINATION, NAMESPACE, NO_SERVICE, ORIGINAL_DST_ADDRESS, PORT, REASON,
+    REASON_HEADER, SERVICE, VIP_ROUTE,
 };
 pub use refusal::Refusal;
-pub use route_specifier::{Choice, NotAnAddress, RoutePlan, ToVip};
+pub use route_specifier::{RoutePlan, ToVip};
 pub use value::Value;

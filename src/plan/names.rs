@@ -10,6 +10,12 @@ pub const DECISION: &str = "decision";
 pub const REASON: &str = "reason";
 /// The key of a service, `namespace/name`.
 pub const SERVICE: &str = "service";
+/// What an access log prints for a service that is not known.
+pub const NO_SERVICE: &str = "-";
+/// The key of the service port, a number.
+pub const PORT: &str = "port";
+/// The key of the mark of a route that has VIP routes beside it: `true`.
+pub const VIP_ROUTE: &str = "vip_route";
 /// The key of the address, `IP:port`, that a route specifier hands to the HTTP filter.
 pub const DESTINATION: &str = "destination";
 /// The response header in which a route specifier gives the reason of a refusal.

@@ -1,28 +1,12 @@
-//! What a route specifier does to a route, and what an HTTP filter does after it.
+//! What a route specifier does to a route.
 
 use std::net::SocketAddr;
 
-use super::http_filter::{Edit, Plan};
-use super::names::{DECISION, DESTINATION, REASON};
-use super::value::Value;
+use super::http_filter::Plan;
 use crate::config::{DESTINATION_HEADER, Via};
 use crate::decision::{Decision, Outcome, Reject};
 use crate::policy::Policy;
 use crate::question::Question;
-use crate::service::Protocol;
-
-/// What a route specifier chose for the request, by the metadata of its route.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Choice {
-    /// It goes to this address.
-    Waypoint(SocketAddr),
-    /// It is refused.
-    Refused(Reject),
-}
-
-/// The address in the metadata is not one that a route specifier writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NotAnAddress;
 
 /// What a route specifier is to do to a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +24,7 @@ pub struct RoutePlan<'p> {
 pub struct ToVip<'p> {
     /// The upstream cluster.
     pub cluster: &'p str,
-    /// The address, for the route's metadata under [`DESTINATION`] and for the header.
+    /// The address, for the route's metadata under [`super::DESTINATION`] and for the header.
     pub destination: SocketAddr,
     /// The request header that holds the address, in place of a client's own.
     pub header: &'p str,
@@ -52,49 +36,9 @@ impl RoutePlan<'static> {
     pub const NO_TABLE: Self = Self { plan: Plan::NO_TABLE, to_vip: None, count: true };
 }
 
-impl Choice {
-    /// Reads the route's metadata, by its keys under [`super::NAMESPACE`].
-    ///
-    /// # Errors
-    /// The address is not one.
-    pub fn read<'m>(
-        metadata: impl Fn(&str) -> Option<&'m [u8]>,
-    ) -> Result<Option<Self>, NotAnAddress> {
-        if let Some(address) = metadata(DESTINATION) {
-            let address = str::from_utf8(address).ok().and_then(|address| address.parse().ok());
-            return address.map(|address| Some(Self::Waypoint(address))).ok_or(NotAnAddress);
-        }
-        if metadata(DECISION) != Some(b"reject") {
-            return Ok(None);
-        }
-        let reason = metadata(REASON).unwrap_or_default();
-        let known = Reject::ALL.into_iter().find(|known| known.as_str().as_bytes() == reason);
-        Ok(known.map(Self::Refused))
-    }
-}
-
 impl Policy {
-    /// Plans what an HTTP filter does after a route specifier.
-    pub fn follow<'p>(&self, choice: Choice, service: Option<&'p str>) -> Plan<'p> {
-        let (outcome, edit) = match choice {
-            // Of the outcome only the label is used.
-            Choice::Waypoint(destination) => (
-                Outcome::Waypoint { destination, protocol: Protocol::Http },
-                Some(Edit::Destination(destination)),
-            ),
-            Choice::Refused(reason) => (Outcome::Reject(reason), None),
-        };
-        Plan {
-            outcome,
-            service: service.map(Value::Text),
-            annotate: self.annotate(),
-            clear_route: false,
-            edits: [edit, None],
-        }
-    }
-
     /// Plans what a route specifier does to a route to `cluster`; `chosen` is whether the route has
-    /// [`DESTINATION`] in its metadata. `None` if there is nothing to do or to count.
+    /// [`super::DESTINATION`] in its metadata. `None` if there is nothing to do or to count.
     pub fn plan_route(
         &self,
         cluster: &[u8],

@@ -222,7 +222,7 @@ fn a_plan_for_the_vip_holds_where_a_vip_route_took_over() {
         ("original-dst-header", OLD, "elsewhere", None),
     ] {
         let policy = policy(via);
-        let instead = policy.check(&plan(&policy, to(cluster)), found.as_bytes());
+        let instead = policy.check(&plan(&policy, to(cluster)), || found.as_bytes());
         let instead = instead.map(|plan| {
             let (decision, reason) = plan.outcome.label();
             (decision, reason, edits(&plan))
@@ -236,8 +236,8 @@ fn a_plan_for_the_vip_holds_where_a_vip_route_took_over() {
     config["services"][1]["waypointCluster"] = json!("blog_vip");
     let policy = compiled(&config);
     let plan = plan(&policy, Fake { service: Some("shop/blog"), ..to("") });
-    assert_eq!(policy.check(&plan, b"blog_vip"), None);
-    let instead = policy.check(&plan, b"waypoint_vip").unwrap();
+    assert_eq!(policy.check(&plan, || b"blog_vip"), None);
+    let instead = policy.check(&plan, || b"waypoint_vip").unwrap();
     assert_eq!(instead.outcome.label(), ("reject", "no-vip-route"));
 }
 
@@ -283,6 +283,12 @@ fn annotations_are_those_of_the_outcome() {
     };
     assert_eq!(annotations(to(CART)), "decision=waypoint reason=labelled service=shop/cart");
     assert_eq!(annotations(to("elsewhere")), "decision=direct reason=unknown-service");
+    let all = |cluster| {
+        let last = plan(&policy, to(cluster)).all_annotations().last();
+        last.map(|(key, value)| format!("{key}={value}"))
+    };
+    assert_eq!(all(CART).as_deref(), Some("service=shop/cart"));
+    assert_eq!(all("elsewhere").as_deref(), Some("service=-"));
 }
 
 fn read(metadata: &[(&str, &'static str)]) -> Result<Option<Choice>, NotAnAddress> {
@@ -303,15 +309,47 @@ fn the_filter_follows_the_specifiers_choice() {
     assert_eq!(read(&[("decision", "reject"), ("reason", "no-vip")]), Ok(Some(refused)));
 
     let policy = policy("filter-state");
-    let plan = policy.follow(Choice::Waypoint(address), Some("shop/cart"));
+    let follow = |choice| {
+        let Ok(first) = FilterPlan::new(Some(&policy), Some(choice), Some("shop/cart"), &to(BLOG));
+        assert!(first.count);
+        assert_eq!(first.check(|| BLOG.as_bytes()), None, "the choice holds for any route");
+        first.plan
+    };
+    let plan = follow(Choice::Waypoint(address));
     assert_eq!(
         (plan.outcome.label(), &*edits(&plan)),
         (("waypoint", "labelled"), "state=10.0.0.1:80")
     );
-    let plan = policy.follow(refused, Some("shop/cart"));
+    let plan = follow(refused);
     let body = plan.refusal().map(|refusal| refusal.to_string());
     let expected = "no-vip: shop/cart requires its waypoint, but has no address for its waypoint\n";
     assert_eq!((&*edits(&plan), body.as_deref()), ("", Some(expected)));
+}
+
+#[test]
+fn the_filter_plans_for_itself_what_no_specifier_chose() {
+    let policy = policy("filter-state");
+    let Ok(first) = FilterPlan::new(Some(&policy), None, None, &to(BLOG));
+    assert_eq!((first.plan.outcome.label(), first.count), (("waypoint", "labelled"), true));
+    let instead = first.check(|| BLOG.as_bytes()).unwrap();
+    assert_eq!(instead.outcome.label(), ("direct", "no-vip-route"));
+}
+
+/// The specifier counts what it refuses.
+#[test]
+fn without_a_table_a_request_is_refused_and_counted_once() {
+    let policy = policy("filter-state");
+    let no_table = Choice::Refused(crate::Reject::NoTable);
+    for (policy, choice, count) in [
+        (None, None, true),
+        (None, Some(Choice::Refused(crate::Reject::NoVip)), true),
+        (None, Some(no_table), false),
+        (Some(&policy), Some(no_table), false),
+    ] {
+        let Ok(first) = FilterPlan::new(policy, choice, None, &to(BLOG));
+        assert_eq!((first.plan, first.count), (Plan::NO_TABLE, count), "{choice:?}");
+        assert_eq!(first.check(|| BLOG.as_bytes()), None, "{choice:?}");
+    }
 }
 
 #[test]

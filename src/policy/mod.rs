@@ -9,7 +9,7 @@ mod warnings;
 use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::config::{Config, Forward, IpFamily, Problems, UnknownService, Via};
+use crate::config::{Config, Forward, IpFamily, Problem, Problems, UnknownService, Via};
 use crate::decision::Decision;
 use crate::escape::quote;
 use crate::global_switch::{Switch, VARIABLE};
@@ -145,6 +145,23 @@ impl Policy {
             }
         }
         if problems.is_empty() { Ok(self) } else { Err(problems) }
+    }
+
+    /// Whether the route specifier of the native module can apply the policy. It replaces the cluster of any route, so
+    /// that no route has to follow a header.
+    ///
+    /// # Errors
+    /// The mechanism, if it is not for a route specifier.
+    pub fn for_route_specifier(&self) -> Result<(), Problem> {
+        match self.forward.via {
+            Via::FilterState | Via::OriginalDstHeader { .. } => Ok(()),
+            Via::ClusterHeader { .. } => Err(Problem {
+                path: "forward.via".to_owned(),
+                value: Some(quote("cluster-header")),
+                reason: "is not for the route specifier, which replaces the cluster of any route"
+                    .to_owned(),
+            }),
+        }
     }
 
     /// The policy as it decides with the switch on, which may come at run time.

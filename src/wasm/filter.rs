@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::host;
+use super::host::{self, MetadataPaths};
 use super::metrics::Metrics;
 use crate::decision::Outcome;
 use crate::memo::Memo;
-use crate::plan::{Answer, Edit, NAMESPACE, Plan, SERVICE};
+use crate::plan::{Answer, Edit, NAMESPACE, Plan, Value};
 use crate::policy::Policy;
 use crate::question::Question;
 use crate::request::Asked;
@@ -20,6 +20,7 @@ const REMEMBERED: usize = 16 * 1024;
 pub struct Filter {
     pub policy: Rc<Policy>,
     pub metrics: Metrics,
+    pub paths: MetadataPaths,
     remembered: RefCell<Memo<Rc<Answer<Ready>>>>,
 }
 
@@ -49,7 +50,8 @@ pub struct Refusal {
 
 impl Filter {
     pub fn new(policy: Rc<Policy>, metrics: Metrics) -> Self {
-        Self { policy, metrics, remembered: RefCell::new(Memo::new(REMEMBERED)) }
+        let (paths, remembered) = (MetadataPaths::new(), RefCell::new(Memo::new(REMEMBERED)));
+        Self { policy, metrics, paths, remembered }
     }
 
     /// The answer to a question, found at most once for as long as it is remembered.
@@ -68,13 +70,12 @@ impl Filter {
 
 impl Ready {
     fn new(question: Question<'_>, plan: &Plan<'_>) -> Self {
-        let named = |(key, value): (&str, String)| (format!("{NAMESPACE}.{key}"), value);
-        let annotations = plan.annotations().map(|(key, value)| (key, value.to_string()));
-        let no_service = plan.service.is_none().then(|| (SERVICE, "-".to_owned()));
+        let named =
+            |(key, value): (&str, Value<'_>)| (format!("{NAMESPACE}.{key}"), value.to_string());
         Self {
             outcome: plan.outcome,
             annotations: match plan.annotate {
-                true => annotations.chain(no_service).map(named).collect(),
+                true => plan.all_annotations().map(named).collect(),
                 false => Vec::new(),
             },
             edits: plan.edits().map(Call::new).collect(),

@@ -5,7 +5,7 @@ use std::ptr;
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::Status;
 
-use crate::plan::{ORIGINAL_DST_ADDRESS, Refusal};
+use crate::plan::{NAMESPACE, ORIGINAL_DST_ADDRESS, PORT, Refusal, SERVICE, VIP_ROUTE};
 
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
@@ -52,6 +52,21 @@ pub fn property(path: &[u8]) -> Result<Option<Vec<u8>>, Status> {
         // slice of that size.
         Status::Ok => Ok(Some(unsafe { Vec::from_raw_parts(data, size, size) })),
         status => Err(status),
+    }
+}
+
+/// The paths of what the filter reads in a route's metadata, made once.
+pub struct MetadataPaths {
+    pub service: Vec<u8>,
+    pub port: Vec<u8>,
+    pub vip_route: Vec<u8>,
+}
+
+impl MetadataPaths {
+    pub fn new() -> Self {
+        // Each part ends with a NUL, but for the last.
+        let path = |key| format!("xds\0route_metadata\0filter_metadata\0{NAMESPACE}\0{key}").into();
+        Self { service: path(SERVICE), port: path(PORT), vip_route: path(VIP_ROUTE) }
     }
 }
 

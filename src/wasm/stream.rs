@@ -8,7 +8,7 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, MapType, Status};
 
 use super::filter::{Call, Filter, Ready};
-use super::host;
+use super::host::{self, MetadataPaths};
 use crate::plan::Refusal;
 use crate::request::Request;
 
@@ -35,8 +35,9 @@ impl HttpContext for Stream {
 }
 
 fn handle(filter: &Filter) -> Result<Action, Status> {
-    let answer = filter.answer(&filter.policy.ask(&Current)?);
-    let ready = answer.choose(&Current)?;
+    let request = Current(&filter.paths);
+    let answer = filter.answer(&filter.policy.ask(&request)?);
+    let ready = answer.choose(&request)?;
     debug!("{}", ready.log);
     let action = apply(ready)?;
     filter.metrics.count(ready.outcome);
@@ -71,16 +72,9 @@ fn refuse(refusal: Refusal<'_>) -> Action {
 }
 
 /// The request whose callback is running.
-struct Current;
+struct Current<'f>(&'f MetadataPaths);
 
-/// The path of a value in the route's metadata; its parts end with NULs.
-macro_rules! metadata {
-    ($key:literal) => {
-        concat!("xds\0route_metadata\0filter_metadata\0ingress_waypoint\0", $key).as_bytes()
-    };
-}
-
-impl Request for Current {
+impl Request for Current<'_> {
     type Text = Vec<u8>;
     type Error = Status;
 
@@ -93,17 +87,17 @@ impl Request for Current {
     }
 
     fn route_service(&self) -> Result<Option<Vec<u8>>, Status> {
-        host::property(metadata!("service"))
+        host::property(&self.0.service)
     }
 
     fn route_port(&self) -> Result<Option<f64>, Status> {
         // Envoy gives a number as eight bytes; anything else is not a port.
         let number = |bytes: Vec<u8>| <[u8; 8]>::try_from(bytes).map_or(0.0, f64::from_le_bytes);
-        Ok(host::property(metadata!("port"))?.map(number))
+        Ok(host::property(&self.0.port)?.map(number))
     }
 
     fn has_vip_route(&self) -> Result<bool, Status> {
         // Envoy gives a boolean as one byte.
-        Ok(host::property(metadata!("vip_route"))?.as_deref() == Some(&[1]))
+        Ok(host::property(&self.0.vip_route)?.as_deref() == Some(&[1]))
     }
 }

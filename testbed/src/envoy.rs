@@ -20,6 +20,8 @@ const DEFAULT_VERSION: &str = "1.40.0";
 pub struct EnvoyOptions {
     /// The bootstrap configuration. It needs an admin listener, by which the harness watches Envoy.
     pub config: Value,
+    /// The same as YAML, if Envoy is to read that text.
+    pub text: Option<String>,
     /// Environment variables, on top of this process's own.
     pub env: Vec<(String, String)>,
     /// Worker threads.
@@ -35,6 +37,7 @@ impl EnvoyOptions {
     pub fn new(config: Value) -> Self {
         Self {
             config,
+            text: None,
             env: Vec::new(),
             concurrency: 2,
             log_level: "info".into(),
@@ -84,8 +87,13 @@ impl Envoy {
 
     /// Whether Envoy accepts a configuration (`--mode validate`); if not, what its log ends with.
     pub fn validate(config: &Value) -> Result<()> {
+        Self::validate_options(&EnvoyOptions::new(config.clone()))
+    }
+
+    /// The same for a configuration that may be YAML.
+    pub fn validate_options(options: &EnvoyOptions) -> Result<()> {
         let dir = tempfile::tempdir().context("no temporary directory")?;
-        let mut command = command(&EnvoyOptions::new(config.clone()), dir.path())?;
+        let mut command = command(options, dir.path())?;
         let output = command.args(["--mode", "validate"]).output()?;
         ensure!(output.status.success(), "{}", tail(&String::from_utf8_lossy(&output.stderr)));
         Ok(())
@@ -213,8 +221,18 @@ pub fn socket_address(value: Option<&Value>) -> Result<SocketAddr> {
 }
 
 fn command(options: &EnvoyOptions, dir: &Path) -> Result<Command> {
-    let file = dir.join("envoy.json");
-    fs::write(&file, serde_json::to_vec_pretty(&options.config)?)?;
+    let file = match &options.text {
+        Some(text) => {
+            let file = dir.join("envoy.yaml");
+            fs::write(&file, text)?;
+            file
+        }
+        None => {
+            let file = dir.join("envoy.json");
+            fs::write(&file, serde_json::to_vec_pretty(&options.config)?)?;
+            file
+        }
+    };
     let mut command = Command::new(binary()?);
     // The configuration names the module relative to the root: dist/ingress_waypoint.wasm.
     command.current_dir(workspace()).stdin(Stdio::null()).arg("-c").arg(&file);

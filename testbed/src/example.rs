@@ -16,6 +16,8 @@ const MANAGER: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/t
 pub struct Example {
     /// The bootstrap configuration, ready for [`crate::envoy::Envoy::start`].
     pub config: Value,
+    /// The same as YAML, if Envoy is to read that text.
+    pub text: Option<String>,
     /// The ports it was loaded with.
     pub ports: Ports,
     /// Envoy's own environment, in which the native module looks for its switch.
@@ -41,7 +43,7 @@ impl Example {
             serde_saphyr::from_str(&ports.replace(text)).map_err(|e| anyhow::anyhow!("{e}"))?;
         // As the comment at the top of the module's examples asks for.
         let env = Map::from_iter([("INGRESS_USE_WAYPOINTS".to_owned(), json!("true"))]);
-        Ok(Self { config, ports: ports.clone(), env })
+        Ok(Self { config, text: None, ports: ports.clone(), env })
     }
 
     /// The value at a JSON pointer such as `/static_resources/listeners/0`.

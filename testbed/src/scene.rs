@@ -119,6 +119,7 @@ impl Scene {
         let waypoint =
             Envoy::start(EnvoyOptions::new(mesh.config)).await.context("starting the waypoint")?;
         let options = EnvoyOptions {
+            text: example.text.clone(),
             env: native::environment(&example.env),
             concurrency: options.concurrency,
             log_level: options.log_level,
@@ -139,6 +140,7 @@ impl Scene {
     pub async fn restart(mut self, edit: impl FnOnce(&mut Example) -> Result<()>) -> Result<Self> {
         edit(&mut self.example)?;
         self.options.config = self.example.config.clone();
+        self.options.text = self.example.text.clone();
         self.options.env = native::environment(&self.example.env);
         let Self { ingress, waypoint, greeter, endpoints, ports, example, names, options } = self;
         drop(ingress); // its ports are free once it is gone

@@ -25,7 +25,7 @@ pub struct Arguments {
     /// Count warnings: exit with 1 if there are any
     #[arg(long)]
     pub strict: bool,
-    /// The ingress Gateway; without it, all Gateways that are no waypoints
+    /// The ingress Gateway; without it, all Gateways that are not waypoints
     #[arg(long, value_name = "NAMESPACE/NAME")]
     pub gateway: Option<Gateway>,
     /// The ingress's pods, if they belong to no Gateway (a label selector: istio=ingressgateway)

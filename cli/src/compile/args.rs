@@ -41,7 +41,7 @@ Examples:
           --listener http --image registry.example/ingress-waypoint:0.1.0 | \\
       kubectl apply --server-side -f -
   ingress-waypoint compile -o envoy-filter --gateway ingress/public \\
-      --live waypoint-controller:18000 --live-ca /etc/certs/ca.crt | \\
+      --live ingress-waypoint-controller:18000 --live-ca /etc/certs/ca.crt | \\
       kubectl apply --server-side -f -
 
 A configuration holds the services that opted in or are required. The filter sends requests for any

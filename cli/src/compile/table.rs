@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use ingress_waypoint::{Outcome, Question};
-use serde::Serialize;
+use ingress_waypoint::{Outcome, Protocol, Question};
+use serde::{Serialize, Serializer};
 
 use crate::report::{self, Format, Table, Tone, decision_and_reason};
 use gateway::table::Compiled;
@@ -26,8 +26,9 @@ pub struct Row {
     pub vips: Vec<String>,
     /// The service port.
     pub port: Option<i64>,
-    /// `http` or `http2`; absent where the port is left out.
-    pub protocol: Option<&'static str>,
+    /// Absent where the port is left out.
+    #[serde(serialize_with = "protocol")]
+    pub protocol: Option<Protocol>,
     /// The value of the label `istio.io/ingress-use-waypoint`.
     pub label: Option<String>,
     /// The object that has it: `object` or `namespace`.
@@ -37,7 +38,7 @@ pub struct Row {
     /// `namespace/name` of the waypoint that a label names.
     pub waypoint: Option<String>,
     /// `ready`, or why the waypoint cannot be used.
-    pub waypoint_state: &'static str,
+    pub waypoint_state: WaypointState,
     /// Istio's condition `istio.io/WaypointBound`, if the object has it. It decides nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waypoint_bound: Option<String>,
@@ -51,19 +52,74 @@ pub struct Row {
     pub note: Option<String>,
 }
 
-/// The waypoint's state in one or two words.
-fn waypoint_state(binding: &Binding) -> &'static str {
-    match binding {
-        Binding::Unlabelled => "unbound",
-        Binding::None(_) => "none",
-        Binding::Managed(_) => "is one itself",
-        Binding::Ready(_) => "ready",
-        Binding::Unusable(_, Unusable::Missing) => "missing",
-        Binding::Unusable(_, Unusable::NotSelected) => "not in the mesh",
-        Binding::Unusable(_, Unusable::OtherNamespace) => "in another namespace",
-        Binding::Unusable(_, Unusable::NotReady) => "not ready",
-        Binding::Unusable(_, Unusable::NotAllowed(_)) => "namespace not allowed",
-        Binding::Unusable(_, Unusable::NotForServices(_)) => "not for services",
+fn protocol<S: Serializer>(protocol: &Option<Protocol>, serializer: S) -> Result<S::Ok, S::Error> {
+    protocol.map(Protocol::as_str).serialize(serializer)
+}
+
+/// Whether a waypoint can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(into = "&'static str")]
+pub enum WaypointState {
+    /// No label names one.
+    Unbound,
+    /// A label says `none`.
+    None,
+    /// The service is a waypoint.
+    IsWaypoint,
+    /// It can be used.
+    Ready,
+    /// It does not exist.
+    Missing,
+    /// Its namespace is not part of the mesh.
+    NotSelected,
+    /// It is in another namespace, which its class does not allow.
+    OtherNamespace,
+    /// It is not ready.
+    NotReady,
+    /// It does not allow routes of the service's namespace.
+    NotAllowed,
+    /// It is for workloads alone, or for nothing.
+    NotForServices,
+}
+
+impl WaypointState {
+    /// The state in one to four words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unbound => "unbound",
+            Self::None => "none",
+            Self::IsWaypoint => "is one itself",
+            Self::Ready => "ready",
+            Self::Missing => "missing",
+            Self::NotSelected => "not in the mesh",
+            Self::OtherNamespace => "in another namespace",
+            Self::NotReady => "not ready",
+            Self::NotAllowed => "namespace not allowed",
+            Self::NotForServices => "not for services",
+        }
+    }
+}
+
+impl From<WaypointState> for &'static str {
+    fn from(state: WaypointState) -> Self {
+        state.as_str()
+    }
+}
+
+impl From<&Binding> for WaypointState {
+    fn from(binding: &Binding) -> Self {
+        match binding {
+            Binding::Unlabelled => Self::Unbound,
+            Binding::None(_) => Self::None,
+            Binding::Managed(_) => Self::IsWaypoint,
+            Binding::Ready(_) => Self::Ready,
+            Binding::Unusable(_, Unusable::Missing) => Self::Missing,
+            Binding::Unusable(_, Unusable::NotSelected) => Self::NotSelected,
+            Binding::Unusable(_, Unusable::OtherNamespace) => Self::OtherNamespace,
+            Binding::Unusable(_, Unusable::NotReady) => Self::NotReady,
+            Binding::Unusable(_, Unusable::NotAllowed(_)) => Self::NotAllowed,
+            Binding::Unusable(_, Unusable::NotForServices(_)) => Self::NotForServices,
+        }
     }
 }
 
@@ -93,10 +149,11 @@ pub fn rows(compiled: &Compiled) -> Vec<Row> {
 }
 
 fn of<'a>(compiled: &'a Compiled, resolved: &'a Resolved) -> impl Iterator<Item = Row> + 'a {
-    let kept =
-        resolved.ports.kept.iter().map(|kept| {
-            (Some(i64::from(kept.port.number)), Some(kept.port.protocol.as_str()), None)
-        });
+    let kept = resolved
+        .ports
+        .kept
+        .iter()
+        .map(|kept| (Some(i64::from(kept.port.number)), Some(kept.port.protocol), None));
     let left_out = resolved.ports.left_out.iter().map(|port| {
         let value = port.from.value.as_deref().unwrap_or_default();
         (Some(port.number), None, Some(format!("{value:?} {}", port.why)))
@@ -122,7 +179,7 @@ fn of<'a>(compiled: &'a Compiled, resolved: &'a Resolved) -> impl Iterator<Item 
             label_from: resolved.label.from,
             label_valid: resolved.label.value().is_none_or(|value| value.parsed.is_some()),
             waypoint: resolved.binding.reference().map(|reference| reference.gateway.to_string()),
-            waypoint_state: waypoint_state(&resolved.binding),
+            waypoint_state: (&resolved.binding).into(),
             required: resolved.required.is_some(),
             outcome,
             waypoint_bound: resolved.waypoint_bound.as_ref().map(|it| it.status.clone()),
@@ -191,7 +248,7 @@ fn cells(row: &Row) -> [(String, Option<Tone>); 7] {
         _ => row.service.clone(),
     };
     let port = match (row.port, row.protocol) {
-        (Some(port), Some("http2")) => format!("{port} http2"),
+        (Some(port), Some(Protocol::Http2)) => format!("{port} http2"),
         (Some(port), _) => port.to_string(),
         (None, _) => "-".to_owned(),
     };
@@ -199,9 +256,10 @@ fn cells(row: &Row) -> [(String, Option<Tone>); 7] {
         Some(waypoint) => {
             let bound = row.waypoint_bound.as_ref();
             let hint = bound.map(|status| format!(", WaypointBound {status}"));
-            format!("{waypoint} ({}{})", row.waypoint_state, hint.unwrap_or_default())
+            format!("{waypoint} ({}{})", row.waypoint_state.as_str(), hint.unwrap_or_default())
         }
-        None => row.waypoint_state.replace("unbound", "-"),
+        None if row.waypoint_state == WaypointState::Unbound => "-".to_owned(),
+        None => row.waypoint_state.as_str().to_owned(),
     };
     let required = if row.required { ", required" } else { "" };
     let (decision, reason) = row.outcome.label();

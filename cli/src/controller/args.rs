@@ -19,13 +19,13 @@ use crate::args::{RuleArgs, Settings, mesh_config};
 )))]
 #[command(after_help = "\
 Examples:
-  ingress-waypoint controller --node ingress/public --ingress-use-waypoints true \\
-      --xds-cert tls.crt --xds-key tls.key --xds-client-ca ca.crt \\
-      --wasm /ingress_waypoint.wasm
+  ingress-waypoint controller --node ingress/public \\
+      --ingress-use-waypoints true --xds-cert tls.crt --xds-key tls.key \\
+      --xds-client-ca ca.crt --wasm /ingress_waypoint.wasm
   ingress-waypoint controller --node edge --write /etc/ingress-waypoint.json
 
-`patch --live` and `compile --live` write what a gateway needs to
-receive its services from here. `rbac --for controller` prints the permissions.")]
+`patch --live` and `compile --live` write what a gateway needs to receive its services from here.
+`rbac --for controller` prints the permissions.")]
 pub struct Arguments {
     /// A gateway to serve: NAMESPACE/NAME of its Gateway, or another name for an Envoy outside the cluster.
     /// It asks for its services by this name; repeatable

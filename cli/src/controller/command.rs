@@ -55,6 +55,7 @@ pub fn command(args: Arguments, color: ColorChoice) -> anyhow::Result<Exit> {
 
 async fn serve(args: Arguments) -> anyhow::Result<()> {
     let settings = settings(&args)?;
+    let connection = Connection::open(args.cluster.context.as_deref()).await?;
     let xds = xds_listener(&args.xds, args.write.write.is_some()).await?;
     let wasm = args.xds.wasm.as_deref().map(wasm).transpose()?;
     let status = Arc::new(Status::default());
@@ -64,7 +65,6 @@ async fn serve(args: Arguments) -> anyhow::Result<()> {
         false => observe(&args.operation, &status, &stopped).await?,
     };
     let mesh_config = args.cluster.mesh_config.clone().unwrap_or_default();
-    let connection = Connection::open(args.cluster.context.as_deref()).await?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), cluster = connection.url(), "started");
     let mut watched = watch::Options::new(OF_SERVICES);
     if let MeshConfigChoice::Named(key) = &mesh_config {

@@ -30,7 +30,7 @@ impl Diff {
             page.blank();
         }
         for setting in &self.settings {
-            let (field, old, new) = (setting.field, &setting.old, &setting.new);
+            let (field, old, new) = (setting.field.as_str(), &setting.old, &setting.new);
             let line = format!("{field}: {old} → {new}: {}", setting.means);
             page.line(0, &Words::default().plain(line));
         }

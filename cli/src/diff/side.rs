@@ -6,6 +6,7 @@ use std::io::{BufReader, Read};
 use std::path::Path;
 
 use anyhow::Context as _;
+use ingress_waypoint::config::CLUSTER_DOMAIN;
 use ingress_waypoint::{Decision, Policy, Question, Service, ServiceRef};
 use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
@@ -97,7 +98,7 @@ impl Side {
             reject_clusters: list(listing.reject_clusters),
             reject_hosts: list(listing.reject_hosts),
             allow_loopback: listing.allow_loopback.unwrap_or(false),
-            cluster_domain: listing.cluster_domain.unwrap_or_else(|| "cluster.local".to_owned()),
+            cluster_domain: listing.cluster_domain.unwrap_or_else(|| CLUSTER_DOMAIN.to_owned()),
             ip_family: listing.ip_family.unwrap_or_else(|| "v4-preferred".to_owned()),
             policy,
         })

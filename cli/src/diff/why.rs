@@ -7,12 +7,101 @@ use serde::Serialize;
 
 use super::side::Side;
 
+/// A field of the configuration besides the services.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(into = "&'static str")]
+pub enum Field {
+    /// The global switch.
+    IngressUseWaypoints,
+    /// The domain of the cluster's services.
+    ClusterDomain,
+    /// The order of preference of VIPs.
+    IpFamily,
+    /// What happens to requests for unknown services.
+    UnknownService,
+    /// The namespaces whose unknown services are refused.
+    RequiredNamespaces,
+    /// Clusters whose requests are refused.
+    RejectClusters,
+    /// Hosts whose requests are refused.
+    RejectHosts,
+    /// Whether loopback addresses are VIPs.
+    AllowLoopback,
+    /// The mechanism.
+    Forward,
+    /// Whether access logs get the decisions.
+    Annotate,
+}
+
+impl Field {
+    /// Its name in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::IngressUseWaypoints => "ingressUseWaypoints",
+            Self::ClusterDomain => "clusterDomain",
+            Self::IpFamily => "ipFamily",
+            Self::UnknownService => "unknownService",
+            Self::RequiredNamespaces => "requiredNamespaces",
+            Self::RejectClusters => "rejectClusters",
+            Self::RejectHosts => "rejectHosts",
+            Self::AllowLoopback => "allowLoopback",
+            Self::Forward => "forward",
+            Self::Annotate => "annotate",
+        }
+    }
+
+    /// The meaning of a change.
+    fn means(self) -> &'static str {
+        match self {
+            Self::IngressUseWaypoints => "the global switch of all services",
+            Self::ClusterDomain => "the default hosts of all Services",
+            Self::IpFamily => "which VIP of a dual-stack service the proxy dials",
+            Self::UnknownService => {
+                "requests change their path if their service is not in the configuration"
+            }
+            Self::RequiredNamespaces => {
+                "requests for other services there are refused, or no longer"
+            }
+            Self::RejectClusters | Self::RejectHosts => {
+                "requests that cannot be attributed to one service are refused, or no longer"
+            }
+            Self::AllowLoopback => "whether loopback addresses are VIPs",
+            Self::Forward => {
+                "change the proxy's routes and clusters to those of the new mechanism first"
+            }
+            Self::Annotate => "what an access log can print",
+        }
+    }
+
+    /// Whether a change alone changes paths; the effect of the others on services is among the changes.
+    fn changes_path(self) -> bool {
+        match self {
+            Self::UnknownService
+            | Self::RequiredNamespaces
+            | Self::RejectClusters
+            | Self::RejectHosts
+            | Self::Forward => true,
+            Self::IngressUseWaypoints
+            | Self::ClusterDomain
+            | Self::IpFamily
+            | Self::AllowLoopback
+            | Self::Annotate => false,
+        }
+    }
+}
+
+impl From<Field> for &'static str {
+    fn from(field: Field) -> Self {
+        field.as_str()
+    }
+}
+
 /// A changed field besides the services.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Setting {
-    /// Its name.
-    pub field: &'static str,
+    /// The field.
+    pub field: Field,
     /// Before.
     pub old: String,
     /// After.
@@ -26,8 +115,9 @@ pub struct Setting {
 /// The fields beside the services that differ.
 pub(super) fn settings(old: &Side, new: &Side) -> Vec<Setting> {
     let mut settings = Vec::new();
-    let mut compare = |field, [old, new]: [String; 2], changes_path, means| {
+    let mut compare = |field: Field, [old, new]: [String; 2]| {
         if old != new {
+            let (changes_path, means) = (field.changes_path(), field.means());
             settings.push(Setting { field, old, new, changes_path, means });
         }
     };
@@ -36,27 +126,16 @@ pub(super) fn settings(old: &Side, new: &Side) -> Vec<Setting> {
         (Source::Configuration, on) => on.to_string(),
         _ => "left to the environment".to_owned(),
     };
-    compare("ingressUseWaypoints", sides.map(switch), false, "the global switch of all services");
-    let domain = "the default hosts of all Services";
-    compare("clusterDomain", sides.map(|side| side.cluster_domain.clone()), false, domain);
-    let family = "which VIP of a dual-stack service the proxy dials";
-    compare("ipFamily", sides.map(|side| side.ip_family.clone()), false, family);
-    let unknown = |side: &Side| side.unknown().outcome.label().0.to_owned();
-    let means = "requests change their path if their service is not in the configuration";
-    compare("unknownService", sides.map(unknown), true, means);
-    let means = "requests for other services there are refused, or no longer";
-    let namespaces = |side: &Side| side.required_namespaces.clone();
-    compare("requiredNamespaces", sides.map(namespaces), true, means);
-    let means = "requests that cannot be attributed to one service are refused, or no longer";
-    compare("rejectClusters", sides.map(|side| side.reject_clusters.clone()), true, means);
-    compare("rejectHosts", sides.map(|side| side.reject_hosts.clone()), true, means);
-    let loopback = |side: &Side| side.allow_loopback.to_string();
-    compare("allowLoopback", sides.map(loopback), false, "whether loopback addresses are VIPs");
-    let [old_forward, new_forward] = sides.map(|side| side.policy().forward());
-    let means = "change the proxy's routes and clusters to those of the new mechanism first";
-    compare("forward", [forward(old_forward), forward(new_forward)], true, means);
-    let annotate = |side: &Side| side.policy().annotate().to_string();
-    compare("annotate", sides.map(annotate), false, "what an access log can print");
+    compare(Field::IngressUseWaypoints, sides.map(switch));
+    compare(Field::ClusterDomain, sides.map(|side| side.cluster_domain.clone()));
+    compare(Field::IpFamily, sides.map(|side| side.ip_family.clone()));
+    compare(Field::UnknownService, sides.map(|side| side.unknown().outcome.label().0.to_owned()));
+    compare(Field::RequiredNamespaces, sides.map(|side| side.required_namespaces.clone()));
+    compare(Field::RejectClusters, sides.map(|side| side.reject_clusters.clone()));
+    compare(Field::RejectHosts, sides.map(|side| side.reject_hosts.clone()));
+    compare(Field::AllowLoopback, sides.map(|side| side.allow_loopback.to_string()));
+    compare(Field::Forward, sides.map(|side| forward(side.policy().forward())));
+    compare(Field::Annotate, sides.map(|side| side.policy().annotate().to_string()));
     settings
 }
 
@@ -133,13 +212,13 @@ pub(super) fn name(
 fn global(old: &Side, new: &Side, before: &Decision<'_>, after: &Decision<'_>) -> Vec<String> {
     let mut why = Vec::new();
     let bears = |setting: &Setting| match setting.field {
-        "ingressUseWaypoints" => old.policy().switch().on != new.policy().switch().on,
-        "ipFamily" => before.service.is_some() && after.service.is_some(),
-        "unknownService" => before.service.is_none() || after.service.is_none(),
+        Field::IngressUseWaypoints => old.policy().switch().on != new.policy().switch().on,
+        Field::IpFamily => before.service.is_some() && after.service.is_some(),
+        Field::UnknownService => before.service.is_none() || after.service.is_none(),
         _ => false,
     };
     for setting in settings(old, new).into_iter().filter(bears) {
-        why.push(format!("{}: {} → {}", setting.field, setting.old, setting.new));
+        why.push(format!("{}: {} → {}", setting.field.as_str(), setting.old, setting.new));
     }
     why
 }

@@ -27,7 +27,7 @@ Examples:
       shop.example.com:8080
 
 With objects, explain knows all services. A configuration of compile holds only those that opted in
-or are required: where explain says not-labelled, --config, the metrics and the access log say
+or are required: where explain shows not-labelled, --config, the metrics and the access log show
 unknown-service. The request goes to the endpoints either way.")]
 pub struct Arguments {
     /// A service (NAME or NAMESPACE/NAME), a host, or the name of an upstream cluster

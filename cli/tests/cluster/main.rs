@@ -1,6 +1,8 @@
 //! The live mode against a server that speaks the Kubernetes API over HTTP, with TLS and without.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "../../../controller/tests/xds/authority.rs"]
+mod authority;
 mod kubeconfig;
 mod server;
 mod tls;

@@ -63,7 +63,7 @@ fn anchor(heading: &str) -> String {
     heading.trim().to_lowercase().chars().filter(kept).collect::<String>().replace(' ', "-")
 }
 
-/// A page without its fences, whose lines are no Markdown.
+/// A page without its fences, whose lines are not Markdown.
 fn prose(text: &str) -> String {
     let mut fenced = false;
     let outside = |line: &&str| {

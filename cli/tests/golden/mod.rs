@@ -34,18 +34,27 @@ pub fn updates() -> bool {
     std::env::var_os("UPDATE_GOLDEN").is_some()
 }
 
-/// Compares with a file, or writes it where `UPDATE_GOLDEN` is set.
+/// Compares with a file, or writes it where `UPDATE_GOLDEN` is set. No file is like an empty one.
 pub fn golden(path: &Path, actual: &str) {
-    compare(path, actual, "UPDATE_GOLDEN");
+    if let Some(difference) = difference(path, actual) {
+        panic!("{difference}");
+    }
 }
 
-/// Compares with a file, or writes it where a variable is set.
-pub fn compare(path: &Path, actual: &str, variable: &str) {
+/// The same, but returns the difference.
+pub fn difference(path: &Path, actual: &str) -> Option<String> {
     let full = workspace().join(path);
-    if std::env::var_os(variable).is_some() {
-        std::fs::write(&full, actual).unwrap();
-    }
     let expected = std::fs::read_to_string(&full).unwrap_or_default();
-    let path = path.display();
-    assert!(expected == actual, "{path} differs ({variable}=1 writes it anew); now:\n{actual}");
+    if expected == actual {
+        return None;
+    }
+    if !updates() {
+        let path = path.display();
+        return Some(format!("{path} differs (UPDATE_GOLDEN=1 writes it anew); now:\n{actual}"));
+    }
+    match actual {
+        "" => std::fs::remove_file(&full).unwrap(),
+        _ => std::fs::write(&full, actual).unwrap(),
+    }
+    None
 }

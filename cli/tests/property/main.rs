@@ -3,7 +3,7 @@
 //! configuration leaves out change no outcome.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[path = "../../../mesh/tests/made/mod.rs"]
+#[path = "../../../mesh/tests/arbitrary/mod.rs"]
 mod mesh;
 mod needed;
 
@@ -12,7 +12,7 @@ use ::mesh::object::{Object, Origin};
 use ::mesh::{Rules, World};
 use gateway::table::config::{Configuration, Forward, Via};
 use gateway::table::{Compiled, Purpose};
-use ingress_waypoint::{Kind, Policy, Question};
+use ingress_waypoint::{Kind, Policy, Protocol, Question};
 use ingress_waypoint_cli::compile::table;
 use ingress_waypoint_cli::explain::{Explanation, explain};
 use proptest::prelude::*;
@@ -175,7 +175,10 @@ proptest! {
         }
         let mut alike: Vec<_> = rows
             .iter()
-            .map(|row| (row.kind, &row.service, row.port, row.protocol, row.outcome.label(), &row.note))
+            .map(|row| {
+                let protocol = row.protocol.map(Protocol::as_str);
+                (row.kind, &row.service, row.port, protocol, row.outcome.label(), &row.note)
+            })
             .collect();
         alike.sort();
         alike.dedup();

@@ -7,6 +7,7 @@
     clippy::indexing_slicing
 )]
 
+mod authority;
 mod connections;
 mod harness;
 mod streams;

@@ -1,6 +1,7 @@
 //! The parts that load the filter and lead to the VIPs, as in the hand-written files of `envoy/`.
 
-use ingress_waypoint::config::{Forward, PROTOCOL_HEADER, Via};
+use ingress_waypoint::config::{Forward, ORIGINAL_DST_HEADER, PROTOCOL_HEADER, Via};
+use ingress_waypoint::plan::{ORIGINAL_DST_ADDRESS, VIP_ROUTE};
 use serde_json::{Value, json};
 
 use super::live::Live;
@@ -13,12 +14,6 @@ pub const FRESH_ROUTE: &str = "fresh_route";
 
 /// The variable of the global switch.
 const SWITCH: &str = ingress_waypoint::global_switch::VARIABLE;
-
-/// The filter state that an ORIGINAL_DST cluster takes the address from.
-const ORIGINAL_DST_ADDRESS: &str = "envoy.network.transport_socket.original_dst_address";
-
-/// The header that Envoy looks for an address in, if it is not told another.
-pub const ORIGINAL_DST_HEADER: &str = "x-envoy-original-dst-host";
 
 pub(super) const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
@@ -34,9 +29,6 @@ pub const HEADER_MUTATION: &str = "envoy.extensions.filters.http.header_mutation
 /// The type of an HTTP connection manager.
 pub const CONNECTION_MANAGER: &str =
     "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
-
-/// The key of the metadata that marks a route that has VIP routes beside it, in the namespace [`FILTER`].
-pub const VIP_ROUTE: &str = "vip_route";
 
 /// The default maximum of connections to one VIP: Envoy's own default for a cluster.
 pub const MAX_CONNECTIONS_PER_VIP: u32 = 1024;
@@ -196,7 +188,8 @@ pub fn wasm(config: &str, load: &Wasm) -> Value {
     })
 }
 
-/// What marks a route that has VIP routes beside it: `metadata.filter_metadata` has it under [`FILTER`].
+/// What marks a route that has VIP routes beside it: `metadata.filter_metadata` has it under
+/// [`NAMESPACE`](ingress_waypoint::plan::NAMESPACE).
 pub fn mark() -> Value {
     json!({VIP_ROUTE: true})
 }

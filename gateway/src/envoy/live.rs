@@ -129,7 +129,9 @@ impl Live {
         let mut args = json!({
             // Without this, messages of more than 4 MiB close the stream.
             "grpc.max_receive_message_length": {"int_value": -1},
+            // A controller that is gone without a word is noticed, also after the two pings that are allowed otherwise.
             "grpc.keepalive_time_ms": {"int_value": 30_000},
+            "grpc.http2.max_pings_without_data": {"int_value": 0},
         });
         let mut service = json!({
             "target_uri": self.address.uri(),
@@ -213,10 +215,13 @@ impl Tls {
         let name = self.server_name.as_deref().unwrap_or(host);
         let is_ip = name.parse::<IpAddr>().is_ok();
         let san_type = if is_ip { "IP_ADDRESS" } else { "DNS" };
-        let mut common = json!({"validation_context": {
-            "trusted_ca": {"filename": self.ca},
-            "match_typed_subject_alt_names": [{"san_type": san_type, "matcher": {"exact": name}}],
-        }});
+        let mut common = json!({
+            "alpn_protocols": ["h2"],
+            "validation_context": {
+                "trusted_ca": {"filename": self.ca},
+                "match_typed_subject_alt_names": [{"san_type": san_type, "matcher": {"exact": name}}],
+            },
+        });
         if let (Some((certificate, key)), Some(common)) = (&self.own, common.as_object_mut()) {
             let files = json!({
                 "certificate_chain": {"filename": certificate},

@@ -3,6 +3,7 @@
 
 use ingress_waypoint::config::Forward;
 use ingress_waypoint::global_switch::VARIABLE;
+use ingress_waypoint::plan::NAMESPACE;
 use serde_json::{Map, Value, json};
 
 use super::listeners::Listeners;
@@ -170,7 +171,7 @@ fn vip_patches(
         let beside = format!(
             r#"$.virtual_hosts[?(@.routes[0].name=="{first}" && @.routes[1].name=="{second}")].routes[?(!@.match.connect_matcher)]"#
         );
-        add(&beside, &format!("/metadata/filter_metadata/{FILTER}"), &mark());
+        add(&beside, &format!("/metadata/filter_metadata/{NAMESPACE}"), &mark());
     }
     patches
 }

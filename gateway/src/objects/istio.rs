@@ -3,13 +3,14 @@
 
 use ingress_waypoint::config::Forward;
 use ingress_waypoint::global_switch::VARIABLE;
+use ingress_waypoint::plan::NAMESPACE;
 use serde_json::{Map, Value, json};
 
 use super::manifest::{Manifest, object};
 use super::target::{Options, Refusal, Target, filter_state};
 use crate::envoy::Form;
 use crate::envoy::fragments::{
-    FILTER, Switch, clusters, fresh_route, general_vip_routes, has_switch, mark,
+    Switch, clusters, fresh_route, general_vip_routes, has_switch, mark,
 };
 use crate::envoy::live::Live;
 use crate::envoy::native::{self, Module};
@@ -164,7 +165,7 @@ fn vip_patches(forward: &Forward, max_connections_per_vip: u32) -> Vec<Value> {
     let vip_routes = general_vip_routes(forward).into_iter().flatten().rev();
     patches.extend(vip_routes.map(|route| patch("HTTP_ROUTE", "INSERT_FIRST", &route)));
     // Istio merges into the routes that it made itself, and inserts after that.
-    let marked = json!({"metadata": {"filter_metadata": {FILTER: mark()}}});
+    let marked = json!({"metadata": {"filter_metadata": {NAMESPACE: mark()}}});
     patches.push(patch("HTTP_ROUTE", "MERGE", &marked));
     patches
 }

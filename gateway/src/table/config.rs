@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use ingress_waypoint::config::CLUSTER_DOMAIN;
 use ingress_waypoint::{Kind, Protocol, Service};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -274,7 +275,7 @@ impl Configuration {
         let domain = &rules.cluster_domain;
         Self {
             allow_loopback: rules.allow_loopback.then_some(true),
-            cluster_domain: (domain != "cluster.local").then(|| domain.clone()),
+            cluster_domain: (domain != CLUSTER_DOMAIN).then(|| domain.clone()),
             ..self.clone()
         }
     }

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use ingress_waypoint::config::Forward;
+use ingress_waypoint::plan::NAMESPACE;
 use serde_json::{Value, json};
 
 use crate::envoy::Form;
-use crate::envoy::fragments::{FILTER, clusters};
+use crate::envoy::fragments::clusters;
 use crate::envoy::live::{Live, XDS_CLUSTER};
 use crate::envoy::native;
 use crate::envoy::tree::{Map, Node};
@@ -46,7 +47,7 @@ pub fn add(resources: &mut Map, forward: &Forward, form: &Form) -> Vec<String> {
             noted.insert(BEFORE.into(), before.clone());
         }
         if let Some(fields) = cluster.as_object_mut().filter(|_| !noted.is_empty()) {
-            fields.insert("metadata".into(), json!({"filter_metadata": {FILTER: noted}}));
+            fields.insert("metadata".into(), json!({"filter_metadata": {NAMESPACE: noted}}));
         }
         names.extend(cluster.get("name").and_then(Value::as_str).map(str::to_owned));
         resources.push("clusters", Node::from(cluster));
@@ -64,7 +65,7 @@ pub fn names_of_added(root: &Node) -> BTreeSet<String> {
 
 /// Metadata of an added cluster.
 fn noted<'c>(cluster: &'c Node, key: &str) -> Option<&'c Node> {
-    cluster.get("metadata")?.get("filter_metadata")?.get(FILTER)?.get(key)
+    cluster.get("metadata")?.get("filter_metadata")?.get(NAMESPACE)?.get(key)
 }
 
 pub fn remove(root: &mut Map, names: &BTreeSet<String>) -> Vec<String> {

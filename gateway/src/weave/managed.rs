@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use ingress_waypoint::Protocol;
 use ingress_waypoint::config::Forward;
 use mesh::Code;
 use serde_json::Value;
@@ -110,7 +111,9 @@ fn cluster_names(filter: &Node) -> Vec<String> {
     let config: Value = serde_json::from_str(text).unwrap_or_default();
     match config.pointer("/forward/cluster").and_then(Value::as_str) {
         _ if config.get("file").or_else(|| config.get("table")).is_some() => Vec::new(),
-        Some(name) => vec![name.to_owned(), format!("{name}_h2")],
+        Some(name) => {
+            [Protocol::Http, Protocol::Http2].map(|it| it.cluster_name(name).into_owned()).into()
+        }
         None => {
             let Forward { cluster, cluster_http2, .. } = Forward::default();
             vec![cluster, cluster_http2]

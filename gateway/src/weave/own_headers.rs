@@ -1,14 +1,13 @@
 //! What else writes or removes the filter's own headers. On a plain route that is left out of its VIP routes; elsewhere it
 //! applies to VIP routes too, and is a fault.
 
-use ingress_waypoint::config::{Forward, PROTOCOL_HEADER, Via};
+use ingress_waypoint::config::{Forward, ORIGINAL_DST_HEADER, PROTOCOL_HEADER, Via};
 use mesh::Code;
 
 use super::faults::{Fault, Faults};
 use super::locate::{is_true, walk, walk_node};
 use super::reachable_services::Reach;
 use super::report::Report;
-use crate::envoy::fragments::ORIGINAL_DST_HEADER;
 use crate::envoy::tree::{Map, Node};
 
 const TO_ADD: &str = "request_headers_to_add";

@@ -1,11 +1,12 @@
 //! The mark on a plain route that has VIP routes beside it, in its metadata: by it the filter knows that
 //! there is a way to the VIP.
 
-use crate::envoy::fragments::{FILTER, VIP_ROUTE};
+use ingress_waypoint::plan::{NAMESPACE, VIP_ROUTE};
+
 use crate::envoy::tree::{Map, Node};
 
 /// Where the mark stands.
-const LEVELS: [&str; 3] = ["metadata", "filter_metadata", FILTER];
+const LEVELS: [&str; 3] = ["metadata", "filter_metadata", NAMESPACE];
 
 /// Beside the mark: the first level that was an empty object.
 const IN_EMPTY: &str = "in_empty";
@@ -41,7 +42,7 @@ pub fn add(route: &mut Map) {
 
 /// Where a level is. The last is not a field of Envoy's but a name, and so has one spelling.
 fn position(map: &Map, level: &str) -> Option<usize> {
-    if level != FILTER {
+    if level != NAMESPACE {
         return map.position(level);
     }
     map.entries().iter().position(|entry| entry.0 == level)
@@ -156,7 +157,7 @@ mod tests {
             add(&mut map);
             let marked = Node::Map(map.clone());
             let metadata = marked.get("metadata").and_then(|node| node.get("filter_metadata"));
-            let mark = metadata.and_then(|node| node.map()?.get_exactly(FILTER)?.get(VIP_ROUTE));
+            let mark = metadata.and_then(|node| node.map()?.get_exactly(NAMESPACE)?.get(VIP_ROUTE));
             assert_eq!(mark, Some(&Node::Bool(true)), "{route}");
             let mut again = map.clone();
             remove(&mut again);

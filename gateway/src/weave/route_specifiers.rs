@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ingress_waypoint::Protocol;
 use ingress_waypoint::config::DESTINATION_HEADER;
 use mesh::Code;
 use serde_json::Value;
@@ -128,9 +129,10 @@ fn own_clusters(own: &str, service: &Value) -> Vec<String> {
     let ports = service.get("ports").and_then(Value::as_array).into_iter().flatten();
     let mut names: Vec<_> = ports
         .map(|port| match port.get("protocol").and_then(Value::as_str) {
-            Some("http2") => format!("{own}_h2"),
-            _ => own.to_owned(),
+            Some("http2") => Protocol::Http2,
+            _ => Protocol::Http,
         })
+        .map(|protocol| protocol.cluster_name(own).into_owned())
         .collect();
     names.dedup();
     names

@@ -113,7 +113,7 @@ fn the_innermost_place_says_whether_the_filter_runs() {
     // Runs on the one that matters, and is off where it does not.
     assert_eq!(whole(&[with(to("reviews"), &on), to("ratings")]).0, "nothing");
     assert_eq!(whole(&[with(to("ratings"), &on), to("reviews")]).0, "refused");
-    // What is no FilterConfig takes nothing back.
+    // Only a FilterConfig takes anything back.
     let other =
         json!({"ingress_waypoint": {"@type": kind("extensions.filters.http.wasm.v3.Wasm")}});
     assert_eq!(whole(&[with(to("reviews"), &other)]).0, "refused");

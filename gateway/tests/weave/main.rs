@@ -1,18 +1,18 @@
 //! `patch` on configurations that people write: golden files in `testdata/cli/patch`, and the way
-//! back. What is said and refused is in `said`. `UPDATE_GOLDEN=1` writes the golden files anew.
+//! back. What it refuses is in `refusals`. `UPDATE_GOLDEN=1` writes the golden files anew.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod build;
+mod bypasses;
 mod chains;
 mod faults;
-mod given;
 #[path = "../../../cli/tests/golden/mod.rs"]
 mod golden;
 mod live;
 mod marks;
-mod said;
+mod refusals;
 mod tree;
-mod ways;
+mod unsupported_files;
 
 use std::path::Path;
 

@@ -31,7 +31,7 @@ fn service(version: &str, ip: &str) -> Object {
 fn mesh_config() -> Object {
     let metadata = *typed(json!({"namespace": "istio-system", "name": "istio"}));
     let mesh = "discoverySelectors: [{matchLabels: {mesh: 'yes'}}]".to_owned();
-    Object::MeshConfig(Box::new(crate::object::MeshConfigMap { metadata, mesh }))
+    Object::MeshConfig(Box::new(crate::objects::object::MeshConfigMap { metadata, mesh }))
 }
 
 /// Whether a change of a state with all of these makes anything to resolve again.

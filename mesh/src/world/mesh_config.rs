@@ -1,13 +1,13 @@
 //! The mesh configuration that counts, if several were read.
 
 use super::World;
-use crate::diagnostic::{Diagnostic, ObjectRef, Severity};
-use crate::diagnostic_code::Code;
-use crate::key::Key;
-use crate::mesh_config::{ConfigMapFacts, ISTIO_SYSTEM, KEY, MeshConfig};
-use crate::mesh_config_choice::MeshConfigChoice;
-use crate::name_syntax::{is_label, is_name};
-use crate::object::Kind;
+use crate::diagnostics::code::Code;
+use crate::diagnostics::diagnostic::{Diagnostic, ObjectRef, Severity};
+use crate::objects::key::Key;
+use crate::objects::mesh_config::{ConfigMapFacts, ISTIO_SYSTEM, KEY, MeshConfig};
+use crate::objects::mesh_config_choice::MeshConfigChoice;
+use crate::objects::name_syntax::{is_label, is_name};
+use crate::objects::object::Kind;
 
 impl World {
     /// The ConfigMap whose mesh configuration counts, if it is one's.

@@ -7,8 +7,9 @@ mod metrics;
 use std::collections::BTreeMap;
 
 use super::buffer::{Header, Ours, Theirs};
+use super::http::Stream;
+use super::route::Route;
 use super::symbols::{Envoy, Handle, Http, Route as RouteFunctions, Unread};
-use super::{Route, Stream};
 pub use log::lines;
 pub use metrics::{Values, configuration, metrics};
 

@@ -5,20 +5,8 @@ use std::fmt;
 use ingress_waypoint::escape::escaped;
 
 use super::buffer::Ours;
-use super::symbols::envoy;
-
-/// `envoy_dynamic_module_type_log_level`; the levels that are used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Level {
-    /// One line a decision.
-    Debug = 1,
-    /// One line a table.
-    Info = 2,
-    /// What looks wrong and is valid.
-    Warn = 3,
-    /// What was refused.
-    Error = 4,
-}
+use super::level::Level;
+use super::process::envoy;
 
 /// Writes a line, and no more than one, from any thread. Outside Envoy, in tests, it goes nowhere.
 pub fn log(level: Level, message: fmt::Arguments<'_>) {

@@ -3,7 +3,7 @@
 //! Every declaration names its symbol in Envoy's header, `source/extensions/dynamic_modules/abi/abi.h`
 //! of envoyproxy/envoy; the signatures are those of Envoy 1.40, ABI `v0.2.0`. Three rules hold all over:
 //!
-//! - Envoy's functions are looked up when the module loads ([`symbols`]), so that an Envoy without one
+//! - Envoy's functions are looked up when the module loads ([`process`]), so that an Envoy without one
 //!   of them is told what it lacks instead of dying at the first call.
 //! - A buffer that Envoy hands out is valid until the hook ends or a setter is called. So wrappers lend
 //!   them from `&self`, and setters take `&mut self`.
@@ -14,8 +14,10 @@ mod buffer;
 #[cfg(test)]
 pub mod fake;
 mod http;
+mod level;
 mod log;
 mod metrics;
+mod process;
 mod refused;
 mod route;
 mod symbols;
@@ -24,11 +26,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub(crate) use buffer::Theirs;
 pub use http::{Flow, Stream};
-pub use log::{Level, log};
+pub use level::Level;
+pub use log::log;
 pub use metrics::{Counter, Gauge, Metrics};
+pub(crate) use process::envoy;
 pub use refused::Refused;
 pub use route::{Route, Status};
-pub(crate) use symbols::{Handle, envoy};
+pub(crate) use symbols::Handle;
 
 /// Runs `work`; a panic in it is logged, and `None`.
 pub fn guard<T>(work: impl FnOnce() -> T) -> Option<T> {

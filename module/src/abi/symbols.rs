@@ -1,8 +1,7 @@
-//! Envoy's functions, looked up in the running process.
+//! Envoy's functions, and how to find them in a process.
 
 use std::ffi::{CString, c_void};
 use std::mem::transmute;
-use std::sync::OnceLock;
 
 use super::buffer::{Header, Ours, Theirs};
 
@@ -121,19 +120,9 @@ pub(crate) struct Envoy {
     pub route: Found<(Route, Defining)>,
 }
 
-/// Envoy's functions; looked up once.
-pub(crate) fn envoy() -> &'static Envoy {
-    static ENVOY: OnceLock<Envoy> = OnceLock::new();
-    #[cfg(not(test))]
-    let find = Envoy::find;
-    #[cfg(test)]
-    let find = super::fake::envoy;
-    ENVOY.get_or_init(find)
-}
-
 impl Envoy {
     /// What the process has.
-    fn find() -> Self {
+    pub fn find() -> Self {
         Self {
             common: Common::find(""),
             http: pair(Http::find("http_"), Defining::find("http_filter_config_")),

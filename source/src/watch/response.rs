@@ -33,7 +33,7 @@ impl Response {
     pub async fn next(&mut self, wait: Duration) -> Result<Next, Stop> {
         let line = match timeout(wait, self.0.next()).await {
             Err(_) => return Ok(Next::Silence),
-            // An interruption is no reason to list again.
+            // An interruption does not need a new list.
             Ok(None | Some(Err(_))) => return Ok(Next::End),
             Ok(Some(Ok(line))) => line,
         };

@@ -123,7 +123,7 @@ async fn an_internal_redirect_is_decided_anew_or_refused() {
     }
 }
 
-/// What a request chose is no other request's, though they share connections on both sides.
+/// What a request chose does not apply to another, though they share connections on both sides.
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_of_one_connection_each_go_their_own_way() {
     for mechanism in all() {

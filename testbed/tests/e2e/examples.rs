@@ -113,7 +113,7 @@ fn with_fragments(filters: Vec<Value>, clusters: Vec<Value>, routes: &[Value]) -
 }
 
 /// The values in an `EnvoyFilter` for one kind of place.
-fn of_istio(filter: &Value, place: &str) -> Vec<Value> {
+pub fn of_istio(filter: &Value, place: &str) -> Vec<Value> {
     let patches = filter["spec"]["configPatches"].as_array().unwrap().iter();
     patches.filter(|it| it["applyTo"] == place).map(|it| it["patch"]["value"].clone()).collect()
 }

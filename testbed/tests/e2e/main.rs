@@ -9,6 +9,7 @@ mod control_planes;
 mod destination;
 mod examples;
 mod harness;
+mod live;
 mod mocked;
 mod native;
 mod operator;

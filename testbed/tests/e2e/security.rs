@@ -175,7 +175,7 @@ async fn unusual_requests_do_no_harm() {
             Ok(())
         })
         .await;
-        // With cluster-header and no route of its own, an authority that is no service goes nowhere.
+        // With cluster-header and no route of its own, an authority that is not of a service goes nowhere.
         let any_host = if mechanism.ends_with("cluster-header.yaml") { 503 } else { 200 };
         let get = |host: &[u8], rest: &[u8]| {
             [b"GET / HTTP/1.1\r\nhost: ", host, b"\r\n", rest, b"\r\n"].concat()

@@ -2,8 +2,8 @@
 
 use std::sync::Mutex;
 
-use crate::abi::Level;
 use crate::abi::buffer::Ours;
+use crate::abi::level::Level;
 use crate::abi::symbols::Common;
 
 static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());

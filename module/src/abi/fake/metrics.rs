@@ -3,8 +3,8 @@
 use std::ffi::c_void;
 use std::sync::{Mutex, MutexGuard};
 
-use crate::abi::Metrics;
 use crate::abi::buffer::Ours;
+use crate::abi::metrics::Metrics;
 use crate::abi::symbols::{Defining, Handle};
 
 /// Metrics by name.

@@ -116,7 +116,7 @@ async fn a_service_that_opted_in_and_another_behave_the_same_but_for_the_destina
                 }
                 behaviour(&outcome).to_string()
             };
-            // Until both subsets were picked: a hundred times one of them is no odds.
+            // Until both subsets were picked: it is most unlikely that a hundred requests all picked one of them.
             let several = async |path: &str, header| {
                 let mut all = BTreeSet::new();
                 for _ in 0..100 {

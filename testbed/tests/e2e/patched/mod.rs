@@ -3,7 +3,7 @@
 
 mod missed;
 mod noise;
-mod plain;
+pub mod plain;
 
 use std::collections::BTreeSet;
 

@@ -1,0 +1,198 @@
+//! The closed list of diagnostic codes, each with the reason why it matters.
+
+use std::fmt;
+
+macro_rules! codes {
+    ($($code:ident $name:literal $why:literal)*) => {
+        /// What kind of diagnostic it is. The names stay the same, so that programs can rely on them.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[allow(missing_docs)]
+        pub enum Code { $($code,)* }
+
+        impl Code {
+            /// Every kind there is.
+            pub const ALL: &[Self] = &[$(Self::$code,)*];
+
+            /// `label-not-boolean`.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$code => $name,)* }
+            }
+
+            /// Why it matters.
+            pub fn why(self) -> &'static str {
+                match self { $(Self::$code => $why,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    LabelNotBoolean "label-not-boolean"
+        "A value that is not a boolean counts as false: requests silently bypass the waypoint and its policies."
+    LabelAsAnnotation "label-as-annotation"
+        "The mesh reads labels: an annotation of the same name has no effect."
+    LabelOnGateway "label-on-gateway"
+        "The label has an effect only on Services, ServiceEntries and their Namespaces."
+    LabelOverridesNamespace "label-overrides-namespace"
+        "Control planes differ here: Istio follows the service's own label, kgateway uses the waypoint if either label is true."
+    LabelWithoutWaypoint "label-without-waypoint"
+        "The label sends requests to the service's waypoint, but there is none: requests go to the endpoints (they are refused if the service is required)."
+    WaypointItself "waypoint-itself"
+        "A waypoint or an east-west gateway is never bound to a waypoint: the label has no effect on it."
+    WaypointNotFound "waypoint-not-found"
+        "A waypoint that does not exist has no policies: requests go to the endpoints (they are refused if the service is required), and not to the namespace's waypoint either."
+    WaypointNotReady "waypoint-not-ready"
+        "Until the waypoint has an address, requests go to the endpoints (they are refused if the service is required)."
+    WaypointNotForServices "waypoint-not-for-services"
+        "Requests to a service's VIP do not go through a waypoint that is for workloads only, so they are not sent to the VIP."
+    WaypointNotAllowed "waypoint-not-allowed"
+        "If the waypoint allows no routes from the namespace, its services are not bound to it: requests go to the endpoints (they are refused if the service is required)."
+    RequiredNotLabelled "required-not-labelled"
+        "Without the label, requests are not sent to the waypoint that the service requires: all of them are refused."
+    RequiredValue "required-value"
+        "A typo must not leave a service unprotected, so a value that is not a boolean counts as true."
+    RequiredAsLabel "required-as-label"
+        "Only the annotation makes a service fail closed: without it, requests that cannot go through the waypoint go to the endpoints."
+    RequiredWithoutVip "required-without-vip"
+        "Without a VIP, the waypoint that the service requires cannot be reached: all requests are refused."
+    NoVip "no-vip"
+        "Requests reach the waypoint through the service's VIP: without one, they go to the endpoints."
+    HeadlessLabelled "headless-labelled"
+        "A headless service has no VIP, so requests cannot reach its waypoint and go to the endpoints."
+    ExternalNameLabelled "external-name-labelled"
+        "An ExternalName service is a DNS alias and not part of the mesh: it has neither a VIP nor a waypoint."
+    EntryWithoutAddress "service-entry-without-address"
+        "Requests reach the waypoint through an address of the ServiceEntry: without one, they go to the endpoints."
+    EntryRange "service-entry-range"
+        "A range is not one address, so it cannot be a VIP."
+    AddressInvalid "address-invalid"
+        "Istio leaves out a service with an address that it cannot read, and so does the filter."
+    VipWrongFamily "vip-wrong-family"
+        "Only addresses of the family that ipFamily asks for are used: without one, requests go to the endpoints (they are refused if the service is required)."
+    VipNotCaptured "vip-not-captured"
+        "ztunnel does not capture connections to such an address: something on the node itself may answer, and no waypoint sees the request. The filter does not accept it as a VIP."
+    VipShared "vip-shared"
+        "The mesh identifies a service by its address: if two have the same one, it may use the waypoint and policies of either."
+    EntryNamedAsService "service-entry-named-as-service"
+        "Route metadata that gives only namespace and name means the Service: the ServiceEntry is never reached that way."
+    HostClaimedTwice "host-claimed-twice"
+        "Requests for a host belong to one object: the label, waypoint and VIP of the other have no effect on them."
+    PortLeftOut "port-left-out"
+        "The filter handles HTTP: a port with another protocol is not in its configuration, and requests to it go to the endpoints (they are refused if the service is required)."
+    GatewayHostNetwork "gateway-host-network"
+        "ztunnel captures connections in a pod's own network: what a pod on the host's network sends to a VIP goes to a pod of the service and bypasses the waypoint."
+    GatewayNotCaptured "gateway-not-captured"
+        "Only connections that ztunnel captures get from the VIP to the waypoint: those of this gateway go to a pod of the service and bypass the waypoint."
+    GatewayPodsNotRead "gateway-pods-not-read"
+        "Only connections that ztunnel captures get from a VIP to the waypoint. Only the gateway's pods show whether its connections are captured."
+    ListenerNotCovered "listener-not-covered"
+        "The filter sees HTTP requests only: connections that TCPRoutes and TLSRoutes of this listener forward go to the endpoints."
+    ListenerLeftOut "listener-left-out"
+        "Requests that come in at a listener without VIP routes cannot go to a waypoint."
+    RoutesNotRead "routes-not-read"
+        "Envoy Gateway names clusters after routes: without the routes these clusters belong to no service that the filter knows."
+    SessionAffinity "session-affinity"
+        "A VIP is one address, and the waypoint behind it chooses the pod: clients no longer stick to one pod."
+    TrafficPolicy "traffic-policy"
+        "A VIP is one address: the gateway's preference for near endpoints has no effect there."
+    RouteSessionPersistence "route-session-persistence"
+        "A VIP is one address, and the waypoint behind it chooses the pod: the gateway cannot keep a session on one pod."
+    RouteRetry "route-retry"
+        "A VIP is one address: a retry goes to the same one, so the gateway cannot avoid the pod that failed."
+    RouteSettingLost "route-setting-lost"
+        "The VIP routes that compile writes for Istio and Envoy Gateway have no settings: a request that goes to a VIP is not changed, limited or retried as its route says."
+    RouteCluster "route-cluster"
+        "The filter identifies the service by the upstream cluster. A cluster that Envoy Gateway names after a route may lead to several services: then the filter cannot tell which one a request is for."
+    RoutingTypeService "routing-type-service"
+        "Envoy Gateway itself sends requests of such a rule to the Service's ClusterIP. The mesh captures them there, so the waypoint applies with or without the label. Requests for a headless Service go to the endpoints."
+    RouteMirror "route-mirror"
+        "A mirrored request goes to the endpoints: the filter decides for the request itself, not for its copies."
+    PolicyTwice "policy-twice"
+        "If the gateway's route keeps its settings (VIP routes that patch writes, cluster-header), the waypoint then applies its own: what is set in both is done twice to each request."
+    AllowLoopback "allow-loopback"
+        "No mesh captures a loopback address: what answers there runs on the gateway's own machine. Use it only for tests where everything runs on one machine."
+    GivenTwice "given-twice"
+        "Only one of the copies counts."
+    NamespaceUnknown "namespace-unknown"
+        "Labels of a Namespace apply to all its services: without the Namespace, the result may differ from the cluster's."
+    ClusterDomain "cluster-domain"
+        "The filter knows a Service by its host in the cluster's domain: with another domain, all requests to clusters with Istio's names bypass their waypoints."
+    NotInMesh "not-in-mesh"
+        "The mesh does not capture connections to services that it does not know: requests go to the endpoints (they are refused if the service is required)."
+    MeshConfig "mesh-config"
+        "discoverySelectors, serviceEntryVisibility and the default exportTo come from one mesh configuration: with another one, other services are in the mesh."
+    WaypointCanary "waypoint-canary"
+        "For connections to a VIP, the mesh chooses between the primary and the canary waypoint once for each connection. If the canary cannot be used, all of them go to the primary one."
+    WaypointBound "waypoint-bound"
+        "Istio's condition shows what is bound, not whether the service has a VIP or the ingress reaches it."
+    SourceIncomplete "source-incomplete"
+        "What is not read counts as if it did not exist."
+    ObjectInvalid "object-invalid"
+        "An object that the configuration cannot name is left out of it: its requests count as those of an unknown service."
+
+    // Of an Envoy configuration that `patch` edits; the others are of the objects of a mesh.
+    FilterDisabled "filter-disabled"
+        "A request that the filter does not see goes to the endpoints and bypasses the waypoint, that of a required service too."
+    FilterConfigured "filter-configured-per-route"
+        "The filter has no configuration per route: Envoy refuses the whole file, or ignores what is optional."
+    OwnHeaderChanged "own-header-changed"
+        "By these headers the filter tells Envoy the address and the protocol: what another writes there sends requests elsewhere, or has them refused."
+    ChainWithoutRouter "chain-without-router"
+        "The filter is the last before the router: without a router it has no place, and the requests of that chain bypass the waypoint."
+    BypassesFilter "bypasses-filter"
+        "Only HTTP filters of a connection manager see requests: what forwards connections by itself bypasses the waypoint."
+    RoutesElsewhere "routes-elsewhere"
+        "VIP routes and specifiers belong beside the routes: those that come by discovery get none from patch."
+    ListenersElsewhere "listeners-elsewhere"
+        "A listener or connection manager that comes by discovery has no filter from patch: its requests go to the endpoints."
+    RoutesInMatcher "routes-in-matcher"
+        "patch adds VIP routes to lists of routes: those in a matcher have none."
+    OldConnectionManager "old-connection-manager"
+        "Envoy accepts HTTP connection managers of API v3 alone."
+    NameTaken "name-taken"
+        "What patch adds is known by its names alone: another owner of one would be changed or removed with it."
+    NotABootstrap "not-a-bootstrap"
+        "patch edits the file with which an Envoy is started."
+    NothingToPatch "nothing-to-patch"
+        "The filter belongs in HTTP connection managers of static listeners."
+    NothingToRemove "nothing-to-remove"
+        "Where the filter is not, nothing else is what an earlier patch added."
+    FilterConfig "filter-config"
+        "The filter refuses a configuration that is wrong, and then all requests; patch makes VIP routes for two of its mechanisms."
+    TextLost "text-lost"
+        "The file is read as a tree and written again: what is not in the tree is lost."
+    OtherSpecifier "other-specifier"
+        "A route specifier that runs later can change the cluster that was chosen."
+    WaypointCluster "waypoint-cluster"
+        "Requests of a service with a cluster of its own go to that cluster, which has to lead to the VIP."
+    ClusterUnknown "cluster-unknown"
+        "The filter tells the service by the upstream cluster: requests to a cluster of no service go to its endpoints."
+    ClusterChosenByClient "cluster-chosen-by-client"
+        "A client that names the cluster can reach any service."
+    ServiceUnreached "service-unreached"
+        "A service that opted in, and that no route is known to lead to, may be reached by a cluster that is not listed."
+    HeaderRemoved "header-removed"
+        "patch has these headers removed from every request as it comes in, so that no client can choose an address."
+    InternalRedirect "internal-redirect"
+        "After an internal redirect the header with the address is still there, and the filter refuses requests that have it."
+    RedirectRefused "redirect-refused"
+        "With unknownService: reject the filter refuses what has no service, redirects and direct responses too."
+    SettingWithoutEffect "setting-without-effect"
+        "A VIP is one address, and the waypoint behind it chooses the endpoint."
+    WeightedSettings "weighted-settings"
+        "Clusters of a weighted route can have settings of their own, which the way to the VIP should keep."
+    TlsToEndpoints "tls-to-endpoints"
+        "TLS of the gateway's cluster ends at the endpoints: on the way to the VIP the mesh encrypts, and the waypoint speaks to the endpoints."
+    MetricNames "metric-names"
+        "Tags and a runtime flag give the filter's metrics their names and labels; without them it works the same."
+    ProxyUnnamed "proxy-unnamed"
+        "A controller tells proxies apart by node.id and node.cluster: Envoy refuses to ask for a configuration without them."
+    SwitchNotSet "switch-not-set"
+        "A filter that is not switched on changes nothing: requests go to the endpoints."
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
