@@ -80,6 +80,23 @@ impl Mesh {
         self.api.install(&crd(version, kind, *is_namespaced)?).await
     }
 
+    /// Applies a namespace whose services are bound to the demo's waypoint, with these labels too.
+    pub async fn namespace(&self, name: &str, labels: &[(&str, &str)]) -> Result<()> {
+        let anyone = json!([{
+            "name": "mesh", "port": 15008, "protocol": "HBONE", "allowedRoutes": {"namespaces": {"from": "All"}},
+        }]);
+        self.api.patch(&waypoint(), &json!({"spec": {"listeners": anyone}})).await?;
+        let bound =
+            [("istio.io/use-waypoint", "waypoint"), ("istio.io/use-waypoint-namespace", "default")];
+        let labels =
+            bound.iter().chain(labels).map(|(name, value)| ((*name).to_owned(), json!(value)));
+        let mut namespace = namespace(name);
+        if let Some(metadata) = namespace.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.insert("labels".to_owned(), labels.collect());
+        }
+        self.api.apply(&namespace).await
+    }
+
     /// Starts the controller where the gateways look for it.
     pub async fn controller(&self, arguments: &[&str]) -> Result<Controller> {
         self.controller_at(self.ports.get(XDS), arguments).await
@@ -123,9 +140,13 @@ impl Mesh {
     }
 }
 
-/// A namespace.
-pub fn namespace(name: &str) -> Value {
+fn namespace(name: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+}
+
+/// The path of the demo's waypoint.
+pub fn waypoint() -> String {
+    path(GATEWAY_API, "Gateway", Some("default"), "waypoint")
 }
 
 /// The path of a service of the demo.

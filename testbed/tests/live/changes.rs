@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use serde_json::{Value, json};
 use testbed::kube::path;
-use testbed::live::{EXAMPLES, LABEL, Mesh, To, service, service_entry, until_goes};
+use testbed::live::{EXAMPLES, LABEL, Mesh, To, service, service_entry, until_goes, waypoint};
 
 /// A VIP on which nothing listens.
 const OTHER: Ipv4Addr = Ipv4Addr::new(127, 0, 1, 9);
@@ -29,8 +29,7 @@ async fn requests_go_where_the_mesh_says() {
         let [reviews, ratings, billing] = ["reviews", "ratings", "billing"].map(service);
         let payments = service_entry("payments");
         let default = path("v1", "Namespace", None, "default");
-        let waypoint = path("gateway.networking.k8s.io/v1", "Gateway", Some("default"), "waypoint");
-        let before = mesh.api.get(&waypoint).await.unwrap();
+        let before = mesh.api.get(&waypoint()).await.unwrap();
         let again = json!({
             "apiVersion": before["apiVersion"], "kind": before["kind"], "spec": before["spec"], "status": before["status"],
             "metadata": {"name": "waypoint", "namespace": "default", "labels": before["metadata"]["labels"]},
@@ -68,7 +67,7 @@ async fn requests_go_where_the_mesh_says() {
             (Delete(billing), "billing", Endpoint),
             (Apply(with_vip("billing", OTHER)), "billing", Address(OTHER)),
             // Without its waypoint a service goes to endpoints, unless it requires the waypoint.
-            (Delete(waypoint), "reviews", Endpoint),
+            (Delete(waypoint()), "reviews", Endpoint),
             (Label(reviews, Some("true")), "billing", Nowhere),
             (Apply(again), "reviews", Vip),
         ];

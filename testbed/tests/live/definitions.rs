@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use testbed::kube::path;
-use testbed::live::{LABEL, Mesh, To, namespace, service, service_entry, until_goes};
+use testbed::live::{LABEL, Mesh, To, service, service_entry, until_goes};
 use testbed::wait;
 
 /// A kind whose definition is not there is empty, until it is there.
@@ -36,7 +36,7 @@ async fn a_kind_is_defined_later_and_removed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_namespace_is_deleted() {
     let mesh = Mesh::start().await.unwrap();
-    mesh.api.apply(&namespace("shop")).await.unwrap();
+    mesh.namespace("shop", &[]).await.unwrap();
     let service = |name: &str| {
         json!({
             "apiVersion": "v1", "kind": "Service",
@@ -44,11 +44,6 @@ async fn a_namespace_is_deleted() {
             "spec": {"ports": [{"name": "http", "port": 80}]},
         })
     };
-    let waypoint = json!({"metadata": {"labels": {
-        "istio.io/use-waypoint": "waypoint", "istio.io/use-waypoint-namespace": "default",
-    }}});
-    let shop = path("v1", "Namespace", None, "shop");
-    mesh.api.patch(&shop, &waypoint).await.unwrap();
     for name in ["cart", "stock"] {
         mesh.api.apply(&service(name)).await.unwrap();
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use testbed::kube::path;
-use testbed::live::{EXAMPLES, LABEL, Mesh, namespace, table_of};
+use testbed::live::{EXAMPLES, LABEL, Mesh, table_of, waypoint};
 use tokio::time::Instant;
 
 use super::outages::until_same;
@@ -73,10 +73,8 @@ async fn change(mesh: &mut Mesh, numbers: &mut Numbers) {
         8 => api.patch(&entry, &labelled).await,
         9 => api.patch(&path("v1", "Namespace", None, space), &labelled).await,
         10 => {
-            let waypoint =
-                path("gateway.networking.k8s.io/v1", "Gateway", Some("default"), "waypoint");
             let kinds = ["service", "all", "none", "workload"];
-            api.label(&waypoint, "istio.io/waypoint-for", Some(numbers.one(&kinds))).await
+            api.label(&waypoint(), "istio.io/waypoint-for", Some(numbers.one(&kinds))).await
         }
         _ if numbers.below(40) == 0 => {
             mesh.api.go();
@@ -106,9 +104,7 @@ fn without_nulls(mut object: Value) -> Value {
 async fn at_the_end_of_many_changes_everything_is_as_compiled() {
     let mut mesh = Mesh::start().await.unwrap();
     for name in ["a", "b"] {
-        let mut space = namespace(name);
-        space["metadata"]["labels"] = json!({"istio.io/use-waypoint-namespace": "default"});
-        mesh.api.apply(&space).await.unwrap();
+        mesh.namespace(name, &[]).await.unwrap();
     }
     // What is held back is not what `compile` makes.
     let controller = mesh.controller(&["--withdrawal-delay", "1s"]).await.unwrap();

@@ -3,7 +3,7 @@
 use serde_json::json;
 use testbed::controller::Controller;
 use testbed::kube::path;
-use testbed::live::{LABEL, Mesh, namespace};
+use testbed::live::{LABEL, Mesh};
 use testbed::wait;
 
 const SERVICES: usize = 10;
@@ -13,11 +13,7 @@ const HELD: &str = r#"ingress_waypoint_controller_services_held{gateway_namespac
 /// A mesh with a namespace of so many services that opted in.
 async fn mesh() -> Mesh {
     let mesh = Mesh::start().await.unwrap();
-    let mut many = namespace("many");
-    many["metadata"]["labels"] = json!({
-        LABEL: "true", "istio.io/use-waypoint": "waypoint", "istio.io/use-waypoint-namespace": "default",
-    });
-    mesh.api.apply(&many).await.unwrap();
+    mesh.namespace("many", &[(LABEL, "true")]).await.unwrap();
     for i in 0..SERVICES {
         let service = json!({
             "apiVersion": "v1", "kind": "Service", "metadata": {"name": format!("s{i}"), "namespace": "many"},
@@ -30,11 +26,13 @@ async fn mesh() -> Mesh {
 
 async fn until_metric(controller: &Controller, name: &str, value: usize) {
     let value = f64::from(u32::try_from(value).unwrap());
-    wait::until(&format!("{name} to be {value}"), async || {
-        Ok(controller.metric(name).await?.filter(|found| (found - value).abs() < 0.5))
+    let mut found = None;
+    let waited = wait::until(&format!("{name} to be {value}"), async || {
+        found = controller.metric(name).await?;
+        Ok(found.filter(|found| (found - value).abs() < 0.5))
     })
-    .await
-    .unwrap();
+    .await;
+    waited.unwrap_or_else(|error| panic!("{error}: it is {found:?}"));
 }
 
 /// A namespace's label that is removed takes its services off their waypoints only after a while.
