@@ -19,11 +19,15 @@ pub mod ports;
 mod process;
 pub mod scene;
 pub mod servers;
+pub mod table;
+mod until_signalled;
 pub mod wait;
 #[cfg(feature = "wasm-host")]
 pub mod wasm_host;
 
 use std::path::{Path, PathBuf};
+
+pub use until_signalled::until_signalled;
 
 /// The root of the workspace: where `envoy/`, `testdata/`, `dist/` and `.tools/` are.
 pub fn workspace() -> PathBuf {
