@@ -196,7 +196,9 @@ impl ApiServer {
         let path = path("v1", "Namespace", None, name);
         self.delete(&path).await?;
         let mut namespace = self.get(&path).await?;
-        namespace["spec"]["finalizers"] = json!([]);
+        if let Some(finalizers) = namespace.pointer_mut("/spec/finalizers") {
+            *finalizers = json!([]);
+        }
         self.send(Method::PUT, &format!("{path}/finalize"), JSON, Some(&namespace)).await?;
         Ok(())
     }

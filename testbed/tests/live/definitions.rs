@@ -30,6 +30,8 @@ async fn a_kind_is_defined_later_and_removed() {
     until_goes(&scene, "payments", To::Endpoint).await.unwrap();
     until_goes(&scene, "reviews", To::Vip).await.unwrap();
     controller.until_ready().await.unwrap();
+    // A kind that is not there is told once, however often it is asked for.
+    assert!(!controller.log().contains("404"), "{}", controller.log());
 }
 
 /// What is in a namespace that is deleted leaves the table.

@@ -141,7 +141,8 @@ impl Drop for Traffic {
 impl Outcome {
     /// As a row of the table.
     pub fn row(self, change: &str) -> Row {
-        let after = self.after.map_or_else(String::new, |after| format!("{} ms", after.as_millis()));
+        let after =
+            self.after.map_or_else(String::new, |after| format!("{} ms", after.as_millis()));
         let failed = match self.failed {
             0 => "0".to_owned(),
             failed => format!("not 0: {failed}"),
