@@ -34,7 +34,7 @@ WASM_EXPORTS := memory _initialize proxy_abi_version_0_2_1 proxy_on_memory_alloc
 
 heading = printf '\n=== %s\n' '$(1)'
 
-.PHONY: help wasm module cli run demo bench bench-compile bench-state test unit asan wasm-test e2e docs figures stress fuzz lint fmt clean FORCE
+.PHONY: help wasm module cli run demo live live-demo bench bench-compile bench-state test unit asan wasm-test e2e docs figures stress fuzz lint fmt clean FORCE
 .DELETE_ON_ERROR:
 
 help: ## this list (default)
@@ -45,6 +45,8 @@ help: ## this list (default)
 	@echo '  ENVOY_PATH=…     an Envoy of your own, instead of the one that is downloaded'
 	@echo '  ENVOY_VERSION=…  the Envoy that `make run` downloads: $(ENVOY_VERSIONS) (default $(ENVOY_VERSION))'
 	@echo '  MODULE=1         `make run` takes the native module instead of the wasm filter'
+	@echo '  LIVE=1           `make run` shows the controller on a real API server, which needs Go to be built'
+	@echo '  KUBEBUILDER_ASSETS=…  a folder with kube-apiserver and etcd, instead of those that are built'
 	@echo '  KEEP=1           `make run` keeps Envoy running until Ctrl-C'
 	@echo '  QUICK=1          `make bench` takes fewer rounds and sizes'
 	@echo '  FUZZ_SECONDS=…   how long each fuzz target runs (default $(FUZZ_SECONDS))'
@@ -62,15 +64,23 @@ cli: FORCE ## build the command line: dist/ingress-waypoint
 	@mkdir -p dist
 	@cmp -s $(CARGO_DIR)/cli/ingress-waypoint dist/ingress-waypoint || cp $(CARGO_DIR)/cli/ingress-waypoint dist/
 
-run: ## show the filter in a real Envoy (MODULE=1: the native module)
+run: ## show the filter in a real Envoy (MODULE=1: the native module; LIVE=1: with the controller)
+	@$(if $(LIVE),scripts/install-kube)
 	@scripts/install-envoy $(ENVOY_VERSION) & installing=$$!; \
-		$(MAKE) --no-print-directory demo && wait $$installing
-	@$(CARGO_DIR)/debug/demo $(if $(MODULE),--module) $(if $(KEEP),--keep)
+		$(MAKE) --no-print-directory $(DEMO) && wait $$installing
+	@$(CARGO_DIR)/debug/$(DEMO) $(if $(MODULE),--module) $(if $(KEEP),--keep)
 
 # Without optimization, and without what only tests need: most of the time of `make run` is the compiler's.
+DEMO := $(if $(LIVE),live-demo,demo)
 demo: $(if $(MODULE),module,wasm)
 	@cargo build -q -p ingress-waypoint-cli --bin ingress-waypoint \
 		-p ingress-waypoint-testbed --bin demo --no-default-features
+
+# The controller serves the wasm filter, whichever form the gateway has.
+live-demo: wasm $(if $(MODULE),module)
+	@cargo build -q -p ingress-waypoint-cli --bin ingress-waypoint \
+		-p ingress-waypoint-testbed --bin live-demo --no-default-features \
+		--features ingress-waypoint-cli/controller,ingress-waypoint-testbed/live
 
 bench: wasm module ## what the filter costs on a real Envoy, beside other ways (QUICK=1: in minutes)
 	@scripts/install-envoy $(ENVOY_VERSION)
@@ -140,6 +150,13 @@ figures: wasm ## what no machine changes of the cost, compared with bench/figure
 	@$(call heading,figures that no machine changes)
 	@scripts/install-valgrind
 	@$(if $(UPDATE_FIGURES),UPDATE_FIGURES=1) $(CARGO_TEST) --test figures
+
+live: wasm module ## the controller on a real API server, with a real Envoy (LIVE_SOAK_SECONDS=…: random changes)
+	@$(call heading,the controller on an API server)
+	@scripts/install-kube
+	@scripts/install-envoy $(ENVOY_VERSION)
+	@cargo build -q --workspace --exclude ingress-waypoint-bench --bin ingress-waypoint
+	@$(CARGO_TEST) --test live
 
 stress: module ## a hundred swaps of 100,000 services under load, in a real Envoy (takes minutes)
 	@scripts/install-envoy $(ENVOY_VERSION)

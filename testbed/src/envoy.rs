@@ -1,15 +1,16 @@
 //! A real Envoy as a child process, which ends with the value.
 
-use std::fs::{self, File};
+use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::client::{self, Request};
+use crate::process::{Process, read, tail};
 use crate::{wait, workspace};
 
 const DEFAULT_VERSION: &str = "1.40.0";
@@ -48,34 +49,40 @@ impl EnvoyOptions {
 /// A running Envoy.
 #[derive(Debug)]
 pub struct Envoy {
-    process: Child,
+    process: Process,
     admin: SocketAddr,
-    dir: TempDir,
+    _dir: TempDir,
 }
 
 impl Envoy {
     /// Starts Envoy and waits until it is ready; if it exits instead, the error ends with its log.
     pub async fn start(options: EnvoyOptions) -> Result<Self> {
+        let mut envoy = Self::launch(&options)?;
+        envoy.until_ready().await?;
+        Ok(envoy)
+    }
+
+    /// Starts Envoy, and does not wait.
+    pub fn launch(options: &EnvoyOptions) -> Result<Self> {
         let admin = socket_address(options.config.pointer("/admin/address/socket_address"))
             .context("the configuration's admin address")?;
         let dir = tempfile::tempdir().context("no temporary directory")?;
-        let mut command = command(&options, dir.path())?;
+        let mut command = command(options, dir.path())?;
         command.args(["--use-dynamic-base-id", "--file-flush-interval-msec", "20"]);
         command.args(["--concurrency", &options.concurrency.to_string()]);
-        command.stdout(File::create(dir.path().join("stdout"))?);
-        command.stderr(File::create(dir.path().join("stderr"))?);
-        let process =
-            command.spawn().with_context(|| format!("cannot run {:?}", command.get_program()))?;
-        let mut envoy = Self { process, admin, dir };
-        wait::until("Envoy to be ready", async || {
-            if let Some(status) = envoy.exited()? {
-                bail!("Envoy ended with {status} before it was ready:\n{}", tail(&envoy.log()));
-            }
-            let ready = envoy.admin_get("/ready").await;
-            Ok(ready.is_ok_and(|text| text.trim() == "LIVE").then_some(()))
-        })
-        .await?;
-        Ok(envoy)
+        let process = Process::start(format!("Envoy at {admin}"), command, dir.path())?;
+        Ok(Self { process, admin, _dir: dir })
+    }
+
+    /// Waits until Envoy is ready; if it exits instead, the error ends with its log.
+    pub async fn until_ready(&mut self) -> Result<()> {
+        let admin = self.admin;
+        self.process.until_ready(async |_| Ok(is_ready(admin).await.then_some(()))).await
+    }
+
+    /// Whether Envoy is ready.
+    pub async fn is_ready(&self) -> bool {
+        is_ready(self.admin).await
     }
 
     /// Whether Envoy accepts a configuration (`--mode validate`); if not, what its log ends with.
@@ -110,24 +117,17 @@ impl Envoy {
 
     /// The file that the access log (Envoy's standard output) goes to.
     pub fn access_log_file(&self) -> PathBuf {
-        self.dir.path().join("stdout")
+        self.process.output_file().to_path_buf()
     }
 
     /// GET from the admin interface.
     pub async fn admin_get(&self, path: &str) -> Result<String> {
-        self.admin_call(Request::get("admin", path)).await
+        admin_call(self.admin, Request::get("admin", path)).await
     }
 
     /// POST to the admin interface.
     pub async fn admin_post(&self, path: &str) -> Result<String> {
-        self.admin_call(Request::get("admin", path).method("POST")).await
-    }
-
-    async fn admin_call(&self, request: Request) -> Result<String> {
-        let response = client::http1(self.admin, &request).await?;
-        let text = response.text();
-        ensure!(response.status == 200, "{} answered {}: {text}", request.path, response.status);
-        Ok(text)
+        admin_call(self.admin, Request::get("admin", path).method("POST")).await
     }
 
     /// A counter or gauge by its full name, if Envoy has one of that name.
@@ -152,7 +152,7 @@ impl Envoy {
 
     /// The entries of the JSON access log so far; lines that are not JSON are left out.
     pub fn access_log(&self) -> Vec<Value> {
-        let text = read(&self.access_log_file());
+        let text = read(self.process.output_file());
         // A line still being written has no end yet.
         text.split_inclusive('\n')
             .filter(|line| line.ends_with('\n'))
@@ -170,7 +170,7 @@ impl Envoy {
 
     /// Envoy's own log so far.
     pub fn log(&self) -> String {
-        read(&self.dir.path().join("stderr"))
+        self.process.log()
     }
 
     /// Waits until Envoy's own log has a line with `part` in it; yields the line.
@@ -196,23 +196,20 @@ impl Envoy {
 
     /// How Envoy ended, if it has.
     pub fn exited(&mut self) -> Result<Option<ExitStatus>> {
-        Ok(self.process.try_wait()?)
+        self.process.exited()
     }
 }
 
-impl Drop for Envoy {
-    fn drop(&mut self) {
-        // An error only means that the process has ended already.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-        if std::thread::panicking() {
-            eprintln!(
-                "--- the log of the Envoy at {} ends with\n{}",
-                self.admin,
-                tail(&self.log())
-            );
-        }
-    }
+async fn is_ready(admin: SocketAddr) -> bool {
+    let ready = admin_call(admin, Request::get("admin", "/ready")).await;
+    ready.is_ok_and(|text| text.trim() == "LIVE")
+}
+
+async fn admin_call(admin: SocketAddr, request: Request) -> Result<String> {
+    let response = client::http1(admin, &request).await?;
+    let text = response.text();
+    ensure!(response.status == 200, "{} answered {}: {text}", request.path, response.status);
+    Ok(text)
 }
 
 /// `ip:port` of a `socket_address` in an Envoy configuration.
@@ -264,15 +261,4 @@ fn binary() -> Result<PathBuf> {
         path.display()
     );
     Ok(path)
-}
-
-fn read(path: &Path) -> String {
-    fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
-}
-
-/// The last lines; of Envoy's lists of its extensions only the beginning.
-fn tail(log: &str) -> String {
-    let length = |line: &str| if line.contains("[info]") { 200 } else { usize::MAX };
-    let lines: Vec<String> = log.lines().map(|l| l.chars().take(length(l)).collect()).collect();
-    lines.get(lines.len().saturating_sub(30)..).unwrap_or_default().join("\n")
 }

@@ -5,18 +5,30 @@
 //! is expected is in the tests and in the demo.
 
 pub mod client;
+pub mod command_line;
+#[cfg(feature = "live")]
+pub mod controller;
 pub mod envoy;
 pub mod example;
+#[cfg(feature = "live")]
+pub mod kube;
+#[cfg(feature = "live")]
+pub mod live;
 pub mod native;
 mod outcome;
 pub mod ports;
+mod process;
 pub mod scene;
 pub mod servers;
+pub mod table;
+mod until_signalled;
 pub mod wait;
 #[cfg(feature = "wasm-host")]
 pub mod wasm_host;
 
 use std::path::{Path, PathBuf};
+
+pub use until_signalled::until_signalled;
 
 /// The root of the workspace: where `envoy/`, `testdata/`, `dist/` and `.tools/` are.
 pub fn workspace() -> PathBuf {

@@ -56,6 +56,13 @@ impl Ports {
         Ok(Self(chosen?))
     }
 
+    /// Others, but for these documented ones, which stay as they are.
+    pub fn others(&self, kept: &[u16]) -> Result<Self> {
+        let mut others = Self::choose()?;
+        others.0.extend(kept.iter().map(|&port| (port, self.get(port))));
+        Ok(others)
+    }
+
     /// The port in use for a documented one; any other number stays.
     pub fn get(&self, documented: u16) -> u16 {
         self.0.get(&documented).copied().unwrap_or(documented)

@@ -14,6 +14,7 @@ use crate::example::{Example, Ports};
 use crate::native;
 use crate::outcome::text;
 pub use crate::outcome::{GrpcOutcome, Outcome};
+use crate::ports::free;
 use crate::servers::{Echo, Greeter};
 
 /// The HTTP endpoints, with the ports that the examples give them.
@@ -21,6 +22,7 @@ const ENDPOINTS: [(&str, u16); 4] =
     [("reviews", 18_081), ("ratings", 18_082), ("billing", 18_083), ("payments", 18_084)];
 const GREETER: (&str, u16) = ("greeter", 18_085);
 const INGRESS: u16 = 10_000;
+const ADMIN: u16 = 9901;
 
 /// A change to a configuration before it is run.
 pub type Edit = Box<dyn FnOnce(&mut Example) -> Result<()> + Send>;
@@ -81,7 +83,11 @@ pub struct Scene {
 impl Scene {
     /// Starts everything, and waits until it is ready.
     pub async fn start(options: SceneOptions) -> Result<Self> {
-        let ports = Ports::choose()?;
+        Self::start_on(Ports::choose()?, options).await
+    }
+
+    /// The same, on ports that are chosen already.
+    pub async fn start_on(ports: Ports, options: SceneOptions) -> Result<Self> {
         let mut example = Example::load(&options.example, &ports)?;
         if let Some(on) = options.switch {
             example.set_switch(on)?;
@@ -141,6 +147,20 @@ impl Scene {
         let ingress =
             Envoy::start(options.clone()).await.context("starting the ingress gateway")?;
         Ok(Self { ingress, waypoint, greeter, endpoints, ports, example, names, options })
+    }
+
+    /// Starts an ingress gateway with the same configuration on ports of its own, and does not wait.
+    pub fn another_ingress(&self) -> Result<Envoy> {
+        let mut options = self.options.clone();
+        for port in [INGRESS, ADMIN] {
+            let own = free(&[Ipv4Addr::LOCALHOST.into()])?;
+            let config = options.config.to_string();
+            let (old, new) = (self.ports.get(port), own);
+            let config =
+                config.replace(&format!("\"port_value\":{old}"), &format!("\"port_value\":{new}"));
+            options.config = serde_json::from_str(&config)?;
+        }
+        Envoy::launch(&options)
     }
 
     /// Where the ingress gateway listens.

@@ -2,12 +2,15 @@
 
 use std::io::{self, IsTerminal as _};
 
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, fmt};
 
 use super::args::LogFormat;
+
+/// The module of the Kubernetes client.
+const CLIENT: &str = "kube_client";
 
 /// Logs from now on.
 ///
@@ -19,6 +22,9 @@ pub fn start(format: LogFormat, levels: Targets, color: clap::ColorChoice) -> an
         clap::ColorChoice::Always => true,
         clap::ColorChoice::Never => false,
     };
+    // What goes wrong with the cluster is told by the controller; the client warns of each answer that is not JSON.
+    let names_client = levels.iter().any(|(target, _)| target.starts_with(CLIENT));
+    let levels = if names_client { levels } else { levels.with_target(CLIENT, LevelFilter::OFF) };
     let layer = fmt::layer().with_writer(io::stderr);
     let layer = match format {
         LogFormat::Text => layer.with_ansi(colored).with_target(false).boxed(),

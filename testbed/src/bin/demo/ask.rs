@@ -31,6 +31,13 @@ impl Row {
         let Self { request, to, policy, decision, reason, .. } = self.clone();
         [request, to.to_owned(), policy, decision, reason]
     }
+
+    /// What is printed.
+    pub fn cells(&self) -> [String; 5] {
+        let Self { request, to, address, policy, decision, reason } = self.clone();
+        let to = format!("{to} {address}").trim_end().to_owned();
+        [request, to, policy, decision, reason]
+    }
 }
 
 /// Sends everything once.

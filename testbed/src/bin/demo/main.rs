@@ -4,15 +4,14 @@
 mod ask;
 mod expected;
 mod mesh;
-mod table;
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use testbed::example::Example;
 use testbed::scene::{Scene, SceneOptions};
-use testbed::workspace;
-use tokio::signal::unix::{SignalKind, signal};
+use testbed::table::{self, GREEN, RED, YELLOW};
+use testbed::{until_signalled, workspace};
 
 use ask::Row;
 
@@ -55,7 +54,7 @@ async fn main() -> ExitCode {
     let result = tokio::select! {
         biased; // `--keep` waits for the same signal, and ends well on it
         result = run(&form, keep) => result,
-        result = signalled() => result.and_then(|()| bail!("interrupted")),
+        result = until_signalled() => result.and_then(|()| bail!("interrupted")),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -86,7 +85,7 @@ async fn run(form: &Form, keep: bool) -> Result<()> {
         "Requests go to the endpoints and bypass the waypoint, which denies /admin: this is the problem.\n"
     );
     let off = ask::all(&scene).await?;
-    table::print(&off);
+    print(&off);
 
     let scene = scene.restart_with_switch(true).await?;
     table::headline("2. Filter on (INGRESS_USE_WAYPOINTS=true)");
@@ -94,7 +93,7 @@ async fn run(form: &Form, keep: bool) -> Result<()> {
         "Services that opted in are reached at their VIP, so the waypoint's policy applies.\n"
     );
     let on = ask::all(&scene).await?;
-    table::print(&on);
+    print(&on);
 
     let differences = [compare(1, &off, &expected::OFF), compare(2, &on, &expected::ON)].concat();
     println!();
@@ -108,12 +107,23 @@ async fn run(form: &Form, keep: bool) -> Result<()> {
     }
     if keep {
         invite(&scene);
-        signalled().await?;
+        until_signalled().await?;
         drop(scene);
         println!("\nstopped");
     }
     ensure!(differences.is_empty(), "{} rows are not as expected", differences.len());
     Ok(())
+}
+
+fn print(rows: &[Row]) {
+    let headings = ["request", "went to", "waypoint policy", "decision", "reason"];
+    let cells: Vec<_> = rows.iter().map(Row::cells).collect();
+    table::print(headings, &cells, |cell| match cell.split_whitespace().next() {
+        Some("skipped!") => RED,
+        Some("allowed" | "denied") => GREEN,
+        Some("refused") => YELLOW,
+        _ => "",
+    });
 }
 
 /// The rows of a phase that differ from what is expected, each with both sides.
@@ -142,13 +152,4 @@ Still running. To try:
 Ctrl-C stops it.",
         log = scene.ingress.access_log_file().display(),
     );
-}
-
-/// Ends on Ctrl-C, and on a request to terminate.
-async fn signalled() -> Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("no signal handler")?;
-    tokio::select! {
-        result = tokio::signal::ctrl_c() => result.context("no signal handler"),
-        _ = terminate.recv() => Ok(()),
-    }
 }

@@ -1,17 +1,17 @@
 //! The filter's configuration, made by the command line out of the demo's Kubernetes objects.
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value};
+use testbed::command_line::program;
 use testbed::ports::Ports;
 use testbed::workspace;
 
 /// `ingress-waypoint compile -f - -o config` on `testdata/demo/mesh.yaml`, with the scene's ports.
 pub fn compile(ports: &Ports) -> Result<Map<String, Value>> {
-    let command = command()?;
+    let command = program()?;
     let objects = workspace().join("testdata/demo/mesh.yaml");
     let objects = std::fs::read_to_string(&objects)
         .with_context(|| format!("cannot read {}", objects.display()))?;
@@ -33,11 +33,4 @@ pub fn compile(ports: &Ports) -> Result<Map<String, Value>> {
         output.status
     );
     serde_json::from_slice(&output.stdout).context("the configuration that it printed")
-}
-
-/// The command line, which `make run` builds beside the demo.
-fn command() -> Result<PathBuf> {
-    let command = std::env::current_exe()?.with_file_name("ingress-waypoint");
-    ensure!(command.is_file(), "there is no {}: run `make run`", command.display());
-    Ok(command)
 }
