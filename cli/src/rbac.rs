@@ -44,7 +44,7 @@ pub fn namespace(text: &str) -> Result<String, String> {
 
 impl Account {
     /// The account's name, and that of its roles.
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Cluster => "ingress-waypoint",
             Self::Controller => "ingress-waypoint-controller",
@@ -100,10 +100,10 @@ const EVENTS: &str = "\
 # Events about Services and ServiceEntries.
 - apiGroups: [\"events.k8s.io\"]
   resources: [events]
-  verbs: [create, patch]
+  verbs: [create]
 ";
 
-/// The rules of the controller's role for its Lease, in its own namespace.
+/// The rules of the controller's role for its Lease, in its own namespace. A Lease cannot be created by name.
 const LEASE: &str = "\
 - apiGroups: [\"coordination.k8s.io\"]
   resources: [leases]

@@ -13,6 +13,7 @@ use std::fmt;
 use std::future::{Future, pending};
 use std::hash::{BuildHasher as _, RandomState};
 use std::pin::pin;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use kube_leader_election::{Error, LeaseLock, LeaseLockParams, LeaseLockResult};
+use mesh::{is_label, is_name};
 use serde_json::json;
 use source::watch::{Connection, may_be_account};
 use tokio::sync::watch;
@@ -45,6 +47,19 @@ impl LeaseName {
     pub fn confirm(&self, id: &str) -> String {
         let Self { namespace, name } = self;
         format!("kubectl annotate lease -n {namespace} {name} {CONFIRM}={id} --overwrite")
+    }
+}
+
+impl FromStr for LeaseName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('/') {
+            Some((namespace, name)) if is_label(namespace) && is_name(name) => {
+                Ok(Self { namespace: namespace.to_owned(), name: name.to_owned() })
+            }
+            _ => Err(format!("{text:?} is not NAMESPACE/NAME of a Lease")),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ::controller::guard::Limits;
+use ::controller::lease::LeaseName;
 use ::controller::node::Node;
 use clap::{Args, ValueEnum};
 use jiff::SignedDuration;
@@ -148,6 +149,13 @@ pub struct Withdrawal {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Operation")]
 pub struct Operation {
+    /// The Lease of the replicas: its holder writes Events, and a person confirms withdrawals at it
+    /// [default: ingress-waypoint-controller in the pod's namespace; outside a pod, none]
+    #[arg(long, value_name = "NAMESPACE/NAME", conflicts_with = "no_lease")]
+    pub lease: Option<LeaseName>,
+    /// Take no Lease, write no Events, and let nobody confirm withdrawals
+    #[arg(long)]
+    pub no_lease: bool,
     /// Where /healthz and /readyz are served
     #[arg(long, value_name = "[HOST]:PORT", default_value = ":8081")]
     pub health_addr: String,

@@ -4,11 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::controller::lease::{self, LeaseName, Timing};
 use ::controller::run::{self, Outputs, Write};
 use ::controller::status::Status;
 use ::controller::tls::{Files, Tls};
 use ::controller::xds::Security;
-use ::controller::{health, page};
+use ::controller::{events, health, page, replica};
 use anyhow::{Context as _, ensure};
 use clap::ColorChoice;
 use gateway::envoy::fragments::Wasm;
@@ -21,11 +22,13 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch as latest};
 use tokio::task::JoinHandle;
+use tracing::field::display;
 
 use super::args::{Arguments, Operation, WriteOutput, Xds};
 use super::listen::listen;
 use super::logs;
 use crate::out_file::write_atomically;
+use crate::rbac::Account;
 use crate::report::Exit;
 
 /// The most bytes of the wasm filter.
@@ -34,6 +37,8 @@ const MAX_WASM: u64 = 64 * 1024 * 1024;
 const TLS_FILES: Duration = Duration::from_secs(10);
 /// Events that wait for the main loop. A watch waits if there are more.
 const EVENTS: usize = 1024;
+/// Where a pod finds the namespace of its account.
+const POD_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
 /// Runs until a signal or, with `--once`, until the file is written.
 ///
@@ -55,17 +60,30 @@ pub fn command(args: Arguments, color: ColorChoice) -> anyhow::Result<Exit> {
 
 async fn serve(args: Arguments) -> anyhow::Result<()> {
     let settings = settings(&args)?;
-    let connection = Connection::open(args.cluster.context.as_deref()).await?;
+    let connection = Arc::new(Connection::open(args.cluster.context.as_deref()).await?);
     let xds = xds_listener(&args.xds, args.write.write.is_some()).await?;
     let wasm = args.xds.wasm.as_deref().map(wasm).transpose()?;
     let status = Arc::new(Status::default());
     let (stop, stopped) = latest::channel(false);
-    let observers = match args.write.once {
-        true => Vec::new(),
-        false => observe(&args.operation, &status, &stopped).await?,
-    };
+    let mut beside = Vec::new();
+    let mut replica = None;
+    if !args.write.once {
+        beside.extend(observe(&args.operation, &status, &stopped).await?);
+        if let Some((lease, holder)) = lease(&args.operation) {
+            let (timing, limits) = (Timing::default(), events::Limits::default());
+            let options = replica::Options { lease, holder, timing, limits };
+            let counts = Arc::clone(&status.events);
+            let until_stopped = until(&stopped);
+            let (taken, election) =
+                replica::replica(Arc::clone(&connection), options, counts, until_stopped);
+            replica = Some(taken);
+            beside.push(tokio::spawn(async { Ok(election.await) }));
+        }
+    }
     let mesh_config = args.cluster.mesh_config.clone().unwrap_or_default();
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), cluster = connection.url(), "started");
+    let version = env!("CARGO_PKG_VERSION");
+    let lease = replica.as_ref().map(|it| display(&it.lease));
+    tracing::info!(version, cluster = connection.url(), lease, "started");
     let mut watched = watch::Options::new(OF_SERVICES);
     if let MeshConfigChoice::Named(key) = &mesh_config {
         watched.mesh_config = Some(key.namespace.clone());
@@ -78,7 +96,7 @@ async fn serve(args: Arguments) -> anyhow::Result<()> {
         mesh_config,
         limits: args.withdrawal.limits(),
     };
-    let outputs = Outputs { xds, wasm, write: writer(&args), once: args.write.once, replica: None };
+    let outputs = Outputs { xds, wasm, write: writer(&args), once: args.write.once, replica };
     let (events, received) = mpsc::channel(EVENTS);
     let running = run::run(options, received, outputs, status, signalled()?);
     tokio::select! {
@@ -87,11 +105,36 @@ async fn serve(args: Arguments) -> anyhow::Result<()> {
         () = watch(&connection, &watched, &events) => {}
     }
     stop.send_replace(true);
-    for observer in observers {
-        observer.await??;
+    for task in beside {
+        task.await??;
     }
     tracing::info!("ended");
     Ok(())
+}
+
+/// Ready when the controller is to end.
+fn until(stopped: &latest::Receiver<bool>) -> impl Future<Output = ()> + Send + 'static {
+    let mut stopped = stopped.clone();
+    async move {
+        // An error means that the sender has ended, which ends this too.
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+    }
+}
+
+/// The Lease, if there is to be one, and how this replica calls itself in it.
+fn lease(args: &Operation) -> Option<(LeaseName, String)> {
+    if args.no_lease {
+        return None;
+    }
+    let in_pod = || {
+        let variable = std::env::var("POD_NAMESPACE").ok();
+        let namespace = variable.or_else(|| std::fs::read_to_string(POD_NAMESPACE).ok())?;
+        let namespace = namespace.trim().to_owned();
+        Some(LeaseName { namespace, name: Account::Controller.name().to_owned() })
+    };
+    let lease = args.lease.clone().or_else(in_pod)?;
+    let pod = ["POD_NAME", "HOSTNAME"].iter().find_map(|name| std::env::var(name).ok());
+    Some((lease, lease::holder(&pod.unwrap_or_else(|| "ingress-waypoint".to_owned()))))
 }
 
 /// Serves an operator what is known of the controller, until it is stopped.
@@ -100,18 +143,11 @@ async fn observe(
     status: &Arc<Status>,
     stopped: &latest::Receiver<bool>,
 ) -> anyhow::Result<Vec<JoinHandle<anyhow::Result<()>>>> {
-    let until_stopped = || {
-        let mut stopped = stopped.clone();
-        async move {
-            // An error means that the sender has ended, which ends this too.
-            let _ = stopped.wait_for(|stopped| *stopped).await;
-        }
-    };
     let health = listen("--health-addr", &args.health_addr).await?;
     let metrics = listen("--metrics-addr", &args.metrics_addr).await?;
     Ok(vec![
-        tokio::spawn(health::serve(health, Arc::clone(status), until_stopped())),
-        tokio::spawn(page::serve(metrics, Arc::clone(status), until_stopped())),
+        tokio::spawn(health::serve(health, Arc::clone(status), until(stopped))),
+        tokio::spawn(page::serve(metrics, Arc::clone(status), until(stopped))),
     ])
 }
 
