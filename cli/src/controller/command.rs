@@ -77,7 +77,10 @@ async fn serve(args: Arguments) -> anyhow::Result<()> {
             let (taken, election) =
                 replica::replica(Arc::clone(&connection), options, counts, until_stopped);
             replica = Some(taken);
-            beside.push(tokio::spawn(async { Ok(election.await) }));
+            beside.push(tokio::spawn(async {
+                election.await;
+                Ok(())
+            }));
         }
     }
     let mesh_config = args.cluster.mesh_config.clone().unwrap_or_default();
