@@ -67,7 +67,7 @@ pub struct Outputs {
 /// for [`mesh::OF_SERVICES`].
 ///
 /// # Errors
-/// If the xDS server fails or, with [`Outputs::once`], a configuration cannot be published.
+/// If the filter refuses the settings, the xDS server fails or, with [`Outputs::once`], a configuration cannot be published.
 pub async fn run(
     options: Options,
     events: mpsc::Receiver<Event>,
@@ -84,7 +84,7 @@ pub async fn run(
         timing: Timing::default(),
     };
     let publisher = Publisher { resources, wasm: wasm.map(Bytes::from), write };
-    let mut meshes = Meshes::new(&options, publisher, status, replica);
+    let mut meshes = Meshes::new(&options, publisher, status, replica)?;
     let Some((listener, security)) = xds else {
         tokio::select! {
             followed = meshes.follow(events, once) => return followed,
@@ -123,7 +123,7 @@ impl Meshes {
         publisher: Publisher,
         status: Arc<Status>,
         replica: Option<Replica>,
-    ) -> Self {
+    ) -> anyhow::Result<Self> {
         let settle = replica.as_ref().map(|it| it.settle).unwrap_or_default();
         let mut views: BTreeMap<_, Served> = BTreeMap::new();
         for node in &options.nodes {
@@ -137,10 +137,12 @@ impl Meshes {
             served.nodes.push(node.clone());
         }
         for (namespace, served) in &views {
+            // Settings that the filter refuses are refused at once, not at the first table.
+            served.view.text()?;
             status.set(namespace.as_deref(), served.summary());
         }
         let pace = Pace::new(Instant::now());
-        Self { views, publisher, pace, status, replica, confirmed: None }
+        Ok(Self { views, publisher, pace, status, replica, confirmed: None })
     }
 
     /// Until nothing sends events any more or, with `once`, each gateway's configuration is published.

@@ -4,6 +4,7 @@
 mod objects;
 mod running;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -403,5 +404,27 @@ async fn metrics_follow_the_mesh_and_the_proxies() {
     assert_eq!(value(&metrics, r#"kind_followed{kind="Service"}"#), Some(0.0));
     let stale = value(&metrics, &format!("stale_seconds{{{namespace}}}"));
     assert!(stale.is_some_and(|it| it > 0.0), "{metrics}");
+    running.end().await;
+}
+
+#[tokio::test]
+async fn the_documentation_has_every_metric_and_no_other() {
+    let (running, site) = small().await;
+    let metrics = site.get("/metrics").await.body;
+    let types = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let is: BTreeSet<_> = types
+        .map(|line| {
+            let (name, kind) = line.split_once(' ').unwrap();
+            let name = name.strip_prefix("ingress_waypoint_controller_").unwrap();
+            if kind == "counter" { format!("{name}_total") } else { name.to_owned() }
+        })
+        .collect();
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/observability.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let rows = page.split("## The controller").nth(1).unwrap().lines();
+    let cells = rows.filter_map(|row| row.strip_prefix("| `")?.split('|').next());
+    let names = cells.flat_map(|cell| cell.split(", ").map(|it| it.trim().trim_matches('`')));
+    let told: BTreeSet<_> = names.map(|it| it.split('{').next().unwrap().to_owned()).collect();
+    assert_eq!(told, is);
     running.end().await;
 }
