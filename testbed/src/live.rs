@@ -199,6 +199,12 @@ pub async fn until_goes(scene: &Scene, service: &str, to: To) -> Result<()> {
     .await
 }
 
+/// How many services of a namespace are in a configuration.
+pub fn listed(table: &Value, namespace: &str) -> usize {
+    let services = table.get("services").and_then(Value::as_array).into_iter().flatten();
+    services.filter(|it| it.get("namespace").is_some_and(|it| it == namespace)).count()
+}
+
 /// The configuration of the services that a gateway uses.
 pub async fn table_of(gateway: &Envoy) -> Result<Value> {
     let dump: Value = serde_json::from_str(&gateway.admin_get("/config_dump").await?)?;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use testbed::kube::path;
-use testbed::live::{LABEL, Mesh, To, service, service_entry, until_goes};
+use testbed::live::{LABEL, Mesh, To, listed, service, service_entry, until_goes};
 use testbed::wait;
 
 /// A kind whose definition is not there is empty, until it is there.
@@ -52,8 +52,7 @@ async fn a_namespace_is_deleted() {
     let controller = mesh.controller(&[]).await.unwrap();
     let until_listed = async |expected: usize| {
         wait::until(&format!("{expected} services of shop in the table"), async || {
-            let table = controller.table().unwrap_or_default().to_string();
-            let found = table.matches(r#""namespace":"shop""#).count();
+            let found = listed(&controller.table().unwrap_or_default(), "shop");
             Ok((found == expected).then_some(()))
         })
         .await

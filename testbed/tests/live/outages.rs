@@ -23,12 +23,14 @@ async fn the_api_server_goes_and_comes_back() {
     until_goes(&scene, "ratings", To::Vip).await.unwrap();
     controller.until_ready().await.unwrap();
 
-    // The controller sees neither the changes nor their versions.
+    // The controller sees neither the changes nor their versions. While it is connected it cannot miss one: the kernel
+    // would keep it for it.
+    mesh.api.go();
+    controller.until_readiness("Service: ").await.unwrap();
     controller.process().pause().unwrap();
+    mesh.api.come().await.unwrap();
     mesh.api.label(&service("ratings"), LABEL, None).await.unwrap();
     mesh.api.delete(&service("greeter")).await.unwrap();
-    mesh.api.go();
-    mesh.api.come().await.unwrap();
     mesh.api.compact().await.unwrap();
     assert!(goes(&scene, "ratings", To::Vip).await.unwrap());
     controller.process().resume().unwrap();

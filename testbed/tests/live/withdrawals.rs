@@ -3,11 +3,10 @@
 use serde_json::json;
 use testbed::controller::Controller;
 use testbed::kube::path;
-use testbed::live::{LABEL, Mesh};
+use testbed::live::{LABEL, Mesh, listed};
 use testbed::wait;
 
 const SERVICES: usize = 10;
-const TO_VIP: &str = r#"ingress_waypoint_controller_services_to_vip{gateway_namespace="ingress"}"#;
 const HELD: &str = r#"ingress_waypoint_controller_services_held{gateway_namespace="ingress"}"#;
 
 /// A mesh with a namespace of so many services that opted in.
@@ -24,12 +23,22 @@ async fn mesh() -> Mesh {
     mesh
 }
 
-async fn until_metric(controller: &Controller, name: &str, value: usize) {
-    let value = f64::from(u32::try_from(value).unwrap());
+/// Waits until so many of its services are in the table.
+async fn until_listed(controller: &Controller, expected: usize) {
+    wait::until(&format!("{expected} services in the table"), async || {
+        let found = listed(&controller.table().unwrap_or_default(), "many");
+        Ok((found == expected).then_some(()))
+    })
+    .await
+    .unwrap();
+}
+
+async fn until_held(controller: &Controller, expected: usize) {
+    let expected = f64::from(u32::try_from(expected).unwrap());
     let mut found = None;
-    let waited = wait::until(&format!("{name} to be {value}"), async || {
-        found = controller.metric(name).await?;
-        Ok(found.filter(|found| (found - value).abs() < 0.5))
+    let waited = wait::until(&format!("{HELD} to be {expected}"), async || {
+        found = controller.metric(HELD).await?;
+        Ok(found.filter(|found| (found - expected).abs() < 0.5))
     })
     .await;
     waited.unwrap_or_else(|error| panic!("{error}: it is {found:?}"));
@@ -41,9 +50,8 @@ async fn many_services_are_held_on_their_waypoints() {
     let mesh = mesh().await;
     let slow = mesh.controller_at(0, &[]).await.unwrap();
     let quick = mesh.controller_at(0, &["--withdrawal-delay", "3s"]).await.unwrap();
-    let (all, rest) = (SERVICES + 3, 3);
     for controller in [&slow, &quick] {
-        until_metric(controller, TO_VIP, all).await;
+        until_listed(controller, SERVICES).await;
     }
     let many = path("v1", "Namespace", None, "many");
     mesh.api.label(&many, LABEL, None).await.unwrap();
@@ -51,16 +59,16 @@ async fn many_services_are_held_on_their_waypoints() {
         let line = controller.until_logged("held back: these services would leave").await.unwrap();
         assert!(line.contains("many/s0"), "{line}");
     }
-    until_metric(&quick, TO_VIP, rest).await;
-    until_metric(&quick, HELD, 0).await;
+    until_listed(&quick, 0).await;
+    until_held(&quick, 0).await;
     assert_eq!(quick.table().unwrap(), mesh.compiled().unwrap());
-    until_metric(&slow, HELD, SERVICES).await;
-    until_metric(&slow, TO_VIP, all).await;
+    until_held(&slow, SERVICES).await;
+    until_listed(&slow, SERVICES).await;
 
     // Set again, nothing is held any more.
     mesh.api.label(&many, LABEL, Some("true")).await.unwrap();
-    until_metric(&slow, HELD, 0).await;
-    until_metric(&quick, TO_VIP, all).await;
+    until_held(&slow, 0).await;
+    until_listed(&quick, SERVICES).await;
 }
 
 /// Replicas serve the same versions, whatever they saw before.
@@ -68,11 +76,11 @@ async fn many_services_are_held_on_their_waypoints() {
 async fn replicas_serve_the_same_versions() {
     let mesh = mesh().await;
     let first = mesh.controller_at(0, &[]).await.unwrap();
-    until_metric(&first, TO_VIP, SERVICES + 3).await;
+    until_listed(&first, SERVICES).await;
     mesh.api.delete(&path("v1", "Service", Some("many"), "s0")).await.unwrap();
-    until_metric(&first, TO_VIP, SERVICES + 2).await;
+    until_listed(&first, SERVICES - 1).await;
     let second = mesh.controller_at(0, &[]).await.unwrap();
-    until_metric(&second, TO_VIP, SERVICES + 2).await;
+    until_listed(&second, SERVICES - 1).await;
     let last = |controller: &Controller| {
         let log = controller.log();
         let line = log.lines().rfind(|line| line.contains("published:")).unwrap();
