@@ -31,8 +31,8 @@ const SETTLED: Duration = Duration::from_secs(2);
 /// Until a kind is asked for again that is not served, or that the account may not read.
 const ABSENT: Duration = Duration::from_secs(5);
 
-/// The longest wait after a failure.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// The longest wait after a failure. Shorter than the backoff's own, as requests go by what is known until then.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// What ends sooner is waited for; what lasts longer than the second ends a series of failures.
 const SHORT: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
