@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use gateway::envoy::live::NodeName;
+use gateway::envoy::xds_server::NodeName;
 use gateway::objects::discovered;
 
 /// A gateway: the Gateway `NAMESPACE/NAME`, or an Envoy that no Gateway describes.

@@ -5,8 +5,8 @@ use clap::{Args, ValueEnum};
 
 use gateway::envoy::Form;
 use gateway::envoy::fragments::{MAX_CONNECTIONS_PER_VIP, Switch, Wasm};
-use gateway::envoy::live::NodeName;
 use gateway::envoy::native::Module;
+use gateway::envoy::xds_server::NodeName;
 
 use super::LiveArgs;
 

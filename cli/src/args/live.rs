@@ -3,7 +3,7 @@
 use anyhow::{Context as _, ensure};
 use clap::Args;
 
-use gateway::envoy::live::{Address, Live, NodeName, Tls};
+use gateway::envoy::xds_server::{Address, Live, NodeName, Tls};
 
 /// A controller that serves the filter's configuration.
 #[derive(Debug, Args)]

@@ -16,7 +16,7 @@ use crate::input;
 use crate::out_file::write_atomically;
 use crate::report::{self, Exit, Format};
 use gateway::envoy::Form;
-use gateway::envoy::live::{Live, NodeName};
+use gateway::envoy::xds_server::{Live, NodeName};
 use mesh::{Severity, World};
 
 /// Compiles, and writes the output.

@@ -4,7 +4,7 @@ use ingress_waypoint::config::{Forward, ORIGINAL_DST_HEADER, PROTOCOL_HEADER, Vi
 use ingress_waypoint::plan::{ORIGINAL_DST_ADDRESS, VIP_ROUTE};
 use serde_json::{Value, json};
 
-use super::live::Live;
+use super::xds_server::Live;
 
 /// The HTTP filter, and the extension that goes with it.
 pub const FILTER: &str = "ingress_waypoint";

@@ -1,7 +1,6 @@
 //! The parts by which Envoy takes the filter's configuration from a controller, over gRPC. They depend on no service.
 
 use std::net::IpAddr;
-use std::str::FromStr;
 
 use serde_json::{Value, json};
 
@@ -9,6 +8,7 @@ use super::fragments::{
     CONNECTION_MANAGER, FILTER, HTTP_OPTIONS, ROUTER, WASM, fresh_route, type_url,
 };
 use super::native::{MODULE_FILTER, TABLE_FILTER};
+use super::xds_server::{Address, Live, Tls};
 
 /// The cluster that leads to the controller.
 pub const XDS_CLUSTER: &str = "ingress_waypoint_xds";
@@ -24,93 +24,6 @@ pub fn wasm_name(node: &str) -> String {
 /// The name of the resource that is a gateway's table for the native module, and of the filter that publishes it.
 pub fn table_name(node: &str) -> String {
     format!("{TABLE_FILTER}/{node}")
-}
-
-/// A controller as `HOST:PORT`, with an IPv6 address in brackets.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Address {
-    /// A host name or an IP address, without brackets.
-    pub host: String,
-    /// The port.
-    pub port: u16,
-}
-
-/// The name of a gateway: the controller serves each gateway its own configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NodeName(pub String);
-
-/// Files in Envoy's file system.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tls {
-    /// The certificates of the authorities by which the controller's certificate is checked.
-    pub ca: String,
-    /// Envoy's own certificate and its key.
-    pub own: Option<(String, String)>,
-    /// The name in the controller's certificate, if it is not the host of its address.
-    pub server_name: Option<String>,
-}
-
-/// Where the filter's configuration comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Live {
-    /// The controller.
-    pub address: Address,
-    /// The gateway.
-    pub node: NodeName,
-    /// How the connection is secured; absent, it is plain text.
-    pub tls: Option<Tls>,
-}
-
-impl FromStr for Address {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let error = || format!("{text:?} is not HOST:PORT");
-        let (host, port) = text.rsplit_once(':').ok_or_else(error)?;
-        let port = port.parse().ok().filter(|port| *port > 0).ok_or_else(error)?;
-        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-        let is_host = match bare {
-            Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-            None => {
-                let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
-                !host.is_empty() && host.chars().all(inner)
-            }
-        };
-        if !is_host {
-            return Err(error());
-        }
-        Ok(Self { host: bare.unwrap_or(host).to_owned(), port })
-    }
-}
-
-impl FromStr for NodeName {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let is_part = |part: &str| {
-            let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-            !part.is_empty() && part.chars().all(inner)
-        };
-        let parts = text.split('/').count();
-        if text.len() <= 253 && parts <= 2 && text.split('/').all(is_part) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(format!("{text:?} is neither NAMESPACE/NAME nor NAME of a gateway"))
-        }
-    }
-}
-
-impl Address {
-    fn ip(&self) -> Option<IpAddr> {
-        self.host.parse().ok()
-    }
-
-    fn uri(&self) -> String {
-        match self.ip() {
-            Some(IpAddr::V6(ip)) => format!("[{ip}]:{}", self.port),
-            _ => format!("{}:{}", self.host, self.port),
-        }
-    }
 }
 
 impl Live {

@@ -6,11 +6,12 @@ pub mod json;
 pub mod live;
 pub mod native;
 pub mod tree;
+pub mod xds_server;
 pub mod yaml;
 
 use fragments::Wasm;
-use live::Live;
 use native::Module;
+use xds_server::Live;
 
 /// The form of the filter, and how Envoy loads it.
 #[derive(Debug, Clone, PartialEq, Eq)]

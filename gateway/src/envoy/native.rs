@@ -9,7 +9,7 @@ use super::fragments::{
     self, FILTER, HTTP_OPTIONS, MAX_CONNECTIONS_PER_VIP, Switch, follow_header, has_switch,
     type_url,
 };
-use super::live::Live;
+use super::xds_server::Live;
 
 /// The type of the HTTP filter that loads a dynamic module.
 pub const MODULE_FILTER: &str =

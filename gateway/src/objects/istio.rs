@@ -12,8 +12,8 @@ use crate::envoy::Form;
 use crate::envoy::fragments::{
     Switch, clusters, fresh_route, general_vip_routes, has_switch, mark,
 };
-use crate::envoy::live::Live;
 use crate::envoy::native::{self, Module};
+use crate::envoy::xds_server::Live;
 
 /// What the plugin needs.
 const PLUGIN_NEEDED: &str = "\

@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 
 use crate::envoy::Form;
 use crate::envoy::fragments::clusters;
-use crate::envoy::live::{Live, XDS_CLUSTER};
+use crate::envoy::live::XDS_CLUSTER;
 use crate::envoy::native;
 use crate::envoy::tree::{Map, Node};
+use crate::envoy::xds_server::Live;
 
 /// The metadata of an added cluster that holds what the list of clusters was before: empty or `null`.
 const BEFORE: &str = "clusters_before";

@@ -1,8 +1,9 @@
 //! The listener in which the native module receives its table. It is there only while the requests' own listeners are not
 //! looked at: its connection manager serves no requests.
 
-use crate::envoy::live::{Live, TABLE_LISTENER};
+use crate::envoy::live::TABLE_LISTENER;
 use crate::envoy::tree::{Map, Node};
+use crate::envoy::xds_server::Live;
 
 use super::locate::is_true;
 

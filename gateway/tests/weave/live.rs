@@ -4,8 +4,8 @@ use std::path::Path;
 
 use gateway::envoy::Form;
 use gateway::envoy::fragments::Wasm;
-use gateway::envoy::live::{Address, Live, NodeName, Tls};
 use gateway::envoy::native::Module;
+use gateway::envoy::xds_server::{Address, Live, NodeName, Tls};
 use gateway::weave;
 use mesh::Code;
 use serde_json::{Value, json};

@@ -10,8 +10,8 @@ use controller::tls::{Files, Tls};
 use controller::xds::{Answer, Directory, Proxies, Resource, Resources, Security, Server, Timing};
 use gateway::envoy::Form;
 use gateway::envoy::fragments::Wasm;
-use gateway::envoy::live::{self, Live};
 use gateway::envoy::native::Module;
+use gateway::envoy::xds_server::{self, Live};
 use gateway::objects::discovered::{self, table_name, wasm_name};
 use gateway::objects::istio;
 use gateway::objects::target::Target;
@@ -76,7 +76,7 @@ impl Certificates {
         Live {
             address: format!("127.0.0.1:{port}").parse().unwrap(),
             node: NODE.parse().unwrap(),
-            tls: Some(live::Tls {
+            tls: Some(xds_server::Tls {
                 ca: self.text("ca.crt"),
                 own: Some((self.text("tls.crt"), self.text("tls.key"))),
                 server_name: Some(CONTROLLER.to_owned()),
