@@ -112,9 +112,13 @@ fn print(report: &Report, removed: bool) {
         );
         report::message(Severity::Info, text);
     }
-    if !report.clusters.is_empty() {
-        let text = format!("{verb} the clusters: {}", report.clusters.join(", "));
-        report::message(Severity::Info, text);
+    for (kind, names) in [("listeners", &report.listeners), ("clusters", &report.clusters)] {
+        if !names.is_empty() {
+            report::message(
+                Severity::Info,
+                format_args!("{verb} the {kind}: {}", names.join(", ")),
+            );
+        }
     }
     for diagnostic in &report.diagnostics {
         report::message(diagnostic.severity, weave::line(diagnostic));

@@ -81,7 +81,7 @@ fn what_does_not_go_together_is_refused() {
 fn patch_needs_no_configuration_and_says_nothing_of_services() {
     let folder = folder();
     folder.write("config.json", config("filter-state"));
-    for form in ["wasm", "module"] {
+    for (form, added) in [("wasm", 2), ("module", 3)] {
         let line = format!("{PATCH} --node ingress/public --live-ca /ca.crt --form {form}");
         let patch = |more: &str| {
             let output = program(folder.path()).args(words(&format!("{line} {more}"))).output();
@@ -91,8 +91,10 @@ fn patch_needs_no_configuration_and_says_nothing_of_services() {
         let clusters = "waypoint_vip, waypoint_vip_h2, ingress_waypoint_xds";
         let report = stderr(&patched);
         assert_eq!(patched.status.code(), Some(0), "{report}");
-        assert_eq!(report.lines().count(), 2, "{report}");
+        assert_eq!(report.lines().count(), added, "{report}");
         assert!(report.contains(clusters), "{report}");
+        let has_listener = report.contains("added to the listeners: ingress_waypoint_table");
+        assert_eq!(has_listener, form == "module", "{report}");
         let judged = patch("--config config.json");
         assert_eq!(stdout(&judged), stdout(&patched));
         assert!(stderr(&judged).contains("the cluster \"other\" is not a cluster of a service"));

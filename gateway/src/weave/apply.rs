@@ -112,7 +112,7 @@ pub fn apply(
     if let Some(resources) = root.get_mut("static_resources").and_then(Node::map_mut) {
         report.clusters = clusters::add(resources, forward, form);
         if let Form::Module(Module { live: Some(live), .. }) = form {
-            table_listener::add(resources, live);
+            report.listeners = table_listener::add(resources, live);
         }
     }
     match form {

@@ -64,7 +64,7 @@ pub fn remove(root: &mut Node) -> Report {
         report.inform(Code::NothingToRemove, "static_resources.listeners", message);
         return report;
     }
-    table_listener::remove(root);
+    report.listeners = table_listener::remove(root);
     connection_managers(root, &mut |place, manager| {
         let mut touched = Touched {
             path: place.path.clone(),

@@ -12,6 +12,8 @@ use serde::Serialize;
 pub struct Report {
     /// Each HTTP connection manager that was changed.
     pub connection_managers: Vec<Touched>,
+    /// The listeners that were added or removed.
+    pub listeners: Vec<String>,
     /// The clusters that were added or removed.
     pub clusters: Vec<String>,
     /// What to know about it.

@@ -7,18 +7,19 @@ use crate::envoy::xds_server::Live;
 
 use super::locate::is_true;
 
-/// Adds the listener.
-pub fn add(resources: &mut Map, live: &Live) {
+/// Adds the listener, and gives its name.
+pub fn add(resources: &mut Map, live: &Live) -> Vec<String> {
     resources.push("listeners", Node::from(live.table_listener(&live.by_cluster())));
+    vec![TABLE_LISTENER.to_owned()]
 }
 
-/// Removes the listener.
-pub fn remove(root: &mut Node) {
+/// Removes the listener, and gives its name if it was there.
+pub fn remove(root: &mut Node) -> Vec<String> {
     let resources = root.map_mut().and_then(|root| root.get_mut("static_resources")?.map_mut());
     let listeners = resources.and_then(|resources| resources.get_mut("listeners")?.list_mut());
-    if let Some(listeners) = listeners {
-        listeners.retain(|listener| !is_ours(listener));
-    }
+    let Some(listeners) = listeners else { return Vec::new() };
+    let removed = listeners.extract_if(.., |listener| is_ours(listener));
+    removed.map(|_| TABLE_LISTENER.to_owned()).collect()
 }
 
 /// Another listener of that name is one that accepts connections.
