@@ -154,6 +154,13 @@ impl Guard {
         released.collect()
     }
 
+    /// Holds back what is held back as long as if it were withdrawn now.
+    pub fn restart(&mut self, now: Instant) {
+        for held in self.held.values_mut() {
+            held.since = held.since.map(|_| now);
+        }
+    }
+
     /// What is held back and can be confirmed, if there is anything.
     pub fn held(&self) -> Option<Withdrawal> {
         let held = self.held.iter().filter(|(_, held)| held.since.is_some());

@@ -13,6 +13,9 @@ use crate::xds::{Answer, Directory, Resource, Resources};
 /// Takes a configuration, for instance into a file.
 pub type Write = Box<dyn FnMut(&str) -> anyhow::Result<()> + Send>;
 
+/// This release.
+const RELEASE: &[u8] = env!("CARGO_PKG_VERSION").as_bytes();
+
 /// Makes the resources of gateways.
 pub struct Publisher {
     /// Where they are served.
@@ -21,23 +24,24 @@ pub struct Publisher {
     pub wasm: Option<Bytes>,
     /// Takes each configuration too.
     pub write: Option<Write>,
+    /// The version that it took last.
+    pub written: Option<String>,
 }
 
 impl Publisher {
     /// Serves a configuration of that version to these gateways, in each form.
     ///
     /// # Errors
-    /// The configuration is not JSON, or could not be written.
+    /// The configuration is not JSON.
     pub fn publish<'n>(
-        &mut self,
+        &self,
         config: &str,
         version: &str,
         nodes: impl IntoIterator<Item = &'n Node>,
     ) -> anyhow::Result<()> {
-        let wasm = self
-            .wasm
-            .as_ref()
-            .map(|module| (hash([config.as_bytes(), module]), discovered::wasm(config, module)));
+        let wasm = self.wasm.as_ref().map(|module| {
+            (hash([RELEASE, config.as_bytes(), module]), discovered::wasm(config, module))
+        });
         for Node { name, .. } in nodes {
             let table = discovered::table(config, name).context("the configuration is not JSON")?;
             self.resources.insert(Resource::new(discovered::table_name(name), version, table));
@@ -46,16 +50,30 @@ impl Publisher {
                 self.resources.insert(Resource::new(name, version, wasm.clone()));
             }
         }
-        if let Some(write) = &mut self.write {
+        Ok(())
+    }
+
+    /// Hands the configuration of that version over to [`Publisher::write`], once.
+    ///
+    /// # Errors
+    /// It was not taken.
+    pub fn write(&mut self, config: &str, version: &str) -> anyhow::Result<()> {
+        if let Some(write) =
+            self.write.as_mut().filter(|_| self.written.as_deref() != Some(version))
+        {
+            // What is there if this fails is not known.
+            self.written = None;
             write(config)?;
+            self.written = Some(version.to_owned());
         }
         Ok(())
     }
 }
 
-/// The version of a configuration. Equal texts have one version, in every replica.
+/// The version of a configuration. Equal texts have one version, in every replica of one release: what a resource holds
+/// around the text may change with the next.
 pub fn version(config: &str) -> String {
-    hash([config.as_bytes()])
+    hash([RELEASE, config.as_bytes()])
 }
 
 fn hash<const N: usize>(parts: [&[u8]; N]) -> String {

@@ -83,7 +83,7 @@ pub async fn run(
         proxies: Arc::clone(&status.proxies),
         timing: Timing::default(),
     };
-    let publisher = Publisher { resources, wasm: wasm.map(Bytes::from), write };
+    let publisher = Publisher { resources, wasm: wasm.map(Bytes::from), write, written: None };
     let mut meshes = Meshes::new(&options, publisher, status, replica)?;
     let Some((listener, security)) = xds else {
         tokio::select! {

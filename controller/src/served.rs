@@ -102,9 +102,9 @@ impl Served {
         if self.version.as_ref().is_none_or(|(served, _)| *served != version) {
             publisher.publish(&text, &version, &self.nodes)?;
             tracing::info!(version, "published: {}", policy.headline());
-            self.version = Some((version, Moment::now()));
+            self.version = Some((version.clone(), Moment::now()));
         }
-        Ok(())
+        publisher.write(&text, &version)
     }
 
     /// These services changed. Only one that leads tells of them.

@@ -5,7 +5,9 @@ use std::time::Instant;
 use gateway::table::config::Configuration;
 use gateway::table::{Error, ServiceTable};
 use ingress_waypoint::Policy;
-use mesh::{Change, InVain, MeshConfigChoice, OF_SERVICES, ObjectRef, Resolved, Rules, State};
+use mesh::{
+    Change, InVain, MeshConfigChoice, OF_SERVICES, ObjectRef, Resolved, Rules, State, SyncStatus,
+};
 
 use crate::guard::{Guard, Guarded, Limits, Withdrawal};
 
@@ -99,6 +101,10 @@ impl View {
         now: Instant,
     ) -> Result<Vec<ObjectRef>, NotReady> {
         self.check()?;
+        // What is not followed may be undone unseen, and nobody may be able to undo it.
+        if OF_SERVICES.iter().any(|kind| *self.state.sync(*kind) != SyncStatus::Synced) {
+            self.guard.restart(now);
+        }
         let released = self.guard.release(confirmed, &self.state, now);
         self.take(&released, false)?;
         Ok(released.into_iter().map(|change| change.object).collect())

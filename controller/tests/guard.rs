@@ -130,6 +130,21 @@ fn many_at_once_are_held_until_the_delay_is_over() {
 }
 
 #[test]
+fn the_delay_begins_again_after_an_outage() {
+    let mut mesh = Mesh::of(10);
+    let held = mesh.delete(Kind::Gateway, &key("shop", "waypoint")).unwrap();
+    mesh.view.state_mut().lose(Kind::Gateway, "it is away".to_owned());
+    assert!(!mesh.wait(DELAY, None), "it may be undone meanwhile");
+    assert!(!mesh.wait(DELAY, None));
+    mesh.view.state_mut().restore(Kind::Gateway);
+    assert!(!mesh.wait(DELAY - Duration::from_secs(1), None));
+    assert_eq!(mesh.to_vip(), 10);
+    mesh.view.state_mut().lose(Kind::Service, "it is away".to_owned());
+    assert!(mesh.wait(Duration::from_secs(1), Some(&held.id())), "a person knows better");
+    assert_eq!(mesh.to_vip(), 0);
+}
+
+#[test]
 fn a_confirmation_is_of_one_set_of_services() {
     let mut mesh = Mesh::of(10);
     let held = mesh.delete(Kind::Gateway, &key("shop", "waypoint")).unwrap();

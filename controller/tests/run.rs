@@ -4,7 +4,11 @@
 mod objects;
 mod running;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
 use controller::metrics;
+use controller::run::Write;
 use envoy_types::pb::envoy::extensions::filters::http::wasm::v3::Wasm;
 use envoy_types::pb::google::protobuf::StringValue;
 use mesh::object::{Kind, MeshConfigMap, Object};
@@ -125,5 +129,38 @@ async fn each_gateway_is_told_what_its_namespace_sees() {
     assert_eq!(outside(public.table().await), json!(true));
     assert_eq!(outside(inside.table().await), Value::Null);
     unknown.hears_nothing().await;
+    running.end().await;
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_written_holds_no_proxy_up_and_is_written_later() {
+    let (file, fails) = (Arc::new(Mutex::new(String::new())), Arc::new(AtomicBool::new(false)));
+    let (to, fail) = (Arc::clone(&file), Arc::clone(&fails));
+    let write: Write = Box::new(move |text| {
+        anyhow::ensure!(!fail.load(Ordering::SeqCst), "the disk is full");
+        text.clone_into(&mut to.lock().unwrap());
+        Ok(())
+    });
+    let running = Running::start_with(&["ingress/public"], Some(write)).await;
+    let mut proxy = running.subscribe("ingress_waypoint_table/ingress/public").await;
+    running.list(&OF_SERVICES, &[namespace(), waypoint(), service(true, "10.0.0.1")]).await;
+    assert_eq!(names(&proxy.table().await["config"]), [("cart", true)]);
+    running.until_problems(<[String]>::is_empty).await;
+    let written = || serde_json::from_str::<Value>(&file.lock().unwrap()).unwrap();
+    assert_eq!(names(&written()), [("cart", true)]);
+
+    fails.store(true, Ordering::SeqCst);
+    running.apply(service(false, "10.0.0.1")).await;
+    assert_eq!(names(&proxy.table().await["config"]), []);
+    running.until_problems(|all| all.iter().any(|it| it.contains("the disk is full"))).await;
+    // Back to what the file has: the proxy is not forgotten.
+    running.apply(service(true, "10.0.0.1")).await;
+    assert_eq!(names(&proxy.table().await["config"]), [("cart", true)]);
+    running.apply(service(true, "10.0.0.2")).await;
+    assert_eq!(proxy.table().await["config"]["services"][0]["vips"], json!(["10.0.0.2"]));
+    assert_eq!(written()["services"][0]["vips"], json!(["10.0.0.1"]));
+    fails.store(false, Ordering::SeqCst);
+    running.until_problems(<[String]>::is_empty).await;
+    assert_eq!(written()["services"][0]["vips"], json!(["10.0.0.2"]));
     running.end().await;
 }

@@ -22,6 +22,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch as latest};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tracing::field::display;
 
 use super::args::{Arguments, Operation, WriteOutput, Xds};
@@ -37,6 +38,8 @@ const MAX_WASM: u64 = 64 * 1024 * 1024;
 const TLS_FILES: Duration = Duration::from_secs(10);
 /// Events that wait for the main loop. A watch waits if there are more.
 const EVENTS: usize = 1024;
+/// How long requests of operators, and the Lease, have when the controller ends.
+const DRAIN: Duration = Duration::from_secs(10);
 /// Where a pod finds the namespace of its account.
 const POD_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
@@ -108,8 +111,15 @@ async fn serve(args: Arguments) -> anyhow::Result<()> {
         () = watch(&connection, &watched, &events) => {}
     }
     stop.send_replace(true);
-    for task in beside {
-        task.await??;
+    let ended = async {
+        for task in beside {
+            task.await??;
+        }
+        anyhow::Ok(())
+    };
+    match timeout(DRAIN, ended).await {
+        Ok(ended) => ended?,
+        Err(_) => tracing::warn!("requests of operators did not end in time"),
     }
     tracing::info!("ended");
     Ok(())

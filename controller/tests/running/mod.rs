@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use controller::guard::Limits;
-use controller::run::{Options, Outputs, run};
+use controller::run::{Options, Outputs, Write, run};
 use controller::status::Status;
 use controller::xds::{Security, TYPE_URL};
 use envoy_types::pb::envoy::config::core::v3::{Node, TypedExtensionConfig};
@@ -44,6 +44,11 @@ pub struct Running {
 
 impl Running {
     pub async fn start(nodes: &[&str]) -> Self {
+        Self::start_with(nodes, None).await
+    }
+
+    /// With a file, too.
+    pub async fn start_with(nodes: &[&str], write: Option<Write>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let options = Options {
@@ -60,6 +65,7 @@ impl Running {
         let outputs = Outputs {
             xds: Some((listener, Security::Plaintext)),
             wasm: Some(b"\0asm".to_vec()),
+            write,
             ..Outputs::default()
         };
         let (events, received) = mpsc::channel(16);

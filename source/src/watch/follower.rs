@@ -53,6 +53,8 @@ pub struct Follower<'a> {
     /// Where the watch goes on. Without it all objects are listed.
     position: Option<Position>,
     known: Known,
+    /// How many objects there are.
+    objects: usize,
     /// The status, or 0, of the outage that was told.
     lost: Option<u16>,
     backoff: DefaultBackoff,
@@ -95,6 +97,7 @@ impl<'a> Follower<'a> {
             can_stream: true,
             position: None,
             known: Known::Nothing,
+            objects: 0,
             lost: None,
             backoff: DefaultBackoff::default(),
         }
@@ -156,12 +159,13 @@ impl<'a> Follower<'a> {
                 done => return done,
             }
         }
-        self.send(Change::Begin).await?;
+        self.begin().await?;
         let mut page = ListParams::default().limit(PAGE);
         loop {
             let request = self.request(version).list(&page).map_err(anyhow::Error::from)?;
             let list = client.request::<ObjectList<Item>>(request);
             let list = timeout(PAGE_TIMEOUT, list).await.map_err(|_| no_answer(PAGE_TIMEOUT))??;
+            self.objects += list.items.len();
             for item in list.items {
                 self.send(self.read(item, version)).await?;
             }
@@ -181,9 +185,11 @@ impl<'a> Follower<'a> {
         let params = WatchParams { send_initial_events: true, ..WatchParams::default() };
         // Without a version: not older than what the server has now.
         let mut changes = self.open(client, version, &params, "").await?;
-        self.send(Change::Begin).await?;
+        self.begin().await?;
         loop {
-            match changes.next(self.silence).await? {
+            let next = changes.next(self.silence).await?;
+            self.count(&next);
+            match next {
                 Next::Event(WatchEvent::Added(item) | WatchEvent::Modified(item)) => {
                     self.send(self.read(item, version)).await?;
                 }
@@ -203,6 +209,19 @@ impl<'a> Follower<'a> {
                     return Err(anyhow!("the list ended before all of it was read").into());
                 }
             }
+        }
+    }
+
+    async fn begin(&mut self) -> Result<(), Stop> {
+        self.objects = 0;
+        self.send(Change::Begin).await
+    }
+
+    fn count(&mut self, next: &Next) {
+        match next {
+            Next::Event(WatchEvent::Added(_)) => self.objects += 1,
+            Next::Event(WatchEvent::Deleted(_)) => self.objects = self.objects.saturating_sub(1),
+            _ => {}
         }
     }
 
@@ -227,7 +246,8 @@ impl<'a> Follower<'a> {
     async fn follow(&mut self, mut changes: Response, version: &'static str) -> Result<(), Stop> {
         loop {
             let wait = if self.lost.is_some() { SETTLED.min(self.silence) } else { self.silence };
-            let event = match changes.next(wait).await {
+            let next = changes.next(wait).await.inspect(|next| self.count(next));
+            let event = match next {
                 Ok(Next::Event(WatchEvent::Error(status))) => return Err(status.into()),
                 Ok(Next::Event(event)) => event,
                 Ok(Next::Silence) if self.lost.is_some() => {
@@ -327,8 +347,9 @@ impl<'a> Follower<'a> {
         } else {
             self.has_renewed = false;
         }
-        let was_listed = self.known == Known::Listed;
-        let reason = failure.reason(self.connection.url(), self.resource, was_listed);
+        // A CRD takes its objects with it: nothing is left that could stay.
+        let has_objects = self.known == Known::Listed && self.objects > 0;
+        let reason = failure.reason(self.connection.url(), self.resource, has_objects);
         if code == 404 && self.position.take().is_some() {
             // It may have moved to another version.
             return Ok(self.wait());
@@ -341,8 +362,8 @@ impl<'a> Follower<'a> {
             404 => !self.resource.group.is_empty(),
             _ => false,
         };
-        if is_absent && !was_listed {
-            if self.known == Known::Nothing || self.lost.is_some() {
+        if is_absent && !has_objects {
+            if self.known != Known::Absent || self.lost.is_some() {
                 self.send(Change::Begin).await?;
                 self.send(Change::Listed).await?;
                 self.send(Change::Absent(reason)).await?;

@@ -48,7 +48,7 @@ impl Failure {
     }
 
     /// What is wrong and what to do, for the one who runs this.
-    pub fn reason(&self, url: &str, resource: &Resource, was_listed: bool) -> String {
+    pub fn reason(&self, url: &str, resource: &Resource, has_objects: bool) -> String {
         let name = resource.full_name();
         let status = match self {
             Self::Other(error) => return format!("{url}: watch {name}: {error:#}"),
@@ -66,7 +66,7 @@ impl Failure {
             404 if resource.group.is_empty() => {
                 format!("{url}: watch {name}: not found (404): is this a Kubernetes API server?")
             }
-            404 if was_listed => format!(
+            404 if has_objects => format!(
                 "{url}: the cluster no longer serves {name} (404), and the last objects stay: install its CRD again, \
                  or restart this program to go on without"
             ),

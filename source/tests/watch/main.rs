@@ -294,6 +294,29 @@ async fn a_crd_may_come_later_and_go() {
 }
 
 #[tokio::test]
+async fn a_crd_that_takes_its_objects_with_it_leaves_none_to_wait_for() {
+    let server = Server::start().await;
+    let versions = [0, 1, 2].map(|version| path_of(Kind::ServiceEntry, version));
+    server.cluster().put(Kind::ServiceEntry, entry("e"));
+    let mut followed = Followed::of(&server).await;
+    followed.listed().await;
+    server.cluster().delete(Kind::ServiceEntry, "e");
+    followed.until(|state, _| state.world().keys(Kind::ServiceEntry).is_empty()).await;
+    {
+        let mut cluster = server.cluster();
+        cluster.missing.extend(versions);
+        cluster.cut();
+    }
+    followed.told("absent: ").await;
+    assert_eq!(*followed.state.sync(Kind::ServiceEntry), SyncStatus::Synced);
+    assert_eq!(followed.count("lost: "), 0, "{:?}", followed.told);
+    server.cluster().missing.clear();
+    server.cluster().put(Kind::ServiceEntry, entry("f"));
+    followed.until(|state, _| !state.world().keys(Kind::ServiceEntry).is_empty()).await;
+    followed.is_fresh(&server, &[]).await;
+}
+
+#[tokio::test]
 async fn a_silent_connection_is_given_up() {
     let server = Server::start().await;
     server.cluster().put(Kind::Service, service("a"));
