@@ -1,7 +1,7 @@
 //! Notices as Kubernetes Events, which `kubectl describe` and `kubectl events` show.
 //!
 //! The leader alone writes them. The same reason for the same object comes once in ten minutes, and there are no more
-//! than thirty new ones a minute; what is above that is counted and lost. The Lease's own are not limited.
+//! than thirty new ones a minute; what is above that waits. The Lease's own are not limited and do not wait.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use mesh::ObjectRef;
 use source::RESOURCES;
 use source::watch::{Connection, may_be_account};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{sleep_until, timeout};
 
 use crate::lease::{LeaseName, Term, code, message};
 use crate::notice::{self, Notice};
@@ -57,8 +57,6 @@ impl Default for Limits {
 pub struct Counts {
     /// Written.
     pub written: AtomicU64,
-    /// Above the limits, and lost.
-    pub dropped: AtomicU64,
     /// Not accepted by the API server.
     pub failed: AtomicU64,
 }
@@ -78,35 +76,15 @@ pub struct Limiter {
     filled: Instant,
 }
 
-/// Whether one may be written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// It may.
-    Write,
-    /// It was written a short time ago.
-    Repeated,
-    /// There were too many others.
-    TooMany,
-}
-
 impl Limiter {
     /// With all tokens.
     pub fn new(limits: Limits, now: Instant) -> Self {
         Self { limits, told: HashMap::new(), tokens: limits.burst, filled: now }
     }
 
-    /// Whether a notice may be written, which is then noted.
-    pub fn take(&mut self, notice: &Notice, now: Instant) -> Verdict {
-        // A withdrawal is told each time: it differs, or begins again.
-        if notice.object.is_none() {
-            return Verdict::Write;
-        }
-        let Limits { repeat, burst, interval, .. } = self.limits;
-        self.told.retain(|_, at| now.saturating_duration_since(*at) < repeat);
-        let key = notice.key();
-        if self.told.contains_key(&key) {
-            return Verdict::Repeated;
-        }
+    /// From when on there is a token: now, or later.
+    pub fn ready(&mut self, now: Instant) -> Instant {
+        let Limits { burst, interval, .. } = self.limits;
         while self.tokens < burst && now.saturating_duration_since(self.filled) >= interval {
             self.tokens += 1;
             self.filled += interval;
@@ -114,10 +92,24 @@ impl Limiter {
         if self.tokens == burst {
             self.filled = now;
         }
-        let Some(left) = self.tokens.checked_sub(1) else { return Verdict::TooMany };
-        self.tokens = left;
+        if self.tokens > 0 { now } else { self.filled + interval }
+    }
+
+    /// Whether a notice is to be written, which then takes a token: `false` if it was written a short time ago.
+    pub fn take(&mut self, notice: &Notice, now: Instant) -> bool {
+        // A withdrawal is told each time: it differs, or begins again.
+        if notice.object.is_none() {
+            return true;
+        }
+        let repeat = self.limits.repeat;
+        self.told.retain(|_, at| now.saturating_duration_since(*at) < repeat);
+        let key = notice.key();
+        if self.told.contains_key(&key) {
+            return false;
+        }
+        self.tokens = self.tokens.saturating_sub(1);
         self.told.insert(key, now);
-        Verdict::Write
+        true
     }
 
     /// Notes that a notice could not be written.
@@ -143,21 +135,28 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Writes the notices until nobody sends any.
-    pub async fn run(mut self, mut notices: mpsc::Receiver<Notice>) {
+    /// Writes the notices until nobody sends any: those of services as the limits allow, those of withdrawals at once.
+    pub async fn run(
+        mut self,
+        mut services: mpsc::Receiver<Notice>,
+        mut withdrawals: mpsc::UnboundedReceiver<Notice>,
+    ) {
         // The status, or 0, of the outage that was told.
         let mut lost = None;
-        while let Some(notice) = notices.recv().await {
-            if !self.term.leads() {
+        loop {
+            let ready = self.limiter.ready(Instant::now());
+            let of_service = async {
+                sleep_until(ready.into()).await;
+                services.recv().await
+            };
+            let notice = tokio::select! {
+                biased;
+                Some(notice) = withdrawals.recv() => notice,
+                Some(notice) = of_service => notice,
+                else => return,
+            };
+            if !self.term.leads() || !self.limiter.take(&notice, Instant::now()) {
                 continue;
-            }
-            match self.limiter.take(&notice, Instant::now()) {
-                Verdict::Write => {}
-                Verdict::Repeated => continue,
-                Verdict::TooMany => {
-                    Counts::add(&self.counts.dropped);
-                    continue;
-                }
             }
             let (client, number) = self.connection.client().await;
             let written = timeout(PATIENCE, self.write(client, &notice)).await;

@@ -17,7 +17,7 @@
 //! | `publish_duration_seconds` | the time to write, check and publish a table |
 //! | `proxies` | streams of proxies |
 //! | `proxies_refusing` | those of them that refused what they were sent last |
-//! | `events_written_total`, `events_dropped_total`, `events_failed_total` | Kubernetes Events by what became of them: dropped are those above the limits |
+//! | `events_written_total`, `events_failed_total` | Kubernetes Events by what became of them |
 //! | `resources_sent_total`, `resources_acknowledged_total`, `resources_refused_total`, `resources_broken_total` | resources by what became of them |
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -125,10 +125,9 @@ impl Metrics {
     }
 
     fn events(&mut self, counts: &Counts) {
-        let Counts { written, dropped, failed } = counts;
+        let Counts { written, failed } = counts;
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         self.counter("events_written", "Kubernetes Events that were written", count(written));
-        self.counter("events_dropped", "Kubernetes Events above the limits", count(dropped));
         let help = "Kubernetes Events that the API server did not take";
         self.counter("events_failed", help, count(failed));
     }

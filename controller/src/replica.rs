@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use source::watch::Connection;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 
 use crate::events::{self, Counts, Limiter, Writer};
 use crate::lease::{Election, LeaseName, Term, Timing};
 use crate::notice::Notice;
 
-/// Notices that wait to be written.
-const WAITING: usize = 256;
+/// The most notices of services that wait to be written. It is small: each has to be true still when it is written.
+const WAITING: usize = 32;
 
 /// The main loop's end of it.
 pub struct Replica {
@@ -22,8 +23,9 @@ pub struct Replica {
     pub settle: Duration,
     term: Term,
     confirmed: watch::Receiver<Option<String>>,
-    notices: mpsc::Sender<Notice>,
-    counts: Arc<Counts>,
+    services: mpsc::Sender<Notice>,
+    /// They are rare, and only a leader sends them.
+    withdrawals: mpsc::UnboundedSender<Notice>,
 }
 
 /// What the main loop hears.
@@ -57,23 +59,24 @@ pub fn replica(
     let Options { lease, holder, timing, limits } = options;
     let (election, term, confirmed) =
         Election::new(Arc::clone(&connection), lease.clone(), holder.clone(), timing);
-    let (notices, received) = mpsc::channel(WAITING);
+    let (services, of_services) = mpsc::channel(WAITING);
+    let (withdrawals, of_withdrawals) = mpsc::unbounded_channel();
     let writer = Writer {
         connection,
         lease: lease.clone(),
         holder,
         term: term.clone(),
         limiter: Limiter::new(limits, Instant::now()),
-        counts: Arc::clone(&counts),
+        counts,
     };
     let beside = async {
         tokio::select! {
             () = election.run(shutdown) => {}
             // The main loop is gone first: the Lease is still to be given back.
-            () = async { writer.run(received).await; pending().await } => {}
+            () = async { writer.run(of_services, of_withdrawals).await; pending().await } => {}
         }
     };
-    (Replica { lease, settle: limits.settle, term, confirmed, notices, counts }, beside)
+    (Replica { lease, settle: limits.settle, term, confirmed, services, withdrawals }, beside)
 }
 
 impl Replica {
@@ -94,10 +97,17 @@ impl Replica {
         self.term.leads()
     }
 
-    /// Has a notice written, if this replica leads. It never waits.
-    pub fn tell(&self, notice: Notice) {
-        if self.leads() && self.notices.try_send(notice).is_err() {
-            Counts::add(&self.counts.dropped);
+    /// Has a notice written, if this replica leads. It never waits: `false` if too many services' notices wait already,
+    /// and this one is to be told later.
+    pub fn tell(&self, notice: Notice) -> bool {
+        if !self.leads() {
+            return true;
         }
+        // If the writer is gone, the replica ends, and nothing is told any more.
+        if notice.object.is_none() {
+            let _ = self.withdrawals.send(notice);
+            return true;
+        }
+        !matches!(self.services.try_send(notice), Err(TrySendError::Full(_)))
     }
 }

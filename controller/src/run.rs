@@ -283,15 +283,18 @@ impl Meshes {
         }
     }
 
-    /// Tells of the services that had time to settle and ask for their waypoint in vain.
+    /// Tells of the services that had time to settle and ask for their waypoint in vain. Those that are too many are
+    /// looked at again after the same time.
     fn tell(&mut self) {
         let Some(replica) = &self.replica else { return };
         for served in self.views.values_mut() {
-            for object in served.settling.due(Instant::now()) {
-                if let Some(why) = served.view.in_vain(&object) {
-                    replica.tell(Notice::in_vain(object, &why));
-                }
-            }
+            let now = Instant::now();
+            let mut later = served.settling.due(now);
+            later.retain(|object| {
+                let why = served.view.in_vain(object);
+                why.is_some_and(|why| !replica.tell(Notice::in_vain(object.clone(), &why)))
+            });
+            served.settling.add(later, now);
         }
     }
 

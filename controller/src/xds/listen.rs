@@ -1,4 +1,7 @@
-//! Accepts connections, with or without TLS. A client that is slow to speak keeps no other one waiting.
+//! Accepts connections, with or without TLS, and hands each on once its client has begun HTTP/2.
+//!
+//! A client that is slow keeps no other one waiting. One that does not begin in time is closed, so that it does not keep
+//! its slot. After that, HTTP/2 pings find the clients that are gone.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -7,9 +10,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::Stream;
 use futures::stream;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{sleep, timeout};
@@ -19,6 +23,9 @@ use crate::tls::Tls;
 
 /// The most connections at once, those that have yet to speak included.
 const MAX_CONNECTIONS: usize = 4096;
+
+/// The length of what an HTTP/2 client sends first (RFC 9113, section 3.4).
+const PREFACE: usize = 24;
 
 /// What protects the connections.
 #[derive(Clone)]
@@ -52,8 +59,15 @@ async fn accept_all(
     sender: &mpsc::Sender<Connection>,
 ) {
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    // It is never closed.
-    while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
+    let mut shortage = Shortage::default();
+    loop {
+        if shortage.begins(slots.available_permits()) {
+            tracing::warn!(
+                "all {MAX_CONNECTIONS} connections are in use: a new one waits until another ends"
+            );
+        }
+        // An error means that the semaphore is closed, which never happens.
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
         let (tcp, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -65,10 +79,12 @@ async fn accept_all(
         };
         let (security, sender) = (security.clone(), sender.clone());
         tokio::spawn(async move {
-            let secured = timeout(handshake, secure(tcp, &security)).await;
-            match secured.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+            let begun = timeout(handshake, begin(tcp, &security)).await;
+            match begun.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
                 // An error means that the server ends.
-                Ok(io) => drop(sender.send(Connection { io, peer, _slot: slot }).await),
+                Ok((io, unread)) => {
+                    drop(sender.send(Connection { io, unread, peer, _slot: slot }).await);
+                }
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                     tracing::warn!(%peer, %error, "the TLS handshake failed");
                 }
@@ -79,6 +95,30 @@ async fn accept_all(
             }
         });
     }
+}
+
+/// Whether a lack of slots was told.
+#[derive(Default)]
+struct Shortage {
+    is_told: bool,
+}
+
+impl Shortage {
+    /// Whether a shortage begins, with so many slots free. It lasts until a tenth of them is free, so that connections
+    /// that come and go are not told one by one.
+    fn begins(&mut self, free: usize) -> bool {
+        let was_told = self.is_told;
+        self.is_told = free == 0 || was_told && free < MAX_CONNECTIONS / 10;
+        self.is_told && !was_told
+    }
+}
+
+/// Waits for TLS and for the client's first bytes, which HTTP/2 reads again.
+async fn begin(tcp: TcpStream, security: &Security) -> io::Result<(Box<dyn Io>, Bytes)> {
+    let mut io = secure(tcp, security).await?;
+    let mut preface = [0; PREFACE];
+    io.read_exact(&mut preface).await?;
+    Ok((io, Bytes::copy_from_slice(&preface)))
 }
 
 async fn secure(tcp: TcpStream, security: &Security) -> io::Result<Box<dyn Io>> {
@@ -92,9 +132,11 @@ async fn secure(tcp: TcpStream, security: &Security) -> io::Result<Box<dyn Io>> 
 trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
-/// A connection that is ready for HTTP/2.
+/// A connection whose client has begun HTTP/2.
 pub(super) struct Connection {
     io: Box<dyn Io>,
+    /// What was read of it already.
+    unread: Bytes,
     peer: SocketAddr,
     _slot: OwnedSemaphorePermit,
 }
@@ -117,6 +159,11 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.unread.is_empty() {
+            let length = self.unread.len().min(buffer.remaining());
+            buffer.put_slice(&self.unread.split_to(length));
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.io).poll_read(context, buffer)
     }
 }
@@ -148,5 +195,19 @@ impl AsyncWrite for Connection {
 
     fn is_write_vectored(&self) -> bool {
         self.io.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shortage_is_told_once_until_many_slots_are_free() {
+        let mut shortage = Shortage::default();
+        let many = MAX_CONNECTIONS / 10;
+        let told = [1, 0, 0, 1, 0, many - 1, 0, many, 1, 0].map(|free| shortage.begins(free));
+        let f = false;
+        assert_eq!(told, [f, true, f, f, f, f, f, f, f, true]);
     }
 }

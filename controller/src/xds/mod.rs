@@ -40,7 +40,7 @@ pub struct Timing {
     pub keepalive_interval: Duration,
     /// The time to answer a ping. After it, the connection is closed.
     pub keepalive_timeout: Duration,
-    /// The time for a TLS handshake.
+    /// The time for a TLS handshake and the HTTP/2 preface. After it, the connection is closed.
     pub handshake: Duration,
     /// The time that connections have to end when the server does.
     pub drain: Duration,

@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use api::Api;
-use controller::events::{Counts, Limiter, Limits, Verdict};
+use controller::events::{Counts, Limiter, Limits};
 use controller::lease::{CONFIRM, LeaseName, Timing, holder};
 use controller::notice::Notice;
 use controller::replica::{Heard, Options, Replica, replica};
@@ -49,6 +49,12 @@ struct Running {
 
 impl Running {
     async fn start(api: &Api, kept: Duration) -> Self {
+        let interval = Duration::from_millis(20);
+        Self::start_with(api, kept, Limits { interval, ..Limits::default() }).await
+    }
+
+    /// With a short time to settle in any case.
+    async fn start_with(api: &Api, kept: Duration, limits: Limits) -> Self {
         let options = Options {
             lease: name(),
             holder: holder("pod"),
@@ -58,7 +64,7 @@ impl Running {
                 timeout: Duration::from_millis(500),
                 kept,
             },
-            limits: Limits { settle: Duration::from_millis(100), ..Limits::default() },
+            limits: Limits { settle: Duration::from_millis(100), ..limits },
         };
         let (stop, stopped) = oneshot::channel();
         let counts = Arc::new(Counts::default());
@@ -105,6 +111,7 @@ async fn one_leads_and_writes_each_event_once() {
         other.replica.tell(notice("cart"));
     }
     leader.replica.tell(notice("gone"));
+    until("the first is written", || api.cluster().events.len() == 1).await;
     leader.replica.tell(Notice { object: None, ..notice("") });
     until("the last is written", || api.cluster().events.len() == 2).await;
     sleep(A_WHILE).await;
@@ -198,18 +205,38 @@ fn events_have_limits() {
     };
     let start = Instant::now();
     let mut limiter = Limiter::new(limits, start);
+    let at = |seconds| start + Duration::from_secs(seconds);
+    // Whether it is written and when the next one may be, in seconds.
     let mut take = |name: &str, seconds: u64| {
-        limiter.take(&notice(name), start + Duration::from_secs(seconds))
+        assert_eq!(limiter.ready(at(seconds)), at(seconds), "{name}");
+        let is_written = limiter.take(&notice(name), at(seconds));
+        (is_written, (limiter.ready(at(seconds)) - start).as_secs())
     };
-    use Verdict::{Repeated, TooMany, Write};
-    let (first, second) =
-        ([("a", 0), ("a", 1), ("b", 1), ("c", 2), ("c", 9)], [("c", 11), ("d", 12)]);
-    assert_eq!(first.map(|(name, at)| take(name, at)), [Write, Repeated, Write, TooMany, TooMany]);
-    assert_eq!(second.map(|(name, at)| take(name, at)), [Write, TooMany]);
-    let later = [("d", 100), ("a", 599), ("a", 600), ("e", 600), ("f", 600)];
-    assert_eq!(later.map(|(name, at)| take(name, at)), [Write, Repeated, Write, Write, TooMany]);
+    let taken = [("a", 0), ("a", 1), ("b", 1), ("c", 11), ("a", 21), ("d", 21), ("a", 599)];
+    assert_eq!(
+        taken.map(|(name, at)| take(name, at)),
+        [(true, 0), (false, 1), (true, 10), (true, 20), (false, 21), (true, 30), (false, 599)]
+    );
+    let later = [("a", 600), ("e", 600)];
+    assert_eq!(later.map(|(name, at)| take(name, at)), [(true, 600), (true, 610)]);
     limiter.failed(&notice("e"));
-    assert_eq!(limiter.take(&notice("e"), start + Duration::from_secs(611)), Write);
+    assert!(limiter.take(&notice("e"), at(611)));
     let of_lease = Notice { object: None, ..notice("") };
-    assert_eq!(limiter.take(&of_lease, start + Duration::from_secs(600)), Write);
+    assert!(limiter.take(&of_lease, at(611)) && limiter.take(&of_lease, at(611)));
+}
+
+#[tokio::test]
+async fn withdrawals_do_not_wait_for_services() {
+    let api = Api::start().await;
+    api.cluster().services.extend(["a".to_owned(), "b".to_owned()]);
+    let limits = Limits { burst: 1, interval: Duration::from_secs(3600), ..Limits::default() };
+    let leader = Running::start_with(&api, PATIENCE, limits).await;
+    until("it leads", || leader.replica.leads()).await;
+    assert!(leader.replica.tell(notice("a")));
+    until("the only one is written", || api.cluster().events.len() == 1).await;
+    let told = (0..1000).take_while(|_| leader.replica.tell(notice("b"))).count();
+    assert!(told > 0 && told < 1000, "{told} wait");
+    assert!(leader.replica.tell(Notice { object: None, ..notice("") }));
+    until("the withdrawal is written", || api.cluster().events.len() == 2).await;
+    assert_eq!(api.cluster().events[1]["regarding"]["kind"], "Lease");
 }

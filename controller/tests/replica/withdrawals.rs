@@ -1,5 +1,6 @@
 //! A withdrawal that is held back, and its confirmation at the Lease.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -174,4 +175,22 @@ async fn a_service_that_asks_in_vain_is_told_so() {
     assert_eq!(events[0]["reason"], "HeadlessLabelled");
     let note = events[0]["note"].as_str().unwrap();
     assert!(note.contains("Service shop/s7: spec.clusterIP \"None\": "), "{note}");
+}
+
+/// More than may be written in a row, and than may wait.
+#[tokio::test]
+async fn services_that_are_too_many_are_told_later() {
+    let api = Api::start().await;
+    let numbers = 100..161;
+    api.cluster().services.extend(numbers.clone().map(|number| format!("s{number}")));
+    let controller = Controller::start(&api, PATIENCE).await;
+    for number in numbers.clone() {
+        controller.apply(service(number, "None")).await;
+    }
+    until("all are told", || api.cluster().events.len() >= numbers.len()).await;
+    sleep(A_WHILE).await;
+    let events = api.cluster().events.clone();
+    let names: BTreeSet<_> =
+        events.iter().map(|it| it["regarding"]["name"].as_str().unwrap()).collect();
+    assert_eq!((events.len(), names.len()), (numbers.len(), numbers.len()), "each once");
 }

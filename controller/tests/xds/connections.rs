@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tonic::Code;
 use tonic::transport::Endpoint;
 
-use crate::harness::{Running, Sotw};
+use crate::harness::{Running, Sotw, assert_closed};
 
 #[tokio::test]
 async fn streams_end_when_the_server_does() {
@@ -68,5 +68,36 @@ async fn a_client_that_speaks_no_http2_is_closed() {
     // Reset or closed.
     let _ = client.read_to_end(&mut answer).await;
     assert!(!answer.starts_with(b"HTTP/1.1 200"));
+    server.stop().await;
+}
+
+/// The server's half of HTTP/2 begins only with the client's, so it would wait for ever.
+#[tokio::test]
+async fn a_client_that_does_not_begin_http2_is_closed() {
+    let timing = Timing { handshake: Duration::from_millis(200), ..Timing::default() };
+    let server = Running::start_with(Security::Plaintext, timing).await;
+    server.serve("a", "1");
+    for sent in ["", "P", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r"] {
+        let mut client = TcpStream::connect(server.address).await.unwrap();
+        client.write_all(sent.as_bytes()).await.unwrap();
+        assert_closed(&mut client).await;
+    }
+    let mut stream = Sotw::open(server.channel().await).await;
+    stream.subscribe("a", "").await;
+    stream.version("a").await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_sends_only_the_preface_is_closed() {
+    let timing = Timing {
+        keepalive_interval: Duration::from_millis(200),
+        keepalive_timeout: Duration::from_millis(200),
+        ..Timing::default()
+    };
+    let server = Running::start_with(Security::Plaintext, timing).await;
+    let mut client = TcpStream::connect(server.address).await.unwrap();
+    client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+    assert_closed(&mut client).await;
     server.stop().await;
 }

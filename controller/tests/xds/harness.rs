@@ -16,6 +16,7 @@ use envoy_types::pb::envoy::service::extension::v3::extension_config_discovery_s
 use envoy_types::pb::google::protobuf::Any;
 use envoy_types::pb::google::rpc::Status as Detail;
 use prost::Message as _;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -98,6 +99,14 @@ impl Running {
             .await
             .unwrap_or_else(|_| panic!("{what}: {:?}", self.events.lock().unwrap()));
     }
+}
+
+/// Asserts that the server closes a connection on which the client sends nothing more.
+pub async fn assert_closed(client: &mut (impl AsyncRead + Unpin)) {
+    let mut answer = Vec::new();
+    let read = timeout(PATIENCE, client.read_to_end(&mut answer)).await;
+    // An error is a reset, or an end without the closing message of TLS.
+    assert!(read.is_ok(), "still open");
 }
 
 /// What a resource of that version holds.

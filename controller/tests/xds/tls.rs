@@ -1,6 +1,8 @@
 //! Certificates: whose are accepted, and files that change.
 
 use std::fs;
+use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,11 +15,12 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
 
 use crate::authority::Authority;
-use crate::harness::{Running, Sotw};
+use crate::harness::{Running, Sotw, assert_closed};
 
 /// Writes a certificate of that authority, as the kubelet does: a new folder, then a link that is moved.
 fn write(folder: &Path, authority: &Authority, clients: &Authority) {
@@ -43,12 +46,8 @@ fn files(folder: &Path, mutual: bool) -> Files {
     }
 }
 
-/// Connects to the server, trusting one authority and with a certificate of another, if any.
-async fn connect(
-    server: &Running,
-    trusted: &Authority,
-    own: Option<&Authority>,
-) -> Result<Channel, tonic::transport::Error> {
+/// A client that trusts one authority and has a certificate of another, if any.
+fn connector(trusted: &Authority, own: Option<&Authority>) -> TlsConnector {
     let mut roots = RootCertStore::empty();
     roots.add(trusted.0.der().clone()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -65,15 +64,28 @@ async fn connect(
         }
     };
     config.alpn_protocols = vec![b"h2".to_vec()];
-    let connector = TlsConnector::from(Arc::new(config));
-    let address = server.address;
+    TlsConnector::from(Arc::new(config))
+}
+
+async fn shake_hands(
+    address: SocketAddr,
+    connector: TlsConnector,
+) -> io::Result<TlsStream<TcpStream>> {
+    let tcp = TcpStream::connect(address).await?;
+    let name = ServerName::try_from("127.0.0.1").unwrap();
+    connector.connect(name, tcp).await
+}
+
+/// Connects to the server, trusting one authority and with a certificate of another, if any.
+async fn connect(
+    server: &Running,
+    trusted: &Authority,
+    own: Option<&Authority>,
+) -> Result<Channel, tonic::transport::Error> {
+    let (address, connector) = (server.address, connector(trusted, own));
     let connect = service_fn(move |_| {
         let connector = connector.clone();
-        async move {
-            let tcp = TcpStream::connect(address).await?;
-            let name = ServerName::try_from("127.0.0.1").unwrap();
-            connector.connect(name, tcp).await.map(TokioIo::new)
-        }
+        async move { shake_hands(address, connector).await.map(TokioIo::new) }
     });
     Endpoint::from_static("http://127.0.0.1").connect_with_connector(connect).await
 }
@@ -159,5 +171,18 @@ async fn a_client_that_does_not_shake_hands_keeps_no_one_waiting() {
     for client in &mut slow {
         assert_eq!(client.read(&mut [0]).await.unwrap(), 0, "closed after the time is over");
     }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_only_shakes_hands_is_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    write(folder.path(), &authority, &authority);
+    let tls = Arc::new(Tls::load(files(folder.path(), false)).unwrap());
+    let timing = Timing { handshake: Duration::from_secs(1), ..Timing::default() };
+    let server = Running::start_with(Security::Tls(tls), timing).await;
+    let mut client = shake_hands(server.address, connector(&authority, None)).await.unwrap();
+    assert_closed(&mut client).await;
     server.stop().await;
 }
