@@ -29,7 +29,7 @@ pub async fn create(api: &ApiServer, services: usize) -> Result<()> {
         "name": "mesh", "port": 15008, "protocol": "HBONE", "allowedRoutes": {"namespaces": {"from": "All"}},
     }]}});
     api.patch(&testbed::live::waypoint(), &spec).await?;
-    let namespaces = (0..NAMESPACES).map(namespace);
+    let namespaces = (0..NAMESPACES).map(|n| namespace(&format!("ns-{n}")));
     all(namespaces.map(|object| async move { api.create(&object).await })).await?;
     all((0..services).map(|n| async move { api.create(&entry(n)).await })).await
 }
@@ -51,12 +51,12 @@ async fn all(requests: impl Iterator<Item = impl Future<Output = Result<()>>>) -
     stream::iter(requests).buffer_unordered(AT_ONCE).try_collect().await
 }
 
-fn namespace(n: usize) -> Value {
+fn namespace(name: &str) -> Value {
     let labels =
         json!({"istio.io/use-waypoint": "waypoint", "istio.io/use-waypoint-namespace": "default"});
     json!({
         "apiVersion": "v1", "kind": "Namespace",
-        "metadata": {"name": namespace_of(n), "labels": labels},
+        "metadata": {"name": name, "labels": labels},
     })
 }
 
