@@ -34,7 +34,7 @@ WASM_EXPORTS := memory _initialize proxy_abi_version_0_2_1 proxy_on_memory_alloc
 
 heading = printf '\n=== %s\n' '$(1)'
 
-.PHONY: help wasm module cli run demo live live-demo bench bench-compile bench-state test unit asan wasm-test e2e docs figures stress fuzz lint fmt clean FORCE
+.PHONY: help wasm module cli run demo live live-demo bench bench-compile bench-state bench-controller test unit asan wasm-test e2e docs figures stress fuzz lint fmt clean FORCE
 .DELETE_ON_ERROR:
 
 help: ## this list (default)
@@ -49,6 +49,7 @@ help: ## this list (default)
 	@echo '  KUBEBUILDER_ASSETS=…  a folder with kube-apiserver and etcd, instead of those that are built'
 	@echo '  KEEP=1           `make run` keeps Envoy running until Ctrl-C'
 	@echo '  QUICK=1          `make bench` takes fewer rounds and sizes'
+	@echo '  SERVICES=…, UPDATES=…  how much `make bench-controller` measures (default 100000, 1000)'
 	@echo '  FUZZ_SECONDS=…   how long each fuzz target runs (default $(FUZZ_SECONDS))'
 
 wasm: $(WASM) ## build the filter: dist/ingress_waypoint.wasm
@@ -95,6 +96,12 @@ bench-compile: cli ## time and memory of compiling 100,000 services, per form of
 
 bench-state: ## time and memory of following a mesh of 100,000 services
 	@cargo bench -q -p ingress-waypoint-mesh --bench state
+
+bench-controller: wasm module ## the controller from the API server to a request (SERVICES=…, UPDATES=…)
+	@scripts/install-kube
+	@scripts/install-envoy $(ENVOY_VERSION)
+	@cargo build -q --profile cli -p ingress-waypoint-cli -p ingress-waypoint-bench --bins
+	@$(CARGO_DIR)/cli/bench controller $(if $(SERVICES),--services $(SERVICES)) $(if $(UPDATES),--updates $(UPDATES))
 
 test: ## unit, asan, wasm-test, e2e, docs, figures and fuzz, in this order
 	@$(MAKE) --no-print-directory unit

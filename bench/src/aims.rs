@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
+use serde::Serialize;
 use testbed::workspace;
 
 use crate::configuration::Configuration;
@@ -11,11 +12,16 @@ use crate::middle::{Middle, middle, ratio};
 use crate::variants::Variant;
 
 /// One figure and its limit.
-struct Aim {
-    what: String,
-    measured: Middle,
-    limit: f64,
-    unit: &'static str,
+#[derive(Debug, Serialize)]
+pub struct Aim {
+    /// What was measured.
+    pub what: String,
+    /// The figure.
+    pub measured: Middle,
+    /// What it may be at most.
+    pub limit: f64,
+    /// None for a ratio or a count.
+    pub unit: &'static str,
 }
 
 /// Prints each aim, and whether it is reached.
@@ -26,12 +32,15 @@ pub fn print(cells: &[Cell], configuration: &Configuration) -> Result<()> {
     let mut aims = of_requests(cells)?;
     aims.extend(of_configuration(configuration));
     aims.extend(of_figures()?);
-    println!(
-        "\n{:<66} {:>16} {:>9}",
-        "Aims (requests: small, 10000 services, 1 worker)", "", "at most"
-    );
+    print_all("Aims (requests: small, 10000 services, 1 worker)", &aims);
+    Ok(())
+}
+
+/// Prints aims below a title.
+pub fn print_all(title: &str, aims: &[Aim]) {
+    println!("\n{title:<66} {:>16} {:>9}", "", "at most");
     for Aim { what, measured: Middle { median, spread }, limit, unit } in aims {
-        let reached = if median <= limit { "reached" } else { "not reached" };
+        let reached = if *median <= *limit { "reached" } else { "not reached" };
         let (measured, limit) = if unit.is_empty() {
             (format!("{median:.2} ± {spread:.2}"), format!("{limit:.2}"))
         } else {
@@ -39,7 +48,6 @@ pub fn print(cells: &[Cell], configuration: &Configuration) -> Result<()> {
         };
         println!("{what:<66} {measured:>16} {limit:>9}  {reached}");
     }
-    Ok(())
 }
 
 fn of_requests(cells: &[Cell]) -> Result<Vec<Aim>> {

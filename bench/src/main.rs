@@ -10,6 +10,7 @@ mod aims;
 mod backend;
 mod chart;
 mod configuration;
+mod controller;
 mod envoy;
 mod ext_proc;
 mod floor;
@@ -35,8 +36,11 @@ use testbed::ports::free;
 
 const USAGE: &str = "\
 usage: bench [--quick]
+       bench controller [--services NUMBER] [--updates NUMBER]
 
-  --quick  fewer rounds and sizes: under five minutes instead of most of an hour";
+  --quick     fewer rounds and sizes: under five minutes instead of most of an hour
+  --services  in the mesh of the controller [default: 100000]
+  --updates   of each form's gateway under load [default: 1000]";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -58,6 +62,13 @@ async fn run(arguments: &[String]) -> Result<()> {
         ["-h" | "--help"] => {
             println!("{USAGE}");
             return Ok(());
+        }
+        ["controller", options @ ..] => {
+            let plan = controller::Plan::parse(options).context(USAGE)?;
+            return tokio::select! {
+                measured = controller::run(plan) => measured,
+                _ = tokio::signal::ctrl_c() => bail!("interrupted"),
+            };
         }
         // The processes that the benchmark starts beside Envoy.
         ["backend", addresses @ ..] => {

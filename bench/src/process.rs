@@ -19,6 +19,23 @@ pub fn cpu(process: u32) -> Result<u64> {
     Ok(total)
 }
 
+/// The most memory that a process held, in MiB.
+///
+/// # Errors
+/// If the kernel does not tell.
+pub fn peak_memory(process: u32) -> Result<f64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+    Ok(kib.context("VmHWM")? / 1024.0)
+}
+
+/// How many processes wanted to run in the last minute, on average.
+pub fn load() -> f64 {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or_default()
+}
+
 /// The numbers of the cores that this process may run on, from `/proc/self/status`: `0-2,4`.
 pub fn cores() -> Vec<String> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();

@@ -2,47 +2,55 @@
 
 use std::time::{Duration, Instant};
 
-/// After this time without a change, the changes are taken in.
+/// After this time without a change, the changes are taken in. It doubles with [`SHORTEST`].
 const QUIET: Duration = Duration::from_millis(40);
 /// The first time that changes that keep coming wait. It doubles each time, up to [`LONGEST`].
 const SHORTEST: Duration = Duration::from_millis(250);
 /// The longest that a change waits.
 const LONGEST: Duration = Duration::from_secs(1);
+/// How often `SHORTEST` can be doubled, as a factor.
+const SLOWEST: u32 = 4;
 
 /// When the changes so far are to be taken in.
 #[derive(Debug)]
 pub struct Pace {
     first: Option<Instant>,
     last: Instant,
-    longest: Duration,
+    /// Changes that were not taken in yet.
+    changes: usize,
+    /// By how much both times are longer now.
+    slowness: u32,
 }
 
 impl Pace {
     /// Without a change.
     pub fn new(now: Instant) -> Self {
-        Self { first: None, last: now, longest: SHORTEST }
+        Self { first: None, last: now, changes: 0, slowness: 1 }
     }
 
     /// Something changed.
     pub fn changed(&mut self, now: Instant) {
         if self.first.is_none() && now.saturating_duration_since(self.last) > LONGEST {
-            self.longest = SHORTEST;
+            self.slowness = 1;
         }
         self.first.get_or_insert(now);
         self.last = now;
+        self.changes += 1;
     }
 
     /// When to take the changes in, if there are any.
     pub fn due(&self) -> Option<Instant> {
         let first = self.first?;
-        Some((self.last + QUIET).min(first + self.longest))
+        Some((self.last + QUIET * self.slowness).min(first + SHORTEST * self.slowness))
     }
 
     /// They were taken in.
     pub fn taken(&mut self, now: Instant) {
         let waited = self.first.take().map(|first| now.saturating_duration_since(first));
-        let was_busy = waited.is_some_and(|it| it >= self.longest);
-        self.longest = if was_busy { (self.longest * 2).min(LONGEST) } else { SHORTEST };
+        // An API server with much to do tells of a burst in pieces.
+        let several = std::mem::take(&mut self.changes) > 1;
+        let was_busy = several || waited.is_some_and(|it| it >= SHORTEST * self.slowness);
+        self.slowness = if was_busy { (self.slowness * 2).min(SLOWEST) } else { 1 };
     }
 }
 
@@ -79,10 +87,16 @@ mod tests {
 
     #[test]
     fn changes_that_keep_coming_are_taken_in_less_and_less_often() {
-        assert_eq!(taken((0..100).map(|i| i * 5)), [250, 535]);
+        assert_eq!(taken((0..100).map(|i| i * 5)), [250, 575]);
         let burst = taken((0..1000).map(|i| i * 5));
         assert!(burst.len() <= 10, "{burst:?}");
         assert!(burst.windows(2).all(|pair| pair[1] - pair[0] <= 1100), "{burst:?}");
+    }
+
+    #[test]
+    fn a_burst_that_comes_in_pieces_is_taken_in_as_seldom() {
+        let pieces = taken((0..500).map(|i| i * 2 + i / 10 * 60));
+        assert!(pieces.len() <= 10, "{pieces:?}");
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub struct ControllerOptions {
     pub kubeconfig: PathBuf,
     /// Where it serves proxies.
     pub xds: SocketAddr,
+    /// Whether it keeps a file current too, which [`Controller::table`] reads.
+    pub writes_file: bool,
     /// More arguments.
     pub arguments: Vec<String>,
 }
@@ -50,7 +52,9 @@ impl Controller {
         command.args(["--xds-insecure", "--xds-addr", &options.xds.to_string()]);
         command.args(["--health-addr", "127.0.0.1:0", "--metrics-addr", "127.0.0.1:0"]);
         command.arg("--wasm").arg(workspace().join("dist/ingress_waypoint.wasm"));
-        command.arg("--write").arg(folder.path().join(TABLE));
+        if options.writes_file {
+            command.arg("--write").arg(folder.path().join(TABLE));
+        }
         command.args(&options.arguments);
         let mut process = Process::start("the controller", command, folder.path())?;
         let addresses = process.until_ready(async |process| {

@@ -104,12 +104,20 @@ impl Mesh {
 
     /// Starts the controller on a port; 0 takes any.
     pub async fn controller_at(&self, port: u16, arguments: &[&str]) -> Result<Controller> {
-        let options = ControllerOptions {
-            kubeconfig: self.account.clone(),
-            xds: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
-            arguments: arguments.iter().map(ToString::to_string).collect(),
-        };
+        let arguments = arguments.iter().map(ToString::to_string).collect();
+        let xds = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let options = ControllerOptions { xds, arguments, ..self.controller_options() };
         Controller::start(&options).await
+    }
+
+    /// A controller with a file, where the gateways look for it.
+    pub fn controller_options(&self) -> ControllerOptions {
+        ControllerOptions {
+            kubeconfig: self.account.clone(),
+            xds: SocketAddr::from((Ipv4Addr::LOCALHOST, self.ports.get(XDS))),
+            writes_file: true,
+            arguments: Vec::new(),
+        }
     }
 
     /// Starts a gateway with what stands behind it. It needs a controller to become ready.

@@ -9,7 +9,8 @@ use envoy_types::pb::envoy::extensions::wasm::v3::plugin_config::Vm;
 use envoy_types::pb::envoy::extensions::wasm::v3::{FailurePolicy, PluginConfig, VmConfig};
 use envoy_types::pb::google::protobuf::{Any, StringValue};
 use prost::Message;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::envoy::fragments::{FILTER, WASM, type_url};
 pub use crate::envoy::live::{table_name, wasm_name};
@@ -38,13 +39,21 @@ pub fn wasm(config: &str, module: &[u8]) -> Any {
     any(WASM, &Wasm { config: Some(plugin) })
 }
 
+/// What the filter that publishes is told.
+#[derive(Serialize)]
+struct Published<'a> {
+    publish: &'a str,
+    // As it stands: what is large is read, but neither taken apart nor written again.
+    config: &'a RawValue,
+}
+
 /// The native module's filter that publishes the configuration as the table of that name.
 ///
 /// # Errors
 /// The configuration is not JSON.
 pub fn table(config: &str, node: &str) -> serde_json::Result<Any> {
-    let config: Value = serde_json::from_str(config)?;
-    let published = json!({"publish": node, "config": config}).to_string();
+    let published = Published { publish: node, config: serde_json::from_str(config)? };
+    let published = serde_json::to_string(&published)?;
     let filter = DynamicModuleFilter {
         dynamic_module_config: Some(DynamicModuleConfig {
             name: MODULE.to_owned(),

@@ -126,7 +126,7 @@ impl Index {
         }
         let dirty = self.affected(world, dirty);
         let mut changed: Vec<Change> = Vec::new();
-        let mut entries = BTreeMap::new();
+        let mut entries = BTreeSet::new();
         for id in dirty {
             let reading = self.judge(world, rules).read(&id);
             self.hosts.set(&id, reading.as_ref().and_then(|it| it.claimant(&id)));
@@ -134,16 +134,15 @@ impl Index {
             if id.is_service() {
                 changed.extend(self.replace(world, rules, &id, reading));
             } else {
-                entries.insert(id, reading);
+                entries.insert(id);
             }
         }
         let decided = self.hosts.decide();
         changes.rejected = decided.rejected;
-        for id in decided.entries {
-            let judge = self.judge(world, rules);
-            entries.entry(id).or_insert_with_key(|id| judge.read(id));
-        }
-        for (id, reading) in entries {
+        entries.extend(decided.entries);
+        for id in entries {
+            // Again: at the start, the readings of all entries would take more memory than all that is kept.
+            let reading = self.judge(world, rules).read(&id);
             changed.extend(self.replace(world, rules, &id, reading));
         }
         changed.sort_by(|Change { object: a, .. }, Change { object: b, .. }| {
