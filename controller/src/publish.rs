@@ -39,9 +39,10 @@ impl Publisher {
         version: &str,
         nodes: impl IntoIterator<Item = &'n Node>,
     ) -> anyhow::Result<()> {
-        let wasm = self.wasm.as_ref().map(|module| {
-            (hash([RELEASE, config.as_bytes(), module]), discovered::wasm(config, module))
-        });
+        let wasm = self
+            .wasm
+            .as_ref()
+            .map(|module| (hash([version.as_bytes(), module]), discovered::wasm(config, module)));
         for Node { name, .. } in nodes {
             let table = discovered::table(config, name).context("the configuration is not JSON")?;
             self.resources.insert(Resource::new(discovered::table_name(name), version, table));
