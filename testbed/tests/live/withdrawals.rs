@@ -89,3 +89,43 @@ async fn replicas_serve_the_same_versions() {
     assert_eq!(last(&first), last(&second));
     assert_eq!(first.table().unwrap(), second.table().unwrap());
 }
+
+/// Where the replicas' Lease is, and the arguments that name it.
+const LEASE: [&str; 2] = ["ingress-waypoint", "ingress-waypoint-controller"];
+const WITH_LEASE: [&str; 2] = ["--lease", "ingress-waypoint/ingress-waypoint-controller"];
+
+/// A person confirms at the Lease, with the rights that `rbac` prints; a replica that is killed is replaced as the leader.
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_share_a_lease() {
+    let mesh = mesh().await;
+    let first = mesh.controller_at(0, &WITH_LEASE).await.unwrap();
+    first.until_logged("leads: writes Events").await.unwrap();
+    let second = mesh.controller_at(0, &WITH_LEASE).await.unwrap();
+    until_listed(&first, SERVICES).await;
+    until_listed(&second, SERVICES).await;
+
+    mesh.api.label(&path("v1", "Namespace", None, "many"), LABEL, None).await.unwrap();
+    let line = second.until_logged("to confirm it: ").await.unwrap();
+    let id = line.split_once("withdrawal=\"").unwrap().1.split_once('"').unwrap().0;
+    until_held(&first, SERVICES).await;
+    let events = "/apis/events.k8s.io/v1/namespaces/ingress-waypoint/events";
+    wait::until("an Event about the Lease", async || {
+        let events = mesh.api.get(events).await?;
+        let mut notes = events["items"].as_array().into_iter().flatten().map(|it| &it["note"]);
+        Ok(notes.any(|note| note.as_str().is_some_and(|note| note.contains(id))).then_some(()))
+    })
+    .await
+    .unwrap();
+    let [namespace, name] = LEASE;
+    let lease = path("coordination.k8s.io/v1", "Lease", Some(namespace), name);
+    let annotations = json!({"ingress-waypoint/confirm-withdrawal": id});
+    mesh.api.patch(&lease, &json!({"metadata": {"annotations": annotations}})).await.unwrap();
+    for controller in [&first, &second] {
+        until_listed(controller, 0).await;
+    }
+    assert!(!second.log().contains("leads: writes Events"));
+
+    // It is killed: the Lease is not given back.
+    drop(first);
+    second.until_logged("leads: writes Events").await.unwrap();
+}
