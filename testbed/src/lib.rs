@@ -17,7 +17,7 @@ pub mod live;
 pub mod native;
 mod outcome;
 pub mod ports;
-mod process;
+pub mod process;
 pub mod scene;
 pub mod servers;
 pub mod table;
