@@ -34,7 +34,7 @@ WASM_EXPORTS := memory _initialize proxy_abi_version_0_2_1 proxy_on_memory_alloc
 
 heading = printf '\n=== %s\n' '$(1)'
 
-.PHONY: help wasm module cli run demo live live-demo bench bench-compile bench-state bench-controller test unit asan wasm-test e2e docs figures stress fuzz conformance conformance-api-server conformance-istio conformance-func-e lint fmt clean FORCE
+.PHONY: help wasm module cli run demo live live-demo bench bench-compile bench-state bench-controller test unit asan wasm-test e2e docs figures stress fuzz conformance conformance-api-server conformance-istio conformance-envoy-gateway conformance-func-e lint fmt clean FORCE
 .DELETE_ON_ERROR:
 
 help: ## this list (default)
@@ -166,7 +166,7 @@ live: wasm module ## the controller on a real API server, with a real Envoy (LIV
 	@$(CARGO_TEST) --test live
 
 # Each part takes the versions that its go.mod pins.
-CONFORMANCE := api-server istio func-e
+CONFORMANCE := api-server istio envoy-gateway func-e
 conformance: ## tests on real control planes, one part after the other: conformance-PART
 	@for part in $(CONFORMANCE); do \
 		begin=$$(date +%s); \
@@ -185,11 +185,21 @@ conformance-istio: wasm module ## what is written for Istio's gateways, delivere
 	@$(call heading,delivered by istiod)
 	@scripts/install-kube
 	@scripts/install-crds
-	@scripts/install-istiod
+	@scripts/install-go-tool istiod istio.io/istio/pilot/cmd/pilot-discovery PILOT_DISCOVERY
 	@scripts/install-envoy $(ENVOY_VERSION)
 	@cargo build -q --workspace --exclude ingress-waypoint-bench --bin ingress-waypoint
 	@$(CARGO_TEST) --test istio --no-run
 	@scripts/in-network $(CARGO_TEST) --offline --test istio
+
+conformance-envoy-gateway: wasm module ## the controller at Envoy Gateway, and what is written for it, with a real Envoy
+	@$(call heading,delivered by Envoy Gateway)
+	@scripts/install-kube
+	@scripts/install-crds
+	@scripts/install-go-tool envoy-gateway github.com/envoyproxy/gateway/cmd/envoy-gateway ENVOY_GATEWAY
+	@scripts/install-envoy $(ENVOY_VERSION)
+	@cargo build -q --workspace --exclude ingress-waypoint-bench --bin ingress-waypoint
+	@$(CARGO_TEST) --test envoy-gateway --no-run
+	@scripts/in-network $(CARGO_TEST) --offline --test envoy-gateway
 
 conformance-func-e: wasm module ## the examples and the shared cases, with an Envoy that func-e runs
 	@$(call heading,the examples with func-e)

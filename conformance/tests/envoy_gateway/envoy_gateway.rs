@@ -190,7 +190,7 @@ pub fn server(response: &Response) -> String {
 fn binary() -> Result<PathBuf> {
     let file = std::env::var_os("ENVOY_GATEWAY").map(PathBuf::from);
     let file = file.unwrap_or_else(|| workspace().join(".tools/envoy-gateway/envoy-gateway"));
-    ensure!(file.is_file(), "no {}: run `scripts/install-envoy-gateway`", file.display());
+    ensure!(file.is_file(), "no {}: `make conformance-envoy-gateway` builds it", file.display());
     file.canonicalize().context("Envoy Gateway")
 }
 

@@ -155,7 +155,7 @@ pub fn server(response: &Response) -> String {
 fn istiod() -> Result<PathBuf> {
     let file = std::env::var_os("PILOT_DISCOVERY").map(PathBuf::from);
     let file = file.unwrap_or_else(|| workspace().join(".tools/istiod/pilot-discovery"));
-    ensure!(file.is_file(), "no {}: run `scripts/install-istiod`", file.display());
+    ensure!(file.is_file(), "no {}: `make conformance-istio` builds it", file.display());
     file.canonicalize().context("istiod")
 }
 
