@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use controller::guard::Limits;
+use controller::listen::Security;
 use controller::run::{Options, Outputs, Write, run};
 use controller::status::Status;
-use controller::xds::{Security, TYPE_URL};
+use controller::xds::TYPE_URL;
 use envoy_types::pb::envoy::config::core::v3::{Node, TypedExtensionConfig};
 use envoy_types::pb::envoy::extensions::filters::http::dynamic_modules::v3::DynamicModuleFilter;
 use envoy_types::pb::envoy::service::discovery::v3::{DiscoveryRequest, DiscoveryResponse};
