@@ -34,7 +34,6 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use crate::durations::Durations;
-use crate::envoy_gateway;
 use crate::events::Counts;
 use crate::status::{KindStatus, OfView, Status};
 use crate::xds::{Proxies, Proxy};
@@ -48,7 +47,7 @@ pub fn text(status: &Status) -> String {
     made.proxies(&status.proxies);
     made.events(&status.events);
     made.durations(&status.durations);
-    made.envoy_gateway(&status.envoy_gateway);
+    status.envoy_gateway.register(&mut made.0);
     made.text()
 }
 
@@ -144,18 +143,6 @@ impl Metrics {
         self.0.register("update_duration_seconds", help, update.clone());
         let help = "The time to write, check and publish a table";
         self.0.register("publish_duration_seconds", help, publish.clone());
-    }
-
-    fn envoy_gateway(&mut self, counts: &envoy_gateway::Counts) {
-        let help = "Calls of Envoy Gateway";
-        self.0.register("envoy_gateway_calls", help, counts.calls.clone());
-        let help = "Localities of endpoints by what was decided for them";
-        self.0.register("envoy_gateway_localities", help, counts.localities.clone());
-        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let help = "Gateways that were annotated, so that Envoy Gateway asks again";
-        self.counter("envoy_gateway_annotations_written", help, count(&counts.written));
-        let help = "Tries to annotate Gateways that failed";
-        self.counter("envoy_gateway_annotations_failed", help, count(&counts.failed));
     }
 
     fn counter(&mut self, name: &str, help: &str, value: u64) {

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use ::controller::envoy_gateway::resync::Gateways;
+use ::controller::envoy_gateway::resync::{Gateways, Timing};
 use ::controller::envoy_gateway::{ExtensionServer, Socket};
 use ::controller::listen::Security;
 use ::controller::node::Node;
@@ -54,6 +54,7 @@ pub async fn server(
         connection: Arc::clone(connection),
         controller_name: own.envoy_gateway_controller.clone(),
         selector: own.envoy_gateway_selector.clone(),
+        timing: Timing::default(),
     });
     Ok(Some(ExtensionServer { socket, namespace, gateways }))
 }

@@ -1,10 +1,9 @@
 //! What is counted of the calls.
 
-use std::sync::atomic::AtomicU64;
-
 use ingress_waypoint::{Label, Outcome};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
 use tonic::Code;
 
 type Labels = [(&'static str, &'static str); 2];
@@ -13,16 +12,28 @@ type Labels = [(&'static str, &'static str); 2];
 #[derive(Debug, Default)]
 pub struct Counts {
     /// Calls by hook and gRPC code.
-    pub(crate) calls: Family<Labels, Counter>,
+    calls: Family<Labels, Counter>,
     /// Localities by what was decided for them, and why.
-    pub(crate) localities: Family<Labels, Counter>,
+    localities: Family<Labels, Counter>,
     /// Gateways for which Envoy Gateway was made to ask again.
-    pub(crate) written: AtomicU64,
+    pub(super) written: Counter,
     /// Tries that failed.
-    pub(crate) failed: AtomicU64,
+    pub(super) failed: Counter,
 }
 
 impl Counts {
+    /// Adds the metrics to those of the controller.
+    pub fn register(&self, registry: &mut Registry) {
+        let Self { calls, localities, written, failed } = self;
+        registry.register("envoy_gateway_calls", "Calls of Envoy Gateway", calls.clone());
+        let help = "Localities of endpoints by what was decided for them";
+        registry.register("envoy_gateway_localities", help, localities.clone());
+        let help = "Gateways that were annotated, so that Envoy Gateway asks again";
+        registry.register("envoy_gateway_annotations_written", help, written.clone());
+        let help = "Tries to annotate Gateways that failed";
+        registry.register("envoy_gateway_annotations_failed", help, failed.clone());
+    }
+
     pub(super) fn called(&self, hook: &'static str, code: Code) {
         self.calls.get_or_create(&[("hook", hook), ("code", name(code))]).inc();
     }

@@ -13,7 +13,6 @@
 use std::collections::HashSet;
 use std::future::pending;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -32,12 +31,26 @@ use crate::lease::{Term, code, message};
 /// this prefix into what it compares.
 pub const ANNOTATION: &str = "gateway.envoyproxy.io/ingress-waypoint-table";
 
-/// The least time between two writes.
-const SPACING: Duration = Duration::from_secs(1);
-/// How long a write that failed waits for its next try.
-const RETRY: Duration = Duration::from_secs(5);
-/// For all that one write takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How often what happens.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// The least time between two writes.
+    pub spacing: Duration,
+    /// Before a write that failed is tried again.
+    pub retry: Duration,
+    /// For all that one write takes.
+    pub timeout: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            spacing: Duration::from_secs(1),
+            retry: Duration::from_secs(5),
+            timeout: Duration::from_secs(30),
+        }
+    }
+}
 
 /// The Gateways that are annotated.
 pub struct Gateways {
@@ -47,6 +60,8 @@ pub struct Gateways {
     pub controller_name: String,
     /// Which of its Gateways; all without it.
     pub selector: Option<Selector>,
+    /// How often they are.
+    pub timing: Timing,
 }
 
 impl Gateways {
@@ -75,30 +90,31 @@ impl Gateways {
             while let Some(version) = hook.version() {
                 published.mark_unchanged();
                 if self.write(&version, counts, &mut lost).await {
-                    sleep(SPACING).await;
+                    sleep(self.timing.spacing).await;
                     break;
                 }
-                sleep(RETRY).await;
+                sleep(self.timing.retry).await;
             }
         }
     }
 
     /// Annotates the Gateways; whether that was done.
     async fn write(&self, version: &str, counts: &Counts, lost: &mut Option<u16>) -> bool {
+        let patience = self.timing.timeout;
         let (client, number) = self.connection.client().await;
-        let (code, problem) = match timeout(PATIENCE, self.annotate(client, version)).await {
+        let (code, problem) = match timeout(patience, self.annotate(client, version)).await {
             Ok(Ok(gateways)) => {
-                counts.written.fetch_add(gateways, Ordering::Relaxed);
+                counts.written.inc_by(gateways);
                 *lost = None;
                 tracing::info!(gateways, version, "made Envoy Gateway ask again");
                 return true;
             }
             Ok(Err(error)) => (code(&error), message(error)),
-            Err(_) => (0, format!("no answer within {} s", PATIENCE.as_secs())),
+            Err(_) => (0, format!("no answer within {} s", patience.as_secs_f64())),
         };
-        counts.failed.fetch_add(1, Ordering::Relaxed);
+        counts.failed.inc();
         if may_be_account(code) {
-            let _ = timeout(PATIENCE, self.connection.renew(number)).await;
+            let _ = timeout(patience, self.connection.renew(number)).await;
         }
         if lost.replace(code) != Some(code) {
             let advice = if code == 403 {

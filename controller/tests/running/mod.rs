@@ -50,6 +50,11 @@ impl Running {
 
     /// With a file, too.
     pub async fn start_with(nodes: &[&str], write: Option<Write>) -> Self {
+        Self::start_outputs(nodes, Outputs { write, ..Outputs::default() }).await
+    }
+
+    /// With these outputs, and the xDS server.
+    pub async fn start_outputs(nodes: &[&str], outputs: Outputs) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let options = Options {
@@ -66,8 +71,7 @@ impl Running {
         let outputs = Outputs {
             xds: Some((listener, Security::Plaintext)),
             wasm: Some(b"\0asm".to_vec()),
-            write,
-            ..Outputs::default()
+            ..outputs
         };
         let (events, received) = mpsc::channel(16);
         let (stop, stopped) = oneshot::channel();
