@@ -111,9 +111,17 @@ async fn as_expected(gateway: &EnvoyGateway, way: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_anything() {
-    let mut gateway = EnvoyGateway::prepare().await.unwrap();
-    gateway.start(json!({})).await.unwrap();
-    until_goes(&gateway, "reviews.example.com", "endpoint reviews").await;
-    as_expected(&gateway, "x").await;
+async fn the_hook_for_endpoints() {
+    for proxy in [None, Some(json!({"mergeBackends": {}}))] {
+        let way = format!("endpoints, EnvoyProxy {proxy:?}");
+        let mut gateway = EnvoyGateway::prepare().await.unwrap();
+        if let Some(proxy) = proxy {
+            gateway.proxy(proxy).await.unwrap();
+        }
+        let controller = gateway.controller(&[]).await.unwrap();
+        let extension = gateway.extension("endpoints").unwrap();
+        gateway.start(extension).await.unwrap();
+        as_expected(&gateway, &way).await;
+        controller.until_ready().await.unwrap();
+    }
 }

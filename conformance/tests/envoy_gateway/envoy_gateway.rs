@@ -10,6 +10,7 @@ use ingress_waypoint_conformance::cluster::{Cluster, objects, text};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use testbed::client::{self, Request, Response};
+use testbed::controller::{Controller, ControllerOptions};
 use testbed::envoy::{Envoy, EnvoyOptions};
 use testbed::kube::path;
 use testbed::process::Process;
@@ -25,6 +26,11 @@ const SERVICES: [(&str, u8, u16); 6] = [
     ("greeter", 5, 50_051),
     ("mirror", 9, 9080),
 ];
+/// The controller's namespace, and its account.
+const CONTROLLER: [&str; 2] = ["ingress-waypoint", "ingress-waypoint-controller"];
+/// Where Envoy Gateway calls the controller, and where proxies do.
+const HOOK: &str = "127.0.0.1:5005";
+const XDS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 18_100);
 const SYSTEM: &str = "envoy-gateway-system";
 /// Where Envoy Gateway reads its certificate, whatever it is told: `scripts/in-network` makes it.
 const CERTIFICATES: &str = "/certs";
@@ -138,6 +144,60 @@ impl EnvoyGateway {
             serde_saphyr::from_str(&yaml).map_err(|error| anyhow::anyhow!("{error}"))?;
         bootstrap["node"] = json!({"id": "edge", "cluster": "edge/edge"});
         Ok(bootstrap)
+    }
+
+    /// Starts the controller, with its own account.
+    pub async fn controller(&self, arguments: &[&str]) -> Result<Controller> {
+        for namespace in [CONTROLLER[0], "istio-system"] {
+            let namespace =
+                json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
+            self.cluster.api.apply(&namespace).await?;
+        }
+        let rights = ["rbac", "--for", "controller", "--envoy-gateway", "-n", CONTROLLER[0]];
+        let rights = self.cluster.run(&rights)?;
+        self.cluster.api.apply_yaml(&String::from_utf8(rights.stdout)?).await?;
+        let [namespace, account] = CONTROLLER;
+        let lease = format!("{namespace}/{account}");
+        let mut arguments: Vec<_> = arguments.iter().map(ToString::to_string).collect();
+        arguments.extend([
+            "--lease".to_owned(),
+            lease,
+            "--envoy-gateway-addr".to_owned(),
+            HOOK.to_owned(),
+        ]);
+        let options = ControllerOptions {
+            kubeconfig: self.cluster.api.kubeconfig_of(namespace, account).await?,
+            xds: XDS,
+            writes_file: false,
+            arguments,
+        };
+        Controller::start(&options).await
+    }
+
+    /// The fields of Envoy Gateway's configuration that `install` prints.
+    pub fn extension(&self, mode: &str) -> Result<Value> {
+        let arguments =
+            ["install", "--for", "envoy-gateway", "--address", HOOK, "--insecure", "--mode", mode];
+        let output = self.cluster.run(&arguments)?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let file = self.folder.path().join("install.yaml");
+        fs::write(&file, output.stdout)?;
+        let printed = objects(&file)?;
+        Ok(json!({"extensionManager": printed[0]["extensionManager"]}))
+    }
+
+    /// Gives the Gateway an EnvoyProxy.
+    pub async fn proxy(&self, spec: Value) -> Result<()> {
+        let proxy = json!({
+            "apiVersion": "gateway.envoyproxy.io/v1alpha1", "kind": "EnvoyProxy",
+            "metadata": {"name": "proxy", "namespace": "edge"}, "spec": spec,
+        });
+        self.cluster.api.apply(&proxy).await?;
+        let reference =
+            json!({"group": "gateway.envoyproxy.io", "kind": "EnvoyProxy", "name": "proxy"});
+        let gateway = path("gateway.networking.k8s.io/v1", "Gateway", Some("edge"), "edge");
+        let patch = json!({"spec": {"infrastructure": {"parametersRef": reference}}});
+        self.cluster.api.patch(&gateway, &patch).await
     }
 
     /// Sets the label of a service, or removes it.
