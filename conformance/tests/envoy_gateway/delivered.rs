@@ -102,6 +102,15 @@ async fn as_expected(gateway: &EnvoyGateway, way: &str) {
     if Vec::from_iter(&seen) != ["VIP reviews", "endpoint ratings"] {
         wrong.push(format!("weights: {seen:?}"));
     }
+    let upgrade = Request::get("reviews.example.com", "/")
+        .header("connection", "Upgrade")
+        .header("upgrade", "websocket")
+        .header("sec-websocket-version", "13")
+        .header("sec-websocket-key", "x3JJHMbDL1EzLkh9GBhXDw==");
+    let upgraded = gateway.send(8880, &upgrade).await.unwrap();
+    if upgraded.status != 101 {
+        wrong.push(format!("an upgrade: {}", upgraded.status));
+    }
     assert!(wrong.is_empty(), "{way}:\n{}\n{}", wrong.join("\n"), gateway.logs());
     // A label is obeyed.
     gateway.label("ratings", Some("true")).await.unwrap();
@@ -122,6 +131,20 @@ async fn the_hook_for_endpoints() {
         let extension = gateway.extension("endpoints").unwrap();
         gateway.start(extension).await.unwrap();
         as_expected(&gateway, &way).await;
-        controller.until_ready().await.unwrap();
+
+        // While no controller answers, nothing that it does not know is served, and what is served stays.
+        controller.stop().await.unwrap();
+        gateway.label("ratings", Some("true")).await.unwrap();
+        gateway.route("late", "reviews").await.unwrap();
+        for _ in 0..50 {
+            let late = gateway.get("late.example.com", "/").await.unwrap();
+            assert_eq!(server(&late), "404", "{way}");
+            let reviews = gateway.get("reviews.example.com", "/").await.unwrap();
+            assert_eq!(server(&reviews), "VIP reviews", "{way}");
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        let _controller = gateway.controller(&[]).await.unwrap();
+        until_goes(&gateway, "ratings.example.com", "VIP ratings").await;
+        until_goes(&gateway, "late.example.com", "VIP reviews").await;
     }
 }

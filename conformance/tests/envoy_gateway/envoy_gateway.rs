@@ -200,6 +200,20 @@ impl EnvoyGateway {
         self.cluster.api.patch(&gateway, &patch).await
     }
 
+    /// Makes a route from a host of that name to a service.
+    pub async fn route(&self, name: &str, service: &str) -> Result<()> {
+        let parent = json!({"name": "edge", "namespace": "edge", "sectionName": "http"});
+        let route = json!({
+            "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
+            "metadata": {"name": name, "namespace": "shop"},
+            "spec": {
+                "parentRefs": [parent], "hostnames": [format!("{name}.example.com")],
+                "rules": [{"backendRefs": [{"name": service, "port": 9080}]}],
+            },
+        });
+        self.cluster.api.apply(&route).await
+    }
+
     /// Sets the label of a service, or removes it.
     pub async fn label(&self, service: &str, value: Option<&str>) -> Result<()> {
         let path = path("v1", "Service", Some("shop"), service);
