@@ -52,6 +52,14 @@ pub const RESOURCES: &[Resource] = &[
     resource(Kind::GatewayClass, GATEWAY_API, &["v1", "v1beta1"], "gatewayclasses", Wanted::Mesh),
     resource(Kind::HttpRoute, GATEWAY_API, &["v1", "v1beta1"], "httproutes", Wanted::Mesh),
     resource(Kind::GrpcRoute, GATEWAY_API, &["v1", "v1alpha2"], "grpcroutes", Wanted::Mesh),
+    resource(Kind::TcpRoute, GATEWAY_API, &["v1", "v1alpha2"], "tcproutes", Wanted::Mesh),
+    resource(
+        Kind::TlsRoute,
+        GATEWAY_API,
+        &["v1", "v1alpha3", "v1alpha2"],
+        "tlsroutes",
+        Wanted::Mesh,
+    ),
     resource(
         Kind::BackendTrafficPolicy,
         ENVOY_GATEWAY,

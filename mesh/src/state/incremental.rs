@@ -24,6 +24,7 @@ use std::sync::Arc;
 use crate::diagnostics::diagnostic::{Diagnostic, Diagnostics, ObjectRef};
 use crate::objects::facts::{Labels, Meta, is_of_rules};
 use crate::objects::key::Key;
+use crate::objects::object::Kind;
 use crate::report::host_conflict::{HostConflict, host_conflicts};
 use crate::report::shared_vip;
 use crate::rules::choices::Rules;
@@ -59,6 +60,17 @@ pub struct Changes {
     pub rejected: bool,
     /// Whether other namespaces require it of all their services.
     pub required_namespaces: bool,
+    /// Of routes.
+    pub routes: RouteChanges,
+}
+
+/// What changed for clusters that are named after routes.
+#[derive(Debug, Clone, Default)]
+pub struct RouteChanges {
+    /// Routes that are new, changed or gone.
+    pub routes: BTreeSet<(Kind, Key)>,
+    /// Whether any Gateway or GatewayClass is.
+    pub gateways: bool,
 }
 
 /// Objects that were added, changed or removed.
