@@ -242,7 +242,11 @@ impl State {
             // Rare, and everything may depend on it.
             Kind::MeshConfig => self.dirty.all = true,
             Kind::HttpRoute | Kind::GrpcRoute | Kind::TcpRoute | Kind::TlsRoute => {}
-            Kind::BackendTrafficPolicy | Kind::EnvoyProxy | Kind::ListenerSet | Kind::Pod | Kind::Unknown => {}
+            Kind::BackendTrafficPolicy
+            | Kind::EnvoyProxy
+            | Kind::ListenerSet
+            | Kind::Pod
+            | Kind::Unknown => {}
             Kind::Deployment | Kind::DaemonSet | Kind::StatefulSet | Kind::ReplicaSet => {}
         }
     }

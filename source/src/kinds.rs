@@ -126,6 +126,11 @@ impl Resource {
         self.group == ENVOY_GATEWAY
     }
 
+    /// Whether a one-time reading can do without it: the filter sees no request of such a route either.
+    pub fn is_dispensable(&self) -> bool {
+        self.is_optional() || matches!(self.kind, Kind::TcpRoute | Kind::TlsRoute)
+    }
+
     /// `services`, `gateways.gateway.networking.k8s.io`: as `kubectl` names it, and its CRD.
     pub fn full_name(&self) -> String {
         if self.group.is_empty() {

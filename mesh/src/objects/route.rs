@@ -132,7 +132,10 @@ impl Rule {
             backends: backends.collect(),
             settings: route_setting::read(&field, rule, namespace),
             session_persistence: get(rule, "sessionPersistence").is_some(),
-            mirrors: list(rule, "filters").enumerate().filter_map(|(i, filter)| Mirror::read(i, filter, namespace)).collect(),
+            mirrors: list(rule, "filters")
+                .enumerate()
+                .filter_map(|(i, filter)| Mirror::read(i, filter, namespace))
+                .collect(),
         }
     }
 
