@@ -52,11 +52,11 @@ fn with_same_names(mut pool: Vec<Object>) -> Vec<Object> {
 
 /// Routes, what decides whether they are Envoy Gateway's, and Services with several ports.
 fn of_routes() -> impl Strategy<Value = Object> {
-    prop_oneof![6 => route(), 1 => gateway(), 1 => class(), 2 => with_ports()]
+    prop_oneof![6 => route(), 2 => gateway(), 1 => class(), 3 => with_ports()]
 }
 
 fn metadata(names: &'static [&'static str]) -> impl Strategy<Value = Value> {
-    (select(&arbitrary::NAMESPACES[..]), select(names))
+    (select(vec!["red", "red", "blue"]), select(names))
         .prop_map(|(namespace, name)| json!({"namespace": namespace, "name": name}))
 }
 
@@ -216,6 +216,43 @@ fn a_service_beneath_a_wildcard_stays_as_long_as_the_wildcard_counts() {
     assert_eq!(apply(&objects), [false, false, false]);
     assert_eq!(apply(&[entry("wide", "*.example.com", true)]), [true, true, false]);
     assert_eq!(apply(&[entry("wide", "*.example.com", false)]), [false, false, false]);
+}
+
+#[test]
+fn a_route_is_listed_as_long_as_it_may_be_envoy_gateways() {
+    let (settings, rules) = (Configuration::default(), Rules::default());
+    let mut state = State::new(rules.clone(), MeshConfigChoice::Found);
+    let mut table = ServiceTable::new(&settings, &rules, false).with_route_clusters();
+    let mut apply = |objects: &[Object]| {
+        objects.iter().for_each(|object| assert!(state.apply(object.clone())));
+        let changes = state.update();
+        table.update(&changes.services, false, &state).unwrap();
+        table.update_routes(&changes.routes, state.world(), &state).unwrap();
+        table.text().unwrap().0.contains("tcproute/red/r/rule/-1")
+    };
+    let service = json!({
+        "metadata": {"namespace": "red", "name": "s", "labels": {"istio.io/ingress-use-waypoint": "true"}},
+        "spec": {"clusterIP": "10.0.0.7", "ports": [{"port": 80}]},
+    });
+    let route = json!({
+        "metadata": {"namespace": "red", "name": "r"},
+        "spec": {"parentRefs": [{"name": "gw"}], "rules": [{"backendRefs": [{"name": "s", "port": 80}]}]},
+    });
+    let gateway = |class: &str| {
+        let spec = json!({"gatewayClassName": class, "listeners": []});
+        let metadata = json!({"namespace": "red", "name": "gw"});
+        Object::Gateway(arbitrary::typed(json!({"metadata": metadata, "spec": spec})))
+    };
+    let class = |controller: &str| {
+        let spec = json!({"controllerName": controller});
+        Object::GatewayClass(arbitrary::typed(json!({"metadata": {"name": "own"}, "spec": spec})))
+    };
+    let route = Object::Route(Kind::TcpRoute, arbitrary::typed(route));
+    assert!(apply(&[Object::Service(arbitrary::typed(service)), route]));
+    assert!(!apply(&[gateway("istio")]));
+    assert!(apply(&[gateway("own")]));
+    assert!(!apply(&[class("example.com/other")]));
+    assert!(apply(&[class("gateway.envoyproxy.io/gatewayclass-controller")]));
 }
 
 proptest! {
