@@ -187,7 +187,12 @@ pub fn manifests(arguments: &Arguments) -> String {
     let lease = || role("-lease", "", Some(&*namespace), LEASE.to_owned());
     let roles = [
         Some(role("", "", None, of_all)),
-        Some(role("", "# For the mesh configuration.\n", Some(&*istio), account.rules(true, route_clusters))),
+        Some(role(
+            "",
+            "# For the mesh configuration.\n",
+            Some(&*istio),
+            account.rules(true, route_clusters),
+        )),
         is_controller.then(lease),
     ];
     let mut text = format!(

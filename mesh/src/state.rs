@@ -144,7 +144,7 @@ impl State {
             unseen.remove(&key);
         }
         let is_of_interest = match (&namespace, self.world.namespace(&key.name)) {
-            (Some(old), Some(new)) => self.index.depends_on(&self.world, old, new),
+            (Some(old), Some(new)) => self.index.depends_on(&self.world, &self.rules, old, new),
             _ => true,
         };
         if has_changed && is_of_interest {

@@ -104,7 +104,8 @@ impl Route {
     }
 
     /// Without what only `check` reads, and without its version.
-    pub(crate) fn trimmed(self) -> Self {
+    #[must_use]
+    pub fn trimmed(self) -> Self {
         let backend = |it| Backend { settings: Vec::new(), ..it };
         let rule = |it: Rule| Rule {
             paths: Vec::new(),

@@ -170,11 +170,15 @@ impl Index {
 
     /// Whether a service of a namespace, or the namespace's Gateways, depend on what changed of the
     /// namespace.
-    pub fn depends_on(&self, world: &World, old: &Meta, new: &Meta) -> bool {
+    pub fn depends_on(&self, world: &World, rules: &Rules, old: &Meta, new: &Meta) -> bool {
+        let selector = rules.namespaces.as_ref();
         let changed = |a: &Labels, b: &Labels| {
             let is_other = |(key, value): &(&String, &String)| b.get(*key) != Some(*value);
             let is_asked_for = |(key, _): (&String, &String)| {
-                is_of_rules(key) || world.mesh().asks_for(key) || self.waypoints.ask_for(key)
+                is_of_rules(key)
+                    || world.mesh().asks_for(key)
+                    || self.waypoints.ask_for(key)
+                    || selector.is_some_and(|selector| selector.asks_for(key))
             };
             a.iter().filter(is_other).any(is_asked_for)
         };
