@@ -219,3 +219,31 @@ async fn clusters_of_routes_follow_the_routes() {
     assert_eq!(clusters(proxy.table().await), Value::Null);
     running.end().await;
 }
+
+#[tokio::test]
+async fn a_namespace_is_looked_after_as_long_as_the_selector_selects_it() {
+    let mut options = options(&["ingress/public"]);
+    options.rules.namespaces = Some("team=shop,!legacy".parse().unwrap());
+    let running = Running::start_from(options, None).await;
+    let mut proxy = running.subscribe("ingress_waypoint_table/ingress/public").await;
+    let labelled = |labels: Value| {
+        let Object::Namespace(mut namespace) = namespace() else { panic!() };
+        let labels: std::collections::BTreeMap<String, String> = typed(labels);
+        namespace.metadata.labels.get_or_insert_default().extend(labels);
+        Object::Namespace(namespace)
+    };
+    running.list(&OF_SERVICES, &[namespace(), waypoint(), service(true, "10.0.0.1")]).await;
+    let is_outside = |table: Value| {
+        assert_eq!(names(&table["config"]), [("cart", true)]);
+        table["config"]["services"][0]["outsideMesh"] == true
+    };
+    assert!(is_outside(proxy.table().await));
+    assert!(metrics::text(&running.status).contains("reason=\"not-in-mesh\"} 1"));
+    running.apply(labelled(json!({"team": "shop"}))).await;
+    assert!(!is_outside(proxy.table().await));
+    running.apply(labelled(json!({"team": "shop", "other": "x"}))).await;
+    proxy.hears_nothing().await;
+    running.apply(labelled(json!({"team": "shop", "legacy": ""}))).await;
+    assert!(is_outside(proxy.table().await));
+    running.end().await;
+}

@@ -39,6 +39,11 @@ impl Outside {
     pub fn is_known(self) -> bool {
         matches!(self, Self::OtherNamespace | Self::LeftOut)
     }
+
+    /// Whether the mesh captures its addresses all the same.
+    pub fn is_captured(self) -> bool {
+        self == Self::LeftOut
+    }
 }
 
 /// Why an object is outside the mesh, and what to change.
