@@ -57,6 +57,7 @@ struct Tracked {
     rules: Rules,
     settings: Configuration,
     all_services: bool,
+    before: (u64, Option<String>),
 }
 
 impl Tracked {
@@ -70,7 +71,13 @@ impl Tracked {
         }
         let purpose = Purpose { routes: Routes::None, all_services: self.all_services };
         if let Ok(expected) = Compiled::new(&world, &self.rules, &self.settings, purpose) {
-            assert_eq!(self.table.text().unwrap().0, expected.text);
+            let text = self.table.policy().unwrap().into_text();
+            assert_eq!(text, expected.text);
+            let (revision, before) = &self.before;
+            if before.as_ref().is_some_and(|before| *before != text) {
+                assert_ne!(self.table.revision(), *revision);
+            }
+            self.before = (self.table.revision(), Some(text));
             self.check_decisions(&expected);
         }
     }
@@ -97,7 +104,7 @@ impl Tracked {
                 );
             }
         }
-        assert_eq!(self.table.decisions().len(), asking.len());
+        assert_eq!(self.table.decisions().values().sum::<usize>(), asking.len());
     }
 }
 
@@ -118,7 +125,7 @@ fn a_service_beneath_a_wildcard_stays_as_long_as_the_wildcard_counts() {
         objects.iter().for_each(|object| assert!(state.apply(object.clone())));
         let changes = state.update();
         table.update(&changes.services, false, &state).unwrap();
-        let text = table.text().unwrap().0;
+        let text = table.policy().unwrap().into_text();
         ["wide", "narrow", "apart"].map(|name| text.contains(name))
     };
     let narrow = entry("narrow", "a.example.com", false);
@@ -126,6 +133,27 @@ fn a_service_beneath_a_wildcard_stays_as_long_as_the_wildcard_counts() {
     assert_eq!(apply(&objects), [false, false, false]);
     assert_eq!(apply(&[entry("wide", "*.example.com", true)]), [true, true, false]);
     assert_eq!(apply(&[entry("wide", "*.example.com", false)]), [false, false, false]);
+}
+
+#[test]
+fn a_change_of_what_is_not_in_the_table_is_no_other_revision() {
+    let (settings, rules) = (Configuration::default(), Rules::default());
+    let mut state = State::new(rules.clone(), MeshConfigChoice::Found);
+    let mut table = ServiceTable::new(&settings, &rules, false);
+    let mut changes_revision = |object: Object| {
+        assert!(state.apply(object));
+        let changes = state.update();
+        assert_eq!(changes.services.len(), 1);
+        let before = table.revision();
+        table.update(&changes.services, false, &state).unwrap();
+        table.revision() != before
+    };
+    assert!(!changes_revision(entry("a", "a.example.com", false)));
+    assert!(!changes_revision(entry("a", "b.example.com", false)));
+    assert!(changes_revision(entry("a", "b.example.com", true)));
+    assert!(changes_revision(entry("a", "c.example.com", true)));
+    assert!(changes_revision(entry("a", "c.example.com", false)));
+    assert!(!changes_revision(entry("a", "d.example.com", false)));
 }
 
 proptest! {
@@ -147,6 +175,7 @@ proptest! {
             table: ServiceTable::new(&settings, &rules, all_services),
             objects: BTreeMap::new(),
             rules, settings, all_services,
+            before: (0, None),
         };
         for event in events {
             match event {

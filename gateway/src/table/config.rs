@@ -346,7 +346,7 @@ const BETWEEN: &str = ",\n    ";
 /// # Errors
 /// As [`text`].
 pub(super) fn joined<'a>(
-    lines: impl Iterator<Item = &'a str>,
+    lines: impl Iterator<Item = &'a str> + Clone,
     settings: &Configuration,
 ) -> serde_json::Result<String> {
     let mut text = String::from("{\n");
@@ -357,6 +357,8 @@ pub(super) fn joined<'a>(
         }
     }
     text = escape_json(&text);
+    // At once: growing piece by piece would copy it again and again.
+    text.reserve(lines.clone().map(|lines| BETWEEN.len() + lines.len()).sum::<usize>() + 32);
     text.push_str("  \"services\": [");
     for (i, lines) in lines.filter(|lines| !lines.is_empty()).enumerate() {
         text.push_str(if i > 0 { BETWEEN } else { "\n    " });

@@ -3,6 +3,7 @@
 pub mod cluster_ip;
 mod compiled;
 pub mod config;
+mod decisions;
 mod needed;
 pub mod route_clusters;
 pub mod routes;

@@ -8,6 +8,7 @@ use mesh::{Change, Items, Key, ObjectRef, Resolved, Rules, State};
 
 use super::compiled::Error;
 use super::config::{Configuration, joined, lines};
+use super::decisions::Decisions;
 use super::needed::{Needed, all_are_needed};
 
 /// What became of the mesh's objects.
@@ -54,7 +55,8 @@ pub struct ServiceTable {
     /// The lines of the objects that the configuration has to hold.
     lines: BTreeMap<(Key, Kind), Box<str>>,
     /// What the filter decides for the objects that ask for their waypoint or require it.
-    decisions: BTreeMap<(Key, Kind), Label>,
+    decisions: Decisions,
+    revision: u64,
 }
 
 impl ServiceTable {
@@ -66,7 +68,8 @@ impl ServiceTable {
             all_services: all_services || all_are_needed(settings),
             needed: Needed::default(),
             lines: BTreeMap::new(),
-            decisions: BTreeMap::new(),
+            decisions: Decisions::default(),
+            revision: 0,
         }
     }
 
@@ -85,6 +88,7 @@ impl ServiceTable {
             let namespaces = services.required_namespaces();
             self.needed.around(services.rejected(), namespaces, &self.domain);
             self.settings.refuse(services.rejected(), namespaces);
+            self.revision += 1;
         }
         for Change { old, new, .. } in changes {
             let of = |items: &Option<Items>| items.clone().unwrap_or_default();
@@ -120,16 +124,18 @@ impl ServiceTable {
     }
 
     fn set_decision(&mut self, name: (Key, Kind), items: &Items) {
-        if items.iter().any(Resolved::asks) {
-            self.decisions.insert(name, self.decide(items).label());
-        } else {
-            self.decisions.remove(&name);
-        }
+        let asks = items.iter().any(Resolved::asks);
+        self.decisions.set(name, asks.then(|| self.decide(items).label()));
     }
 
     fn set_lines(&mut self, name: (Key, Kind), items: &Items) -> Result<(), Error> {
         let services = items.iter().filter_map(|it| it.service.as_ref());
         let text = lines(services.filter(|it| self.all_services || self.needed.is_needed(it)))?;
+        let old = self.lines.get(&name).map_or("", |lines| lines);
+        if old == text {
+            return Ok(());
+        }
+        self.revision += 1;
         if text.is_empty() {
             self.lines.remove(&name);
         } else {
@@ -150,7 +156,8 @@ impl ServiceTable {
 
     /// How many objects have requests that are sent to the VIP.
     pub fn to_vip(&self) -> usize {
-        self.decisions.values().filter(|label| is_to_vip(**label)).count()
+        let counts = self.decisions.counts().iter();
+        counts.filter(|(label, _)| is_to_vip(**label)).map(|(_, count)| count).sum()
     }
 
     /// Whether requests for an object are sent to the VIP.
@@ -161,12 +168,12 @@ impl ServiceTable {
     /// What the filter decides for requests for an object. Those that neither ask for their waypoint nor require it have
     /// one decision, [`ServiceTable::unasked`].
     pub fn decision(&self, object: &ObjectRef) -> Label {
-        self.decisions.get(&name_of(object)).copied().unwrap_or_else(|| self.unasked())
+        self.decisions.get(&name_of(object)).unwrap_or_else(|| self.unasked())
     }
 
-    /// The decisions for the objects that ask for their waypoint or require it.
-    pub fn decisions(&self) -> impl ExactSizeIterator<Item = Label> {
-        self.decisions.values().copied()
+    /// How many of the objects that ask for their waypoint or require it have which decision.
+    pub fn decisions(&self) -> &BTreeMap<Label, usize> {
+        self.decisions.counts()
     }
 
     /// The decision for all other objects.
@@ -204,14 +211,19 @@ impl ServiceTable {
         sent.next().unwrap_or_else(|| ask(ports().next()))
     }
 
-    /// The configuration, and the policy that the filter makes of it. What the filter would refuse is not given out.
+    /// Another number for each other configuration. The same configuration may have several.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The policy that the filter makes of the configuration, which is its text. What the filter would refuse is not
+    /// given out.
     ///
     /// # Errors
     /// The filter refuses the settings.
-    pub fn text(&self) -> Result<(String, Policy), Error> {
+    pub fn policy(&self) -> Result<Policy, Error> {
         let text = joined(self.lines.values().map(|lines| &**lines), &self.settings)?;
-        let policy = Policy::from_json(text.as_bytes(), Some("true"))?;
-        Ok((text, policy))
+        Ok(Policy::from_json(text, Some("true"))?)
     }
 }
 
