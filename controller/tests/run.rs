@@ -75,8 +75,11 @@ async fn what_changes_no_table_is_neither_written_nor_published() {
         (false, "10.0.0.4", ["6", "4", "4"]),
     ] {
         running.apply(service(opted_in, address)).await;
-        let names =
-            ["update_duration_seconds_count", "publish_duration_seconds_count", "publications_total"];
+        let names = [
+            "update_duration_seconds_count",
+            "publish_duration_seconds_count",
+            "publications_total",
+        ];
         let updated = |metrics: &str| metrics.contains(&sample(names[0], expected[0]));
         let metrics = running.until_metrics(updated).await;
         for (name, expected) in names.into_iter().zip(expected) {

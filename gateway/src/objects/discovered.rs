@@ -118,8 +118,7 @@ mod tests {
             filter_config: string(publish),
             ..DynamicModuleFilter::default()
         };
-        let form: DynamicModuleFilter =
-            open(MODULE_FILTER, decode(&table(&config, "a\"b")));
+        let form: DynamicModuleFilter = open(MODULE_FILTER, decode(&table(&config, "a\"b")));
         assert_eq!(form, expected);
     }
 }

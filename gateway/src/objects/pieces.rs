@@ -101,7 +101,7 @@ mod tests {
             let any = Any { type_url: name.clone(), ..Any::default() };
             let any = Pieces::of(&any).with(2, Pieces::from_iter(bytes));
             prop_assert_eq!(any.len(), any.concat().len());
-            prop_assert_eq!(Any::decode(&*any.concat()).as_ref(), Ok(&whole));
+            prop_assert_eq!(Any::decode(&*any.concat()), Ok(whole.clone()));
             let config = TypedExtensionConfig { name, typed_config: Some(whole) };
             let outer = TypedExtensionConfig { typed_config: None, ..config.clone() };
             let outer = Pieces::of(&outer).with(2, any);
