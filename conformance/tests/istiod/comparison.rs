@@ -1,0 +1,255 @@
+//! Decision by decision: what Istio does, and whether the filter does that too.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde_json::Value;
+
+use super::around::{names, text};
+use super::differences::Differences;
+use super::istiod::{Answer, Cluster, Service};
+use super::ours::{Decision, Filter, Place};
+
+/// A decision that is not Istio's, and what is known of its service.
+#[derive(Debug, Clone)]
+pub struct Difference {
+    pub cluster: String,
+    pub ours: String,
+    pub gateway: &'static str,
+    pub mesh: &'static str,
+    /// What is not the same, if all three say `waypoint`.
+    pub detail: String,
+    pub facts: Facts,
+}
+
+/// What a class of differences can ask for.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// `Service` or `ServiceEntry`.
+    pub kind: &'static str,
+    /// A ServiceEntry's.
+    pub resolution: String,
+    /// `given`, `range`, `allocated` or `none`.
+    pub addresses: &'static str,
+    /// What istiod takes the port for.
+    pub protocol: String,
+    /// Whether the service or its namespace is annotated `ingress-waypoint/required`.
+    pub required: bool,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { cluster, ours, gateway, mesh, detail, facts } = self;
+        write!(f, "{cluster}: ours {ours:?}, gateway {gateway:?}, mesh {mesh:?}")?;
+        if !detail.is_empty() {
+            write!(f, " ({detail})")?;
+        }
+        write!(f, "\n    {facts:?}")
+    }
+}
+
+/// What came out of one set of objects.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// How many decisions were compared.
+    pub decisions: usize,
+    /// How many of them went to a waypoint here and there.
+    pub waypoints: usize,
+    /// The differences that are known, and how often they came.
+    pub known: BTreeMap<String, usize>,
+    /// The others.
+    pub unknown: Vec<Difference>,
+}
+
+impl Outcome {
+    pub fn add(&mut self, other: Self) {
+        self.decisions += other.decisions;
+        self.waypoints += other.waypoints;
+        for (name, times) in other.known {
+            *self.known.entry(name).or_default() += times;
+        }
+        self.unknown.extend(other.unknown);
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known: usize = self.known.values().sum();
+        write!(
+            f,
+            "{} decisions, {} of them for a waypoint; {known} known differences, {} others",
+            self.decisions,
+            self.waypoints,
+            self.unknown.len()
+        )?;
+        for (name, times) in &self.known {
+            write!(f, "\n{times:>7} {name}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Compares all decisions about a set of objects.
+pub fn compare(objects: &[Value], answer: &Answer, known: &Differences) -> Outcome {
+    let refused: BTreeSet<_> = answer.refused.iter().map(|it| it.index).collect();
+    let taken = objects.iter().enumerate().filter(|(at, _)| !refused.contains(at));
+    let taken: Vec<_> = taken.map(|(_, object)| object.clone()).collect();
+    let case = Case { objects: &taken, answer };
+    let filter = Filter::new(&taken);
+    let mut outcome = Outcome::default();
+    let mut asked = BTreeSet::new();
+    for decision in &filter.decisions {
+        outcome.decisions += 1;
+        asked.insert(decision.cluster.as_str());
+        match case.difference(decision) {
+            None => outcome.waypoints += usize::from(decision.destination().is_some()),
+            Some(difference) => outcome.count(difference, known),
+        }
+    }
+    // What Istio knows and the filter does not.
+    for (name, cluster) in &answer.clusters {
+        if name.starts_with("outbound|") && !asked.contains(name.as_str()) {
+            outcome.decisions += 1;
+            let (decided, reason) = filter.decide(name).label();
+            let gateway = of_cluster(Some(cluster));
+            if gateway == "waypoint" || decided != "direct" {
+                let ours = format!("{decided} {reason}");
+                let (cluster, facts) = (name.clone(), Facts::default());
+                let difference =
+                    Difference { cluster, ours, gateway, mesh: "", detail: String::new(), facts };
+                outcome.count(difference, known);
+            }
+        }
+    }
+    outcome
+}
+
+impl Outcome {
+    fn count(&mut self, difference: Difference, known: &Differences) {
+        match known.of(&difference) {
+            Some(name) => *self.known.entry(name.to_owned()).or_default() += 1,
+            None => self.unknown.push(difference),
+        }
+    }
+}
+
+struct Case<'a> {
+    objects: &'a [Value],
+    answer: &'a Answer,
+}
+
+impl Case<'_> {
+    fn difference(&self, decision: &Decision) -> Option<Difference> {
+        let place = &decision.place;
+        let cluster = decision.is_istios.then(|| self.answer.clusters.get(&decision.cluster));
+        let gateway = cluster.map_or("", of_cluster);
+        let service = self.answer.services.iter().find(|it| is_at(it, place));
+        let mesh = of_service(service);
+        let mut detail = String::new();
+        let agree = match decision.destination() {
+            None => {
+                decision.label().starts_with("direct") && gateway != "waypoint" && mesh != "waypoint"
+            }
+            Some((destination, http2)) => {
+                if let Some(cluster) = cluster.flatten().filter(|it| !it.vips.is_empty()) {
+                    if cluster.vips != [destination.to_string()] {
+                        detail = format!("{destination}, not {:?}", cluster.vips);
+                    } else if cluster.http2 != http2 {
+                        detail = format!("HTTP/2: {http2}, not {}", cluster.http2);
+                    }
+                }
+                let captured = |it: &Service| it.addresses.contains(&destination.ip().to_string());
+                if !service.is_some_and(captured) {
+                    let captured = service.map(|it| &it.addresses);
+                    detail = format!("{} is not captured, but {captured:?}", destination.ip());
+                }
+                mesh == "waypoint" && matches!(gateway, "" | "waypoint") && detail.is_empty()
+            }
+        };
+        (!agree).then(|| Difference {
+            cluster: decision.cluster.clone(),
+            ours: decision.label(),
+            gateway,
+            mesh,
+            detail,
+            facts: self.facts(place),
+        })
+    }
+
+    fn object(&self, kind: &str, namespace: &str, name: &str) -> Option<&Value> {
+        let mut objects = self.objects.iter();
+        objects.find(|it| text(it, "/kind") == kind && names(it) == (namespace, name))
+    }
+
+    fn facts(&self, place: &Place) -> Facts {
+        let kind = if place.is_service { "Service" } else { "ServiceEntry" };
+        let object = self.object(kind, &place.namespace, &place.name);
+        let namespace = self.object("Namespace", "", &place.namespace);
+        let required = |object: Option<&Value>| {
+            object.is_some_and(|it| {
+                !matches!(text(it, "/metadata/annotations/ingress-waypoint~1required"), "" | "false")
+            })
+        };
+        let mut ports = self.answer.ports.iter();
+        let port = ports.find(|it| {
+            (&it.namespace, &it.host.to_lowercase(), it.number)
+                == (&place.namespace, &place.host, place.port)
+        });
+        Facts {
+            kind,
+            resolution: match place.is_service {
+                true => String::new(),
+                false => {
+                    let given = object.map_or("", |it| text(it, "/spec/resolution"));
+                    if given.is_empty() { "NONE" } else { given }.to_owned()
+                }
+            },
+            addresses: object.map_or("", |it| addresses(it, place)),
+            protocol: port.map_or(String::new(), |it| it.protocol.clone()),
+            required: required(object) || required(namespace),
+        }
+    }
+}
+
+fn addresses(object: &Value, place: &Place) -> &'static str {
+    let list = |pointer: &str| object.pointer(pointer).and_then(Value::as_array);
+    let given = list(if place.is_service { "/spec/clusterIPs" } else { "/spec/addresses" });
+    let given: Vec<_> = given.into_iter().flatten().filter_map(Value::as_str).collect();
+    let is_range = |it: &&str| it.contains('/') && !it.ends_with("/32") && !it.ends_with("/128");
+    let allocated = list("/status/addresses").into_iter().flatten();
+    let mut of_host = allocated.filter(|it| text(it, "/host").eq_ignore_ascii_case(&place.host));
+    match given.as_slice() {
+        [] if of_host.next().is_some() => "allocated",
+        [] | ["None"] => "none",
+        given if given.iter().any(is_range) => "range",
+        _ => "given",
+    }
+}
+
+fn is_at(service: &Service, place: &Place) -> bool {
+    service.namespace == place.namespace
+        && service.name == place.name
+        && service.host.eq_ignore_ascii_case(&place.host)
+}
+
+fn of_cluster(cluster: Option<&Cluster>) -> &'static str {
+    match cluster {
+        None => "absent",
+        Some(it) if !it.vips.is_empty() => "waypoint",
+        Some(it) => match it.discovery.as_str() {
+            "EDS" if it.endpoints.is_empty() => "empty",
+            "EDS" => "endpoints",
+            "ORIGINAL_DST" => "passthrough",
+            _ => "dns",
+        },
+    }
+}
+
+/// What the mesh is to do with the requests of an ingress.
+fn of_service(service: Option<&Service>) -> &'static str {
+    match service {
+        None => "absent",
+        Some(it) if it.ingress && !it.waypoint.is_empty() => "waypoint",
+        Some(_) => "endpoints",
+    }
+}
