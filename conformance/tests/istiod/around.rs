@@ -42,11 +42,13 @@ pub fn completed(objects: Vec<Value>) -> Vec<Value> {
             "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels},
         }));
     }
-    for object in cluster.objects.clone() {
-        match text(&object, "/kind") {
-            "Gateway" => cluster.waypoint(&object),
-            "Service" if text(&object, "/spec/type") != "ExternalName" => cluster.endpoints(&object),
-            _ => {}
+    cluster.date();
+    for gateway in cluster.objects.clone().iter().filter(|it| text(it, "/kind") == "Gateway") {
+        cluster.waypoint(gateway);
+    }
+    for service in cluster.objects.clone().iter().filter(|it| text(it, "/kind") == "Service") {
+        if text(service, "/spec/type") != "ExternalName" {
+            cluster.endpoints(service);
         }
     }
     cluster.objects
@@ -82,6 +84,26 @@ impl Cluster {
         let known = self.names.iter().map(|(_, namespace, _)| namespace.clone());
         let known = known.filter(|namespace| !namespace.is_empty());
         known.chain([super::istiod::INGRESS, "istio-system"].map(str::to_owned)).collect()
+    }
+
+    /// The time at which each object was made: of its own, as istiod's gateway and ztunnel disagree about objects of one
+    /// time. What has none was made last.
+    fn date(&mut self) {
+        let mut times = BTreeSet::new();
+        for (i, object) in self.objects.iter_mut().enumerate() {
+            let given = text(object, "/metadata/creationTimestamp");
+            let mut time = match given {
+                "" => format!("2027-01-01T{:02}:{:02}:00Z", i / 60, i % 60),
+                given => given.to_owned(),
+            };
+            while !times.insert(time.clone()) {
+                // Objects of the same time count in the order of their names, which is that of files.
+                let (before, second) = time.split_at(time.len() - 3);
+                let second: u8 = second.trim_end_matches('Z').parse().unwrap_or_default();
+                time = format!("{before}{:02}Z", second + 1);
+            }
+            object["metadata"]["creationTimestamp"] = json!(time);
+        }
     }
 
     /// One endpoint for each port.
@@ -131,6 +153,17 @@ impl Cluster {
             {
                 continue;
             }
+            let mesh = json!({"name": "mesh", "port": 15008, "appProtocol": "hbone"});
+            let mut services = self.objects.iter_mut();
+            let is_it = |it: &&mut Value| text(it, "/kind") == "Service" && names(it) == (namespace, &*name);
+            if let Some(service) = services.find(is_it) {
+                if let Some(ports) = service["spec"]["ports"].as_array_mut()
+                    && ports.iter().all(|port| port["port"] != 15008)
+                {
+                    ports.push(mesh);
+                }
+                continue;
+            }
             let service = json!({
                 "apiVersion": "v1", "kind": "Service",
                 "metadata": {
@@ -139,10 +172,9 @@ impl Cluster {
                 },
                 "spec": {
                     "type": "ClusterIP", "clusterIP": ip, "clusterIPs": [ip],
-                    "ports": [{"name": "mesh", "port": 15008, "appProtocol": "hbone"}],
+                    "ports": [mesh],
                 },
             });
-            self.endpoints(&service);
             self.add(service);
         }
     }

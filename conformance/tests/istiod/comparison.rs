@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 
 use serde_json::Value;
 
 use super::around::{names, text};
 use super::differences::Differences;
-use super::istiod::{Answer, Cluster, Service};
+use super::istiod::{Answer, Cluster, INGRESS, Service};
 use super::ours::{Decision, Filter, Place};
 
 /// A decision that is not Istio's, and what is known of its service.
@@ -29,10 +30,14 @@ pub struct Facts {
     pub kind: &'static str,
     /// A ServiceEntry's.
     pub resolution: String,
-    /// `given`, `range`, `allocated` or `none`.
+    /// `given`, `two families`, `range`, `uncaptured`, `allocated` or `none`.
     pub addresses: &'static str,
-    /// What istiod takes the port for.
+    /// What istiod takes the port for; its transport if that is not TCP.
     pub protocol: String,
+    /// Whether the waypoint's address is that of a Service with the port for it.
+    pub served: bool,
+    /// Whether its internalTrafficPolicy is `Local`.
+    pub local: bool,
     /// Whether the service or its namespace is annotated `ingress-waypoint/required`.
     pub required: bool,
 }
@@ -114,7 +119,8 @@ pub fn compare(objects: &[Value], answer: &Answer, known: &Differences) -> Outco
             let gateway = of_cluster(Some(cluster));
             if gateway == "waypoint" || decided != "direct" {
                 let ours = format!("{decided} {reason}");
-                let (cluster, facts) = (name.clone(), Facts::default());
+                let required = taken.iter().any(|it| is_required(Some(it)));
+                let (cluster, facts) = (name.clone(), Facts { required, ..Facts::default() });
                 let difference =
                     Difference { cluster, ours, gateway, mesh: "", detail: String::new(), facts };
                 outcome.count(difference, known);
@@ -152,13 +158,17 @@ impl Case<'_> {
             }
             Some((destination, http2)) => {
                 if let Some(cluster) = cluster.flatten().filter(|it| !it.vips.is_empty()) {
-                    if cluster.vips != [destination.to_string()] {
+                    let vips: Vec<_> = cluster.vips.iter().map(|it| canonical(it)).collect();
+                    if vips != [Some(destination)] {
                         detail = format!("{destination}, not {:?}", cluster.vips);
                     } else if cluster.http2 != http2 {
                         detail = format!("HTTP/2: {http2}, not {}", cluster.http2);
                     }
                 }
-                let captured = |it: &Service| it.addresses.contains(&destination.ip().to_string());
+                let captured = |it: &Service| {
+                    let mut addresses = it.addresses.iter().filter_map(|it| it.parse().ok());
+                    addresses.any(|it: IpAddr| it.to_canonical() == destination.ip())
+                };
                 if !service.is_some_and(captured) {
                     let captured = service.map(|it| &it.addresses);
                     detail = format!("{} is not captured, but {captured:?}", destination.ip());
@@ -172,7 +182,17 @@ impl Case<'_> {
             gateway,
             mesh,
             detail,
-            facts: self.facts(place),
+            facts: self.facts(place, service),
+        })
+    }
+
+    /// Whether a waypoint is a Service that can be called.
+    fn is_served(&self, waypoint: &str) -> bool {
+        let is_it = |it: &&Service| it.host == waypoint || it.addresses.iter().any(|it| it == waypoint);
+        let mut services = self.answer.services.iter().filter(is_it);
+        services.any(|service| {
+            let mut ports = self.answer.ports.iter();
+            ports.any(|port| port.host == service.host && port.number == 15008)
         })
     }
 
@@ -181,15 +201,10 @@ impl Case<'_> {
         objects.find(|it| text(it, "/kind") == kind && names(it) == (namespace, name))
     }
 
-    fn facts(&self, place: &Place) -> Facts {
+    fn facts(&self, place: &Place, service: Option<&Service>) -> Facts {
         let kind = if place.is_service { "Service" } else { "ServiceEntry" };
         let object = self.object(kind, &place.namespace, &place.name);
         let namespace = self.object("Namespace", "", &place.namespace);
-        let required = |object: Option<&Value>| {
-            object.is_some_and(|it| {
-                !matches!(text(it, "/metadata/annotations/ingress-waypoint~1required"), "" | "false")
-            })
-        };
         let mut ports = self.answer.ports.iter();
         let port = ports.find(|it| {
             (&it.namespace, &it.host.to_lowercase(), it.number)
@@ -205,10 +220,34 @@ impl Case<'_> {
                 }
             },
             addresses: object.map_or("", |it| addresses(it, place)),
-            protocol: port.map_or(String::new(), |it| it.protocol.clone()),
-            required: required(object) || required(namespace),
+            protocol: match object.and_then(|it| transport(it, place)) {
+                Some(transport) => transport,
+                None => port.map_or(String::new(), |it| it.protocol.clone()),
+            },
+            served: service.is_some_and(|it| self.is_served(&it.waypoint)),
+            local: object.is_some_and(|it| text(it, "/spec/internalTrafficPolicy") == "Local"),
+            required: is_required(object) || is_required(namespace),
         }
     }
+}
+
+/// Whether an object demands its waypoint, which is this project's own annotation.
+fn is_required(object: Option<&Value>) -> bool {
+    let annotation = "/metadata/annotations/ingress-waypoint~1required";
+    object.is_some_and(|it| !matches!(text(it, annotation), "" | "false"))
+}
+
+/// A port's transport, if that is not TCP.
+fn transport(object: &Value, place: &Place) -> Option<String> {
+    let ports = object["spec"]["ports"].as_array().filter(|_| place.is_service)?;
+    let port = ports.iter().find(|it| it["port"] == place.port)?;
+    port["protocol"].as_str().filter(|it| *it != "TCP").map(str::to_owned)
+}
+
+/// IPv4 addresses that are written as IPv6 ones are IPv4 ones.
+fn canonical(address: &str) -> Option<SocketAddr> {
+    let address: SocketAddr = address.parse().ok()?;
+    Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
 }
 
 fn addresses(object: &Value, place: &Place) -> &'static str {
@@ -222,14 +261,27 @@ fn addresses(object: &Value, place: &Place) -> &'static str {
         [] if of_host.next().is_some() => "allocated",
         [] | ["None"] => "none",
         given if given.iter().any(is_range) => "range",
+        given if given.iter().any(|it| is_uncaptured(it)) => "uncaptured",
+        given if given.iter().any(|it| it.contains(':')) && given.iter().any(|it| it.contains('.')) => {
+            "two families"
+        }
         _ => "given",
     }
+}
+
+/// Unspecified, link-local and multicast addresses.
+fn is_uncaptured(address: &str) -> bool {
+    let address = address.split('/').next().unwrap_or_default();
+    address.parse::<IpAddr>().is_ok_and(|address| match address.to_canonical() {
+        IpAddr::V4(it) => it.octets()[0] == 0 || it.is_link_local() || it.is_multicast(),
+        IpAddr::V6(it) => it.is_unspecified() || it.is_unicast_link_local() || it.is_multicast(),
+    })
 }
 
 fn is_at(service: &Service, place: &Place) -> bool {
     service.namespace == place.namespace
         && service.name == place.name
-        && service.host.eq_ignore_ascii_case(&place.host)
+        && service.host.trim_end_matches('.').eq_ignore_ascii_case(&place.host)
 }
 
 fn of_cluster(cluster: Option<&Cluster>) -> &'static str {
@@ -249,7 +301,9 @@ fn of_cluster(cluster: Option<&Cluster>) -> &'static str {
 fn of_service(service: Option<&Service>) -> &'static str {
     match service {
         None => "absent",
-        Some(it) if it.ingress && !it.waypoint.is_empty() => "waypoint",
-        Some(_) => "endpoints",
+        Some(it) if !it.ingress || it.waypoint.is_empty() => "endpoints",
+        Some(it) if it.addresses.is_empty() => "no address",
+        Some(it) if it.own_namespace && it.namespace != INGRESS => "elsewhere",
+        Some(_) => "waypoint",
     }
 }

@@ -27,6 +27,8 @@ pub struct Class {
     addresses: Option<Vec<String>>,
     protocol: Option<Vec<String>>,
     required: Option<bool>,
+    served: Option<bool>,
+    local: Option<bool>,
     /// Objects that show it.
     example: Vec<Value>,
 }
@@ -65,6 +67,8 @@ impl Class {
             && among(&self.addresses, facts.addresses)
             && among(&self.protocol, &facts.protocol)
             && self.required.is_none_or(|it| it == facts.required)
+            && self.local.is_none_or(|it| it == facts.local)
+            && self.served.is_none_or(|it| it == facts.served)
     }
 }
 

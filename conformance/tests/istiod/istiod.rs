@@ -100,7 +100,12 @@ impl Process {
         writeln!(self.stdin, "{question}").ok()?;
         let mut line = String::new();
         self.stdout.read_line(&mut line).ok()?;
-        if line.is_empty() { None } else { Some(serde_json::from_str(&line).unwrap()) }
+        let mut answer: Answer = serde_json::from_str(&line).ok()?;
+        // The filter reads names of hosts in one form.
+        let clusters = std::mem::take(&mut answer.clusters).into_iter();
+        let normal = |name: String| name.to_lowercase().trim_end_matches('.').to_owned();
+        answer.clusters = clusters.map(|(name, cluster)| (normal(name), cluster)).collect();
+        Some(answer)
     }
 }
 
