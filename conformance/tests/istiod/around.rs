@@ -145,7 +145,9 @@ impl Cluster {
             };
             let is_of_service = |it: &Value| {
                 text(it, "/kind") == "Service"
-                    && it["spec"]["clusterIPs"].as_array().is_some_and(|ips| ips.contains(&json!(ip)))
+                    && it["spec"]["clusterIPs"]
+                        .as_array()
+                        .is_some_and(|ips| ips.contains(&json!(ip)))
             };
             if name.is_empty()
                 || ip.parse::<std::net::IpAddr>().is_err()
@@ -155,7 +157,9 @@ impl Cluster {
             }
             let mesh = json!({"name": "mesh", "port": 15008, "appProtocol": "hbone"});
             let mut services = self.objects.iter_mut();
-            let is_it = |it: &&mut Value| text(it, "/kind") == "Service" && names(it) == (namespace, &*name);
+            let is_it = |it: &&mut Value| {
+                text(it, "/kind") == "Service" && names(it) == (namespace, &*name)
+            };
             if let Some(service) = services.find(is_it) {
                 if let Some(ports) = service["spec"]["ports"].as_array_mut()
                     && ports.iter().all(|port| port["port"] != 15008)

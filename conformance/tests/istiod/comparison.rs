@@ -30,11 +30,11 @@ pub struct Facts {
     pub kind: &'static str,
     /// A ServiceEntry's.
     pub resolution: String,
-    /// `given`, `two families`, `range`, `uncaptured`, `allocated` or `none`.
+    /// `given`, `several`, `range`, `uncaptured`, `allocated` or `none`.
     pub addresses: &'static str,
     /// What istiod takes the port for; its transport if that is not TCP.
     pub protocol: String,
-    /// Whether the waypoint's address is that of a Service with the port for it.
+    /// Whether the gateway can call the waypoint: its address is that of a Service that the gateway is given.
     pub served: bool,
     /// Whether its internalTrafficPolicy is `Local`.
     pub local: bool,
@@ -154,7 +154,9 @@ impl Case<'_> {
         let mut detail = String::new();
         let agree = match decision.destination() {
             None => {
-                decision.label().starts_with("direct") && gateway != "waypoint" && mesh != "waypoint"
+                decision.label().starts_with("direct")
+                    && gateway != "waypoint"
+                    && mesh != "waypoint"
             }
             Some((destination, http2)) => {
                 if let Some(cluster) = cluster.flatten().filter(|it| !it.vips.is_empty()) {
@@ -186,14 +188,13 @@ impl Case<'_> {
         })
     }
 
-    /// Whether a waypoint is a Service that can be called.
+    /// Whether a waypoint is a Service that the gateway can call.
     fn is_served(&self, waypoint: &str) -> bool {
-        let is_it = |it: &&Service| it.host == waypoint || it.addresses.iter().any(|it| it == waypoint);
+        let is_it =
+            |it: &&Service| it.host == waypoint || it.addresses.iter().any(|it| it == waypoint);
         let mut services = self.answer.services.iter().filter(is_it);
-        services.any(|service| {
-            let mut ports = self.answer.ports.iter();
-            ports.any(|port| port.host == service.host && port.number == 15008)
-        })
+        services
+            .any(|it| self.answer.clusters.contains_key(&format!("outbound|15008||{}", it.host)))
     }
 
     fn object(&self, kind: &str, namespace: &str, name: &str) -> Option<&Value> {
@@ -262,9 +263,7 @@ fn addresses(object: &Value, place: &Place) -> &'static str {
         [] | ["None"] => "none",
         given if given.iter().any(is_range) => "range",
         given if given.iter().any(|it| is_uncaptured(it)) => "uncaptured",
-        given if given.iter().any(|it| it.contains(':')) && given.iter().any(|it| it.contains('.')) => {
-            "two families"
-        }
+        [_, _, ..] => "several",
         _ => "given",
     }
 }

@@ -78,7 +78,9 @@ fn every_known_difference_is_still_there() {
     let examples = known.classes.iter().map(|class| completed(class.example.clone()));
     let examples: Vec<_> = examples.collect();
     let mut wrong = Vec::new();
-    for ((class, objects), answer) in known.classes.iter().zip(&examples).zip(istiod::ask(&examples)) {
+    for ((class, objects), answer) in
+        known.classes.iter().zip(&examples).zip(istiod::ask(&examples))
+    {
         assert_eq!(answer.error, "", "{}", class.name);
         let outcome = compare(objects, &answer, &known);
         if !outcome.known.contains_key(&class.name) || !outcome.unknown.is_empty() {

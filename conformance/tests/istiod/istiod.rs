@@ -88,7 +88,9 @@ impl Process {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .unwrap_or_else(|error| panic!("{}: {error}: run scripts/install-istiod", program.display()));
+            .unwrap_or_else(|error| {
+                panic!("{}: {error}: run scripts/install-istiod", program.display())
+            });
         let stdin = child.stdin.take().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         Self { child, stdin, stdout }

@@ -77,15 +77,15 @@ impl Filter {
             allow_loopback: true,
             ..Rules::default()
         };
-        let compiled =
-            Compiled::new(&world, &rules, &Configuration::default(), Purpose::default())
-                .unwrap_or_else(|error| panic!("{error:#}"));
+        let compiled = Compiled::new(&world, &rules, &Configuration::default(), Purpose::default())
+            .unwrap_or_else(|error| panic!("{error:#}"));
         let policy = Policy::from_json(compiled.text.as_bytes(), Some("true")).unwrap();
         let mut filter = Self { policy, decisions: Vec::new() };
         for resolved in &compiled.resolution.services {
             let left_out = resolved.ports.left_out.iter();
             let left_out = left_out.filter_map(|port| u16::try_from(port.number).ok());
-            let mut ports: Vec<_> = resolved.ports.kept.iter().map(|kept| kept.port.number).collect();
+            let mut ports: Vec<_> =
+                resolved.ports.kept.iter().map(|kept| kept.port.number).collect();
             ports.extend(left_out.filter(|port| *port != 0));
             ports.sort_unstable();
             ports.dedup();

@@ -9,7 +9,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Map, Value, json};
 
-use super::around::{completed, names, text};
+use super::around::completed;
 use super::comparison::{Outcome, compare};
 use super::differences::{Differences, shown};
 use super::istiod;
@@ -24,13 +24,11 @@ fn mostly<T: Clone + std::fmt::Debug + 'static>(
     often: &'static [T],
     seldom: &'static [T],
 ) -> impl Strategy<Value = T> {
-    prop_oneof![3 => select(often), 1 => select(seldom)]
+    prop_oneof![5 => select(often), 1 => select(seldom)]
 }
 
 /// Labels, each absent where there is no value.
-fn labels(
-    values: Vec<(&'static str, Option<&'static str>)>,
-) -> Labels {
+fn labels(values: Vec<(&'static str, Option<&'static str>)>) -> Labels {
     values.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
 }
 
@@ -42,11 +40,22 @@ fn map(labels: &Labels) -> Value {
 /// What binds a service, on it or on its namespace.
 fn of_service() -> impl Strategy<Value = Labels> {
     let asks = mostly(
-        &[None, None, Some("true")],
-        &[Some("false"), Some("True"), Some("TRUE"), Some("tRUE"), Some("1"), Some("t"), Some("0"), Some("yes"), Some("wp"), Some("")],
+        &[None, None, None, Some("true")],
+        &[
+            Some("false"),
+            Some("True"),
+            Some("TRUE"),
+            Some("tRUE"),
+            Some("1"),
+            Some("t"),
+            Some("0"),
+            Some("yes"),
+            Some("wp"),
+            Some(""),
+        ],
     );
     let waypoint = mostly(
-        &[None, None, Some("wp")],
+        &[None, None, None, Some("wp")],
         &[Some("second"), Some("none"), Some("gone"), Some("None"), Some("")],
     );
     let space = mostly(&[None, None], &[Some("infra"), Some("shop"), Some("nowhere"), Some("")]);
@@ -63,18 +72,23 @@ fn of_service() -> impl Strategy<Value = Labels> {
 
 /// A namespace binds its services more often than they do it themselves.
 fn namespace() -> impl Strategy<Value = (Labels, Value)> {
-    let bound = Just(vec![("istio.io/ingress-use-waypoint", "true"), ("istio.io/use-waypoint", "wp")]);
+    let bound =
+        Just(vec![("istio.io/ingress-use-waypoint", "true"), ("istio.io/use-waypoint", "wp")]);
     let team = select(vec![None, Some("a"), Some("b")]);
     let canary = mostly(&[None, None], &[Some("20"), Some("0"), Some("101"), Some("many")]);
-    (prop_oneof![2 => bound, 1 => of_service()], team, canary).prop_map(|(mut labels, team, canary)| {
-        labels.extend(team.map(|team| ("team", team)));
-        let annotations = canary.map_or(json!({}), |it| json!({"istio.io/use-waypoint-canary-weight": it}));
-        (labels, annotations)
-    })
+    (prop_oneof![3 => bound, 1 => of_service()], team, canary).prop_map(
+        |(mut labels, team, canary)| {
+            labels.extend(team.map(|team| ("team", team)));
+            let annotations =
+                canary.map_or(json!({}), |it| json!({"istio.io/use-waypoint-canary-weight": it}));
+            (labels, annotations)
+        },
+    )
 }
 
 fn allowed_routes() -> impl Strategy<Value = Value> {
-    let selector = |selector: Value| json!({"namespaces": {"from": "Selector", "selector": selector}});
+    let selector =
+        |selector: Value| json!({"namespaces": {"from": "Selector", "selector": selector}});
     select(vec![
         json!({"namespaces": {"from": "All"}}),
         json!({"namespaces": {"from": "Same"}}),
@@ -83,13 +97,28 @@ fn allowed_routes() -> impl Strategy<Value = Value> {
         selector(json!({"matchLabels": {"team": "a"}})),
         selector(json!({"matchLabels": {"kubernetes.io/metadata.name": "shop"}})),
         selector(json!({"matchExpressions": [{"key": "team", "operator": "Exists"}]})),
-        selector(json!({"matchExpressions": [{"key": "team", "operator": "NotIn", "values": ["b"]}]})),
+        selector(
+            json!({"matchExpressions": [{"key": "team", "operator": "NotIn", "values": ["b"]}]}),
+        ),
         selector(json!({})),
     ])
 }
 
-/// A waypoint, named by the namespace and one of two names.
-fn gateway() -> impl Strategy<Value = Value> {
+/// What is read of a Gateway: class, label, listeners, binding, and the form of its addresses.
+type Form = (
+    &'static str,
+    Option<&'static str>,
+    Vec<((&'static str, i32), Value)>,
+    Option<&'static str>,
+    &'static str,
+);
+
+/// Every second waypoint has nothing that binds no service.
+fn form() -> impl Strategy<Value = Form> {
+    let usual = select(&["ip", "host"][..]).prop_map(|address| {
+        let routes = json!({"namespaces": {"from": "All"}});
+        ("istio-waypoint", None, vec![(("HBONE", 15008), routes)], None, address)
+    });
     let class = mostly(&["istio-waypoint"], &["custom", "istio-east-west", "istio", "gone"]);
     let is_for = mostly(
         &[None, None, Some("service"), Some("all")],
@@ -100,15 +129,22 @@ fn gateway() -> impl Strategy<Value = Value> {
         &[("HBONE", 15009), ("istio.io/PROXY", 15088), ("HTTP", 80), ("HTTP", 15008)],
     );
     let listeners = prop::collection::vec((listener, allowed_routes()), 1..3);
-    let binding = mostly(&[None, None, None], &[Some("PROXY/15088"), Some("PROXY"), Some("NONE/80"), Some("NONE")]);
+    let binding = mostly(
+        &[None, None, None],
+        &[Some("PROXY/15088"), Some("PROXY"), Some("NONE/80"), Some("NONE")],
+    );
     let address = mostly(
-        &["ip", "host"],
+        &["ip", "host", "ip"],
         &["", "ip host", "named", "untyped", "ip6", "ip elsewhere", "host elsewhere"],
     );
-    (select(&NAMESPACES[..]), select(&["wp", "second"][..]), class, is_for, listeners, binding, address)
-        .prop_map(|(namespace, name, class, is_for, listeners, binding, address)| {
-            let nth = NAMESPACES.iter().position(|it| *it == namespace).unwrap() * 2
-                + usize::from(name == "second");
+    prop_oneof![usual, (class, is_for, listeners, binding, address)]
+}
+
+/// A waypoint, one of the two that a namespace can have.
+fn gateway(nth: usize) -> impl Strategy<Value = Value> {
+    form()
+        .prop_map(move |(class, is_for, listeners, binding, address)| {
+            let (namespace, name) = (NAMESPACES[nth / 2], ["wp", "second"][nth % 2]);
             let addresses = address.split(' ').filter_map(|form| {
                 Some(match form {
                     "ip" => json!({"type": "IPAddress", "value": format!("10.2.0.{nth}")}),
@@ -163,41 +199,71 @@ fn service() -> impl Strategy<Value = Value> {
     let name = mostly(
         &[("http", None), ("", None)],
         &[
-            ("grpc", None), ("grpc-web", None), ("http2-x", None), ("https", None), ("tcp-x", None), ("tls", None),
-            ("mongo", None), ("mysql-x", None), ("redis", None), ("udp", None), ("httpx", None), ("hbone", None),
-            ("http", Some("tcp")), ("tcp", Some("http")), ("x", Some("kubernetes.io/h2c")), ("x", Some("kubernetes.io/ws")),
-            ("x", Some("kubernetes.io/wss")), ("x", Some("GRPC")), ("x", Some("http2")), ("grpc", Some("example.com/x")),
-            ("x", Some("https")), ("x", Some("HTTP_PROXY")), ("x", Some("h2c")), ("x", Some("grpc-web")),
+            ("grpc", None),
+            ("grpc-web", None),
+            ("http2-x", None),
+            ("https", None),
+            ("tcp-x", None),
+            ("tls", None),
+            ("mongo", None),
+            ("mysql-x", None),
+            ("redis", None),
+            ("udp", None),
+            ("httpx", None),
+            ("hbone", None),
+            ("http", Some("tcp")),
+            ("tcp", Some("http")),
+            ("x", Some("kubernetes.io/h2c")),
+            ("x", Some("kubernetes.io/ws")),
+            ("x", Some("kubernetes.io/wss")),
+            ("x", Some("GRPC")),
+            ("x", Some("http2")),
+            ("grpc", Some("example.com/x")),
+            ("x", Some("https")),
+            ("x", Some("HTTP_PROXY")),
+            ("x", Some("h2c")),
+            ("x", Some("grpc-web")),
         ],
     );
     let transport = mostly(&["TCP", "TCP", "TCP"], &["UDP", "SCTP"]);
     let numbers = subsequence(vec![80u16, 8080, 3306, 443, 25, 27017, 53, 9000], 1..4);
     let ports = (numbers, prop::collection::vec((name, transport), 4));
-    let form = mostly(&["v4"], &["dual", "v6 first", "v6", "headless", "external", "load balancer"]);
-    let managed = mostly(&[None, None, None], &[Some("istio.io-mesh-controller"), Some("istio.io-eastwest-controller"), Some("x")]);
-    let export_to = mostly(&[None, None, None], &[Some("."), Some("istio-ingress"), Some("~"), Some("*"), Some("shop")]);
+    let form =
+        mostly(&["v4"], &["dual", "v6 first", "v6", "headless", "external", "load balancer"]);
+    let managed = mostly(
+        &[None, None, None],
+        &[Some("istio.io-mesh-controller"), Some("istio.io-eastwest-controller"), Some("x")],
+    );
+    let export_to = mostly(
+        &[None, None, None],
+        &[Some("."), Some("istio-ingress"), Some("~"), Some("*"), Some("shop")],
+    );
     (select(&NAMESPACES[..]), of_service(), ports, form, managed, export_to, created()).prop_map(
         |(namespace, mut labels, (numbers, names), form, managed, export_to, created)| {
             labels.extend(managed.map(|it| ("gateway.istio.io/managed", it)));
             let several = numbers.len() > 1;
-            let ports = numbers.iter().zip(names).enumerate().map(|(i, (number, ((name, app), transport)))| {
-                let name = match (several, name) {
-                    (false, name) => name.to_owned(),
-                    (true, "") => format!("p{i}"),
-                    // A second hyphen changes nothing.
-                    (true, name) => format!("{name}-{i}"),
-                };
-                let mut port = json!({"port": number, "targetPort": 8080, "protocol": transport});
-                if !name.is_empty() {
-                    port["name"] = json!(name);
-                }
-                if let Some(app) = app {
-                    port["appProtocol"] = json!(app);
-                }
-                port
-            });
+            let ports = numbers.iter().zip(names).enumerate().map(
+                |(i, (number, ((name, app), transport)))| {
+                    let name = match (several, name) {
+                        (false, name) => name.to_owned(),
+                        (true, "") => format!("p{i}"),
+                        // A second hyphen changes nothing.
+                        (true, name) => format!("{name}-{i}"),
+                    };
+                    let mut port =
+                        json!({"port": number, "targetPort": 8080, "protocol": transport});
+                    if !name.is_empty() {
+                        port["name"] = json!(name);
+                    }
+                    if let Some(app) = app {
+                        port["appProtocol"] = json!(app);
+                    }
+                    port
+                },
+            );
             let ports: Vec<_> = ports.collect();
-            let annotations = export_to.map_or(json!({}), |it| json!({"networking.istio.io/exportTo": it}));
+            let annotations =
+                export_to.map_or(json!({}), |it| json!({"networking.istio.io/exportTo": it}));
             json!({
                 "apiVersion": "v1", "kind": "Service",
                 "metadata": {
@@ -242,32 +308,54 @@ fn entry() -> impl Strategy<Value = Value> {
     let host = mostly(
         &["own.example.com", "more.example.com"],
         &[
-            "shared.example.com", "*.example.com", "*.wild.example.com", "a.wild.example.com", "Own.Example.com",
-            "s0.shop.svc.cluster.local", "s1.shop.svc.cluster.local", "s0.infra.svc.cluster.local", "s0.shop", "*.com",
+            "shared.example.com",
+            "*.example.com",
+            "*.wild.example.com",
+            "a.wild.example.com",
+            "Own.Example.com",
+            "s0.shop.svc.cluster.local",
+            "s1.shop.svc.cluster.local",
+            "s0.infra.svc.cluster.local",
+            "s0.shop",
+            "*.com",
         ],
     );
     let hosts = prop::collection::vec(host, 1..4);
     let addresses = mostly(
         &["240.1.0.1", ""],
         &[
-            "240.1.0.1/32", "10.99.0.0/16", "240.1.0.1 fd00::9", "fd00::9 240.1.0.1", "fd00::9/128",
-            "10.99.0.0/16 240.1.0.1", "240.1.0.1 240.1.0.2", "10.1.0.1",
+            "240.1.0.1/32",
+            "10.99.0.0/16",
+            "240.1.0.1 fd00::9",
+            "fd00::9 240.1.0.1",
+            "fd00::9/128",
+            "10.99.0.0/16 240.1.0.1",
+            "240.1.0.1 240.1.0.2",
+            "10.1.0.1",
         ],
     );
     let resolution = mostly(&["STATIC", "NONE"], &["DNS", "DYNAMIC_DNS", "DNS_ROUND_ROBIN", ""]);
     let port = mostly(
         &[("http", "HTTP"), ("x", "")],
         &[
-            ("https", "HTTPS"), ("grpc", "GRPC"), ("http2", "HTTP2"), ("tcp", "TCP"), ("tls", "TLS"), ("mongo", "MONGO"),
-            ("grpc", ""), ("https", ""), ("x", "http"), ("x", "GRPC-WEB"), ("x", "UDP"), ("x", "http_proxy"), ("x", "REDIS"),
+            ("https", "HTTPS"),
+            ("grpc", "GRPC"),
+            ("http2", "HTTP2"),
+            ("tcp", "TCP"),
+            ("tls", "TLS"),
+            ("mongo", "MONGO"),
+            ("grpc", ""),
+            ("https", ""),
+            ("x", "http"),
+            ("x", "GRPC-WEB"),
+            ("x", "UDP"),
+            ("x", "http_proxy"),
+            ("x", "REDIS"),
         ],
     );
     let numbers = subsequence(vec![80u16, 8080, 3306, 443, 9000], 1..3);
     let ports = (numbers, prop::collection::vec(port, 3));
-    let export_to = mostly(
-        &["", ""],
-        &["*", ".", "istio-ingress", "~", ". istio-ingress", "shop"],
-    );
+    let export_to = mostly(&["", ""], &["*", ".", "istio-ingress", "~", ". istio-ingress", "shop"]);
     let allocated = mostly(&["all"], &["none", "first", "false"]);
     let rest = (export_to, allocated, created());
     (select(&NAMESPACES[..]), of_service(), hosts, addresses, resolution, ports, rest).prop_map(
@@ -308,7 +396,10 @@ fn numbered_entry(mut entry: Value, nth: usize) -> Value {
     entry["metadata"]["name"] = json!(format!("e{nth}"));
     let place = format!("240.1.{}.", nth + 1);
     let own = entry["spec"]["addresses"].as_array().unwrap().iter().map(|it| {
-        it.as_str().unwrap().replace("240.1.0.", &place).replace("fd00::9", &format!("fd00::9:{nth}"))
+        it.as_str()
+            .unwrap()
+            .replace("240.1.0.", &place)
+            .replace("fd00::9", &format!("fd00::9:{nth}"))
     });
     entry["spec"]["addresses"] = own.collect();
     let mut hosts: Vec<String> = Vec::new();
@@ -328,7 +419,8 @@ fn numbered_entry(mut entry: Value, nth: usize) -> Value {
         _ => hosts.len(),
     };
     let allocated = hosts.iter().take(kept).enumerate();
-    let allocated = allocated.map(|(i, host)| json!({"host": host, "value": format!("240.240.{nth}.{}", i + 1)}));
+    let allocated = allocated
+        .map(|(i, host)| json!({"host": host, "value": format!("240.240.{nth}.{}", i + 1)}));
     entry["status"]["addresses"] = allocated.collect();
     entry["spec"]["hosts"] = json!(hosts);
     entry
@@ -339,10 +431,14 @@ fn mesh_config() -> impl Strategy<Value = Option<&'static str>> {
         &[None, None, None, None],
         &[
             Some("discoverySelectors: [{matchLabels: {team: a}}]"),
-            Some("discoverySelectors: [{matchLabels: {team: a}}, {matchExpressions: [{key: kubernetes.io/metadata.name, operator: In, values: [infra]}]}]"),
+            Some(
+                "discoverySelectors: [{matchLabels: {team: a}}, {matchExpressions: [{key: kubernetes.io/metadata.name, operator: In, values: [infra]}]}]",
+            ),
             Some("serviceEntryVisibility: {defaultVisibility: NAMESPACE}"),
             Some("serviceEntryVisibility: {defaultVisibility: NONE}"),
-            Some("serviceEntryVisibility: {policies: [{namespaces: [{matchLabels: {team: a}}], visibility: NAMESPACE}]}"),
+            Some(
+                "serviceEntryVisibility: {policies: [{namespaces: [{matchLabels: {team: a}}], visibility: NAMESPACE}]}",
+            ),
             Some("defaultServiceExportTo: [\".\"]"),
         ],
     )
@@ -350,7 +446,8 @@ fn mesh_config() -> impl Strategy<Value = Option<&'static str>> {
 
 fn set() -> impl Strategy<Value = Vec<Value>> {
     let namespaces = prop::collection::vec(namespace(), 3);
-    let gateways = prop::collection::vec(gateway(), 0..7);
+    let gateway = |nth| prop::option::weighted(0.8, gateway(nth));
+    let gateways = [gateway(0), gateway(1), gateway(2), gateway(3), gateway(4), gateway(5)];
     let classes = prop::collection::vec(class(), 0..3);
     let services = prop::collection::vec(service(), 0..20);
     let entries = prop::collection::vec(entry(), 0..14);
@@ -370,11 +467,7 @@ fn set() -> impl Strategy<Value = Vec<Value>> {
                 }));
             }
             objects.extend(classes);
-            for gateway in gateways {
-                if objects.iter().all(|it| text(it, "/kind") != "Gateway" || names(it) != names(&gateway)) {
-                    objects.push(gateway);
-                }
-            }
+            objects.extend(gateways.into_iter().flatten());
             objects.extend(services.into_iter().enumerate().map(|(i, it)| numbered(it, i)));
             objects.extend(entries.into_iter().enumerate().map(|(i, it)| numbered_entry(it, i)));
             objects
@@ -411,7 +504,10 @@ fn judged(sets: &[Vec<Value>], known: &Differences) -> Vec<Outcome> {
 }
 
 /// The smallest objects that still show a difference that is not known.
-fn smallest(mut tree: impl ValueTree<Value = Vec<Value>>, known: &Differences) -> (Vec<Value>, Outcome) {
+fn smallest(
+    mut tree: impl ValueTree<Value = Vec<Value>>,
+    known: &Differences,
+) -> (Vec<Value>, Outcome) {
     let fails = |objects: &Vec<Value>| {
         let outcome = judged(std::slice::from_ref(objects), known).remove(0);
         (!outcome.unknown.is_empty()).then_some(outcome)
@@ -447,9 +543,16 @@ fn random_objects_are_decided_as_istio_decides() {
         }
         all.add(outcome);
     }
-    println!("{cases} sets of objects (SEED={seed}) in {:.0} s: {all}", begin.elapsed().as_secs_f64());
+    println!(
+        "{cases} sets of objects (SEED={seed}) in {:.0} s: {all}",
+        begin.elapsed().as_secs_f64()
+    );
     let Some(case) = first else { return };
+    all.unknown.truncate(30);
+    println!("{}", shown(&all.unknown));
     let (objects, outcome) = smallest(tree(seed, case as u64), &known);
-    let objects = serde_json::to_string_pretty(&objects).unwrap();
+    // A line of YAML each, to be put into a file.
+    let objects: Vec<_> = objects.iter().map(|it| format!("- {it}")).collect();
+    let objects = objects.join("\n");
     panic!("{all}\nset {case} (SEED={seed}), made small:\n{objects}\n{}", shown(&outcome.unknown));
 }
