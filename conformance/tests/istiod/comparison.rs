@@ -36,6 +36,10 @@ pub struct Facts {
     pub protocol: String,
     /// Whether the gateway can call the waypoint: its address is that of a Service that the gateway is given.
     pub served: bool,
+    /// Whether it is a Service that is not exported to the gateway, and a ServiceEntry has its host too.
+    pub taken: bool,
+    /// Whether several ServiceEntries have the host.
+    pub shared: bool,
     /// Whether its internalTrafficPolicy is `Local`.
     pub local: bool,
     /// Whether the service or its namespace is annotated `ingress-waypoint/required`.
@@ -119,10 +123,9 @@ pub fn compare(objects: &[Value], answer: &Answer, known: &Differences) -> Outco
             let gateway = of_cluster(Some(cluster));
             if gateway == "waypoint" || decided != "direct" {
                 let ours = format!("{decided} {reason}");
-                let required = taken.iter().any(|it| is_required(Some(it)));
-                let (cluster, facts) = (name.clone(), Facts { required, ..Facts::default() });
-                let difference =
-                    Difference { cluster, ours, gateway, mesh: "", detail: String::new(), facts };
+                let facts = case.facts_of_host(name);
+                let (cluster, detail) = (name.clone(), String::new());
+                let difference = Difference { cluster, ours, gateway, mesh: "", detail, facts };
                 outcome.count(difference, known);
             }
         }
@@ -202,6 +205,43 @@ impl Case<'_> {
         objects.find(|it| text(it, "/kind") == kind && names(it) == (namespace, name))
     }
 
+    /// Of the Service whose host is in Istio's name of a cluster.
+    fn facts_of_host(&self, cluster: &str) -> Facts {
+        // What is required decides here, whichever object it is.
+        let required = self.objects.iter().any(|it| is_required(Some(it)));
+        let host = cluster.rsplit('|').next().unwrap_or_default();
+        let port = cluster.split('|').nth(1).and_then(|port| port.parse().ok());
+        let (name, namespace) = host.split_once('.').unwrap_or_default();
+        let namespace = namespace.strip_suffix(".svc.cluster.local").unwrap_or_default();
+        let place = Place {
+            is_service: true,
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            host: host.to_owned(),
+            port: port.unwrap_or_default(),
+        };
+        let shared = self.is_shared(host);
+        match self.object("Service", namespace, name) {
+            Some(_) => Facts { required, ..self.facts(&place, None) },
+            None => Facts { required, shared, ..Facts::default() },
+        }
+    }
+
+    fn is_shared(&self, host: &str) -> bool {
+        self.objects.iter().filter(|it| has_host(it, host)).count() > 1
+    }
+
+    /// Whether the gateway is given a Service.
+    fn is_exported(&self, service: &Value) -> bool {
+        let annotation = text(service, "/metadata/annotations/networking.istio.io~1exportTo");
+        if annotation.is_empty() {
+            let mesh = self.object("ConfigMap", "istio-system", "istio");
+            return !mesh
+                .is_some_and(|it| text(it, "/data/mesh").contains("defaultServiceExportTo"));
+        }
+        annotation.split(',').any(|it| matches!(it.trim(), "*" | INGRESS))
+    }
+
     fn facts(&self, place: &Place, service: Option<&Service>) -> Facts {
         let kind = if place.is_service { "Service" } else { "ServiceEntry" };
         let object = self.object(kind, &place.namespace, &place.name);
@@ -226,10 +266,21 @@ impl Case<'_> {
                 None => port.map_or(String::new(), |it| it.protocol.clone()),
             },
             served: service.is_some_and(|it| self.is_served(&it.waypoint)),
+            taken: place.is_service
+                && object.is_some_and(|it| !self.is_exported(it))
+                && self.objects.iter().any(|it| has_host(it, &place.host)),
+            shared: self.is_shared(&place.host),
             local: object.is_some_and(|it| text(it, "/spec/internalTrafficPolicy") == "Local"),
             required: is_required(object) || is_required(namespace),
         }
     }
+}
+
+/// Whether an object is a ServiceEntry with that host.
+fn has_host(object: &Value, host: &str) -> bool {
+    let hosts = object["spec"]["hosts"].as_array().into_iter().flatten();
+    let mut hosts = hosts.filter_map(Value::as_str);
+    text(object, "/kind") == "ServiceEntry" && hosts.any(|it| it.eq_ignore_ascii_case(host))
 }
 
 /// Whether an object demands its waypoint, which is this project's own annotation.

@@ -29,6 +29,8 @@ pub struct Class {
     required: Option<bool>,
     served: Option<bool>,
     local: Option<bool>,
+    shared: Option<bool>,
+    taken: Option<bool>,
     /// Objects that show it.
     example: Vec<Value>,
 }
@@ -68,6 +70,8 @@ impl Class {
             && among(&self.protocol, &facts.protocol)
             && self.required.is_none_or(|it| it == facts.required)
             && self.local.is_none_or(|it| it == facts.local)
+            && self.taken.is_none_or(|it| it == facts.taken)
+            && self.shared.is_none_or(|it| it == facts.shared)
             && self.served.is_none_or(|it| it == facts.served)
     }
 }
