@@ -1,3 +1,4 @@
+// istiod as a library: scripts/install-istiod builds it.
 module conformance/istiod
 
 go 1.26.0

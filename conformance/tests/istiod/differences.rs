@@ -88,7 +88,8 @@ fn every_known_difference_is_still_there() {
         assert_eq!(answer.error, "", "{}", class.name);
         let outcome = compare(objects, &answer, &known);
         if !outcome.known.contains_key(&class.name) || !outcome.unknown.is_empty() {
-            wrong.push(format!("{}: {outcome}\n{}", class.name, shown(&outcome.unknown)));
+            let (Class { name, why, .. }, others) = (class, shown(&outcome.unknown));
+            wrong.push(format!("{name} is not so any more: {why}\n{outcome}\n{others}"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
