@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use controller::envoy_gateway::{ExtensionServer, Socket};
-use controller::listen::Security;
 use controller::metrics;
 use controller::run::Outputs;
 use envoy_types::pb::envoy::config::core::v3::Locality;
@@ -88,7 +87,7 @@ async fn remaining(channel: &Channel, service: &str) -> Result<usize, Status> {
 async fn start() -> (Running, Channel) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let socket = Socket::Tcp(listener, Security::Plaintext);
+    let socket = Socket::Tcp(listener);
     let extension = ExtensionServer { socket, namespace: None, gateways: None };
     let outputs = Outputs { envoy_gateway: Some(extension), ..Outputs::default() };
     let running = Running::start_outputs(&[], outputs).await;

@@ -135,7 +135,11 @@ where
         let answered = answer(calls, request.into_inner());
         let code = answered.as_ref().err().map_or(Code::Ok, Refusal::code);
         calls.counts.called(hook, code);
-        if let Err(refusal) = &answered {
+        // Until something is published, all calls are refused: one line is enough.
+        let is_told = |code| code != Code::Unavailable || calls.hook.is_first_refusal();
+        if let Err(refusal) = answered.as_ref()
+            && is_told(code)
+        {
             tracing::warn!(hook, ?code, "Envoy Gateway was refused: {}", refusal.message());
         }
         std::future::ready(answered.map(tonic::Response::new))
