@@ -18,7 +18,7 @@ use hyper_util::rt::TokioIo;
 use mesh::OF_SERVICES;
 use objects::{namespace, service, waypoint};
 use prost::Message;
-use running::{PATIENCE, Running};
+use running::{PATIENCE, Running, options};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::time::{sleep, timeout};
 use tonic::codegen::http::uri::PathAndQuery;
@@ -90,7 +90,7 @@ async fn start() -> (Running, Channel) {
     let socket = Socket::Tcp(listener);
     let extension = ExtensionServer { socket, namespace: None, gateways: None };
     let outputs = Outputs { envoy_gateway: Some(extension), ..Outputs::default() };
-    let running = Running::start_outputs(&[], outputs).await;
+    let running = Running::start_from(options(&[]), outputs).await;
     let channel = Endpoint::from_shared(url).unwrap().connect().await.unwrap();
     (running, channel)
 }
@@ -184,7 +184,7 @@ async fn a_unix_socket_is_enough() {
     let socket = Socket::Unix(UnixListener::bind(&path).unwrap());
     let extension = ExtensionServer { socket, namespace: None, gateways: None };
     let outputs = Outputs { envoy_gateway: Some(extension), ..Outputs::default() };
-    let running = Running::start_outputs(&[], outputs).await;
+    let running = Running::start_from(options(&[]), outputs).await;
     let connect = service_fn(move |_| {
         let path = path.clone();
         async move { UnixStream::connect(path).await.map(TokioIo::new) }

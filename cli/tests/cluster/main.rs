@@ -7,7 +7,7 @@ mod kubeconfig;
 mod server;
 mod tls;
 
-use ingress_waypoint_cli::rbac::{self, Account};
+use ingress_waypoint_cli::rbac::{self, Account, Arguments};
 use mesh::object::{Object, Origin};
 use mesh::{Code, Severity};
 use serde_json::{Value, json};
@@ -216,11 +216,12 @@ fn the_role_allows_what_the_client_asks_for_and_no_more() {
     asked.sort();
     asked.dedup();
 
-    let yaml = rbac::manifests(&rbac::Arguments {
+    let yaml = rbac::manifests(&Arguments {
         account: Account::Cluster,
         namespace: "istio-ingress".to_owned(),
         istio_namespace: "istio-system".to_owned(),
         envoy_gateway: false,
+        route_clusters: false,
     });
     let yaml = yaml.unwrap();
     let objects: Vec<Value> = serde_saphyr::from_multiple(&yaml).unwrap();
