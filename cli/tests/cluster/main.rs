@@ -123,6 +123,23 @@ fn envoy_gateways_kinds_may_be_missing_or_forbidden() {
     assert!(warning.contains("`ingress-waypoint rbac`"), "{warning}");
 }
 
+/// The filter sees no TCP: what a role does not allow, or a cluster does not have, changes nothing for a command.
+#[test]
+fn routes_of_tcp_may_be_missing_or_forbidden() {
+    let tcp = |version: &str| format!("/apis/gateway.networking.k8s.io/{version}/tcproutes");
+    let server = with(&[
+        (&tcp("v1"), vec![status(404, "404 page not found")]),
+        (&tcp("v1alpha2"), vec![status(404, "404 page not found")]),
+        ("/apis/gateway.networking.k8s.io/v1/tlsroutes", vec![status(403, "it is forbidden")]),
+        (SERVICES, vec![page(&["a"], None)]),
+    ]);
+    let (result, reads) = server.read(Wanted::Mesh, TOKEN);
+    result.unwrap();
+    assert_eq!(services(&reads), ["a"]);
+    let [warning] = warnings(&reads)[..] else { panic!("{reads:?}") };
+    assert!(warning.contains("may not list tlsroutes.gateway.networking.k8s.io (403"), "{warning}");
+}
+
 #[test]
 fn an_older_version_is_asked_for() {
     let v1 = "/apis/gateway.networking.k8s.io/v1/gateways";

@@ -80,7 +80,7 @@ impl Compiled {
             services.get(key).is_some_and(|resolved| is_so(resolved))
         });
         drop(services);
-        for resolved in &mut resolution.services {
+        for resolved in resolution.services.iter_mut().filter(|_| !world.routes.is_empty()) {
             let key = key_of(resolved);
             if let (Some(key), Some(service)) = (key, &mut resolved.service) {
                 service.clusters = clusters.of(&key, service);
