@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use mesh::{Diagnostic, ObjectRef};
 
+use crate::envoy_gateway::Hook;
 use crate::guard::Withdrawal;
 use crate::moment::Moment;
 use crate::node::Node;
@@ -35,6 +36,8 @@ pub struct Served {
     pub withdrawal: Option<String>,
     /// Services of which it is to be told if they ask in vain.
     pub settling: Settling,
+    /// What Envoy Gateway's calls are answered by, if that is this mesh.
+    pub hook: Option<Arc<Hook>>,
 }
 
 impl Served {
@@ -50,6 +53,7 @@ impl Served {
             findings: None,
             withdrawal: None,
             settling: Settling::new(settle),
+            hook: None,
         }
     }
 
@@ -105,7 +109,11 @@ impl Served {
     fn try_publish(&mut self, publisher: &mut Publisher, status: &Status) -> anyhow::Result<()> {
         let policy = self.view.policy()?;
         let headline = policy.headline();
-        let text = policy.into_text();
+        let (text, hook) = match &self.hook {
+            // Its answers are the policy's.
+            Some(hook) => (policy.text().to_owned(), Some((hook, policy))),
+            None => (policy.into_text(), None),
+        };
         let version = version(&text);
         let written = publisher.write(&text, &version);
         // Also if it could not be written.
@@ -113,6 +121,9 @@ impl Served {
             publisher.publish(&text.into(), &version, &self.nodes);
             status.count_publication();
             tracing::info!(version, "published: {headline}");
+            if let Some((hook, policy)) = hook {
+                hook.publish(&version, policy);
+            }
             self.version = Some((version, Moment::now()));
         }
         written

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use controller::metrics;
-use controller::run::{Options, Write};
+use controller::run::{Options, Outputs, Write};
 use envoy_types::pb::envoy::extensions::filters::http::wasm::v3::Wasm;
 use envoy_types::pb::google::protobuf::StringValue;
 use mesh::object::{Kind, MeshConfigMap, Object};
@@ -213,7 +213,7 @@ fn route(kind: Kind, name: &str, backends: &[&str]) -> Object {
 async fn clusters_of_routes_follow_the_routes() {
     let of_routes = Options { route_clusters: true, ..options(&["ingress/public"]) };
     let kinds: Vec<_> = of_routes.kinds().collect();
-    let running = Running::start_from(of_routes, None).await;
+    let running = Running::start_from(of_routes, Outputs::default()).await;
     let mut proxy = running.subscribe("ingress_waypoint_table/ingress/public").await;
     let http = route(Kind::HttpRoute, "web", &["cart"]);
     let objects = [namespace(), waypoint(), service(true, "10.0.0.1"), http.clone()];
@@ -256,7 +256,7 @@ async fn clusters_of_routes_follow_the_routes() {
 async fn a_namespace_is_looked_after_as_long_as_the_selector_selects_it() {
     let mut options = options(&["ingress/public"]);
     options.rules.namespaces = Some("team=shop,!legacy".parse().unwrap());
-    let running = Running::start_from(options, None).await;
+    let running = Running::start_from(options, Outputs::default()).await;
     let mut proxy = running.subscribe("ingress_waypoint_table/ingress/public").await;
     let labelled = |labels: Value| {
         let Object::Namespace(mut namespace) = namespace() else { panic!() };

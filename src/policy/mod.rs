@@ -176,6 +176,11 @@ impl Policy {
     }
 
     /// The text that it was compiled out of.
+    pub fn text(&self) -> &str {
+        self.services.text()
+    }
+
+    /// The same, without the policy.
     pub fn into_text(self) -> String {
         self.services.into_text()
     }

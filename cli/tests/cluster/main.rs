@@ -237,8 +237,10 @@ fn the_role_allows_what_the_client_asks_for_and_no_more() {
         account: Account::Cluster,
         namespace: "istio-ingress".to_owned(),
         istio_namespace: "istio-system".to_owned(),
+        envoy_gateway: false,
         route_clusters: false,
     });
+    let yaml = yaml.unwrap();
     let objects: Vec<Value> = serde_saphyr::from_multiple(&yaml).unwrap();
     let kinds: Vec<_> = objects.iter().map(|o| o["kind"].as_str().unwrap()).collect();
     assert_eq!(

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
+use controller::listen::Security;
 use controller::tls::{Files, Tls};
-use controller::xds::{Answer, Directory, Proxies, Resource, Resources, Security, Server, Timing};
+use controller::xds::{Answer, Directory, Proxies, Resource, Resources, Server, Timing};
 use gateway::envoy::Form;
 use gateway::envoy::fragments::Wasm;
 use gateway::envoy::native::Module;
