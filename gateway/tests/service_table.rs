@@ -141,8 +141,8 @@ struct Tracked {
     rules: Rules,
     settings: Configuration,
     all_services: bool,
-    before: (u64, Option<String>),
     follows_routes: bool,
+    before: (u64, Option<String>),
 }
 
 impl Tracked {
@@ -226,27 +226,6 @@ fn a_service_beneath_a_wildcard_stays_as_long_as_the_wildcard_counts() {
 }
 
 #[test]
-fn a_change_of_what_is_not_in_the_table_is_no_other_revision() {
-    let (settings, rules) = (Configuration::default(), Rules::default());
-    let mut state = State::new(rules.clone(), MeshConfigChoice::Found);
-    let mut table = ServiceTable::new(&settings, &rules, false);
-    let mut changes_revision = |object: Object| {
-        assert!(state.apply(object));
-        let changes = state.update();
-        assert_eq!(changes.services.len(), 1);
-        let before = table.revision();
-        table.update(&changes.services, false, &state).unwrap();
-        table.revision() != before
-    };
-    assert!(!changes_revision(entry("a", "a.example.com", false)));
-    assert!(!changes_revision(entry("a", "b.example.com", false)));
-    assert!(changes_revision(entry("a", "b.example.com", true)));
-    assert!(changes_revision(entry("a", "c.example.com", true)));
-    assert!(changes_revision(entry("a", "c.example.com", false)));
-    assert!(!changes_revision(entry("a", "d.example.com", false)));
-}
-
-#[test]
 fn a_route_is_listed_as_long_as_it_may_be_envoy_gateways() {
     let (settings, rules) = (Configuration::default(), Rules::default());
     let mut state = State::new(rules.clone(), MeshConfigChoice::Found);
@@ -281,6 +260,27 @@ fn a_route_is_listed_as_long_as_it_may_be_envoy_gateways() {
     assert!(apply(&[gateway("own")]));
     assert!(!apply(&[class("example.com/other")]));
     assert!(apply(&[class("gateway.envoyproxy.io/gatewayclass-controller")]));
+}
+
+#[test]
+fn a_change_of_what_is_not_in_the_table_is_no_other_revision() {
+    let (settings, rules) = (Configuration::default(), Rules::default());
+    let mut state = State::new(rules.clone(), MeshConfigChoice::Found);
+    let mut table = ServiceTable::new(&settings, &rules, false);
+    let mut changes_revision = |object: Object| {
+        assert!(state.apply(object));
+        let changes = state.update();
+        assert_eq!(changes.services.len(), 1);
+        let before = table.revision();
+        table.update(&changes.services, false, &state).unwrap();
+        table.revision() != before
+    };
+    assert!(!changes_revision(entry("a", "a.example.com", false)));
+    assert!(!changes_revision(entry("a", "b.example.com", false)));
+    assert!(changes_revision(entry("a", "b.example.com", true)));
+    assert!(changes_revision(entry("a", "c.example.com", true)));
+    assert!(changes_revision(entry("a", "c.example.com", false)));
+    assert!(!changes_revision(entry("a", "d.example.com", false)));
 }
 
 proptest! {

@@ -63,8 +63,6 @@ pub struct ServiceTable {
     decisions: Decisions,
     /// The clusters that are named after routes, if they are followed.
     clusters: Option<RouteClusters>,
-    /// Those of them that are refused.
-    refused: Option<Vec<String>>,
     revision: u64,
 }
 
@@ -79,7 +77,6 @@ impl ServiceTable {
             needed: Needed::default(),
             lines: BTreeMap::new(),
             decisions: Decisions::default(),
-            refused: None,
             revision: 0,
         }
     }
@@ -104,6 +101,7 @@ impl ServiceTable {
         world: &World,
         services: &impl Services,
     ) -> Result<(), Error> {
+        let refused = self.reject_clusters();
         let Some(clusters) = &mut self.clusters else { return Ok(()) };
         let affected = clusters
             .update(world, Routes::EnvoyGateway, changes, &|key, is_so| is(services, key, is_so));
@@ -111,19 +109,8 @@ impl ServiceTable {
             let items = services.items(&key, Kind::Service).unwrap_or_default();
             self.set_lines((key, Kind::Service), &items)?;
         }
-        self.refuse_clusters();
+        self.note_refused(refused);
         Ok(())
-    }
-
-    /// Sets the clusters that are refused: routes and services decide on them.
-    fn refuse_clusters(&mut self) {
-        let refused = self.clusters.iter().flat_map(RouteClusters::refused);
-        // What is unknown is refused anyway.
-        let refused = listed(refused.filter(|_| !self.refuses_unknown()));
-        if self.refused != refused {
-            self.refused = refused;
-            self.revision += 1;
-        }
     }
 
     /// What is wrong with clusters that are named after routes, if they are followed.
@@ -154,6 +141,7 @@ impl ServiceTable {
         others: bool,
         services: &impl Services,
     ) -> Result<(), Error> {
+        let refused = self.reject_clusters();
         let mut all = others;
         if others {
             let namespaces = services.required_namespaces();
@@ -194,8 +182,21 @@ impl ServiceTable {
                 self.set_lines(name, &items)?;
             }
         }
-        self.refuse_clusters();
+        self.note_refused(refused);
         Ok(())
+    }
+
+    /// The clusters of which requests are refused, as the configuration has them.
+    fn reject_clusters(&self) -> Option<Vec<String>> {
+        let refused = self.clusters.iter().flat_map(RouteClusters::refused);
+        // What is unknown is refused anyway.
+        listed(refused.filter(|_| !self.refuses_unknown()))
+    }
+
+    fn note_refused(&mut self, before: Option<Vec<String>>) {
+        if self.reject_clusters() != before {
+            self.revision += 1;
+        }
     }
 
     fn set_decision(&mut self, name: (Key, Kind), items: &Items) {
@@ -306,7 +307,7 @@ impl ServiceTable {
     /// The filter refuses the settings.
     pub fn policy(&self) -> Result<Policy, Error> {
         let settings =
-            Configuration { reject_clusters: self.refused.clone(), ..self.settings.clone() };
+            Configuration { reject_clusters: self.reject_clusters(), ..self.settings.clone() };
         let text = joined(self.lines.values().map(|lines| &**lines), &settings)?;
         Ok(Policy::from_json(text, Some("true"))?)
     }
