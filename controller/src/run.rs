@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use bytes::Bytes;
 use gateway::table::config::Configuration;
+use mesh::object::Kind;
 use mesh::{MeshConfigChoice, Rules};
 use source::watch::{Change, Event};
 use tokio::net::TcpListener;
@@ -23,12 +23,12 @@ use crate::node::Node;
 use crate::notice::Notice;
 use crate::pace::Pace;
 pub use crate::publish::Write;
-use crate::publish::{Names, Publisher};
+use crate::publish::{Module, Names, Publisher};
 use crate::replica::{Heard, Replica};
 use crate::report::{NoAnswer, Query, Reply, services};
 use crate::served::Served;
 use crate::status::{OfKind, Status};
-use crate::view::{NotReady, View};
+use crate::view::{self, NotReady, View};
 use crate::xds::{Resources, Server, Timing};
 
 /// Events that are taken in at once before anything else is done.
@@ -50,6 +50,16 @@ pub struct Options {
     pub mesh_config: MeshConfigChoice,
     /// When a change is held back.
     pub limits: Limits,
+    /// Whether clusters may be named after routes, as Envoy Gateway does it. Routes are followed then, and nothing goes
+    /// out before they are listed.
+    pub route_clusters: bool,
+}
+
+impl Options {
+    /// The kinds of object that have to be followed.
+    pub fn kinds(&self) -> impl Iterator<Item = Kind> + use<> {
+        view::kinds(self.route_clusters)
+    }
 }
 
 /// Where configurations go.
@@ -70,7 +80,7 @@ pub struct Outputs {
 }
 
 /// Serves until `shutdown` is ready, or nothing sends events any more. The events are those of [`source::watch::watch`],
-/// for [`mesh::OF_SERVICES`].
+/// for [`Options::kinds`].
 ///
 /// # Errors
 /// If the filter refuses the settings, the xDS server fails or, with [`Outputs::once`], a configuration cannot be published.
@@ -89,7 +99,7 @@ pub async fn run(
         proxies: Arc::clone(&status.proxies),
         timing: Timing::default(),
     };
-    let publisher = Publisher { resources, wasm: wasm.map(Bytes::from), write, written: None };
+    let publisher = Publisher { resources, wasm: wasm.map(Module::new), write, written: None };
     let term = replica.as_ref().map(Replica::term);
     let mut meshes = Meshes::new(&options, publisher, Arc::clone(&status), replica)?;
     let (stop, stopped) = watch::channel(false);
@@ -150,6 +160,9 @@ impl Meshes {
             replica,
             confirmed: None,
         };
+        if options.route_clusters {
+            meshes.status.follow_routes();
+        }
         for node in &options.nodes {
             meshes.of(options, node.namespace.as_ref())?.nodes.push(node.clone());
         }
@@ -172,7 +185,8 @@ impl Meshes {
                 let (settings, mesh_config) = (&options.settings, options.mesh_config.clone());
                 let (limits, all_services) = (options.limits, options.all_services);
                 let view = View::new(&rules, settings, mesh_config, limits, all_services);
-                view.text()?;
+                let view = if options.route_clusters { view.with_route_clusters() } else { view };
+                view.policy()?;
                 Ok(new.insert(Served::new(view, settle)))
             }
         }

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 pub struct Hook {
     table: ArcSwapOption<Table>,
     asked: AtomicBool,
+    refused: AtomicBool,
     published: watch::Sender<()>,
 }
 
@@ -35,6 +36,11 @@ impl Hook {
         // Before the table is read: whoever publishes a new one after that sees that somebody has asked.
         self.asked.store(true, Ordering::SeqCst);
         self.table.load_full()
+    }
+
+    /// Whether no call was refused before, for want of a table.
+    pub(super) fn is_first_refusal(&self) -> bool {
+        !self.refused.swap(true, Ordering::Relaxed)
     }
 
     /// Whether somebody asked since the last time that this was looked at. To be looked at after a table was published.
