@@ -5,6 +5,8 @@ pub mod fragments;
 pub mod json;
 pub mod live;
 pub mod native;
+#[cfg(feature = "proto")]
+pub mod protobuf;
 pub mod tree;
 pub mod xds_server;
 pub mod yaml;
