@@ -1,5 +1,6 @@
 //! The permissions that a command needs, as the objects that grant them.
 
+use anyhow::ensure;
 use clap::{Args, ValueEnum};
 use mesh::mesh_config::ISTIO_SYSTEM;
 use std::fmt::{self, Write as _};
@@ -20,6 +21,9 @@ pub struct Arguments {
     /// The namespace of Istio's mesh configuration, in a ConfigMap
     #[arg(long, default_value = ISTIO_SYSTEM, value_parser = namespace)]
     pub istio_namespace: String,
+    /// For a controller with --envoy-gateway-addr, which annotates Gateways
+    #[arg(long)]
+    pub envoy_gateway: bool,
 }
 
 /// What an account is for.
@@ -103,6 +107,14 @@ const EVENTS: &str = "\
   verbs: [create]
 ";
 
+/// The rule of the controller's role for Gateways, in all namespaces, if Envoy Gateway calls it.
+const ANNOTATIONS: &str = "\
+# The annotation by which Envoy Gateway asks again.
+- apiGroups: [\"gateway.networking.k8s.io\"]
+  resources: [gateways]
+  verbs: [patch]
+";
+
 /// The rules of the controller's role for its Lease, in its own namespace. A Lease cannot be created by name.
 const LEASE: &str = "\
 - apiGroups: [\"coordination.k8s.io\"]
@@ -160,13 +172,19 @@ subjects:
     }
 }
 
-/// A ServiceAccount in `namespace` with its roles and bindings, which allow what the account is for and no more. What is
-/// read in one namespace alone, Istio's ConfigMap in `istio`, it may not read in others.
-pub fn manifests(account: Account, namespace: &str, istio: &str) -> String {
-    let name = account.name();
+/// A ServiceAccount with its roles and bindings, which allow what the account is for and no more. What is read in one
+/// namespace alone, Istio's ConfigMap, it may not read in others.
+///
+/// # Errors
+/// If Envoy Gateway is to call something else than the controller.
+pub fn manifests(args: &Arguments) -> anyhow::Result<String> {
+    let Arguments { account, namespace, istio_namespace, envoy_gateway } = args;
+    let (account, name) = (*account, account.name());
+    let is_controller = account == Account::Controller;
+    ensure!(is_controller || !envoy_gateway, "--envoy-gateway: only with --for controller");
     // A namespace can be called `on` or `123`.
     let [namespace, istio] =
-        [namespace, istio].map(|name| yaml::write(&name).trim_end().to_owned());
+        [namespace, istio_namespace].map(|name| yaml::write(&name).trim_end().to_owned());
     let role = |suffix, purpose, within, rules| Role {
         account: (name, &*namespace),
         suffix,
@@ -174,8 +192,9 @@ pub fn manifests(account: Account, namespace: &str, istio: &str) -> String {
         namespace: within,
         rules,
     };
-    let is_controller = account == Account::Controller;
-    let of_all = account.rules(false) + if is_controller { EVENTS } else { "" };
+    let of_all = account.rules(false)
+        + if is_controller { EVENTS } else { "" }
+        + if *envoy_gateway { ANNOTATIONS } else { "" };
     let lease = || role("-lease", "", Some(&*namespace), LEASE.to_owned());
     let roles = [
         Some(role("", "", None, of_all)),
@@ -186,5 +205,5 @@ pub fn manifests(account: Account, namespace: &str, istio: &str) -> String {
         "apiVersion: v1\nkind: ServiceAccount\nmetadata:\n  name: {name}\n  namespace: {namespace}\n"
     );
     roles.iter().flatten().for_each(|role| text.push_str(&role.to_string()));
-    text
+    Ok(text)
 }

@@ -204,6 +204,48 @@ fn the_accounts_namespace_is_a_name() {
 }
 
 #[test]
+fn a_controller_that_envoy_gateway_calls_may_patch_gateways_too() {
+    let rbac = ["rbac", "--for", "controller"];
+    let with = text(&[&rbac[..], &["--envoy-gateway"]].concat());
+    let verbs = |yaml: &str| yaml.matches("verbs: [patch]").count();
+    assert_eq!((verbs(&text(&rbac)), verbs(&with)), (0, 1));
+    let (code, said) = error(&["rbac", "--envoy-gateway"]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("only with --for controller"), "{said}");
+}
+
+#[test]
+fn envoy_gateway_is_told_where_to_call() {
+    let install = |args: &[&str]| {
+        let yaml = text(&[&["install", "--for", "envoy-gateway"], args].concat());
+        serde_saphyr::from_multiple::<Value>(&yaml).unwrap()
+    };
+    let manager = |args: &[&str]| install(args)[0]["extensionManager"].clone();
+    let service = |args: &[&str]| manager(args)["service"].clone();
+    let secrets = ["--ca-secret", "ca", "--client-secret", "1e3", "--address"];
+    let host = "ingress-waypoint-controller.ingress-waypoint.svc.cluster.local";
+    let by_default = manager(&["--insecure"]);
+    assert_eq!(by_default["failOpen"], false);
+    assert_eq!(by_default["hooks"], json!({"xdsTranslator": {"post": ["Endpoints"]}}));
+    assert_eq!(by_default["service"], json!({"fqdn": {"hostname": host, "port": 18001}}));
+    assert_eq!(
+        service(&[&secrets[..], &["[::1]:80"]].concat()),
+        json!({"ip": {"address": "::1", "port": 80}, "tls": {
+            "certificateRef": {"name": "ca"}, "clientCertificateRef": {"name": "1e3"},
+        }})
+    );
+    let unix = ["--address", "unix:/run/on: x.sock"];
+    assert_eq!(service(&unix), json!({"unix": {"path": "/run/on: x.sock"}}));
+    let proxy = &install(&[&unix[..], &["--envoy-proxy", "infra/on"]].concat())[1];
+    assert_eq!(proxy["metadata"], json!({"name": "on", "namespace": "infra"}));
+    assert_eq!(proxy["spec"], json!({"mergeBackends": {}}));
+    for args in [&[][..], &["--ca-secret", "ca", "--address", "unix:/a"], &["--address", "a"]] {
+        let (code, _) = error(&[&["install", "--for", "envoy-gateway"], args].concat());
+        assert_eq!(code, Some(2), "{args:?}");
+    }
+}
+
+#[test]
 fn the_small_commands() {
     assert_eq!(text(&["version"]), concat!("ingress-waypoint ", env!("CARGO_PKG_VERSION"), "\n"));
     assert_eq!(value(&["version"]), json!({"version": env!("CARGO_PKG_VERSION")}));

@@ -18,6 +18,10 @@
 //! | `proxies` | streams of proxies |
 //! | `proxies_refusing` | those of them that refused what they were sent last |
 //! | `events_written_total`, `events_failed_total` | Kubernetes Events by what became of them |
+//! | `envoy_gateway_calls_total{hook,code}` | calls of Envoy Gateway by gRPC code |
+//! | `envoy_gateway_localities_total{decision,reason}` | localities of endpoints by what was decided for them |
+//! | `envoy_gateway_annotations_written_total` | Gateways that were annotated, so that Envoy Gateway asks again |
+//! | `envoy_gateway_annotations_failed_total` | tries of that which failed |
 //! | `resources_sent_total`, `resources_acknowledged_total`, `resources_refused_total`, `resources_broken_total` | resources by what became of them |
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,6 +47,7 @@ pub fn text(status: &Status) -> String {
     made.proxies(&status.proxies);
     made.events(&status.events);
     made.durations(&status.durations);
+    status.envoy_gateway.register(&mut made.0);
     made.text()
 }
 

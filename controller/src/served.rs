@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use mesh::{Diagnostic, OF_SERVICES, ObjectRef};
 
+use crate::envoy_gateway::Hook;
 use crate::guard::Withdrawal;
 use crate::moment::Moment;
 use crate::node::Node;
@@ -34,6 +35,8 @@ pub struct Served {
     pub withdrawal: Option<String>,
     /// Services of which it is to be told if they ask in vain.
     pub settling: Settling,
+    /// What Envoy Gateway's calls are answered by, if that is this mesh.
+    pub hook: Option<Arc<Hook>>,
 }
 
 impl Served {
@@ -48,6 +51,7 @@ impl Served {
             findings: None,
             withdrawal: None,
             settling: Settling::new(settle),
+            hook: None,
         }
     }
 
@@ -103,6 +107,9 @@ impl Served {
             publisher.publish(&text, &version, &self.nodes)?;
             tracing::info!(version, "published: {}", policy.headline());
             self.version = Some((version.clone(), Moment::now()));
+            if let Some(hook) = &self.hook {
+                hook.publish(&version, policy);
+            }
         }
         publisher.write(&text, &version)
     }

@@ -12,6 +12,7 @@ use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::durations::Durations;
+use crate::envoy_gateway;
 use crate::events::Counts;
 use crate::moment::Moment;
 use crate::node::Node;
@@ -29,6 +30,8 @@ pub struct Status {
     pub proxies: Arc<Proxies>,
     /// Of the Events.
     pub events: Arc<Counts>,
+    /// Of Envoy Gateway's calls.
+    pub envoy_gateway: Arc<envoy_gateway::Counts>,
     /// How long what takes.
     pub durations: Durations,
     started: Moment,
@@ -151,6 +154,7 @@ impl Default for Status {
         Self {
             proxies: Arc::default(),
             events: Arc::default(),
+            envoy_gateway: Arc::default(),
             durations: Durations::default(),
             started: Moment::now(),
             inner: Mutex::default(),

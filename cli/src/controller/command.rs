@@ -1,14 +1,14 @@
 //! Starts the controller with what the arguments name, and ends it on a signal.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ::controller::lease::{self, LeaseName, Timing};
+use ::controller::listen::Security;
 use ::controller::run::{self, Outputs, Write};
 use ::controller::status::Status;
 use ::controller::tls::{Files, Tls};
-use ::controller::xds::Security;
 use ::controller::{events, health, page, replica};
 use anyhow::{Context as _, ensure};
 use clap::ColorChoice;
@@ -27,7 +27,7 @@ use tracing::field::display;
 
 use super::args::{Arguments, Operation, WriteOutput, Xds};
 use super::listen::listen;
-use super::logs;
+use super::{envoy_gateway, logs};
 use crate::out_file::write_atomically;
 use crate::rbac::Account;
 use crate::report::Exit;
@@ -64,7 +64,9 @@ pub fn command(args: Arguments, color: ColorChoice) -> anyhow::Result<Exit> {
 async fn serve(args: Arguments) -> anyhow::Result<()> {
     let settings = settings(&args)?;
     let connection = Arc::new(Connection::open(args.cluster.context.as_deref()).await?);
-    let xds = xds_listener(&args.xds, args.write.write.is_some()).await?;
+    let has_xds = args.write.write.is_none() && !args.node.is_empty();
+    let xds = xds_listener(&args.xds, has_xds).await?;
+    let envoy_gateway = envoy_gateway::server(&args, &connection).await?;
     let wasm = args.xds.wasm.as_deref().map(wasm).transpose()?;
     let status = Arc::new(Status::default());
     let (stop, stopped) = latest::channel(false);
@@ -102,7 +104,8 @@ async fn serve(args: Arguments) -> anyhow::Result<()> {
         mesh_config,
         limits: args.withdrawal.limits(),
     };
-    let outputs = Outputs { xds, wasm, write: writer(&args), once: args.write.once, replica };
+    let (write, once) = (writer(&args), args.write.once);
+    let outputs = Outputs { xds, envoy_gateway, wasm, write, once, replica };
     let (events, received) = mpsc::channel(EVENTS);
     let running = run::run(options, received, outputs, status, signalled()?);
     tokio::select! {
@@ -183,21 +186,16 @@ fn settings(args: &Arguments) -> anyhow::Result<Configuration> {
 
 async fn xds_listener(
     args: &Xds,
-    has_file: bool,
+    is_default: bool,
 ) -> anyhow::Result<Option<(TcpListener, Security)>> {
     let address = match &args.xds_addr {
         Some(address) => address,
-        None if has_file => return Ok(None),
-        None => ":18000",
+        None if is_default => ":18000",
+        None => return Ok(None),
     };
-    let security = match args.xds_cert.clone().zip(args.xds_key.clone()) {
-        Some((certificate, key)) => {
-            let client_ca = args.xds_client_ca.clone();
-            let tls = Tls::load(Files { certificate, key, client_ca });
-            let tls = Arc::new(tls.context("--xds-cert, --xds-key, --xds-client-ca")?);
-            tokio::spawn(Arc::clone(&tls).follow(TLS_FILES));
-            Security::Tls(tls)
-        }
+    let files = files(&args.xds_cert, &args.xds_key, &args.xds_client_ca);
+    let security = match files {
+        Some(files) => tls(files).context("--xds-cert, --xds-key, --xds-client-ca")?,
         None => {
             ensure!(
                 args.xds_insecure,
@@ -207,6 +205,23 @@ async fn xds_listener(
         }
     };
     Ok(Some((listen("--xds-addr", address).await?, security)))
+}
+
+/// The files of a server's TLS, if it is to have any.
+pub(super) fn files(
+    certificate: &Option<PathBuf>,
+    key: &Option<PathBuf>,
+    client_ca: &Option<PathBuf>,
+) -> Option<Files> {
+    let (certificate, key) = certificate.clone().zip(key.clone())?;
+    Some(Files { certificate, key, client_ca: client_ca.clone() })
+}
+
+/// TLS by these files, which are followed from now on.
+pub(super) fn tls(files: Files) -> anyhow::Result<Security> {
+    let tls = Arc::new(Tls::load(files)?);
+    tokio::spawn(Arc::clone(&tls).follow(TLS_FILES));
+    Ok(Security::Tls(tls))
 }
 
 fn wasm(path: &Path) -> anyhow::Result<Vec<u8>> {

@@ -216,7 +216,13 @@ fn the_role_allows_what_the_client_asks_for_and_no_more() {
     asked.sort();
     asked.dedup();
 
-    let yaml = rbac::manifests(Account::Cluster, "istio-ingress", "istio-system");
+    let yaml = rbac::manifests(&rbac::Arguments {
+        account: Account::Cluster,
+        namespace: "istio-ingress".to_owned(),
+        istio_namespace: "istio-system".to_owned(),
+        envoy_gateway: false,
+    });
+    let yaml = yaml.unwrap();
     let objects: Vec<Value> = serde_saphyr::from_multiple(&yaml).unwrap();
     let kinds: Vec<_> = objects.iter().map(|o| o["kind"].as_str().unwrap()).collect();
     assert_eq!(

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use controller::guard::Limits;
+use controller::listen::Security;
 use controller::run::{Options, Outputs, Write, run};
 use controller::status::Status;
-use controller::xds::{Security, TYPE_URL};
+use controller::xds::TYPE_URL;
 use envoy_types::pb::envoy::config::core::v3::{Node, TypedExtensionConfig};
 use envoy_types::pb::envoy::extensions::filters::http::dynamic_modules::v3::DynamicModuleFilter;
 use envoy_types::pb::envoy::service::discovery::v3::{DiscoveryRequest, DiscoveryResponse};
@@ -49,6 +50,11 @@ impl Running {
 
     /// With a file, too.
     pub async fn start_with(nodes: &[&str], write: Option<Write>) -> Self {
+        Self::start_outputs(nodes, Outputs { write, ..Outputs::default() }).await
+    }
+
+    /// With these outputs, and the xDS server.
+    pub async fn start_outputs(nodes: &[&str], outputs: Outputs) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let options = Options {
@@ -65,8 +71,7 @@ impl Running {
         let outputs = Outputs {
             xds: Some((listener, Security::Plaintext)),
             wasm: Some(b"\0asm".to_vec()),
-            write,
-            ..Outputs::default()
+            ..outputs
         };
         let (events, received) = mpsc::channel(16);
         let (stop, stopped) = oneshot::channel();

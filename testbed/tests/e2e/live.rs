@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use controller::tls::{Files, Tls};
-use controller::xds::{Answer, Directory, Proxies, Resource, Resources, Security, Server, Timing};
+use controller::listen::Security;
+use controller::xds::{Answer, Directory, Proxies, Resource, Resources, Server, Timing};
 use gateway::envoy::Form;
 use gateway::envoy::fragments::Wasm;
 use gateway::envoy::native::Module;
