@@ -108,7 +108,7 @@ impl Served {
             tracing::info!(version, "published: {}", policy.headline());
             self.version = Some((version.clone(), Moment::now()));
             if let Some(hook) = &self.hook {
-                hook.publish(&version, policy);
+                hook.publish(&version, policy, &text);
             }
         }
         publisher.write(&text, &version)

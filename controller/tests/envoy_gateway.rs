@@ -89,7 +89,7 @@ async fn start() -> (Running, Channel) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let socket = Socket::Tcp(listener, Security::Plaintext);
-    let extension = ExtensionServer { socket, namespace: None, gateways: None };
+    let extension = ExtensionServer { socket, namespace: None, gateways: None, filter: None };
     let outputs = Outputs { envoy_gateway: Some(extension), ..Outputs::default() };
     let running = Running::start_outputs(&[], outputs).await;
     let channel = Endpoint::from_shared(url).unwrap().connect().await.unwrap();

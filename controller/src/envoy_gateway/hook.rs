@@ -1,9 +1,11 @@
 //! What calls are answered by.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwapOption;
+use gateway::envoy::Form;
+use gateway::weave::{self, Problems};
 use ingress_waypoint::Policy;
 use tokio::sync::watch;
 
@@ -20,12 +22,32 @@ pub struct Hook {
 pub(super) struct Table {
     pub version: String,
     pub policy: Policy,
+    /// The configuration that the policy was made from.
+    pub text: Arc<str>,
+    /// By which faults in a proxy's resources are judged, if anybody asked.
+    for_resources: OnceLock<Result<Policy, Problems>>,
+}
+
+impl Table {
+    /// The policy by which faults in a proxy's resources are judged.
+    ///
+    /// # Errors
+    /// The form does not support what the settings ask for.
+    pub fn policy_for(&self, form: &Form) -> Result<&Policy, Problems> {
+        let policy = self.for_resources.get_or_init(|| weave::policy(&self.text, form));
+        policy.as_ref().map_err(Clone::clone)
+    }
 }
 
 impl Hook {
     /// Answers by this from now on.
-    pub fn publish(&self, version: &str, policy: Policy) {
-        let table = Table { version: version.to_owned(), policy };
+    pub fn publish(&self, version: &str, policy: Policy, text: &str) {
+        let table = Table {
+            version: version.to_owned(),
+            policy,
+            text: text.into(),
+            for_resources: OnceLock::new(),
+        };
         self.table.store(Some(Arc::new(table)));
         self.published.send_replace(());
     }
@@ -35,6 +57,19 @@ impl Hook {
         // Before the table is read: whoever publishes a new one after that sees that somebody has asked.
         self.asked.store(true, Ordering::SeqCst);
         self.table.load_full()
+    }
+
+    /// For a call whose answer depends on the table only if it is refused.
+    pub(super) fn table(&self) -> Option<Arc<Table>> {
+        self.table.load_full()
+    }
+
+    /// A call was refused by this table, or for want of one: Envoy Gateway has to ask again when there is another.
+    pub(super) fn refused(&self, table: Option<&Table>) {
+        self.asked.store(true, Ordering::SeqCst);
+        if self.version().as_deref() != table.map(|table| table.version.as_str()) {
+            self.published.send_replace(());
+        }
     }
 
     /// Whether somebody asked since the last time that this was looked at. To be looked at after a table was published.

@@ -1,5 +1,7 @@
 //! The resources that a control plane serves to one proxy, as protobuf.
 
+use std::collections::BTreeSet;
+
 use ingress_waypoint::Policy;
 use mesh::{Code, Diagnostic};
 
@@ -21,6 +23,31 @@ pub struct Resources {
     pub listeners: Vec<Vec<u8>>,
     /// `envoy.config.route.v3.RouteConfiguration`
     pub routes: Vec<Vec<u8>>,
+}
+
+impl Resources {
+    /// The Gateways whose listeners these are, as `NAMESPACE/NAME`: Envoy Gateway writes them into the metadata.
+    ///
+    /// # Errors
+    /// The listeners that cannot be read.
+    pub fn gateways(&self) -> Result<BTreeSet<String>, Problems> {
+        let mut unreadable = Problems::default();
+        let listeners = read(Kind::Listener, &self.listeners, &mut unreadable);
+        let names = listeners.iter().flat_map(|listener| {
+            let metadata = listener.get("metadata").and_then(|it| it.get("filter_metadata"));
+            let metadata = metadata.and_then(|it| it.map()?.get_exactly("envoy-gateway"));
+            let resources = metadata.and_then(|it| it.get("resources")?.list()).unwrap_or_default();
+            resources.iter().filter_map(gateway_name)
+        });
+        let names = names.collect();
+        unreadable.or(names)
+    }
+}
+
+fn gateway_name(resource: &Node) -> Option<String> {
+    let text = |field| resource.get(field).and_then(Node::text);
+    let is_gateway = text("kind") == Some("Gateway");
+    Some(format!("{}/{}", text("namespace")?, text("name")?)).filter(|_| is_gateway)
 }
 
 /// Adds to the resources what [`apply`](super::apply) adds to a file, by the same rules. Nothing of an earlier call may

@@ -361,6 +361,16 @@ fn the_rules_see_every_field_that_they_read() {
     assert_eq!(unknown, Vec::<&String>::new());
 }
 
+#[test]
+fn the_gateway_is_known_by_the_metadata_of_its_listeners() {
+    let gateways = |fixture: &Value| encoded(&messages_of(fixture)).gateways().unwrap();
+    let mut fixture = fixture();
+    assert_eq!(gateways(&fixture), BTreeSet::from(["shop/public".to_owned()]));
+    let resources = "/metadata/filter_metadata/envoy-gateway/resources/0";
+    fixture["listeners"][0].pointer_mut(resources).unwrap()["kind"] = json!("Other");
+    assert_eq!(gateways(&fixture), BTreeSet::new());
+}
+
 fn refused(fixture: &Value) -> String {
     translated(fixture, &config()).unwrap_err().to_string()
 }
