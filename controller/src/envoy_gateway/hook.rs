@@ -87,3 +87,29 @@ impl Hook {
         self.published.subscribe()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn publish(hook: &Hook, version: &str) {
+        hook.publish(version, Policy::from_json(b"{}", None).unwrap(), "{}");
+    }
+
+    #[test]
+    fn a_refused_call_is_made_again_with_the_next_table() {
+        let hook = Hook::default();
+        let mut published = hook.published();
+        publish(&hook, "a");
+        published.mark_unchanged();
+        let table = hook.table();
+        assert!(!hook.was_asked(), "whose answer depends on no service");
+        hook.refused(table.as_deref());
+        assert!(!published.has_changed().unwrap(), "by this table it would be refused again");
+        assert!(hook.was_asked());
+        publish(&hook, "b");
+        published.mark_unchanged();
+        hook.refused(table.as_deref());
+        assert!(published.has_changed().unwrap(), "there is another table already");
+    }
+}
