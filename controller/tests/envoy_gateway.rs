@@ -17,7 +17,9 @@ use envoy_types::pb::envoy::config::endpoint::v3::{
     ClusterLoadAssignment, LbEndpoint, LocalityLbEndpoints,
 };
 use envoy_types::pb::envoy::config::listener::v3::filter::ConfigType;
-use envoy_types::pb::envoy::config::listener::v3::{Filter as NetworkFilter, FilterChain, Listener};
+use envoy_types::pb::envoy::config::listener::v3::{
+    Filter as NetworkFilter, FilterChain, Listener,
+};
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::{
     HttpConnectionManager, HttpFilter,
 };
@@ -65,11 +67,19 @@ async fn call<M: Message + Default + 'static>(
     hook: &str,
     request: M,
 ) -> Result<M, Status> {
+    send(channel, hook, request).await
+}
+
+async fn send<I: Message + 'static, O: Message + Default + 'static>(
+    channel: &Channel,
+    hook: &str,
+    request: I,
+) -> Result<O, Status> {
     let mut grpc = tonic::client::Grpc::new(channel.clone()).max_decoding_message_size(usize::MAX);
     grpc.ready().await.unwrap();
     let path = format!("/envoygateway.extension.EnvoyGatewayExtension/{hook}");
     let path = PathAndQuery::try_from(path).unwrap();
-    let codec = ProstCodec::<M, M>::default();
+    let codec = ProstCodec::<I, O>::default();
     let response = timeout(PATIENCE, grpc.unary(tonic::Request::new(request), path, codec));
     response.await.unwrap().map(tonic::Response::into_inner)
 }
@@ -239,11 +249,8 @@ fn proxy(gateway: &str) -> Asked {
     let map = |fields: Vec<(&str, Value)>| Struct {
         fields: fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
     };
-    let resource = map(vec![
-        ("kind", text("Gateway")),
-        ("namespace", text("shop")),
-        ("name", text(gateway)),
-    ]);
+    let resource =
+        map(vec![("kind", text("Gateway")), ("namespace", text("shop")), ("name", text(gateway))]);
     let values = vec![Value { kind: Some(value::Kind::StructValue(resource)) }];
     let resources = Value { kind: Some(value::Kind::ListValue(ListValue { values })) };
     let metadata = Metadata {
@@ -253,8 +260,10 @@ fn proxy(gateway: &str) -> Asked {
     let router = HttpFilter { name: "envoy.filters.http.router".to_owned(), ..Default::default() };
     let manager = HttpConnectionManager { http_filters: vec![router], ..Default::default() };
     let kind = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
-    let config = Any { type_url: format!("type.googleapis.com/{kind}"), value: manager.encode_to_vec() };
-    let filter = NetworkFilter { config_type: Some(ConfigType::TypedConfig(config)), ..Default::default() };
+    let config =
+        Any { type_url: format!("type.googleapis.com/{kind}"), value: manager.encode_to_vec() };
+    let filter =
+        NetworkFilter { config_type: Some(ConfigType::TypedConfig(config)), ..Default::default() };
     let chain = FilterChain { filters: vec![filter], ..FilterChain::default() };
     let listener = Listener {
         name: "http".to_owned(),
@@ -267,9 +276,7 @@ fn proxy(gateway: &str) -> Asked {
 }
 
 async fn translate(channel: &Channel, request: &Asked) -> Result<Answered, Status> {
-    let request = All::decode(request.encode_to_vec().as_slice()).unwrap();
-    let answer = call(channel, "PostTranslateModify", request).await?;
-    Ok(Answered::decode(answer.encode_to_vec().as_slice()).unwrap())
+    send(channel, "PostTranslateModify", request.clone()).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -300,7 +307,10 @@ async fn the_filter_is_put_into_the_proxies_of_the_gateways_that_are_served() {
     let Some(ConfigType::TypedConfig(config)) = &chain.filters[0].config_type else { panic!() };
     let manager = HttpConnectionManager::decode(config.value.as_slice()).unwrap();
     let filters: Vec<_> = manager.http_filters.iter().map(|filter| &*filter.name).collect();
-    assert_eq!(filters, ["fresh_route", "ingress_waypoint/shop/public", "envoy.filters.http.router"]);
+    assert_eq!(
+        filters,
+        ["fresh_route", "ingress_waypoint/shop/public", "envoy.filters.http.router"]
+    );
 
     let other = proxy("other");
     let answer = translate(&channel, &other).await.unwrap();

@@ -147,7 +147,13 @@ pub struct EnvoyGateway {
     )]
     pub envoy_gateway_controller: String,
     /// The form of the filter: wasm (of --wasm) or module (Envoy 1.40 with the native module)
-    #[arg(long, value_enum, default_value = "wasm", requires = "envoy_gateway_addr", value_name = "FORM")]
+    #[arg(
+        long,
+        value_enum,
+        default_value = "wasm",
+        requires = "envoy_gateway_addr",
+        value_name = "FORM"
+    )]
     pub envoy_gateway_form: FormName,
     /// Where the proxies reach the xDS server, in the mode filter
     #[arg(long, value_name = "HOST:PORT", requires = "envoy_gateway_addr")]
