@@ -34,7 +34,7 @@ WASM_EXPORTS := memory _initialize proxy_abi_version_0_2_1 proxy_on_memory_alloc
 
 heading = printf '\n=== %s\n' '$(1)'
 
-.PHONY: help wasm module cli run demo live live-demo bench bench-compile bench-state bench-controller test unit asan wasm-test e2e docs figures stress fuzz lint fmt clean FORCE
+.PHONY: help wasm module cli run demo live live-demo bench bench-compile bench-state bench-controller test unit asan wasm-test e2e docs figures stress fuzz conformance conformance-api-server conformance-func-e lint fmt clean FORCE
 .DELETE_ON_ERROR:
 
 help: ## this list (default)
@@ -164,6 +164,28 @@ live: wasm module ## the controller on a real API server, with a real Envoy (LIV
 	@scripts/install-envoy $(ENVOY_VERSION)
 	@cargo build -q --workspace --exclude ingress-waypoint-bench --bin ingress-waypoint
 	@$(CARGO_TEST) --test live
+
+# Each part takes the versions that its go.mod pins.
+CONFORMANCE := api-server func-e
+conformance: ## tests on real control planes, one part after the other: conformance-PART
+	@for part in $(CONFORMANCE); do \
+		begin=$$(date +%s); \
+		$(MAKE) --no-print-directory conformance-$$part || exit 1; \
+		echo "conformance: $$part took $$(($$(date +%s) - begin)) s"; \
+	done
+
+conformance-api-server: ## the command line on a real API server, with the real definitions of all kinds
+	@$(call heading,the command line on an API server)
+	@scripts/install-kube kubectl
+	@scripts/install-crds
+	@cargo build -q --workspace --exclude ingress-waypoint-bench --bin ingress-waypoint
+	@$(CARGO_TEST) --test api-server
+
+conformance-func-e: wasm module ## the examples and the shared cases, with an Envoy that func-e runs
+	@$(call heading,the examples with func-e)
+	@scripts/install-envoy $(ENVOY_VERSION)
+	@scripts/install-func-e $(ENVOY_VERSION)
+	@ENVOY_PATH='$(CURDIR)/.tools/func-e/envoy' $(CARGO_TEST) --test e2e -- examples:: cases::
 
 stress: module ## a hundred swaps of 100,000 services under load, in a real Envoy (takes minutes)
 	@scripts/install-envoy $(ENVOY_VERSION)

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use anyhow::ensure;
 use clap::{Args, ValueEnum};
 use gateway::envoy::yaml;
 use mesh::{is_label, is_name};
@@ -12,11 +13,9 @@ use mesh::{is_label, is_name};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  ingress-waypoint install --for envoy-gateway --ca-secret ingress-waypoint-ca
-  ingress-waypoint install --for envoy-gateway \\
-      --address unix:/run/ingress-waypoint/hook.sock
-  ingress-waypoint install --for envoy-gateway --ca-secret ingress-waypoint-ca \\
-      --client-secret envoy-gateway-client --envoy-proxy infra/ingress")]
+  ingress-waypoint install --for envoy-gateway
+  ingress-waypoint install --for envoy-gateway --envoy-proxy infra/ingress \\
+      --address controller.ingress-waypoint.svc.cluster.local:18001 --insecure")]
 pub struct Arguments {
     /// The control plane
     #[arg(long = "for", value_enum, value_name = "WHAT")]
@@ -25,22 +24,15 @@ pub struct Arguments {
     #[arg(
         long,
         value_name = "HOST:PORT|unix:PATH",
-        default_value = "ingress-waypoint-controller.ingress-waypoint.svc.cluster.local:18001"
+        default_value = "unix:/run/ingress-waypoint/hook.sock"
     )]
     pub address: Address,
     /// What the controller does in the calls (its --envoy-gateway-mode)
     #[arg(long, value_enum, default_value = "endpoints", value_name = "MODE")]
     pub mode: Mode,
-    /// The Secret, in the namespace of the control plane, with the authority of the controller's certificate as
-    /// tls.crt
-    #[arg(long, value_name = "NAME", value_parser = secret)]
-    pub ca_secret: Option<String>,
-    /// The Secret with the certificate that the control plane shows: tls.crt and tls.key
-    #[arg(long, value_name = "NAME", requires = "ca_secret", value_parser = secret)]
-    pub client_secret: Option<String>,
-    /// Call a controller in the network in plain text. Whoever can answer in its place decides where
-    /// requests go
-    #[arg(long, conflicts_with = "ca_secret")]
+    /// Let it call an address that other machines reach: in plain text. Whoever can answer in the controller's
+    /// place decides where requests go: let the mesh encrypt and authorize
+    #[arg(long)]
     pub insecure: bool,
     /// Print an EnvoyProxy of this name too, with one cluster for each backend (1.9 and later): so TCP and
     /// TLS routes go through the hook
@@ -118,10 +110,6 @@ impl FromStr for ProxyName {
     }
 }
 
-fn secret(text: &str) -> Result<String, String> {
-    if is_name(text) { Ok(text.to_owned()) } else { Err("not the name of a Secret".to_owned()) }
-}
-
 const HEAD: &str = "\
 # Envoy Gateway's own configuration: ConfigMap envoy-gateway-config, or config.envoyGateway of its Helm chart. Add
 # extensionManager to yours. Envoy Gateway reads it when it starts.
@@ -143,7 +131,7 @@ extensionManager:
   service:
 ";
 
-const PROXY: &str = "\
+const PROXY: &str = "spec:
   # One cluster for each backend, for all routes: 1.9 and later. Name this EnvoyProxy in spec.infrastructure.parametersRef
   # of the Gateway.
   mergeBackends: {}
@@ -152,9 +140,19 @@ const PROXY: &str = "\
 /// What is to be set, as YAML.
 ///
 /// # Errors
-/// If it is not said how the controller is known.
+/// If Envoy Gateway would call over the network, and that is not asked for.
 pub fn manifests(args: &Arguments) -> anyhow::Result<String> {
     let (ControlPlane::EnvoyGateway, Mode::Endpoints) = (args.control_plane, args.mode);
+    let is_near = match &args.address {
+        Address::Host(..) => false,
+        Address::Ip(ip, _) => ip.is_loopback(),
+        Address::Unix(_) => true,
+    };
+    ensure!(
+        is_near || args.insecure,
+        "--address: this is called in plain text over the network: give unix:PATH, or --insecure if the mesh encrypts \
+         and authorizes"
+    );
     let text = |value: &str| yaml::write(&value).trim_end().to_owned();
     let mut out = HEAD.to_owned();
     // Writing to a string cannot fail.
@@ -167,27 +165,11 @@ pub fn manifests(args: &Arguments) -> anyhow::Result<String> {
         }
         Address::Unix(path) => writeln!(out, "    unix:\n      path: {}", text(path)),
     };
-    match (&args.address, &args.ca_secret) {
-        (Address::Unix(_), Some(_)) => anyhow::bail!("--ca-secret: a Unix socket has no TLS"),
-        (Address::Unix(_), None) => {}
-        (_, Some(secret)) => {
-            let _ =
-                writeln!(out, "    tls:\n      certificateRef:\n        name: {}", text(secret));
-            if let Some(client) = &args.client_secret {
-                let _ =
-                    writeln!(out, "      clientCertificateRef:\n        name: {}", text(client));
-            }
-        }
-        (_, None) => anyhow::ensure!(
-            args.insecure,
-            "give --ca-secret, the authority of the controller's certificate, or --insecure for plain text"
-        ),
-    }
     if let Some(ProxyName { namespace, name }) = &args.envoy_proxy {
         let (namespace, name) = (text(namespace), text(name));
         let _ = write!(
             out,
-            "---\napiVersion: gateway.envoyproxy.io/v1alpha1\nkind: EnvoyProxy\nmetadata:\n  name: {name}\n  namespace: {namespace}\nspec:\n{PROXY}"
+            "---\napiVersion: gateway.envoyproxy.io/v1alpha1\nkind: EnvoyProxy\nmetadata:\n  name: {name}\n  namespace: {namespace}\n{PROXY}"
         );
     }
     Ok(out)

@@ -6,7 +6,7 @@ use mesh::mesh_config::ISTIO_SYSTEM;
 use std::fmt::{self, Write as _};
 
 use gateway::envoy::yaml;
-use mesh::{OF_SERVICES, is_label};
+use mesh::{OF_ROUTES, OF_SERVICES, is_label};
 use source::{RESOURCES, Resource, Wanted};
 
 /// `rbac`.
@@ -24,6 +24,9 @@ pub struct Arguments {
     /// For a controller with --envoy-gateway-addr, which annotates Gateways
     #[arg(long)]
     pub envoy_gateway: bool,
+    /// What a controller with --route-clusters reads, too; --for cluster always has it
+    #[arg(long)]
+    pub route_clusters: bool,
 }
 
 /// What an account is for.
@@ -64,14 +67,17 @@ impl Account {
     }
 
     /// Whether it reads these objects.
-    fn reads(self, resource: &Resource) -> bool {
-        self == Self::Cluster || OF_SERVICES.contains(&resource.kind)
+    fn reads(self, resource: &Resource, route_clusters: bool) -> bool {
+        self == Self::Cluster
+            || OF_SERVICES.contains(&resource.kind)
+            || (route_clusters && OF_ROUTES.contains(&resource.kind))
     }
 
     /// The rules of its role for the objects that it reads: in all namespaces, or in one.
-    fn rules(self, in_one: bool) -> String {
-        let wanted =
-            |resource: &&Resource| self.reads(resource) && resource.namespace.is_some() == in_one;
+    fn rules(self, in_one: bool, route_clusters: bool) -> String {
+        let wanted = |resource: &&Resource| {
+            self.reads(resource, route_clusters) && resource.namespace.is_some() == in_one
+        };
         let mut yaml = String::new();
         let mut groups: Vec<_> = RESOURCES.iter().map(|resource| resource.group).collect();
         groups.sort_unstable();
@@ -178,8 +184,8 @@ subjects:
 /// # Errors
 /// If Envoy Gateway is to call something else than the controller.
 pub fn manifests(args: &Arguments) -> anyhow::Result<String> {
-    let Arguments { account, namespace, istio_namespace, envoy_gateway } = args;
-    let (account, name) = (*account, account.name());
+    let Arguments { account, namespace, istio_namespace, envoy_gateway, route_clusters } = args;
+    let (account, route_clusters, name) = (*account, *route_clusters, account.name());
     let is_controller = account == Account::Controller;
     ensure!(is_controller || !envoy_gateway, "--envoy-gateway: only with --for controller");
     // A namespace can be called `on` or `123`.
@@ -192,13 +198,18 @@ pub fn manifests(args: &Arguments) -> anyhow::Result<String> {
         namespace: within,
         rules,
     };
-    let of_all = account.rules(false)
+    let of_all = account.rules(false, route_clusters)
         + if is_controller { EVENTS } else { "" }
         + if *envoy_gateway { ANNOTATIONS } else { "" };
     let lease = || role("-lease", "", Some(&*namespace), LEASE.to_owned());
     let roles = [
         Some(role("", "", None, of_all)),
-        Some(role("", "# For the mesh configuration.\n", Some(&*istio), account.rules(true))),
+        Some(role(
+            "",
+            "# For the mesh configuration.\n",
+            Some(&*istio),
+            account.rules(true, route_clusters),
+        )),
         is_controller.then(lease),
     ];
     let mut text = format!(

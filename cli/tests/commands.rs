@@ -203,6 +203,20 @@ fn the_accounts_namespace_is_a_name() {
     }
 }
 
+/// What follows no routes may read none.
+#[test]
+fn the_controller_may_read_routes_if_it_follows_them() {
+    let routes =
+        ["httproutes, grpcroutes, tcproutes, tlsroutes", "backendtrafficpolicies, envoyproxies"];
+    let without = text(&["rbac", "--for", "controller"]);
+    let with = text(&["rbac", "--for", "controller", "--route-clusters"]);
+    for resources in routes {
+        assert!(!without.contains(resources), "{without}");
+        assert!(with.contains(resources), "{with}");
+    }
+    assert_eq!(text(&["rbac"]), text(&["rbac", "--route-clusters"]));
+}
+
 #[test]
 fn a_controller_that_envoy_gateway_calls_may_patch_gateways_too() {
     let rbac = ["rbac", "--for", "controller"];
@@ -222,26 +236,23 @@ fn envoy_gateway_is_told_where_to_call() {
     };
     let manager = |args: &[&str]| install(args)[0]["extensionManager"].clone();
     let service = |args: &[&str]| manager(args)["service"].clone();
-    let secrets = ["--ca-secret", "ca", "--client-secret", "1e3", "--address"];
-    let host = "ingress-waypoint-controller.ingress-waypoint.svc.cluster.local";
-    let by_default = manager(&["--insecure"]);
+    let by_default = manager(&[]);
     assert_eq!(by_default["failOpen"], false);
     assert_eq!(by_default["hooks"], json!({"xdsTranslator": {"post": ["Endpoints"]}}));
-    assert_eq!(by_default["service"], json!({"fqdn": {"hostname": host, "port": 18001}}));
+    assert_eq!(by_default["service"], json!({"unix": {"path": "/run/ingress-waypoint/hook.sock"}}));
+    assert_eq!(service(&["--address", "[::1]:80"]), json!({"ip": {"address": "::1", "port": 80}}));
     assert_eq!(
-        service(&[&secrets[..], &["[::1]:80"]].concat()),
-        json!({"ip": {"address": "::1", "port": 80}, "tls": {
-            "certificateRef": {"name": "ca"}, "clientCertificateRef": {"name": "1e3"},
-        }})
+        service(&["--address", "hook.example.com:80", "--insecure"]),
+        json!({"fqdn": {"hostname": "hook.example.com", "port": 80}})
     );
     let unix = ["--address", "unix:/run/on: x.sock"];
     assert_eq!(service(&unix), json!({"unix": {"path": "/run/on: x.sock"}}));
     let proxy = &install(&[&unix[..], &["--envoy-proxy", "infra/on"]].concat())[1];
     assert_eq!(proxy["metadata"], json!({"name": "on", "namespace": "infra"}));
     assert_eq!(proxy["spec"], json!({"mergeBackends": {}}));
-    for args in [&[][..], &["--ca-secret", "ca", "--address", "unix:/a"], &["--address", "a"]] {
-        let (code, _) = error(&[&["install", "--for", "envoy-gateway"], args].concat());
-        assert_eq!(code, Some(2), "{args:?}");
+    for address in ["hook.example.com:80", "10.0.0.1:80", "a"] {
+        let (code, _) = error(&["install", "--for", "envoy-gateway", "--address", address]);
+        assert_eq!(code, Some(2), "{address:?}");
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use gateway::table::config::Configuration;
+use mesh::object::Kind;
 use mesh::{MeshConfigChoice, Rules};
 use source::watch::{Change, Event};
 use tokio::net::TcpListener;
@@ -28,7 +29,7 @@ use crate::replica::{Heard, Replica};
 use crate::report::{NoAnswer, Query, Reply, services};
 use crate::served::Served;
 use crate::status::{OfKind, Status};
-use crate::view::{NotReady, View};
+use crate::view::{self, NotReady, View};
 use crate::xds::{Resources, Server, Timing};
 
 /// Events that are taken in at once before anything else is done.
@@ -50,6 +51,16 @@ pub struct Options {
     pub mesh_config: MeshConfigChoice,
     /// When a change is held back.
     pub limits: Limits,
+    /// Whether clusters may be named after routes, as Envoy Gateway does it. Routes are followed then, and nothing goes
+    /// out before they are listed.
+    pub route_clusters: bool,
+}
+
+impl Options {
+    /// The kinds of object that have to be followed.
+    pub fn kinds(&self) -> impl Iterator<Item = Kind> + use<> {
+        view::kinds(self.route_clusters)
+    }
 }
 
 /// Where configurations go.
@@ -70,7 +81,7 @@ pub struct Outputs {
 }
 
 /// Serves until `shutdown` is ready, or nothing sends events any more. The events are those of [`source::watch::watch`],
-/// for [`mesh::OF_SERVICES`].
+/// for [`Options::kinds`].
 ///
 /// # Errors
 /// If the filter refuses the settings, the xDS server fails or, with [`Outputs::once`], a configuration cannot be published.
@@ -154,6 +165,9 @@ impl Meshes {
             replica,
             confirmed: None,
         };
+        if options.route_clusters {
+            meshes.status.follow_routes();
+        }
         for node in &options.nodes {
             meshes.of(options, node.namespace.as_ref())?.nodes.push(node.clone());
         }
@@ -176,6 +190,7 @@ impl Meshes {
                 let (settings, mesh_config) = (&options.settings, options.mesh_config.clone());
                 let (limits, all_services) = (options.limits, options.all_services);
                 let view = View::new(&rules, settings, mesh_config, limits, all_services);
+                let view = if options.route_clusters { view.with_route_clusters() } else { view };
                 view.text()?;
                 Ok(new.insert(Served::new(view, settle)))
             }

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use controller::envoy_gateway::{ExtensionServer, Filter, Socket};
-use controller::listen::Security;
 use controller::metrics;
 use controller::run::Outputs;
 use envoy_types::pb::envoy::config::cluster::v3::Cluster;
@@ -31,7 +30,7 @@ use hyper_util::rt::TokioIo;
 use mesh::OF_SERVICES;
 use objects::{namespace, service, waypoint};
 use prost::Message;
-use running::{PATIENCE, Running};
+use running::{PATIENCE, Running, options};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::time::{sleep, timeout};
 use tonic::codegen::http::uri::PathAndQuery;
@@ -112,10 +111,10 @@ async fn start() -> (Running, Channel) {
 async fn start_with(filter: Option<Filter>) -> (Running, Channel) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let socket = Socket::Tcp(listener, Security::Plaintext);
+    let socket = Socket::Tcp(listener);
     let extension = ExtensionServer { socket, namespace: None, gateways: None, filter };
     let outputs = Outputs { envoy_gateway: Some(extension), ..Outputs::default() };
-    let running = Running::start_outputs(&[], outputs).await;
+    let running = Running::start_from(options(&[]), outputs).await;
     let channel = Endpoint::from_shared(url).unwrap().connect().await.unwrap();
     (running, channel)
 }
@@ -209,7 +208,7 @@ async fn a_unix_socket_is_enough() {
     let socket = Socket::Unix(UnixListener::bind(&path).unwrap());
     let extension = ExtensionServer { socket, namespace: None, gateways: None, filter: None };
     let outputs = Outputs { envoy_gateway: Some(extension), ..Outputs::default() };
-    let running = Running::start_outputs(&[], outputs).await;
+    let running = Running::start_from(options(&[]), outputs).await;
     let connect = service_fn(move |_| {
         let path = path.clone();
         async move { UnixStream::connect(path).await.map(TokioIo::new) }

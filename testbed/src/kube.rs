@@ -29,12 +29,16 @@ const ADMIN: &str = "administrator";
 /// In whose name objects are applied.
 const MANAGER: &str = "testbed";
 
-/// A running API server. Services get addresses of `127.0.0.0/16`, on which something can listen here.
+/// The addresses of Services on which something can listen here.
+const LOOPBACK: &str = "127.0.0.0/16";
+
+/// A running API server.
 pub struct ApiServer {
     folder: TempDir,
     pki: Pki,
     port: u16,
     etcd_port: u16,
+    ranges: &'static str,
     client: Client,
     // They end in this order.
     server: Option<Process>,
@@ -42,8 +46,13 @@ pub struct ApiServer {
 }
 
 impl ApiServer {
-    /// Starts it, without an object, and waits until it is ready.
+    /// Starts it, without an object, and waits until it is ready. Services get addresses of `127.0.0.0/16`.
     pub async fn start() -> Result<Self> {
+        Self::with_ranges(LOOPBACK).await
+    }
+
+    /// The same with other addresses of Services: a range, or two for both families.
+    pub async fn with_ranges(ranges: &'static str) -> Result<Self> {
         let folder = tempfile::tempdir().context("no temporary directory")?;
         let pki = Pki::new(&folder.path().join("pki"))?;
         let [port, etcd_port, peer_port] = ports()?;
@@ -56,6 +65,7 @@ impl ApiServer {
             pki,
             port,
             etcd_port,
+            ranges,
         };
         this.come().await?;
         Ok(this)
@@ -66,14 +76,14 @@ impl ApiServer {
         let folder = subfolder(self.folder.path(), "server")?;
         let tokens = folder.join("tokens");
         fs::write(&tokens, format!("{ADMIN},{ADMIN},{ADMIN},system:masters\n"))?;
-        let Self { port, etcd_port, pki, .. } = self;
+        let Self { port, etcd_port, pki, ranges, .. } = self;
         let mut command = Command::new(binary("kube-apiserver")?);
         command.current_dir(&folder);
         command.arg(format!("--etcd-servers=http://127.0.0.1:{etcd_port}"));
         command.arg(format!("--secure-port={port}"));
         command.args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1"]);
         command.args(["--endpoint-reconciler-type=none", "--authorization-mode=RBAC"]);
-        command.arg("--service-cluster-ip-range=127.0.0.0/16");
+        command.arg(format!("--service-cluster-ip-range={ranges}"));
         command.arg("--disable-admission-plugins=ServiceAccount");
         command.arg("--service-account-issuer=https://kubernetes.default.svc");
         for (option, file) in [
@@ -296,7 +306,7 @@ async fn client(kubeconfig: &Value) -> Result<Client> {
 }
 
 /// What `scripts/install-kube` builds, or the folder that is named in its place.
-fn binary(name: &str) -> Result<PathBuf> {
+pub fn binary(name: &str) -> Result<PathBuf> {
     if let Some(folder) = std::env::var_os("KUBEBUILDER_ASSETS") {
         let file = PathBuf::from(folder).join(name);
         ensure!(file.is_file(), "KUBEBUILDER_ASSETS has no {name}: there is no {}", file.display());

@@ -52,6 +52,10 @@ pub struct Arguments {
     /// Serve all services, not only those that opted in or are required (as compile --all-services)
     #[arg(long)]
     pub all_services: bool,
+    /// Follow routes too, and list the clusters that Envoy Gateway names after them; without it, clusters have to be
+    /// named after services (rbac --for controller --route-clusters prints the permissions)
+    #[arg(long)]
+    pub route_clusters: bool,
     /// The xDS server.
     #[command(flatten)]
     pub xds: Xds,
@@ -124,18 +128,9 @@ pub struct EnvoyGateway {
         value_name = "MODE"
     )]
     pub envoy_gateway_mode: EnvoyGatewayMode,
-    /// The server's certificate, with the intermediate ones; files are read again when they change
-    #[arg(long, value_name = "FILE", requires_all = ["envoy_gateway_key", "envoy_gateway_addr"])]
-    pub envoy_gateway_cert: Option<PathBuf>,
-    /// The key of that certificate
-    #[arg(long, value_name = "FILE", requires = "envoy_gateway_cert")]
-    pub envoy_gateway_key: Option<PathBuf>,
-    /// Answer only callers with a certificate of these authorities
-    #[arg(long, value_name = "FILE", requires = "envoy_gateway_cert")]
-    pub envoy_gateway_client_ca: Option<PathBuf>,
-    /// Serve in plain text on an address that other machines reach. Whoever can answer in the controller's
-    /// place decides where requests go
-    #[arg(long, conflicts_with = "envoy_gateway_cert", requires = "envoy_gateway_addr")]
+    /// Listen in plain text on an address that other machines reach. Whoever can answer in the controller's
+    /// place decides where requests go: let the mesh encrypt and authorize
+    #[arg(long, requires = "envoy_gateway_addr")]
     pub envoy_gateway_insecure: bool,
     /// The controllerName of Envoy Gateway's GatewayClasses. Their Gateways are annotated when answers change,
     /// so that Envoy Gateway asks again

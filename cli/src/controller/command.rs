@@ -1,6 +1,6 @@
 //! Starts the controller with what the arguments name, and ends it on a signal.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use gateway::envoy::fragments::Wasm;
 use gateway::objects::ecds;
 use gateway::table::config::Configuration;
 use ingress_waypoint::global_switch::{Switch, VARIABLE};
-use mesh::{MeshConfigChoice, OF_SERVICES};
+use mesh::MeshConfigChoice;
 use source::watch::{self, Connection, watch};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -92,10 +92,6 @@ async fn serve(args: Arguments) -> anyhow::Result<()> {
     let version = env!("CARGO_PKG_VERSION");
     let lease = replica.as_ref().map(|it| display(&it.lease));
     tracing::info!(version, cluster = connection.url(), lease, "started");
-    let mut watched = watch::Options::new(OF_SERVICES);
-    if let MeshConfigChoice::Named(key) = &mesh_config {
-        watched.mesh_config = Some(key.namespace.clone());
-    }
     let options = run::Options {
         nodes: args.node.clone(),
         rules: args.rules.rules(None),
@@ -103,7 +99,12 @@ async fn serve(args: Arguments) -> anyhow::Result<()> {
         all_services: args.all_services,
         mesh_config,
         limits: args.withdrawal.limits(),
+        route_clusters: args.route_clusters,
     };
+    let mut watched = watch::Options::new(options.kinds());
+    if let MeshConfigChoice::Named(key) = &options.mesh_config {
+        watched.mesh_config = Some(key.namespace.clone());
+    }
     let (write, once) = (writer(&args), args.write.once);
     let outputs = Outputs { xds, envoy_gateway, wasm, write, once, replica };
     let (events, received) = mpsc::channel(EVENTS);
@@ -193,9 +194,14 @@ async fn xds_listener(
         None if is_default => ":18000",
         None => return Ok(None),
     };
-    let files = files(&args.xds_cert, &args.xds_key, &args.xds_client_ca);
-    let security = match files {
-        Some(files) => tls(files).context("--xds-cert, --xds-key, --xds-client-ca")?,
+    let security = match args.xds_cert.clone().zip(args.xds_key.clone()) {
+        Some((certificate, key)) => {
+            let client_ca = args.xds_client_ca.clone();
+            let tls = Tls::load(Files { certificate, key, client_ca });
+            let tls = Arc::new(tls.context("--xds-cert, --xds-key, --xds-client-ca")?);
+            tokio::spawn(Arc::clone(&tls).follow(TLS_FILES));
+            Security::Tls(tls)
+        }
         None => {
             ensure!(
                 args.xds_insecure,
@@ -205,23 +211,6 @@ async fn xds_listener(
         }
     };
     Ok(Some((listen("--xds-addr", address).await?, security)))
-}
-
-/// The files of a server's TLS, if it is to have any.
-pub(super) fn files(
-    certificate: &Option<PathBuf>,
-    key: &Option<PathBuf>,
-    client_ca: &Option<PathBuf>,
-) -> Option<Files> {
-    let (certificate, key) = certificate.clone().zip(key.clone())?;
-    Some(Files { certificate, key, client_ca: client_ca.clone() })
-}
-
-/// TLS by these files, which are followed from now on.
-pub(super) fn tls(files: Files) -> anyhow::Result<Security> {
-    let tls = Arc::new(Tls::load(files)?);
-    tokio::spawn(Arc::clone(&tls).follow(TLS_FILES));
-    Ok(Security::Tls(tls))
 }
 
 fn wasm(path: &Path) -> anyhow::Result<Vec<u8>> {

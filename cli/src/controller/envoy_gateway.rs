@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use ::controller::envoy_gateway::resync::{Gateways, Timing};
 use ::controller::envoy_gateway::{ExtensionServer, Filter, Socket};
-use ::controller::listen::Security;
 use ::controller::node::Node;
 use anyhow::{Context as _, ensure};
 use gateway::envoy::Form;
@@ -19,8 +18,7 @@ use gateway::envoy::xds_server::{Live, NodeName};
 use source::watch::Connection;
 use tokio::net::{UnixListener, UnixStream};
 
-use super::args::{Arguments, EnvoyGateway, EnvoyGatewayMode};
-use super::command::{files, tls};
+use super::args::{Arguments, EnvoyGatewayMode};
 use super::listen::listen;
 use crate::args::FormName;
 
@@ -29,7 +27,7 @@ const FLAG: &str = "--envoy-gateway-addr";
 /// The server, if there is to be one.
 ///
 /// # Errors
-/// If the address or the TLS files cannot be used, or the Gateways are of several namespaces.
+/// If the address cannot be used, or the Gateways are of several namespaces.
 pub async fn server(
     args: &Arguments,
     connection: &Arc<Connection>,
@@ -38,21 +36,15 @@ pub async fn server(
     let Some(address) = &own.envoy_gateway_addr else { return Ok(None) };
     let filter = filter(args)?;
     let namespace = namespace(&args.node)?;
-    let files =
-        files(&own.envoy_gateway_cert, &own.envoy_gateway_key, &own.envoy_gateway_client_ca);
     let socket = match address.strip_prefix("unix:") {
-        Some(path) => {
-            ensure!(files.is_none(), "--envoy-gateway-cert: a Unix socket has no TLS");
-            Socket::Unix(unix(Path::new(path)).await?)
-        }
+        Some(path) => Socket::Unix(unix(Path::new(path)).await?),
         None => {
-            let security = match files {
-                Some(files) => tls(files).context(
-                    "--envoy-gateway-cert, --envoy-gateway-key, --envoy-gateway-client-ca",
-                )?,
-                None => plaintext(address, own)?,
-            };
-            Socket::Tcp(listen(FLAG, address).await?, security)
+            ensure!(
+                own.envoy_gateway_insecure || is_loopback(address),
+                "{FLAG}: {address:?} is reached from other machines, in plain text: give unix:PATH, \
+                 or --envoy-gateway-insecure if the mesh encrypts and authorizes"
+            );
+            Socket::Tcp(listen(FLAG, address).await?)
         }
     };
     let gateways = Some(Gateways {
@@ -115,18 +107,12 @@ fn namespace(nodes: &[Node]) -> anyhow::Result<Option<String>> {
     Ok(nodes.first().and_then(|node| node.namespace.clone()))
 }
 
-/// What other machines cannot reach needs no TLS.
-fn plaintext(address: &str, args: &EnvoyGateway) -> anyhow::Result<Security> {
+/// Whether other machines cannot reach it.
+fn is_loopback(address: &str) -> bool {
     let host = address.rsplit_once(':').map(|(host, _)| host.trim_matches(['[', ']']));
-    let is_loopback = |host: &str| {
+    host.is_some_and(|host| {
         host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
-    };
-    ensure!(
-        args.envoy_gateway_insecure || host.is_some_and(is_loopback),
-        "{FLAG}: give --envoy-gateway-cert and --envoy-gateway-key, the server's certificate, \
-         or --envoy-gateway-insecure for plain text at {address:?}, which other machines may reach"
-    );
-    Ok(Security::Plaintext)
+    })
 }
 
 /// Listens on a Unix socket. One that a process left behind is replaced.
@@ -165,6 +151,16 @@ mod tests {
         assert_eq!(of(&["infra/a", "infra/b"]), Ok(Some("infra".to_owned())));
         for several in [["infra/a", "shop/b"], ["infra/a", "edge"]] {
             assert!(of(&several).unwrap_err().contains("--node"), "{several:?}");
+        }
+    }
+
+    #[test]
+    fn loopback_addresses() {
+        for address in ["127.0.0.1:80", "[::1]:80", "localhost:80"] {
+            assert!(is_loopback(address), "{address}");
+        }
+        for address in [":80", "0.0.0.0:80", "[::]:80", "10.0.0.1:80", "example.com:80", "x"] {
+            assert!(!is_loopback(address), "{address}");
         }
     }
 

@@ -6,10 +6,13 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 use tonic::Code;
 
+/// The hook that is asked for.
+pub(super) const ENDPOINTS: &str = "PostEndpointsModify";
+
 type Labels = [(&'static str, &'static str); 2];
 
 /// What is counted.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Counts {
     /// Calls by hook and gRPC code.
     calls: Family<Labels, Counter>,
@@ -19,6 +22,21 @@ pub struct Counts {
     pub(super) written: Counter,
     /// Tries that failed.
     pub(super) failed: Counter,
+}
+
+impl Default for Counts {
+    /// With zeros of what is usual: a metric without any is not shown.
+    fn default() -> Self {
+        let counts = Self {
+            calls: Family::default(),
+            localities: Family::default(),
+            written: Counter::default(),
+            failed: Counter::default(),
+        };
+        counts.calls(ENDPOINTS, Code::Ok);
+        counts.localities(("waypoint", "labelled"));
+        counts
+    }
 }
 
 impl Counts {
@@ -35,12 +53,19 @@ impl Counts {
     }
 
     pub(super) fn called(&self, hook: &'static str, code: Code) {
-        self.calls.get_or_create(&[("hook", hook), ("code", name(code))]).inc();
+        self.calls(hook, code).inc();
     }
 
     pub(super) fn decided(&self, outcome: Outcome) {
-        let (decision, reason): Label = outcome.label();
-        self.localities.get_or_create(&[("decision", decision), ("reason", reason)]).inc();
+        self.localities(outcome.label()).inc();
+    }
+
+    fn calls(&self, hook: &'static str, code: Code) -> Counter {
+        self.calls.get_or_create_owned(&[("hook", hook), ("code", name(code))])
+    }
+
+    fn localities(&self, (decision, reason): Label) -> Counter {
+        self.localities.get_or_create_owned(&[("decision", decision), ("reason", reason)])
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 pub struct Hook {
     table: ArcSwapOption<Table>,
     asked: AtomicBool,
+    refused: AtomicBool,
     published: watch::Sender<()>,
 }
 
@@ -70,6 +71,11 @@ impl Hook {
         if self.version().as_deref() != table.map(|table| table.version.as_str()) {
             self.published.send_replace(());
         }
+    }
+
+    /// Whether no call was refused before, for want of a table.
+    pub(super) fn is_first_refusal(&self) -> bool {
+        !self.refused.swap(true, Ordering::Relaxed)
     }
 
     /// Whether somebody asked since the last time that this was looked at. To be looked at after a table was published.

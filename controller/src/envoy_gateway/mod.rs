@@ -47,8 +47,9 @@ pub type Missing = Arc<dyn Fn() -> Vec<String> + Send + Sync>;
 
 /// Where Envoy Gateway calls.
 pub enum Socket {
-    /// Over the network.
-    Tcp(TcpListener, Security),
+    /// Over the network, in plain text. Envoy Gateway's TLS names host and port as the server's name (SNI), up to 1.9.1 at
+    /// least; rustls refuses that.
+    Tcp(TcpListener),
     /// In the same pod.
     Unix(UnixListener),
 }
@@ -98,8 +99,8 @@ impl ExtensionServer {
 
 async fn serve(server: Router, socket: Socket, timing: &Timing) -> anyhow::Result<()> {
     match socket {
-        Socket::Tcp(listener, security) => {
-            let connections = listen::accept(listener, security, timing.handshake);
+        Socket::Tcp(listener) => {
+            let connections = listen::accept(listener, Security::Plaintext, timing.handshake);
             server.serve_with_incoming(connections).await?;
         }
         Socket::Unix(listener) => {

@@ -141,7 +141,7 @@ impl Gateways {
         let classes: HashSet<_> = list(&client, "GatewayClass")
             .await?
             .into_iter()
-            .filter(|class| class.data["spec"]["controllerName"] == self.controller_name)
+            .filter(|class| of_spec(class, "controllerName") == Some(&self.controller_name))
             .map(|class| class.name_any())
             .collect();
         // A value of its own each time: the same one would be no change.
@@ -149,7 +149,7 @@ impl Gateways {
         let patch = json!({"metadata": {"annotations": {ANNOTATION: value}}});
         let mut annotated = 0;
         for gateway in list(&client, "Gateway").await? {
-            let class = gateway.data["spec"]["gatewayClassName"].as_str();
+            let class = of_spec(&gateway, "gatewayClassName");
             let is_selected = |it: &Selector| it.matches(gateway.labels());
             if !class.is_some_and(|class| classes.contains(class))
                 || !self.selector.as_ref().is_none_or(is_selected)
@@ -171,6 +171,11 @@ impl Gateways {
         }
         Ok(annotated)
     }
+}
+
+/// A text of an object's `spec`.
+fn of_spec<'a>(object: &'a DynamicObject, field: &str) -> Option<&'a str> {
+    object.data.get("spec")?.get(field)?.as_str()
 }
 
 /// All objects of a kind of the Gateway API; none without its CRD. From the server's cache.

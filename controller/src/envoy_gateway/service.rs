@@ -14,6 +14,7 @@ use tonic::server::{Grpc, NamedService, UnaryService};
 use tonic::{Code, Status as Refusal};
 use tonic_prost::ProstCodec;
 
+use super::counts::ENDPOINTS;
 use super::messages::{Single, TranslateRequest, TranslateResponse};
 use super::{Counts, Filter, Hook, Missing};
 
@@ -47,9 +48,7 @@ impl Service<Request<Body>> for Calls {
         let method = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
         Box::pin(async move {
             Ok(match method.as_str() {
-                "PostEndpointsModify" => {
-                    this.answer(request, "PostEndpointsModify", Self::endpoints).await
-                }
+                ENDPOINTS => this.answer(request, ENDPOINTS, Self::endpoints).await,
                 "PostTranslateModify" => {
                     this.answer(request, "PostTranslateModify", Self::translate).await
                 }
@@ -74,7 +73,6 @@ impl Service<Request<Body>> for Calls {
 type Answer<I, O> = fn(&Calls, I) -> Result<O, Refusal>;
 
 /// Envoy Gateway goes on as if it had not asked. Of several extension servers, the next one gets what is returned here.
-#[allow(clippy::unnecessary_wraps)] // Others refuse.
 fn unchanged(_: &Calls, request: Single) -> Result<Single, Refusal> {
     Ok(request)
 }
@@ -150,7 +148,11 @@ where
         let answered = answer(calls, request.into_inner());
         let code = answered.as_ref().err().map_or(Code::Ok, Refusal::code);
         calls.counts.called(hook, code);
-        if let Err(refusal) = &answered {
+        // Until something is published, all calls are refused: one line is enough.
+        let is_told = |code| code != Code::Unavailable || calls.hook.is_first_refusal();
+        if let Err(refusal) = answered.as_ref()
+            && is_told(code)
+        {
             tracing::warn!(hook, ?code, "Envoy Gateway was refused: {}", refusal.message());
         }
         std::future::ready(answered.map(tonic::Response::new))

@@ -26,7 +26,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::listen::{self, Security};
+use crate::listen;
+pub use crate::listen::Security;
 
 pub use directory::{Answer, Directory};
 pub use event::{Counts, Event, Observer};

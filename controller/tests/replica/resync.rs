@@ -8,7 +8,6 @@ use bytes::Bytes;
 use controller::envoy_gateway::resync::{ANNOTATION, Gateways, Timing};
 use controller::envoy_gateway::{Counts, ExtensionServer, Hook, Socket};
 use controller::lease::Term;
-use controller::listen::Security;
 use ingress_waypoint::Policy;
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -67,7 +66,7 @@ impl Server {
             timing: Timing { spacing: MS, retry: MS * 20, ..Timing::default() },
         };
         let extension = ExtensionServer {
-            socket: Socket::Tcp(listener, Security::Plaintext),
+            socket: Socket::Tcp(listener),
             namespace: None,
             gateways: Some(gateways),
         };

@@ -34,6 +34,19 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Long enough for something to arrive that should not.
 const A_WHILE: Duration = Duration::from_millis(300);
 
+/// The defaults, with the global switch on.
+pub fn options(nodes: &[&str]) -> Options {
+    Options {
+        nodes: nodes.iter().map(|name| name.parse().unwrap()).collect(),
+        rules: Rules::default(),
+        settings: Configuration { ingress_use_waypoints: Some(true), ..Configuration::default() },
+        all_services: false,
+        mesh_config: MeshConfigChoice::Found,
+        limits: Limits::default(),
+        route_clusters: false,
+    }
+}
+
 /// A controller that runs.
 pub struct Running {
     pub address: SocketAddr,
@@ -50,24 +63,13 @@ impl Running {
 
     /// With a file, too.
     pub async fn start_with(nodes: &[&str], write: Option<Write>) -> Self {
-        Self::start_outputs(nodes, Outputs { write, ..Outputs::default() }).await
+        Self::start_from(options(nodes), Outputs { write, ..Outputs::default() }).await
     }
 
     /// With these outputs, and the xDS server.
-    pub async fn start_outputs(nodes: &[&str], outputs: Outputs) -> Self {
+    pub async fn start_from(options: Options, outputs: Outputs) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let options = Options {
-            nodes: nodes.iter().map(|name| name.parse().unwrap()).collect(),
-            rules: Rules::default(),
-            settings: Configuration {
-                ingress_use_waypoints: Some(true),
-                ..Configuration::default()
-            },
-            all_services: false,
-            mesh_config: MeshConfigChoice::Found,
-            limits: Limits::default(),
-        };
         let outputs = Outputs {
             xds: Some((listener, Security::Plaintext)),
             wasm: Some(b"\0asm".to_vec()),

@@ -22,10 +22,10 @@ pub fn path_of(object: &Value) -> Result<String> {
 /// The name of a kind in paths, by the rules of English.
 fn plural(kind: &str) -> String {
     let kind = kind.to_lowercase();
-    match (kind.strip_suffix("ry"), kind.ends_with('s')) {
-        (Some(stem), _) => format!("{stem}ries"),
-        (None, true) => format!("{kind}es"),
-        (None, false) => format!("{kind}s"),
+    match kind.strip_suffix('y') {
+        Some(stem) if !stem.ends_with(['a', 'e', 'i', 'o', 'u']) => format!("{stem}ies"),
+        _ if kind.ends_with('s') => format!("{kind}es"),
+        _ => format!("{kind}s"),
     }
 }
 
@@ -62,6 +62,7 @@ mod tests {
         let paths = [
             path("v1", "Namespace", None, "a"),
             path("networking.istio.io/v1", "ServiceEntry", Some("a"), "b"),
+            path("gateway.envoyproxy.io/v1alpha1", "EnvoyProxy", Some("a"), "b"),
             path("gateway.networking.k8s.io/v1", "Gateway", Some("a"), "c"),
             path("gateway.networking.k8s.io/v1", "GatewayClass", None, "c"),
         ];
@@ -70,6 +71,7 @@ mod tests {
             [
                 "/api/v1/namespaces/a",
                 "/apis/networking.istio.io/v1/namespaces/a/serviceentries/b",
+                "/apis/gateway.envoyproxy.io/v1alpha1/namespaces/a/envoyproxies/b",
                 "/apis/gateway.networking.k8s.io/v1/namespaces/a/gateways/c",
                 "/apis/gateway.networking.k8s.io/v1/gatewayclasses/c",
             ]

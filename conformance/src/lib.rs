@@ -1,0 +1,1 @@
+//! Tests on real control planes, one target a part: `make conformance` runs them all.
