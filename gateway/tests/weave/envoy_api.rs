@@ -63,12 +63,6 @@ pub fn from_bytes(name: &str, bytes: &[u8]) -> DynamicMessage {
     DynamicMessage::decode(descriptor(name), bytes).unwrap()
 }
 
-/// As JSON, with the names that Envoy's files have.
-pub fn to_json(message: &DynamicMessage) -> Json {
-    let options = prost_reflect::SerializeOptions::new().use_proto_field_name(true);
-    message.serialize_with_options(serde_json::value::Serializer, &options).unwrap()
-}
-
 /// The message in an `Any`.
 fn held(message: &DynamicMessage) -> Option<DynamicMessage> {
     if message.descriptor().full_name() != "google.protobuf.Any" {
