@@ -108,9 +108,10 @@ pub fn canonical(message: &DynamicMessage) -> String {
 /// a value of its own.
 pub fn sprinkle(message: &mut DynamicMessage, next: &mut u64) {
     if let Some(mut held) = held(message) {
-        // What JSON writes in another form has no place for one.
         sprinkle(&mut held, next);
         message.set_field_by_name("value", Value::Bytes(held.encode_to_vec().into()));
+        // An `Any` with a field of its own is kept as it is, unread.
+        return;
     }
     let fields: Vec<_> = message.fields().map(|(field, _)| field).collect();
     for field in fields {

@@ -192,7 +192,8 @@ fn nothing_that_is_not_known_is_lost() {
         let policy = weave::policy(&config(), &form).unwrap();
         let outcome =
             weave::translate(encoded(&messages), &config(), &policy, &form, Connection::Address);
-        let (resources, _) = outcome.unwrap();
+        let (resources, report) = outcome.unwrap();
+        assert_eq!(report.connection_managers.len(), 3);
         let mut found = Vec::new();
         decoded(&resources).iter().flatten().for_each(|message| sprinkled(message, &mut found));
         let found: BTreeSet<u64> = found.into_iter().collect();
