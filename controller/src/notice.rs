@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use mesh::{InVain, ObjectRef};
+use mesh::{Code, InVain, ObjectRef};
 
 use crate::guard::Withdrawal;
 use crate::lease::LeaseName;
@@ -47,6 +47,14 @@ impl Notice {
             let _ = write!(text, ". To change that: {change}");
         }
         Self { object: Some(object), reason: camel_case(code.as_str()), text: cut(text) }
+    }
+
+    /// A Gateway whose proxy cannot be given what it needs.
+    pub fn refused(gateway: ObjectRef, code: Code, problems: &str) -> Self {
+        let text = format!(
+            "The filter could not be put in: Envoy Gateway publishes no changes for this Gateway until this is mended: {problems}"
+        );
+        Self { object: Some(gateway), reason: camel_case(code.as_str()), text: cut(text) }
     }
 
     /// A withdrawal that is held back, with the command that confirms it.

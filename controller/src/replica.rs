@@ -28,6 +28,22 @@ pub struct Replica {
     withdrawals: mpsc::UnboundedSender<Notice>,
 }
 
+/// Has notices written, if this replica leads. One for which there is no room is lost.
+#[derive(Debug, Clone)]
+pub struct Notices {
+    term: Term,
+    sender: mpsc::Sender<Notice>,
+}
+
+impl Notices {
+    /// Has a notice written. It never waits.
+    pub fn tell(&self, notice: Notice) {
+        if self.term.leads() {
+            let _ = self.sender.try_send(notice);
+        }
+    }
+}
+
 /// What the main loop hears.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Heard {
@@ -95,6 +111,11 @@ impl Replica {
     /// Until when this replica leads.
     pub fn term(&self) -> Term {
         self.term.clone()
+    }
+
+    /// For notices that the main loop does not tell.
+    pub fn notices(&self) -> Notices {
+        Notices { term: self.term.clone(), sender: self.services.clone() }
     }
 
     /// Whether this replica leads.

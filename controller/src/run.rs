@@ -101,6 +101,7 @@ pub async fn run(
     };
     let publisher = Publisher { resources, wasm: wasm.map(Module::new), write, written: None };
     let term = replica.as_ref().map(Replica::term);
+    let notices = replica.as_ref().map(Replica::notices);
     let mut meshes = Meshes::new(&options, publisher, Arc::clone(&status), replica)?;
     let (stop, stopped) = watch::channel(false);
     // Each in a task of its own: a recompute delays no answer.
@@ -109,7 +110,10 @@ pub async fn run(
         let served = server.serve(listener, security, until(stopped.clone()));
         servers.spawn(async { served.await.context("the xDS server ended") });
     }
-    if let Some(extension) = envoy_gateway {
+    if let Some(mut extension) = envoy_gateway {
+        if let Some(filter) = &mut extension.filter {
+            filter.notices = notices;
+        }
         let hook = meshes.hook(&options, extension.namespace.clone())?;
         let counts = Arc::clone(&status.envoy_gateway);
         let missing = Arc::new(move || status.problems());

@@ -118,12 +118,12 @@ impl Served {
         let written = publisher.write(&text, &version);
         // Also if it could not be written.
         if self.version.as_ref().is_none_or(|(served, _)| *served != version) {
-            publisher.publish(&text.into(), &version, &self.nodes);
-            status.count_publication();
-            tracing::info!(version, "published: {headline}");
             if let Some((hook, policy)) = hook {
                 hook.publish(&version, policy);
             }
+            publisher.publish(&text.into(), &version, &self.nodes);
+            status.count_publication();
+            tracing::info!(version, "published: {headline}");
             self.version = Some((version, Moment::now()));
         }
         written
