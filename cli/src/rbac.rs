@@ -103,16 +103,20 @@ const EVENTS: &str = "\
   verbs: [create]
 ";
 
-/// The rules of the controller's role for its Lease, in its own namespace. A Lease cannot be created by name.
-const LEASE: &str = "\
+/// The rules of the controller's role for its Lease, in its own namespace. A right to create cannot name the object.
+fn lease(name: &str) -> String {
+    format!(
+        "\
 - apiGroups: [\"coordination.k8s.io\"]
   resources: [leases]
   verbs: [create]
 - apiGroups: [\"coordination.k8s.io\"]
   resources: [leases]
-  resourceNames: [ingress-waypoint-controller]
+  resourceNames: [{name}]
   verbs: [get, patch]
-";
+"
+    )
+}
 
 /// A role, and its binding to the account.
 struct Role<'a> {
@@ -176,7 +180,7 @@ pub fn manifests(account: Account, namespace: &str, istio: &str) -> String {
     };
     let is_controller = account == Account::Controller;
     let of_all = account.rules(false) + if is_controller { EVENTS } else { "" };
-    let lease = || role("-lease", "", Some(&*namespace), LEASE.to_owned());
+    let lease = || role("-lease", "", Some(&*namespace), lease(name));
     let roles = [
         Some(role("", "", None, of_all)),
         Some(role("", "# For the mesh configuration.\n", Some(&*istio), account.rules(true))),

@@ -8,6 +8,7 @@
 
 pub mod durations;
 pub mod events;
+pub mod first;
 pub mod guard;
 pub mod health;
 pub mod lease;
