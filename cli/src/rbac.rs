@@ -5,7 +5,7 @@ use mesh::mesh_config::ISTIO_SYSTEM;
 use std::fmt::{self, Write as _};
 
 use gateway::envoy::yaml;
-use mesh::{OF_SERVICES, is_label};
+use mesh::{OF_ROUTES, OF_SERVICES, is_label};
 use source::{RESOURCES, Resource, Wanted};
 
 /// `rbac`.
@@ -20,6 +20,9 @@ pub struct Arguments {
     /// The namespace of Istio's mesh configuration, in a ConfigMap
     #[arg(long, default_value = ISTIO_SYSTEM, value_parser = namespace)]
     pub istio_namespace: String,
+    /// What a controller with --route-clusters reads, too; --for cluster always has it
+    #[arg(long)]
+    pub route_clusters: bool,
 }
 
 /// What an account is for.
@@ -60,14 +63,17 @@ impl Account {
     }
 
     /// Whether it reads these objects.
-    fn reads(self, resource: &Resource) -> bool {
-        self == Self::Cluster || OF_SERVICES.contains(&resource.kind)
+    fn reads(self, resource: &Resource, route_clusters: bool) -> bool {
+        self == Self::Cluster
+            || OF_SERVICES.contains(&resource.kind)
+            || (route_clusters && OF_ROUTES.contains(&resource.kind))
     }
 
     /// The rules of its role for the objects that it reads: in all namespaces, or in one.
-    fn rules(self, in_one: bool) -> String {
-        let wanted =
-            |resource: &&Resource| self.reads(resource) && resource.namespace.is_some() == in_one;
+    fn rules(self, in_one: bool, route_clusters: bool) -> String {
+        let wanted = |resource: &&Resource| {
+            self.reads(resource, route_clusters) && resource.namespace.is_some() == in_one
+        };
         let mut yaml = String::new();
         let mut groups: Vec<_> = RESOURCES.iter().map(|resource| resource.group).collect();
         groups.sort_unstable();
@@ -164,9 +170,11 @@ subjects:
     }
 }
 
-/// A ServiceAccount in `namespace` with its roles and bindings, which allow what the account is for and no more. What is
-/// read in one namespace alone, Istio's ConfigMap in `istio`, it may not read in others.
-pub fn manifests(account: Account, namespace: &str, istio: &str) -> String {
+/// A ServiceAccount in the namespace with its roles and bindings, which allow what the account is for and no more. What is
+/// read in one namespace alone, Istio's ConfigMap, it may not read in others.
+pub fn manifests(arguments: &Arguments) -> String {
+    let Arguments { account, namespace, istio_namespace: istio, route_clusters } = arguments;
+    let (account, route_clusters) = (*account, *route_clusters);
     let name = account.name();
     // A namespace can be called `on` or `123`.
     let [namespace, istio] =
@@ -179,11 +187,16 @@ pub fn manifests(account: Account, namespace: &str, istio: &str) -> String {
         rules,
     };
     let is_controller = account == Account::Controller;
-    let of_all = account.rules(false) + if is_controller { EVENTS } else { "" };
+    let of_all = account.rules(false, route_clusters) + if is_controller { EVENTS } else { "" };
     let lease = || role("-lease", "", Some(&*namespace), lease(name));
     let roles = [
         Some(role("", "", None, of_all)),
-        Some(role("", "# For the mesh configuration.\n", Some(&*istio), account.rules(true))),
+        Some(role(
+            "",
+            "# For the mesh configuration.\n",
+            Some(&*istio),
+            account.rules(true, route_clusters),
+        )),
         is_controller.then(lease),
     ];
     let mut text = format!(

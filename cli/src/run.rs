@@ -86,7 +86,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
             Ok(Exit::Done)
         }
         Command::Rbac(args) => {
-            report::raw(&rbac::manifests(args.account, &args.namespace, &args.istio_namespace))?;
+            report::raw(&rbac::manifests(&args))?;
             Ok(Exit::Done)
         }
         Command::Completions { shell } => {

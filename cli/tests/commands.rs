@@ -203,6 +203,20 @@ fn the_accounts_namespace_is_a_name() {
     }
 }
 
+/// What follows no routes may read none.
+#[test]
+fn the_controller_may_read_routes_if_it_follows_them() {
+    let routes =
+        ["httproutes, grpcroutes, tcproutes, tlsroutes", "backendtrafficpolicies, envoyproxies"];
+    let without = text(&["rbac", "--for", "controller"]);
+    let with = text(&["rbac", "--for", "controller", "--route-clusters"]);
+    for resources in routes {
+        assert!(!without.contains(resources), "{without}");
+        assert!(with.contains(resources), "{with}");
+    }
+    assert_eq!(text(&["rbac"]), text(&["rbac", "--route-clusters"]));
+}
+
 #[test]
 fn the_small_commands() {
     assert_eq!(text(&["version"]), concat!("ingress-waypoint ", env!("CARGO_PKG_VERSION"), "\n"));

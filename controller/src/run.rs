@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use gateway::table::config::Configuration;
+use mesh::object::Kind;
 use mesh::{MeshConfigChoice, Rules};
 use source::watch::{Change, Event};
 use tokio::net::TcpListener;
@@ -26,7 +27,7 @@ use crate::replica::{Heard, Replica};
 use crate::report::{NoAnswer, Query, Reply, services};
 use crate::served::Served;
 use crate::status::{OfKind, Status};
-use crate::view::{NotReady, View};
+use crate::view::{self, NotReady, View};
 use crate::xds::{Resources, Security, Server, Timing};
 
 /// Events that are taken in at once before anything else is done.
@@ -48,6 +49,16 @@ pub struct Options {
     pub mesh_config: MeshConfigChoice,
     /// When a change is held back.
     pub limits: Limits,
+    /// Whether clusters may be named after routes, as Envoy Gateway does it. Routes are followed then, and nothing goes
+    /// out before they are listed.
+    pub route_clusters: bool,
+}
+
+impl Options {
+    /// The kinds of object that have to be followed.
+    pub fn kinds(&self) -> impl Iterator<Item = Kind> + use<> {
+        view::kinds(self.route_clusters)
+    }
 }
 
 /// Where configurations go.
@@ -66,7 +77,7 @@ pub struct Outputs {
 }
 
 /// Serves until `shutdown` is ready, or nothing sends events any more. The events are those of [`source::watch::watch`],
-/// for [`mesh::OF_SERVICES`].
+/// for [`Options::kinds`].
 ///
 /// # Errors
 /// If the filter refuses the settings, the xDS server fails or, with [`Outputs::once`], a configuration cannot be published.
@@ -134,6 +145,7 @@ impl Meshes {
                 let (settings, mesh_config) = (&options.settings, options.mesh_config.clone());
                 let (limits, all_services) = (options.limits, options.all_services);
                 let view = View::new(&rules, settings, mesh_config, limits, all_services);
+                let view = if options.route_clusters { view.with_route_clusters() } else { view };
                 let mut served = Served::new(view, settle);
                 let lease = replica.as_ref().map(|it| it.lease.clone());
                 let namespace = node.namespace.as_deref();
@@ -141,6 +153,9 @@ impl Meshes {
                 served
             });
             served.nodes.push(node.clone());
+        }
+        if options.route_clusters {
+            status.follow_routes();
         }
         for (namespace, served) in &views {
             // Settings that the filter refuses are refused at once, not at the first table.

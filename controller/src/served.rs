@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mesh::{Diagnostic, OF_SERVICES, ObjectRef};
+use mesh::{Diagnostic, ObjectRef};
 
 use crate::first::{FirstTable, Shortfall};
 use crate::guard::Withdrawal;
@@ -205,7 +205,7 @@ impl Served {
     /// Made once for each update at most.
     pub fn findings(&mut self) -> Arc<[Diagnostic]> {
         let view = &self.view;
-        Arc::clone(self.findings.get_or_insert_with(|| view.state().diagnostics().into()))
+        Arc::clone(self.findings.get_or_insert_with(|| view.diagnostics().into()))
     }
 
     /// For the status.
@@ -223,7 +223,7 @@ impl Served {
             problem: self.problem.clone(),
             updated: self.updated,
             decisions,
-            objects: OF_SERVICES.iter().map(|it| (*it, state.world().count(*it))).collect(),
+            objects: self.view.kinds().map(|it| (it, state.world().count(it))).collect(),
             listed: table.len(),
             held: self.view.guard().len(),
             missing: self.shortfall().map_or(0, |it| it.before.saturating_sub(it.now)),

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ingress_waypoint::Label;
+use mesh::Diagnostic;
 use mesh::object::Kind;
-use mesh::{Diagnostic, OF_SERVICES};
 use serde::Serialize;
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
 use tokio::time::timeout;
@@ -16,6 +16,7 @@ use crate::events::Counts;
 use crate::moment::Moment;
 use crate::node::Node;
 use crate::report::{List, NoAnswer, Query, Range, Reply, Service, ServiceFilter};
+use crate::view;
 use crate::xds::Proxies;
 
 /// How long the main loop has for an answer.
@@ -40,6 +41,8 @@ pub struct Status {
 
 #[derive(Default)]
 struct Inner {
+    /// Whether routes are followed, too.
+    follows_routes: bool,
     kinds: BTreeMap<Kind, KindRecord>,
     views: BTreeMap<Option<String>, OfView>,
     withdrawals: u64,
@@ -163,6 +166,11 @@ impl Default for Status {
 }
 
 impl Status {
+    /// Routes are followed, too.
+    pub fn follow_routes(&self) {
+        self.lock().follows_routes = true;
+    }
+
     /// Notes what is known of a kind.
     pub fn set_kind(&self, kind: Kind, known: OfKind) {
         let (mut inner, now) = (self.lock(), Moment::now());
@@ -196,8 +204,8 @@ impl Status {
     /// Why the controller is not ready; empty if it is.
     pub fn problems(&self) -> Vec<String> {
         let inner = self.lock();
-        let kinds = OF_SERVICES.iter().filter_map(|kind| {
-            match inner.kinds.get(kind).map(|record| &record.known) {
+        let kinds = view::kinds(inner.follows_routes).filter_map(|kind| {
+            match inner.kinds.get(&kind).map(|record| &record.known) {
                 Some(OfKind::Followed) => None,
                 Some(OfKind::Lost(reason)) => Some(format!("{kind}: {reason}")),
                 None => Some(format!("{kind}: not listed yet")),
@@ -208,7 +216,7 @@ impl Status {
         kinds.chain(views).chain(none.then(|| "nothing is published yet".to_owned())).collect()
     }
 
-    /// The kinds that decide on services.
+    /// The kinds that are followed.
     pub fn kinds(&self) -> Vec<KindStatus> {
         let inner = self.lock();
         let of = |kind: Kind| {
@@ -228,7 +236,7 @@ impl Status {
                 objects: objects.copied().unwrap_or_default(),
             }
         };
-        OF_SERVICES.into_iter().map(of).collect()
+        view::kinds(inner.follows_routes).map(of).collect()
     }
 
     /// The gateways, those of one namespace together.

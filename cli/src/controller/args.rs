@@ -44,6 +44,10 @@ pub struct Arguments {
     /// Serve all services, not only those that opted in or are required (as compile --all-services)
     #[arg(long)]
     pub all_services: bool,
+    /// Follow routes too, and list the clusters that Envoy Gateway names after them; without it, clusters have to be
+    /// named after services (rbac --for controller --route-clusters prints the permissions)
+    #[arg(long)]
+    pub route_clusters: bool,
     /// The xDS server.
     #[command(flatten)]
     pub xds: Xds,

@@ -16,7 +16,7 @@ use gateway::envoy::fragments::Wasm;
 use gateway::objects::ecds;
 use gateway::table::config::Configuration;
 use ingress_waypoint::global_switch::{Switch, VARIABLE};
-use mesh::{MeshConfigChoice, OF_SERVICES};
+use mesh::MeshConfigChoice;
 use source::watch::{self, Connection, watch};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -90,10 +90,6 @@ async fn serve(args: Arguments) -> anyhow::Result<()> {
     let version = env!("CARGO_PKG_VERSION");
     let lease = replica.as_ref().map(|it| display(&it.lease));
     tracing::info!(version, cluster = connection.url(), lease, "started");
-    let mut watched = watch::Options::new(OF_SERVICES);
-    if let MeshConfigChoice::Named(key) = &mesh_config {
-        watched.mesh_config = Some(key.namespace.clone());
-    }
     let options = run::Options {
         nodes: args.node.clone(),
         rules: args.rules.rules(None),
@@ -101,7 +97,12 @@ async fn serve(args: Arguments) -> anyhow::Result<()> {
         all_services: args.all_services,
         mesh_config,
         limits: args.withdrawal.limits(),
+        route_clusters: args.route_clusters,
     };
+    let mut watched = watch::Options::new(options.kinds());
+    if let MeshConfigChoice::Named(key) = &options.mesh_config {
+        watched.mesh_config = Some(key.namespace.clone());
+    }
     let outputs = Outputs { xds, wasm, write: writer(&args), once: args.write.once, replica };
     let (events, received) = mpsc::channel(EVENTS);
     let running = run::run(options, received, outputs, status, signalled()?);

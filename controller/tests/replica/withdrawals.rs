@@ -7,7 +7,7 @@ use std::time::Duration;
 use controller::guard::Limits;
 use controller::lease::CONFIRM;
 use controller::metrics;
-use controller::run::{Outputs, run};
+use controller::run::{Options, Outputs, run};
 use controller::status::Status;
 use mesh::OF_SERVICES;
 use mesh::object::{Kind, Object};
@@ -63,7 +63,7 @@ impl Controller {
     pub async fn with(running: Running, asks: bool, delay: Duration) -> Self {
         let Running { replica, stop, task, .. } = running;
         let limits = Limits { delay, ..Limits::default() };
-        let options = options(&["ingress/public", "shop/private"], limits);
+        let options = Options { limits, ..options(&["ingress/public", "shop/private"]) };
         let outputs = Outputs { replica: Some(replica), ..Outputs::default() };
         let (events, received) = mpsc::channel(16);
         let status = Arc::new(Status::default());

@@ -33,15 +33,16 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Long enough for something to arrive that should not.
 const A_WHILE: Duration = Duration::from_millis(300);
 
-/// With the global switch on.
-pub fn options(nodes: &[&str], limits: Limits) -> Options {
+/// The defaults, with the global switch on.
+pub fn options(nodes: &[&str]) -> Options {
     Options {
         nodes: nodes.iter().map(|name| name.parse().unwrap()).collect(),
         rules: Rules::default(),
         settings: Configuration { ingress_use_waypoints: Some(true), ..Configuration::default() },
         all_services: false,
         mesh_config: MeshConfigChoice::Found,
-        limits,
+        limits: Limits::default(),
+        route_clusters: false,
     }
 }
 
@@ -61,9 +62,12 @@ impl Running {
 
     /// With a file, too.
     pub async fn start_with(nodes: &[&str], write: Option<Write>) -> Self {
+        Self::start_from(options(nodes), write).await
+    }
+
+    pub async fn start_from(options: Options, write: Option<Write>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let options = options(nodes, Limits::default());
         let outputs = Outputs {
             xds: Some((listener, Security::Plaintext)),
             wasm: Some(b"\0asm".to_vec()),

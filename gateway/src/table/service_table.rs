@@ -2,13 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ingress_waypoint::{Direct, Kind, Label, Outcome, Policy, Question, Service};
+use ingress_waypoint::{Cluster, Direct, Kind, Label, Outcome, Policy, Question, Service};
 use mesh::host_owners::Rejected;
-use mesh::{Change, Items, Key, ObjectRef, Resolved, Rules, State};
+use mesh::{
+    Change, Diagnostic, Items, Key, ObjectRef, Resolved, RouteChanges, Rules, State, World,
+};
 
+use super::cluster_ip;
 use super::compiled::Error;
-use super::config::{Configuration, joined, lines};
+use super::config::{Configuration, UnknownService, Via, joined, lines, listed};
 use super::needed::{Needed, all_are_needed};
+use super::route_clusters::RouteClusters;
+use super::routes::Routes;
+use super::unattributed::{self, ByName};
 
 /// What became of the mesh's objects.
 pub trait Services {
@@ -43,8 +49,7 @@ impl Services for State {
     }
 }
 
-/// A configuration that follows the changes of a mesh. It is the text that [`super::Compiled`] makes if clusters are
-/// not named after routes.
+/// A configuration that follows the changes of a mesh: the text that [`super::Compiled`] makes of its objects.
 #[derive(Debug)]
 pub struct ServiceTable {
     settings: Configuration,
@@ -55,12 +60,15 @@ pub struct ServiceTable {
     lines: BTreeMap<(Key, Kind), Box<str>>,
     /// What the filter decides for the objects that ask for their waypoint or require it.
     decisions: BTreeMap<(Key, Kind), Label>,
+    /// The clusters that are named after routes, if they are followed.
+    clusters: Option<RouteClusters>,
 }
 
 impl ServiceTable {
     /// Without services. [`ServiceTable::update`] takes in all that there are.
     pub fn new(settings: &Configuration, rules: &Rules, all_services: bool) -> Self {
         Self {
+            clusters: None,
             settings: settings.with_rules(rules),
             domain: rules.cluster_domain.clone(),
             all_services: all_services || all_are_needed(settings),
@@ -68,6 +76,54 @@ impl ServiceTable {
             lines: BTreeMap::new(),
             decisions: BTreeMap::new(),
         }
+    }
+
+    /// With the clusters that Envoy Gateway names after routes, of which [`ServiceTable::update_routes`] takes in all that
+    /// there are.
+    #[must_use]
+    pub fn with_route_clusters(mut self) -> Self {
+        let via = self.settings.forward.as_ref().and_then(|forward| forward.via);
+        // There requests are sent to the clusters of the configuration: it lists no others.
+        self.clusters = (via != Some(Via::ClusterHeader)).then(RouteClusters::default);
+        self
+    }
+
+    /// Takes changes of routes in, if they are followed.
+    ///
+    /// # Errors
+    /// As [`ServiceTable::update`].
+    pub fn update_routes(
+        &mut self,
+        changes: &RouteChanges,
+        world: &World,
+        services: &impl Services,
+    ) -> Result<(), Error> {
+        let Some(clusters) = &mut self.clusters else { return Ok(()) };
+        let affected = clusters
+            .update(world, Routes::EnvoyGateway, changes, &|key, is_so| is(services, key, is_so));
+        for key in affected {
+            let items = services.items(&key, Kind::Service).unwrap_or_default();
+            self.set_lines((key, Kind::Service), &items)?;
+        }
+        Ok(())
+    }
+
+    /// What is wrong with clusters that are named after routes, if they are followed.
+    pub fn route_diagnostics(&self, world: &World, services: &impl Services) -> Vec<Diagnostic> {
+        let Some(clusters) = &self.clusters else { return Vec::new() };
+        let items =
+            clusters.services().filter_map(|key| Some((key, services.items(key, Kind::Service)?)));
+        let items: Vec<_> = items.collect();
+        let named = items.iter().filter_map(|(key, items)| Some(((*key).clone(), items.first()?)));
+        let by_name: ByName<'_> = named.collect();
+        let refused = self.refuses_unknown();
+        let mut routed = cluster_ip::routed(world, &by_name, Routes::EnvoyGateway);
+        let found = unattributed::list(world, &by_name, Routes::EnvoyGateway, refused, &mut routed);
+        found.into_iter().map(|it| it.diagnostic).collect()
+    }
+
+    fn refuses_unknown(&self) -> bool {
+        self.settings.unknown_service == Some(UnknownService::Reject)
     }
 
     /// Takes changes in. `others` says whether hosts are rejected or namespaces required that were not, or no longer.
@@ -103,6 +159,9 @@ impl ServiceTable {
             }
             let items = services.items(&key, kind).unwrap_or_default();
             self.set_decision((key.clone(), kind), &items);
+            if let (Some(clusters), Kind::Service) = (&mut self.clusters, kind) {
+                clusters.judge_service(&key, &|key, is_so| is(services, key, is_so));
+            }
             self.set_lines((key, kind), &items)?;
         }
         if others || (all && !self.all_services) {
@@ -129,7 +188,15 @@ impl ServiceTable {
 
     fn set_lines(&mut self, name: (Key, Kind), items: &Items) -> Result<(), Error> {
         let services = items.iter().filter_map(|it| it.service.as_ref());
-        let text = lines(services.filter(|it| self.all_services || self.needed.is_needed(it)))?;
+        let services = services.filter(|it| self.all_services || self.needed.is_needed(it));
+        let clusters = self.clusters.as_ref().filter(|_| name.1 == Kind::Service);
+        let text = match clusters.filter(|clusters| clusters.lead_to(&name.0)) {
+            None => lines(services)?,
+            Some(clusters) => {
+                let listed = services.map(|it| with_clusters(it, clusters.of(&name.0, it)));
+                lines(listed.collect::<Vec<_>>().iter())?
+            }
+        };
         if text.is_empty() {
             self.lines.remove(&name);
         } else {
@@ -209,10 +276,23 @@ impl ServiceTable {
     /// # Errors
     /// The filter refuses the settings.
     pub fn text(&self) -> Result<(String, Policy), Error> {
-        let text = joined(self.lines.values().map(|lines| &**lines), &self.settings)?;
+        let refused = self.clusters.iter().flat_map(RouteClusters::refused);
+        // What is unknown is refused anyway.
+        let refused = refused.filter(|_| !self.refuses_unknown());
+        let settings = Configuration { reject_clusters: listed(refused), ..self.settings.clone() };
+        let text = joined(self.lines.values().map(|lines| &**lines), &settings)?;
         let policy = Policy::from_json(text.as_bytes(), Some("true"))?;
         Ok((text, policy))
     }
+}
+
+fn with_clusters<'a>(service: &Service<'a>, clusters: Vec<Cluster<'static>>) -> Service<'a> {
+    Service { clusters, ..service.clone() }
+}
+
+/// Whether what became of a Service is so.
+fn is(services: &impl Services, key: &Key, is_so: &dyn Fn(&Resolved) -> bool) -> bool {
+    services.items(key, Kind::Service).is_some_and(|items| items.iter().any(is_so))
 }
 
 fn is_to_vip((decision, _): Label) -> bool {

@@ -33,7 +33,7 @@ pub enum Object {
     ServiceEntry(Box<ServiceEntry>),
     Gateway(Box<Gateway>),
     GatewayClass(Box<GatewayClass>),
-    /// By its kind, [`Kind::HttpRoute`] or [`Kind::GrpcRoute`].
+    /// By its kind, for which [`Kind::is_route`] holds.
     Route(Kind, Box<RouteObject>),
     Pod(Box<Pod>),
     BackendTrafficPolicy(Box<BackendTrafficPolicy>),
@@ -43,7 +43,7 @@ pub enum Object {
     Workload(Kind, Box<Workload>),
 }
 
-/// An HTTPRoute or GRPCRoute. Both have the same shape but types of their own, against which the reader checks the value.
+/// A route. All have the same shape but types of their own, against which the reader checks the value.
 #[derive(Debug, Clone, Deserialize)]
 #[allow(missing_docs)]
 pub struct RouteObject {
@@ -73,6 +73,8 @@ pub enum Kind {
     Service,
     ServiceEntry,
     StatefulSet,
+    TcpRoute,
+    TlsRoute,
     /// An object that does not say its kind.
     Unknown,
 }
@@ -142,8 +144,20 @@ impl Kind {
             Self::Service => "Service",
             Self::ServiceEntry => "ServiceEntry",
             Self::StatefulSet => "StatefulSet",
+            Self::TcpRoute => "TCPRoute",
+            Self::TlsRoute => "TLSRoute",
             Self::Unknown => "object",
         }
+    }
+
+    /// Whether it is a kind of route that is read.
+    pub fn is_route(self) -> bool {
+        self.is_http_route() || matches!(self, Self::TcpRoute | Self::TlsRoute)
+    }
+
+    /// Whether it routes HTTP requests: the filter sees no others.
+    pub fn is_http_route(self) -> bool {
+        matches!(self, Self::HttpRoute | Self::GrpcRoute)
     }
 }
 
