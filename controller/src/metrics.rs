@@ -16,6 +16,7 @@
 //! | `stale_seconds{gateway_namespace}` | how long ago the table was last known to be what the cluster asks for: 0 while all kinds are followed and the last update succeeded, however old the table is |
 //! | `update_duration_seconds` | the time to take changes in |
 //! | `publish_duration_seconds` | the time to write, check and publish a table |
+//! | `publications_total` | tables that were published: each differs from the one before |
 //! | `proxies` | streams of proxies |
 //! | `proxies_refusing` | those of them that refused what they were sent last |
 //! | `events_written_total`, `events_failed_total` | Kubernetes Events by what became of them |
@@ -45,6 +46,7 @@ pub fn text(status: &Status) -> String {
         "Changes, and first tables, that were held back",
         status.withdrawals(),
     );
+    made.counter("publications", "Tables that were published", status.publications());
     made.proxies(&status.proxies);
     made.events(&status.events);
     made.durations(&status.durations);

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use bytes::Bytes;
 use gateway::table::config::Configuration;
 use mesh::object::Kind;
 use mesh::{MeshConfigChoice, Rules};
@@ -22,7 +21,7 @@ use crate::node::Node;
 use crate::notice::Notice;
 use crate::pace::Pace;
 pub use crate::publish::Write;
-use crate::publish::{Names, Publisher};
+use crate::publish::{Module, Names, Publisher};
 use crate::replica::{Heard, Replica};
 use crate::report::{NoAnswer, Query, Reply, services};
 use crate::served::Served;
@@ -96,7 +95,7 @@ pub async fn run(
         proxies: Arc::clone(&status.proxies),
         timing: Timing::default(),
     };
-    let publisher = Publisher { resources, wasm: wasm.map(Bytes::from), write, written: None };
+    let publisher = Publisher { resources, wasm: wasm.map(Module::new), write, written: None };
     let mut meshes = Meshes::new(&options, publisher, status, replica)?;
     let Some((listener, security)) = xds else {
         tokio::select! {
@@ -159,7 +158,7 @@ impl Meshes {
         }
         for (namespace, served) in &views {
             // Settings that the filter refuses are refused at once, not at the first table.
-            served.view.text()?;
+            served.view.policy()?;
             status.set(namespace.as_deref(), served.summary());
         }
         let pace = Pace::new(Instant::now());

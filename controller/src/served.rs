@@ -1,6 +1,5 @@
 //! A mesh and what its gateways are served of it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,6 +28,8 @@ pub struct Served {
     pub first: Option<FirstTable>,
     /// How many services are on their waypoints in the table that is served.
     pub on_waypoints: Option<usize>,
+    /// The revision of the table that was published, also if its text was the same.
+    revision: Option<u64>,
     /// What was logged last, so that it is logged once, and since when there is a problem.
     pub problem: Option<(String, Moment)>,
     /// When changes were taken in last.
@@ -50,6 +51,7 @@ impl Served {
             version: None,
             first: None,
             on_waypoints: None,
+            revision: None,
             problem: None,
             updated: None,
             findings: None,
@@ -127,10 +129,15 @@ impl Served {
         if !self.passes(status) {
             return;
         }
+        let revision = self.view.table().revision();
+        if self.revision == Some(revision) {
+            self.problem = None;
+            return;
+        }
         let start = Instant::now();
-        match self.try_publish(publisher) {
+        match self.try_publish(publisher, status) {
             Ok(()) => {
-                self.problem = None;
+                (self.revision, self.problem) = (Some(revision), None);
                 self.on_waypoints = Some(self.view.table().to_vip());
             }
             Err(problem) => self.note(&format!("{problem:#}")),
@@ -138,16 +145,20 @@ impl Served {
         status.durations.publish.observe(start.elapsed().as_secs_f64());
     }
 
-    fn try_publish(&mut self, publisher: &mut Publisher) -> anyhow::Result<()> {
-        let (text, policy) = self.view.text()?;
+    fn try_publish(&mut self, publisher: &mut Publisher, status: &Status) -> anyhow::Result<()> {
+        let policy = self.view.policy()?;
+        let headline = policy.headline();
+        let text = policy.into_text();
         let version = version(&text);
-        // Each gateway's resource holds the whole text: the same one is not encoded again.
+        let written = publisher.write(&text, &version);
+        // Also if it could not be written.
         if self.version.as_ref().is_none_or(|(served, _)| *served != version) {
-            publisher.publish(&text, &version, &self.nodes)?;
-            tracing::info!(version, "published: {}", policy.headline());
-            self.version = Some((version.clone(), Moment::now()));
+            publisher.publish(&text.into(), &version, &self.nodes);
+            status.count_publication();
+            tracing::info!(version, "published: {headline}");
+            self.version = Some((version, Moment::now()));
         }
-        publisher.write(&text, &version)
+        written
     }
 
     /// These services changed. Only one that leads tells of them.
@@ -211,11 +222,8 @@ impl Served {
     /// For the status.
     pub fn summary(&self) -> OfView {
         let (state, table) = (self.view.state(), self.view.table());
-        let mut decisions = BTreeMap::new();
-        for label in table.decisions() {
-            *decisions.entry(label).or_default() += 1;
-        }
-        let others = state.names().len().saturating_sub(table.decisions().len());
+        let mut decisions = table.decisions().clone();
+        let others = state.names().len().saturating_sub(decisions.values().sum());
         *decisions.entry(table.unasked()).or_default() += others;
         OfView {
             nodes: self.nodes.clone(),

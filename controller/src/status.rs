@@ -46,6 +46,7 @@ struct Inner {
     kinds: BTreeMap<Kind, KindRecord>,
     views: BTreeMap<Option<String>, OfView>,
     withdrawals: u64,
+    publications: u64,
 }
 
 struct KindRecord {
@@ -201,6 +202,11 @@ impl Status {
         self.lock().withdrawals += 1;
     }
 
+    /// A table is published.
+    pub fn count_publication(&self) {
+        self.lock().publications += 1;
+    }
+
     /// Why the controller is not ready; empty if it is.
     pub fn problems(&self) -> Vec<String> {
         let inner = self.lock();
@@ -302,6 +308,11 @@ impl Status {
     /// How many changes were held back.
     pub fn withdrawals(&self) -> u64 {
         self.lock().withdrawals
+    }
+
+    /// How many tables were published.
+    pub fn publications(&self) -> u64 {
+        self.lock().publications
     }
 
     fn stale(&self, inner: &Inner, view: &OfView) -> Duration {

@@ -170,12 +170,12 @@ impl View {
         all.into_list()
     }
 
-    /// The configuration, and the policy that the filter makes of it.
+    /// The policy that the filter makes of the configuration, which is its text.
     ///
     /// # Errors
     /// The filter refuses the settings.
-    pub fn text(&self) -> Result<(String, Policy), NotReady> {
-        Ok(self.table.text()?)
+    pub fn policy(&self) -> Result<Policy, NotReady> {
+        Ok(self.table.policy()?)
     }
 
     /// Whether the mesh is known.

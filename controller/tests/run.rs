@@ -62,6 +62,38 @@ async fn nothing_goes_out_before_every_kind_is_listed() {
 }
 
 #[tokio::test]
+async fn what_changes_no_table_is_neither_written_nor_published() {
+    let running = Running::start(&["ingress/public"]).await;
+    let mut proxy = running.subscribe("ingress_waypoint_table/ingress/public").await;
+    running.list(&OF_SERVICES, &[namespace(), waypoint(), service(false, "10.0.0.1")]).await;
+    proxy.table().await;
+    for (opted_in, address, expected) in [
+        (false, "10.0.0.2", ["2", "1", "1"]),
+        (true, "10.0.0.2", ["3", "2", "2"]),
+        (true, "10.0.0.3", ["4", "3", "3"]),
+        (false, "10.0.0.3", ["5", "4", "4"]),
+        (false, "10.0.0.4", ["6", "4", "4"]),
+    ] {
+        running.apply(service(opted_in, address)).await;
+        let names = [
+            "update_duration_seconds_count",
+            "publish_duration_seconds_count",
+            "publications_total",
+        ];
+        let updated = |metrics: &str| metrics.contains(&sample(names[0], expected[0]));
+        let metrics = running.until_metrics(updated).await;
+        for (name, expected) in names.into_iter().zip(expected) {
+            assert!(metrics.contains(&sample(name, expected)), "{name} {expected}: {metrics}");
+        }
+    }
+    running.end().await;
+}
+
+fn sample(name: &str, value: &str) -> String {
+    format!("\ningress_waypoint_controller_{name} {value}\n")
+}
+
+#[tokio::test]
 async fn changes_reach_both_forms_and_what_is_the_same_is_not_sent_again() {
     let running = Running::start(&["ingress/public"]).await;
     let mut native = running.subscribe("ingress_waypoint_table/ingress/public").await;

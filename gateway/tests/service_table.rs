@@ -142,6 +142,7 @@ struct Tracked {
     settings: Configuration,
     all_services: bool,
     follows_routes: bool,
+    before: (u64, Option<String>),
 }
 
 impl Tracked {
@@ -157,7 +158,13 @@ impl Tracked {
         let routes = if self.follows_routes { Routes::EnvoyGateway } else { Routes::None };
         let purpose = Purpose { routes, all_services: self.all_services };
         if let Ok(expected) = Compiled::new(&world, &self.rules, &self.settings, purpose) {
-            assert_eq!(self.table.text().unwrap().0, expected.text);
+            let text = self.table.policy().unwrap().into_text();
+            assert_eq!(text, expected.text);
+            let (revision, before) = &self.before;
+            if before.as_ref().is_some_and(|before| *before != text) {
+                assert_ne!(self.table.revision(), *revision);
+            }
+            self.before = (self.table.revision(), Some(text));
             self.check_decisions(&expected);
             let found = self.table.route_diagnostics(self.state.world(), &self.state);
             let expected = expected.unattributed.into_iter().map(|it| it.diagnostic);
@@ -187,7 +194,7 @@ impl Tracked {
                 );
             }
         }
-        assert_eq!(self.table.decisions().len(), asking.len());
+        assert_eq!(self.table.decisions().values().sum::<usize>(), asking.len());
     }
 }
 
@@ -208,7 +215,7 @@ fn a_service_beneath_a_wildcard_stays_as_long_as_the_wildcard_counts() {
         objects.iter().for_each(|object| assert!(state.apply(object.clone())));
         let changes = state.update();
         table.update(&changes.services, false, &state).unwrap();
-        let text = table.text().unwrap().0;
+        let text = table.policy().unwrap().into_text();
         ["wide", "narrow", "apart"].map(|name| text.contains(name))
     };
     let narrow = entry("narrow", "a.example.com", false);
@@ -228,7 +235,7 @@ fn a_route_is_listed_as_long_as_it_may_be_envoy_gateways() {
         let changes = state.update();
         table.update(&changes.services, false, &state).unwrap();
         table.update_routes(&changes.routes, state.world(), &state).unwrap();
-        table.text().unwrap().0.contains("tcproute/red/r/rule/-1")
+        table.policy().unwrap().into_text().contains("tcproute/red/r/rule/-1")
     };
     let service = json!({
         "metadata": {"namespace": "red", "name": "s", "labels": {"istio.io/ingress-use-waypoint": "true"}},
@@ -255,6 +262,27 @@ fn a_route_is_listed_as_long_as_it_may_be_envoy_gateways() {
     assert!(apply(&[class("gateway.envoyproxy.io/gatewayclass-controller")]));
 }
 
+#[test]
+fn a_change_of_what_is_not_in_the_table_is_no_other_revision() {
+    let (settings, rules) = (Configuration::default(), Rules::default());
+    let mut state = State::new(rules.clone(), MeshConfigChoice::Found);
+    let mut table = ServiceTable::new(&settings, &rules, false);
+    let mut changes_revision = |object: Object| {
+        assert!(state.apply(object));
+        let changes = state.update();
+        assert_eq!(changes.services.len(), 1);
+        let before = table.revision();
+        table.update(&changes.services, false, &state).unwrap();
+        table.revision() != before
+    };
+    assert!(!changes_revision(entry("a", "a.example.com", false)));
+    assert!(!changes_revision(entry("a", "b.example.com", false)));
+    assert!(changes_revision(entry("a", "b.example.com", true)));
+    assert!(changes_revision(entry("a", "c.example.com", true)));
+    assert!(changes_revision(entry("a", "c.example.com", false)));
+    assert!(!changes_revision(entry("a", "d.example.com", false)));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
 
@@ -278,6 +306,7 @@ proptest! {
             table: if follows_routes { table.with_route_clusters() } else { table },
             objects: BTreeMap::new(),
             rules, settings, all_services, follows_routes,
+            before: (0, None),
         };
         for event in events {
             match event {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use controller::guard::Limits;
+use controller::metrics;
 use controller::run::{Options, Outputs, Write, run};
 use controller::status::Status;
 use controller::xds::{Security, TYPE_URL};
@@ -130,6 +131,19 @@ impl Running {
             }
         };
         assert!(timeout(PATIENCE, all).await.is_ok(), "{:?}", self.status.problems());
+    }
+
+    pub async fn until_metrics(&self, are_so: impl Fn(&str) -> bool) -> String {
+        let all = async {
+            loop {
+                let metrics = metrics::text(&self.status);
+                if are_so(&metrics) {
+                    return metrics;
+                }
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(PATIENCE, all).await.unwrap_or_else(|_| panic!("{}", metrics::text(&self.status)))
     }
 
     pub async fn end(self) {

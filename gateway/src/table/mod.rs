@@ -3,6 +3,7 @@
 pub mod cluster_ip;
 mod compiled;
 pub mod config;
+mod decisions;
 mod needed;
 mod route_clusters;
 mod route_names;

@@ -11,6 +11,7 @@ use mesh::{
 use super::cluster_ip;
 use super::compiled::Error;
 use super::config::{Configuration, UnknownService, Via, joined, lines, listed};
+use super::decisions::Decisions;
 use super::needed::{Needed, all_are_needed};
 use super::route_clusters::RouteClusters;
 use super::routes::Routes;
@@ -59,9 +60,10 @@ pub struct ServiceTable {
     /// The lines of the objects that the configuration has to hold.
     lines: BTreeMap<(Key, Kind), Box<str>>,
     /// What the filter decides for the objects that ask for their waypoint or require it.
-    decisions: BTreeMap<(Key, Kind), Label>,
+    decisions: Decisions,
     /// The clusters that are named after routes, if they are followed.
     clusters: Option<RouteClusters>,
+    revision: u64,
 }
 
 impl ServiceTable {
@@ -74,7 +76,8 @@ impl ServiceTable {
             all_services: all_services || all_are_needed(settings),
             needed: Needed::default(),
             lines: BTreeMap::new(),
-            decisions: BTreeMap::new(),
+            decisions: Decisions::default(),
+            revision: 0,
         }
     }
 
@@ -98,6 +101,7 @@ impl ServiceTable {
         world: &World,
         services: &impl Services,
     ) -> Result<(), Error> {
+        let refused = self.reject_clusters();
         let Some(clusters) = &mut self.clusters else { return Ok(()) };
         let affected = clusters
             .update(world, Routes::EnvoyGateway, changes, &|key, is_so| is(services, key, is_so));
@@ -105,6 +109,7 @@ impl ServiceTable {
             let items = services.items(&key, Kind::Service).unwrap_or_default();
             self.set_lines((key, Kind::Service), &items)?;
         }
+        self.note_refused(refused);
         Ok(())
     }
 
@@ -136,11 +141,13 @@ impl ServiceTable {
         others: bool,
         services: &impl Services,
     ) -> Result<(), Error> {
+        let refused = self.reject_clusters();
         let mut all = others;
         if others {
             let namespaces = services.required_namespaces();
             self.needed.around(services.rejected(), namespaces, &self.domain);
             self.settings.refuse(services.rejected(), namespaces);
+            self.revision += 1;
         }
         for Change { old, new, .. } in changes {
             let of = |items: &Option<Items>| items.clone().unwrap_or_default();
@@ -175,15 +182,26 @@ impl ServiceTable {
                 self.set_lines(name, &items)?;
             }
         }
+        self.note_refused(refused);
         Ok(())
     }
 
-    fn set_decision(&mut self, name: (Key, Kind), items: &Items) {
-        if items.iter().any(Resolved::asks) {
-            self.decisions.insert(name, self.decide(items).label());
-        } else {
-            self.decisions.remove(&name);
+    /// The clusters of which requests are refused, as the configuration has them.
+    fn reject_clusters(&self) -> Option<Vec<String>> {
+        let refused = self.clusters.iter().flat_map(RouteClusters::refused);
+        // What is unknown is refused anyway.
+        listed(refused.filter(|_| !self.refuses_unknown()))
+    }
+
+    fn note_refused(&mut self, before: Option<Vec<String>>) {
+        if self.reject_clusters() != before {
+            self.revision += 1;
         }
+    }
+
+    fn set_decision(&mut self, name: (Key, Kind), items: &Items) {
+        let asks = items.iter().any(Resolved::asks);
+        self.decisions.set(name, asks.then(|| self.decide(items).label()));
     }
 
     fn set_lines(&mut self, name: (Key, Kind), items: &Items) -> Result<(), Error> {
@@ -197,6 +215,11 @@ impl ServiceTable {
                 lines(listed.collect::<Vec<_>>().iter())?
             }
         };
+        let old = self.lines.get(&name).map_or("", |lines| lines);
+        if old == text {
+            return Ok(());
+        }
+        self.revision += 1;
         if text.is_empty() {
             self.lines.remove(&name);
         } else {
@@ -217,7 +240,8 @@ impl ServiceTable {
 
     /// How many objects have requests that are sent to the VIP.
     pub fn to_vip(&self) -> usize {
-        self.decisions.values().filter(|label| is_to_vip(**label)).count()
+        let counts = self.decisions.counts().iter();
+        counts.filter(|(label, _)| is_to_vip(**label)).map(|(_, count)| count).sum()
     }
 
     /// Whether requests for an object are sent to the VIP.
@@ -228,12 +252,12 @@ impl ServiceTable {
     /// What the filter decides for requests for an object. Those that neither ask for their waypoint nor require it have
     /// one decision, [`ServiceTable::unasked`].
     pub fn decision(&self, object: &ObjectRef) -> Label {
-        self.decisions.get(&name_of(object)).copied().unwrap_or_else(|| self.unasked())
+        self.decisions.get(&name_of(object)).unwrap_or_else(|| self.unasked())
     }
 
-    /// The decisions for the objects that ask for their waypoint or require it.
-    pub fn decisions(&self) -> impl ExactSizeIterator<Item = Label> {
-        self.decisions.values().copied()
+    /// How many of the objects that ask for their waypoint or require it have which decision.
+    pub fn decisions(&self) -> &BTreeMap<Label, usize> {
+        self.decisions.counts()
     }
 
     /// The decision for all other objects.
@@ -271,18 +295,21 @@ impl ServiceTable {
         sent.next().unwrap_or_else(|| ask(ports().next()))
     }
 
-    /// The configuration, and the policy that the filter makes of it. What the filter would refuse is not given out.
+    /// Another number for each other configuration. The same configuration may have several.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The policy that the filter makes of the configuration, which is its text. What the filter would refuse is not
+    /// given out.
     ///
     /// # Errors
     /// The filter refuses the settings.
-    pub fn text(&self) -> Result<(String, Policy), Error> {
-        let refused = self.clusters.iter().flat_map(RouteClusters::refused);
-        // What is unknown is refused anyway.
-        let refused = refused.filter(|_| !self.refuses_unknown());
-        let settings = Configuration { reject_clusters: listed(refused), ..self.settings.clone() };
+    pub fn policy(&self) -> Result<Policy, Error> {
+        let settings =
+            Configuration { reject_clusters: self.reject_clusters(), ..self.settings.clone() };
         let text = joined(self.lines.values().map(|lines| &**lines), &settings)?;
-        let policy = Policy::from_json(text.as_bytes(), Some("true"))?;
-        Ok((text, policy))
+        Ok(Policy::from_json(text, Some("true"))?)
     }
 }
 

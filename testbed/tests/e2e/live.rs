@@ -129,11 +129,11 @@ impl Serving {
 
     /// Serves the table in both forms.
     fn publish(&self, version: &str, table: &Value) {
-        let module = fs::read(workspace().join("dist/ingress_waypoint.wasm")).unwrap();
-        let text = table.to_string();
+        let module = fs::read(workspace().join("dist/ingress_waypoint.wasm")).unwrap().into();
+        let text = table.to_string().into();
         for (name, config) in [
             (wasm_name(NODE), discovered::wasm(&text, &module)),
-            (table_name(NODE), discovered::table(&text, NODE).unwrap()),
+            (table_name(NODE), discovered::table(&text, NODE)),
         ] {
             self.resources.insert(Resource::new(name, version, config));
         }
