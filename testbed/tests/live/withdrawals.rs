@@ -152,7 +152,7 @@ async fn a_replica_that_starts_compares_with_what_was_served_before() {
     let id = line.split_once("confirm-withdrawal=").unwrap().1.split_once(' ').unwrap().0;
     until_told(&mesh, id).await;
     let missing = r#"ingress_waypoint_controller_services_missing{gateway_namespace="ingress"}"#;
-    assert_eq!(second.metric(missing).await.unwrap(), Some(SERVICES as f64));
+    assert_eq!(second.metric(missing).await.unwrap(), Some(10.0));
     assert!(second.table().is_err(), "nothing is published");
     assert_eq!(until_noted(&mesh, |_| true).await, before);
     confirm(&mesh, id).await;
