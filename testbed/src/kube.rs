@@ -44,6 +44,7 @@ pub struct ApiServer {
     backend: Backend,
 }
 
+#[allow(clippy::large_enum_variant)] // There is one for each API server.
 enum Backend {
     Programs(Programs),
     StandIn(StandIn),
