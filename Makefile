@@ -45,7 +45,7 @@ help: ## this list (default)
 	@echo '  ENVOY_PATH=…     an Envoy of your own, instead of the one that is downloaded'
 	@echo '  ENVOY_VERSION=…  the Envoy that `make run` downloads: $(ENVOY_VERSIONS) (default $(ENVOY_VERSION))'
 	@echo '  MODULE=1         `make run` takes the native module instead of the wasm filter'
-	@echo '  LIVE=1           `make run` shows the controller on a real API server, which needs Go to be built'
+	@echo '  LIVE=1           `make run` shows the controller on an API server: a real one if there is Go to build it, or else a stand-in'
 	@echo '  KUBEBUILDER_ASSETS=…  a folder with kube-apiserver and etcd, instead of those that are built'
 	@echo '  KEEP=1           `make run` keeps Envoy running until Ctrl-C'
 	@echo '  QUICK=1          `make bench` takes fewer rounds and sizes'
@@ -67,7 +67,7 @@ cli: FORCE ## build the command line: dist/ingress-waypoint
 	@cmp -s $(CARGO_DIR)/cli/ingress-waypoint dist/ingress-waypoint || cp $(CARGO_DIR)/cli/ingress-waypoint dist/
 
 run: ## show the filter in a real Envoy (MODULE=1: the native module; LIVE=1: with the controller)
-	@$(if $(LIVE),scripts/install-kube)
+	@$(if $(LIVE),scripts/install-kube --optional)
 	@scripts/install-envoy $(ENVOY_VERSION) & installing=$$!; \
 		$(MAKE) --no-print-directory $(DEMO) && wait $$installing
 	@$(CARGO_DIR)/debug/$(DEMO) $(if $(MODULE),--module) $(if $(KEEP),--keep)

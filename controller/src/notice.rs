@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use mesh::{Code, InVain, ObjectRef};
 
+use crate::first::Shortfall;
 use crate::guard::Withdrawal;
 use crate::lease::LeaseName;
 
@@ -65,6 +66,13 @@ impl Notice {
              -- {withdrawal}"
         );
         Self { object: None, reason: "WithdrawalHeld".to_owned(), text: cut(text) }
+    }
+
+    /// A first table that is held back, with the command that confirms it.
+    pub fn short(shortfall: &Shortfall, lease: &LeaseName) -> Self {
+        let confirm = lease.confirm(&shortfall.id());
+        let text = format!("{shortfall}. Its table is held back. If that is intended: {confirm}");
+        Self { object: None, reason: "FirstTableHeld".to_owned(), text: cut(text) }
     }
 }
 

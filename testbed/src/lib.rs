@@ -18,6 +18,7 @@ pub mod native;
 mod outcome;
 pub mod ports;
 pub mod process;
+pub mod program;
 pub mod scene;
 pub mod servers;
 pub mod table;

@@ -19,7 +19,7 @@ use tonic::transport::server::TcpIncoming;
 
 /// A task that ends with the value.
 #[derive(Debug)]
-struct Task(AbortHandle);
+pub(crate) struct Task(AbortHandle);
 
 impl Task {
     fn spawn(work: impl Future<Output = ()> + Send + 'static) -> Self {
@@ -27,7 +27,10 @@ impl Task {
     }
 
     /// Accepts for ever; the connections' tasks end with it.
-    fn accept<F>(listener: TcpListener, serve: impl Fn(TcpStream) -> F + Send + 'static) -> Self
+    pub(crate) fn accept<F>(
+        listener: TcpListener,
+        serve: impl Fn(TcpStream) -> F + Send + 'static,
+    ) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {

@@ -235,11 +235,12 @@ pub struct Withdrawal {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Operation")]
 pub struct Operation {
-    /// The Lease of the replicas: its holder writes Events, and a person confirms withdrawals at it
-    /// [default: ingress-waypoint-controller in the pod's namespace; outside a pod, none]
+    /// The Lease of the replicas: its holder writes Events and notes how much is served, and a person confirms
+    /// withdrawals at it [default: ingress-waypoint-controller in the pod's namespace; outside a pod, none]
     #[arg(long, value_name = "NAMESPACE/NAME", conflicts_with = "no_lease")]
     pub lease: Option<LeaseName>,
-    /// Take no Lease, write no Events, and let nobody confirm withdrawals
+    /// Take no Lease, write no Events, let nobody confirm withdrawals, and start without a look at what was
+    /// served before
     #[arg(long)]
     pub no_lease: bool,
     /// Where /healthz and /readyz are served
