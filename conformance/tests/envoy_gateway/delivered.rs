@@ -6,7 +6,7 @@ use serde_json::json;
 use testbed::client::{Request, Response};
 use testbed::wait;
 
-use crate::envoy_gateway::{EnvoyGateway, ROUTE_CLUSTERS, server};
+use crate::envoy_gateway::{EnvoyGateway, server};
 
 /// A request, and what becomes of it if the filter, or the hook, does its work.
 struct Case {
@@ -154,7 +154,7 @@ async fn the_hook_with_the_filter() {
     for (form, merge) in [("wasm", true), ("wasm", false), ("module", true), ("module", false)] {
         let way = format!("filter, {form}, mergeBackends {merge}");
         let mut gateway = EnvoyGateway::prepare().await.unwrap();
-        let mut arguments = vec![
+        let arguments = [
             "--envoy-gateway-mode",
             "filter",
             "--envoy-gateway-form",
@@ -163,9 +163,8 @@ async fn the_hook_with_the_filter() {
             "127.0.0.1:18100",
             "--envoy-gateway-xds-insecure",
         ];
-        match merge {
-            true => gateway.proxy(json!({"mergeBackends": {}})).await.unwrap(),
-            false => arguments.push(ROUTE_CLUSTERS),
+        if merge {
+            gateway.proxy(json!({"mergeBackends": {}})).await.unwrap();
         }
         gateway.start_controller(&arguments).await.unwrap();
         gateway.start(gateway.extension("filter").unwrap()).await.unwrap();

@@ -28,8 +28,6 @@ const SERVICES: [(&str, u8, u16); 6] = [
 ];
 /// The controller's namespace, and its account.
 const CONTROLLER: [&str; 2] = ["ingress-waypoint", "ingress-waypoint-controller"];
-/// Both the controller's option and that of its rights.
-pub const ROUTE_CLUSTERS: &str = "--route-clusters";
 /// Where Envoy Gateway calls the controller, and where proxies do.
 const HOOK: &str = "127.0.0.1:5005";
 const XDS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 18_100);
@@ -167,7 +165,10 @@ impl EnvoyGateway {
         }
         let mut rights =
             vec!["rbac", "--for", "controller", "--envoy-gateway", "-n", CONTROLLER[0]];
-        rights.extend(arguments.iter().filter(|it| **it == ROUTE_CLUSTERS));
+        // Its proxies' clusters can be named after routes.
+        if arguments.contains(&"filter") {
+            rights.push("--route-clusters");
+        }
         let rights = self.cluster.run(&rights)?;
         self.cluster.api.apply_yaml(&String::from_utf8(rights.stdout)?).await?;
         let [namespace, account] = CONTROLLER;
