@@ -44,12 +44,8 @@ fn documents(text: &str) -> Vec<Value> {
     text.split("\n---\n").map(|document| serde_saphyr::from_str(document).unwrap()).collect()
 }
 
-/// Where the native module lies in the proxies.
-const MODULE: &str = "/etc/ingress-waypoint/libingress_waypoint.so";
-
-fn from_file(path: Option<&str>) -> Module {
+fn from_file() -> Module {
     Module {
-        path: path.map(str::to_owned),
         config_path: Some("/etc/ingress-waypoint/services.json".to_owned()),
         ..Module::default()
     }
@@ -81,9 +77,6 @@ fn outputs() -> Vec<(&'static str, String)> {
     };
     let eg = gateway("envoy-gateway/ingress");
     let (one, two) = (listeners(&["http"]), listeners(&["http", "https"]));
-    let module = |listeners: &Listeners, load: &Module| {
-        envoy_gateway::module_policies(&config, &eg, listeners, MODULE, load)
-    };
     let wasm = |listeners: &Listeners, options: &Options| {
         envoy_gateway::policies(&config, &eg, listeners, options)
     };
@@ -103,9 +96,7 @@ fn outputs() -> Vec<(&'static str, String)> {
         ("envoy-gateway.yaml", wasm(&two, &on)),
         ("envoy-gateway-pinned.yaml", wasm(&one, &pinned)),
         ("envoyfilter-module.yaml", istio::module(&config, &istio, &Module::default())),
-        ("envoyfilter-module-file.yaml", istio::module(&config, &istio, &from_file(None))),
-        ("envoy-gateway-module.yaml", module(&two, &from_file(Some(MODULE)))),
-        ("envoy-gateway-module-inline.yaml", module(&one, &Module::default())),
+        ("envoyfilter-module-file.yaml", istio::module(&config, &istio, &from_file())),
         ("envoyfilter-live.yaml", live(&istio, &forms[0])),
         ("envoyfilter-live-module.yaml", live(&selector(), &forms[1])),
     ]
@@ -128,9 +119,8 @@ fn outputs_are_as_expected_and_always_the_same() {
 
 #[test]
 fn the_examples_are_what_is_generated() {
-    let [plugin, _, filter, _, eg, _, _, istio, module, _, _, _] = outputs().try_into().unwrap();
+    let [plugin, _, filter, _, eg, _, _, istio, _, _] = outputs().try_into().unwrap();
     assert_eq!(istio.1, text("envoy/istio/envoyfilter-module.yaml"));
-    assert_eq!(module.1, text("envoy/envoy-gateway/module.yaml"));
     let example = |path: &str| documents(&text(Path::new("envoy").join(path))).remove(0);
 
     let mut expected = example("istio/wasmplugin.yaml");
@@ -205,7 +195,7 @@ fn a_cluster_of_a_services_own_is_refused_in_both_forms() {
     let mut config = config();
     config["services"][0]["waypointCluster"] = json!("own");
     let target = Target::Gateway(gateway("a/b"));
-    let module = istio::module(&config, &target, &from_file(None));
+    let module = istio::module(&config, &target, &from_file());
     let wasm = istio::envoy_filter(&config, &target, 1);
     for refusal in [module.unwrap_err().to_string(), wasm.unwrap_err().to_string()] {
         assert!(refusal.contains("waypointCluster"), "{refusal}");
@@ -242,8 +232,7 @@ fn the_module_is_its_http_filter_with_the_configuration_once_and_compact() {
         assert!(!output.contains("specifier_name"), "{file}");
         let found = output.matches("grpcroute/default/greeter/rule/0").count();
         let elsewhere = ["file", "live"].iter().any(|word| file.contains(word));
-        let inline = !elsewhere && file != "envoy-gateway-module.yaml";
-        assert_eq!(found, usize::from(inline), "{file}");
+        assert_eq!(found, usize::from(!elsewhere), "{file}");
     }
     let filter = documents(&outputs()[6].1).remove(0);
     let patches = filter["spec"]["configPatches"].as_array().unwrap();

@@ -19,6 +19,12 @@ use gateway::envoy::Form;
 use gateway::envoy::xds_server::{Live, NodeName};
 use mesh::{Severity, World};
 
+/// Why there are no objects of Envoy Gateway for the native module.
+const NO_MODULE: &str = "--form module: not with -o envoy-gateway. Envoy Gateway does not know route specifiers, and the \
+                         module's HTTP filter alone lets requests bypass their waypoints if the EnvoyPatchPolicy is \
+                         refused. Let Envoy Gateway call the controller (`install --for envoy-gateway`), which needs no \
+                         filter, or use --form wasm";
+
 /// Compiles, and writes the output.
 ///
 /// # Errors
@@ -27,6 +33,9 @@ pub fn command(args: &Arguments, format: Format) -> anyhow::Result<Exit> {
     let load = &args.load;
     let node = load.gateway.as_ref().map(|it| NodeName(it.key().to_string()));
     let form = load.form.form(node)?;
+    if let (Output::EnvoyGateway, Form::Module(_)) = (args.output, &form) {
+        anyhow::bail!(NO_MODULE);
+    }
     if let Some(live) = form.live() {
         return static_part(args, live, &form);
     }
@@ -58,7 +67,7 @@ pub fn command(args: &Arguments, format: Format) -> anyhow::Result<Exit> {
              only for a test on one machine",
         );
     }
-    if let (Form::Module(module), Output::EnvoyFilter | Output::EnvoyGateway) = (&form, args.output)
+    if let (Form::Module(module), Output::EnvoyFilter) = (&form, args.output)
         && let Some(message) = module.switch_left_out(&compiled.text)
     {
         report::message(Severity::Warning, format_args!("ingressUseWaypoints: {message}"));
@@ -196,18 +205,7 @@ fn gateway_objects(
             let listeners = Listeners::find(world, gateway, &load.listener)?;
             let found = lint::envoy_gateway::check(world, compiled, &listeners);
             report::diagnostics(&found, Severity::Info);
-            match form {
-                Form::Wasm(_) => {
-                    envoy_gateway::policies(config, gateway, &listeners, &options(load)?)?
-                }
-                Form::Module(module) => {
-                    let path = module.path.as_deref().context(
-                        "no native module: give --module, its absolute path in the proxies",
-                    )?;
-                    anyhow::ensure!(path.starts_with('/'), "--module: {path:?} is not absolute");
-                    envoy_gateway::module_policies(config, gateway, &listeners, path, module)?
-                }
-            }
+            envoy_gateway::policies(config, gateway, &listeners, &options(load)?)?
         }
         (Output::EnvoyFilter, Form::Module(module)) => {
             istio::module(config, &target(load)?, module)?

@@ -1,5 +1,5 @@
 //! The objects for Envoy Gateway: an `EnvoyProxy` for the names of clusters and the order of filters, the `EnvoyPatchPolicy`
-//! with VIP clusters and VIP routes, and the `EnvoyExtensionPolicy` that loads the filter, in either form.
+//! with VIP clusters and VIP routes, and the `EnvoyExtensionPolicy` that loads the wasm filter.
 
 use ingress_waypoint::config::Forward;
 use ingress_waypoint::global_switch::VARIABLE;
@@ -13,7 +13,6 @@ use crate::envoy::fragments::{
     FILTER, Switch, VIP_ROUTE_NAMES, clusters, fresh_route, general_vip_routes, has_switch, mark,
     type_url,
 };
-use crate::envoy::native::Module;
 
 /// The filters of Envoy Gateway that take settings from the route. After this filter they would have those of the VIP
 /// route, which has none.
@@ -40,13 +39,6 @@ const WASM_NEEDED: &str = "\
 # For Envoy Gateway 1.6 and later, whose proxies are Envoy 1.36 or later; with mergeBackends from 1.9 on.
 ";
 
-/// What the native module needs.
-const MODULE_NEEDED: &str = "\
-# For Envoy Gateway 1.8 and later, whose proxies have to be Envoy 1.39 or later with the module in them (an
-# image of your own, a volume). Envoy Gateway does not know route specifiers, so VIP routes lead to the VIPs,
-# with settings of their own.
-";
-
 /// The cases in which requests do not get to their waypoints.
 const UNSEEN: &str = "\
 # Requests bypass their waypoints:
@@ -69,9 +61,6 @@ const UNSEEN: &str = "\
 #   which names HTTP listeners http-PORT and tcp-PORT
 # - CONNECT requests, which no VIP route matches
 ";
-
-/// The registered name of the module, which cannot have an underscore.
-const MODULE: &str = "ingress-waypoint";
 
 const CLUSTER: &str = "envoy.config.cluster.v3.Cluster";
 const LISTENER: &str = "envoy.config.listener.v3.Listener";
@@ -98,46 +87,9 @@ pub fn policies(
     });
     let names = names(gateway, &listeners.listeners);
     patches.extend(names.map(|name| patch(LISTENER, Some(&name), operation.clone())));
-    let proxy = json!({"mergeBackends": {}, "filterOrder": order("wasm")});
+    let proxy = json!({"mergeBackends": {}, "filterOrder": order()});
     let extension = json!({"targetRefs": [gateway.reference()], "wasm": [wasm(config, options)]});
     let comment = format!("{WASM_NEEDED}{NEEDED}{UNSEEN}");
-    Ok(Manifest::new(comment, objects(gateway, proxy, &patches, extension)))
-}
-
-/// The objects that load the native module's HTTP filter from `path` in the proxies.
-///
-/// # Errors
-/// If the configuration is invalid, or its mechanism is not `filter-state`.
-pub fn module_policies(
-    config: &Value,
-    gateway: &Gateway,
-    listeners: &Listeners,
-    path: &str,
-    load: &Module,
-) -> Result<Manifest, Refusal> {
-    let forward = filter_state(config)?;
-    let patches = vip_patches(&forward, gateway, listeners, load.max_connections_per_vip);
-    // With the API server's default values, so that applying the object again changes nothing.
-    let proxy = json!({
-        "mergeBackends": {},
-        "filterOrder": order("dynamic_modules"),
-        "dynamicModules": [{
-            "name": MODULE,
-            "source": {"type": "Local", "local": {"path": path}},
-            "doNotClose": true,
-            "loadGlobally": false,
-        }],
-    });
-    let extension = json!({
-        "targetRefs": [gateway.reference()],
-        "dynamicModule": [{
-            "name": MODULE,
-            "filterName": FILTER,
-            "terminalFilter": false,
-            "config": load.value(config),
-        }],
-    });
-    let comment = format!("{MODULE_NEEDED}{NEEDED}{UNSEEN}");
     Ok(Manifest::new(comment, objects(gateway, proxy, &patches, extension)))
 }
 
@@ -182,10 +134,10 @@ fn names(gateway: &Gateway, listeners: &[String]) -> impl Iterator<Item = Value>
     listeners.iter().map(name)
 }
 
-fn order(filter: &str) -> [Value; 6] {
+fn order() -> [Value; 6] {
     IN_FRONT.map(|other| {
         json!({
-            "name": format!("envoy.filters.http.{filter}"),
+            "name": "envoy.filters.http.wasm",
             "after": format!("envoy.filters.http.{other}"),
         })
     })

@@ -39,11 +39,8 @@ fn patches(control_plane: ControlPlane, example: &str) -> Vec<Value> {
     let objects = match (control_plane, example.starts_with("native:")) {
         (ControlPlane::Istio, false) => istio::envoy_filter(&config, &target, 1024),
         (ControlPlane::Istio, true) => istio::module(&config, &target, &load),
-        (ControlPlane::EnvoyGateway, false) => {
+        (ControlPlane::EnvoyGateway, _) => {
             envoy_gateway::policies(&config, gateway, &listeners, &options)
-        }
-        (ControlPlane::EnvoyGateway, true) => {
-            envoy_gateway::module_policies(&config, gateway, &listeners, "/m.so", &load)
         }
     };
     let text = objects.unwrap().text();
@@ -97,6 +94,14 @@ fn patched(ingress: &mut Example, control_plane: ControlPlane, patches: &[Value]
     Ok(())
 }
 
+/// The examples of a control plane. Envoy Gateway's objects are for the wasm filter alone.
+fn examples_of(control_plane: ControlPlane) -> Vec<&'static str> {
+    match control_plane {
+        ControlPlane::Istio => examples(),
+        ControlPlane::EnvoyGateway => vec!["filter-state.yaml"],
+    }
+}
+
 fn examples() -> Vec<&'static str> {
     let mut examples = vec!["filter-state.yaml"];
     examples.extend(
@@ -108,7 +113,7 @@ fn examples() -> Vec<&'static str> {
 #[tokio::test(flavor = "multi_thread")]
 async fn with_the_patches_of_a_control_plane_services_are_reached_at_their_vips() {
     for control_plane in [ControlPlane::Istio, ControlPlane::EnvoyGateway] {
-        for example in examples() {
+        for example in examples_of(control_plane) {
             let what = format!("{control_plane:?} {example}");
             let patches = patches(control_plane, example);
             let edit = move |ingress: &mut Example| patched(ingress, control_plane, &patches);
