@@ -61,7 +61,8 @@ fn controller() -> Live {
 }
 
 fn listeners(names: &[&str]) -> Listeners {
-    Listeners::each(&names.iter().map(ToString::to_string).collect::<Vec<_>>())
+    let gateway = gateway("envoy-gateway/ingress");
+    Listeners::each(&gateway, &names.iter().map(ToString::to_string).collect::<Vec<_>>())
 }
 
 /// Every object there is, under the name of its golden file.
@@ -129,12 +130,13 @@ fn the_examples_are_what_is_generated() {
     assert_eq!(documents(&filter.1)[0], example("istio/envoyfilter.yaml"));
 
     let eg = documents(&eg.1);
+    let extension = eg.last().unwrap();
     let mut expected = example("envoy-gateway/extension-policy.yaml");
-    expected["spec"]["wasm"][0]["config"] = eg[2]["spec"]["wasm"][0]["config"].clone();
-    assert_eq!(eg[2], expected);
+    expected["spec"]["wasm"][0]["config"] = extension["spec"]["wasm"][0]["config"].clone();
+    assert_eq!(*extension, expected);
     let mut config = config();
     config["ingressUseWaypoints"] = json!(true);
-    assert_eq!(eg[2]["spec"]["wasm"][0]["config"], config);
+    assert_eq!(extension["spec"]["wasm"][0]["config"], config);
 
     // By hand it is for one listener.
     let one = envoy_gateway::policies(
@@ -143,7 +145,8 @@ fn the_examples_are_what_is_generated() {
         &listeners(&["http"]),
         &options(Switch::On),
     );
-    assert_eq!(documents(&one.unwrap().text())[1], example("envoy-gateway/patch-policy.yaml"));
+    let by_hand = documents(&text("envoy/envoy-gateway/patch-policy.yaml"));
+    assert_eq!(documents(&one.unwrap().text())[1..3], by_hand);
 
     // And clusters are listed.
     let mut proxy = eg[0].clone();
@@ -214,7 +217,10 @@ fn the_switch_is_given_once() {
             .unwrap()
             .text()
     };
-    assert_eq!(documents(&eg(&config, Switch::On))[2]["spec"]["wasm"][0]["config"], config);
+    assert_eq!(
+        documents(&eg(&config, Switch::On)).last().unwrap()["spec"]["wasm"][0]["config"],
+        config
+    );
     let resource = ecds::resource(&config.to_string(), &Wasm::default());
     assert!(!resource.contains("INGRESS_USE_WAYPOINTS"));
 

@@ -8,7 +8,7 @@ mod patches;
 use gateway::envoy::fragments::Switch;
 use gateway::envoy::native::Module;
 use gateway::objects::listeners::Listeners;
-use gateway::objects::target::{Options, Target};
+use gateway::objects::target::{Gateway, Options, Target};
 use gateway::objects::{envoy_gateway, istio};
 use jsonpath_rust::JsonPath as _;
 use patches::is_marked;
@@ -40,13 +40,19 @@ fn routes() -> Value {
     ]})
 }
 
+/// The patches of all policies.
+fn patches_of(objects: &[Value]) -> Vec<Value> {
+    let policies = objects.iter().filter(|object| object["kind"] == "EnvoyPatchPolicy");
+    policies.flat_map(|it| it["spec"]["jsonPatches"].as_array().unwrap()).cloned().collect()
+}
+
 /// The operations on the route configuration.
 fn operations() -> Vec<Value> {
-    let (config, gateway) = (json!({}), "edge/public".parse().unwrap());
-    let listeners = Listeners::each(&["http".to_owned()]);
+    let (config, gateway): (_, Gateway) = (json!({}), "edge/public".parse().unwrap());
+    let listeners = Listeners::each(&gateway, &["http".to_owned()]);
     let objects = envoy_gateway::policies(&config, &gateway, &listeners, &options()).unwrap();
     let objects = documents(&objects.text());
-    let patches = objects[1]["spec"]["jsonPatches"].as_array().unwrap();
+    let patches = patches_of(&objects);
     let of_routes =
         |patch: &&Value| patch["type"].as_str().unwrap().ends_with("RouteConfiguration");
     patches.iter().filter(of_routes).map(|patch| patch["operation"].clone()).collect()
@@ -116,11 +122,10 @@ fn istio_marks_the_plain_routes_in_the_same_object_that_adds_the_vip_routes() {
 /// A filter that clears the route cache in front of ours would lead requests past the waypoint.
 #[test]
 fn the_route_is_resolved_anew_before_the_wasm_filter_by_every_name_that_it_has() {
-    let (config, gateway) = (json!({}), "edge/public".parse().unwrap());
-    let listeners = Listeners::each(&["http".to_owned(), "https".to_owned()]);
+    let (config, gateway): (_, Gateway) = (json!({}), "edge/public".parse().unwrap());
+    let listeners = Listeners::each(&gateway, &["http".to_owned(), "https".to_owned()]);
     let objects = envoy_gateway::policies(&config, &gateway, &listeners, &options()).unwrap();
-    let policy = documents(&objects.text()).remove(1);
-    let patches = policy["spec"]["jsonPatches"].as_array().unwrap();
+    let patches = patches_of(&documents(&objects.text()));
     let listeners: Vec<_> = patches
         .iter()
         .filter(|patch| patch["type"].as_str().unwrap().ends_with("Listener"))

@@ -10,7 +10,7 @@ use gateway::objects::{ecds, envoy_gateway, istio};
 use gateway::table::routes::Routes;
 use gateway::table::{Compiled, Purpose};
 
-use super::args::{Arguments, Load, Output};
+use super::args::{Arguments, Load, NameSchemeName, Output};
 use super::table;
 use crate::input;
 use crate::out_file::write_atomically;
@@ -129,6 +129,7 @@ fn static_part(args: &Arguments, live: &Live, form: &Form) -> anyhow::Result<Exi
         ("--image", load.image.is_some()),
         ("--sha256", load.sha256.is_some()),
         ("--listener", !load.listener.is_empty()),
+        ("--xds-name-scheme", load.xds_name_scheme != NameSchemeName::default()),
     ];
     if let Some((option, _)) = given.iter().find(|(_, is_given)| *is_given) {
         anyhow::bail!(
@@ -202,7 +203,8 @@ fn gateway_objects(
         (Output::EnvoyGateway, _) => {
             let gateway =
                 load.gateway.as_ref().context("no gateway: give --gateway NAMESPACE/NAME")?;
-            let listeners = Listeners::find(world, gateway, &load.listener)?;
+            let listeners =
+                Listeners::find(world, gateway, &load.listener, load.xds_name_scheme.into())?;
             let found = lint::envoy_gateway::check(world, compiled, &listeners);
             report::diagnostics(&found, Severity::Info);
             envoy_gateway::policies(config, gateway, &listeners, &options(load)?)?

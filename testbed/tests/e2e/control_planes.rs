@@ -26,7 +26,6 @@ enum ControlPlane {
 /// The patches of a control plane for one of its forms.
 fn patches(control_plane: ControlPlane, example: &str) -> Vec<Value> {
     let (config, gateway) = (json!({}), "edge/public".parse().unwrap());
-    let listeners = Listeners::each(&["http".to_owned()]);
     let options = Options {
         image: "registry.example/filter:1".to_owned(),
         sha256: None,
@@ -35,6 +34,7 @@ fn patches(control_plane: ControlPlane, example: &str) -> Vec<Value> {
     };
     let target = Target::Gateway(gateway);
     let Target::Gateway(gateway) = &target else { panic!() };
+    let listeners = Listeners::each(gateway, &["http".to_owned()]);
     let load = Module::default();
     let objects = match (control_plane, example.starts_with("native:")) {
         (ControlPlane::Istio, false) => istio::envoy_filter(&config, &target, 1024),
@@ -44,12 +44,13 @@ fn patches(control_plane: ControlPlane, example: &str) -> Vec<Value> {
         }
     };
     let text = objects.unwrap().text();
-    let (index, field) = match control_plane {
-        ControlPlane::Istio => (0, "configPatches"),
-        ControlPlane::EnvoyGateway => (1, "jsonPatches"),
+    let (kind, field) = match control_plane {
+        ControlPlane::Istio => ("EnvoyFilter", "configPatches"),
+        ControlPlane::EnvoyGateway => ("EnvoyPatchPolicy", "jsonPatches"),
     };
-    let object: Value = serde_saphyr::from_str(text.split("\n---\n").nth(index).unwrap()).unwrap();
-    object["spec"][field].as_array().unwrap().clone()
+    let objects = text.split("\n---\n").map(|it| serde_saphyr::from_str::<Value>(it).unwrap());
+    let of_kind = objects.filter(|object| object["kind"] == kind);
+    of_kind.flat_map(|object| object["spec"][field].as_array().unwrap().clone()).collect()
 }
 
 /// The example without VIP routes, marks and VIP clusters, as a control plane would make it.
