@@ -131,3 +131,27 @@ fn a_listener_set_is_said_and_can_be_named() {
     let routes = names(&output, ".RouteConfiguration");
     assert_eq!(routes.last().unwrap(), "edge/public/edge/more/http");
 }
+
+/// The VIP route of Envoy Gateway's objects has no settings: a waypoint would see a header that the route removes.
+#[test]
+fn lost_settings_are_said_and_refused_for_a_required_service() {
+    let objects = "../testdata/cli/check/route-setting-lost/objects.yaml";
+    let objects = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(objects);
+    let args = "-o envoy-gateway --gateway ingress/public --image x";
+    let compile = |more: &str| {
+        let file = objects.to_str().unwrap();
+        run(&[&["compile", "-f", file], &*words(args), &words(more)].concat())
+    };
+    let output = compile("");
+    let said = stderr(&output);
+    assert!(output.status.success() && !stdout(&output).is_empty(), "{said}");
+    assert!(said.contains("warning: HTTPRoute shop/web") && said.contains("is kept"), "{said}");
+    assert!(said.contains("install --for envoy-gateway"), "{said}");
+
+    let output = compile("--required istio.io/ingress-use-waypoint=true");
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(stdout(&output).is_empty());
+    assert!(said.contains("error: HTTPRoute shop/web"), "{said}");
+    assert!(said.contains("nothing is written: the waypoint of a required service"), "{said}");
+}

@@ -72,6 +72,19 @@ pub fn command(args: &Arguments, format: Format) -> anyhow::Result<Exit> {
     {
         report::message(Severity::Warning, format_args!("ingressUseWaypoints: {message}"));
     }
+    if args.output == Output::EnvoyGateway {
+        // Routes of a ListenerSet do not say which Gateway they belong to.
+        let has_sets = load.listener.iter().any(|name| name.contains('/'));
+        let gateway = gateway.filter(|_| !has_sets);
+        let options = lint::Options { gateway, ..options.clone() };
+        let lost = lint::lost_settings(&objects, &compiled, &options);
+        report::diagnostics(&lost, Severity::Warning);
+        anyhow::ensure!(
+            lost.iter().all(|it| it.severity != Severity::Error),
+            "nothing is written: the waypoint of a required service would not see what the gateway's routes set, and its \
+             policies may not match"
+        );
+    }
     let text = match args.output {
         Output::Table => {
             anyhow::ensure!(
