@@ -130,6 +130,19 @@ fn errors_go_to_standard_error_and_say_2() {
 }
 
 #[test]
+fn envoy_gateways_objects_do_not_load_the_native_module() {
+    let module =
+        "-o envoy-gateway --form module --module /m.so --gateway ingress/public --listener http";
+    let (code, error) = error(&compile(module));
+    assert_eq!(code, Some(2));
+    for part in
+        ["--form module: not with -o envoy-gateway", "install --for envoy-gateway", "--form wasm"]
+    {
+        assert!(error.contains(part), "{error}");
+    }
+}
+
+#[test]
 fn a_broken_object_is_said_and_hides_no_other() {
     let folder = Folder::new();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");

@@ -77,6 +77,14 @@ pub fn services(objects: &Objects, compiled: &Compiled, options: &Options) -> Ve
     all.into_list()
 }
 
+/// What routes set and Envoy Gateway's VIP routes lose. An error is unsafe: a required service's waypoint sees another
+/// path, host or header than the route gives it.
+pub fn lost_settings(objects: &Objects, compiled: &Compiled, options: &Options) -> Vec<Diagnostic> {
+    let mut found = Diagnostics::default();
+    routes::lost_at_general_routes(&Scope::new(objects, options, compiled), &mut found);
+    found.into_list()
+}
+
 /// Services that the mesh's own configuration keeps out of the mesh. Those that are required are found by
 /// the rules.
 fn not_in_mesh(scope: &Scope<'_>, out: &mut Diagnostics) {

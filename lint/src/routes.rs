@@ -69,6 +69,28 @@ fn settings(rule: &Rule) -> impl Iterator<Item = &Setting> {
     rule.settings.iter().chain(rule.backends.iter().flat_map(|backend| &backend.settings))
 }
 
+/// Settings that are lost behind Envoy Gateway's one VIP route. It is an error if a required service's waypoint sees
+/// another path, host or header than the route gives it.
+pub(crate) fn lost_at_general_routes(scope: &Scope<'_>, out: &mut Diagnostics) {
+    for (route, facts) in scope.ingress_routes() {
+        for rule in &facts.rules {
+            let backends = rule.backends.iter().flat_map(|backend| scope.find(&backend.target));
+            for resolved in backends.filter(|resolved| reaches_waypoint(resolved)) {
+                let mut found = Diagnostics::default();
+                settings(rule).for_each(|setting| lost(&mut found, &route, setting, resolved));
+                let is_required = resolved.required.is_some();
+                out.extend(found.into_list().into_iter().map(|it| match is_required {
+                    true => it,
+                    false => Diagnostic { severity: it.severity.min(Severity::Warning), ..it },
+                }.fix(
+                    "let Envoy Gateway call the controller (`install --for envoy-gateway`), which keeps what routes set; \
+                     or set it in a route of the service itself, at the waypoint",
+                )));
+            }
+        }
+    }
+}
+
 fn lost(out: &mut Diagnostics, route: &ObjectRef, setting: &Setting, resolved: &Resolved) {
     let (severity, what) = match &setting.does {
         Does::Header { response: false, name, change: Change::Remove | Change::Set(_) } => {
