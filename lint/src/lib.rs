@@ -42,8 +42,13 @@ const OF_SERVICES: &[Check] = &[
 ];
 
 /// What using the waypoint changes for requests, and whether the mesh captures them at all.
-const OF_TRAFFIC: &[Check] =
-    &[gateways::check, traffic::check, routes::check, duplicate_policy::check];
+const OF_TRAFFIC: &[Check] = &[
+    gateways::check,
+    traffic::check,
+    traffic::destination_rules,
+    routes::check,
+    duplicate_policy::check,
+];
 
 /// All findings, the worst first, then by code and object. The result does not depend on the order of the
 /// objects.
@@ -75,6 +80,15 @@ pub fn services(objects: &Objects, compiled: &Compiled, options: &Options) -> Ve
             .map(|found| Diagnostic { severity: found.severity.min(Severity::Warning), ..found }),
     );
     all.into_list()
+}
+
+/// The settings of routes that requests lose on a general VIP route: for who writes such routes.
+pub fn lost_settings(objects: &Objects, compiled: &Compiled, options: &Options) -> Vec<Diagnostic> {
+    let mut found = Diagnostics::default();
+    routes::check(&Scope::new(objects, options, compiled), &mut found);
+    let lost = found.into_list().into_iter().filter(|it| it.code == Code::RouteSettingLost);
+    lost.map(|found| Diagnostic { severity: found.severity.min(Severity::Warning), ..found })
+        .collect()
 }
 
 /// Services that the mesh's own configuration keeps out of the mesh. Those that are required are found by

@@ -226,6 +226,7 @@ impl State {
             // Rare, and everything may depend on it.
             Kind::MeshConfig => self.dirty.all = true,
             Kind::HttpRoute | Kind::GrpcRoute | Kind::BackendTrafficPolicy => {}
+            Kind::VirtualService | Kind::DestinationRule => {}
             Kind::EnvoyProxy | Kind::ListenerSet | Kind::Pod | Kind::Unknown => {}
             Kind::Deployment | Kind::DaemonSet | Kind::StatefulSet | Kind::ReplicaSet => {}
         }

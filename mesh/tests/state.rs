@@ -16,7 +16,7 @@ use mesh::{
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-const KINDS: [Kind; 10] = [
+const KINDS: [Kind; 11] = [
     Kind::Service,
     Kind::ServiceEntry,
     Kind::Namespace,
@@ -25,6 +25,7 @@ const KINDS: [Kind; 10] = [
     Kind::MeshConfig,
     Kind::HttpRoute,
     Kind::GrpcRoute,
+    Kind::VirtualService,
     Kind::BackendTrafficPolicy,
     Kind::EnvoyProxy,
 ];
@@ -215,7 +216,7 @@ fn metadata(object: &mut Object) -> &mut ObjectMeta {
         Object::Gateway(it) => &mut it.metadata,
         Object::GatewayClass(it) => &mut it.metadata,
         Object::MeshConfig(it) => &mut it.metadata,
-        Object::Route(_, it) => &mut it.metadata,
+        Object::Route(_, it) | Object::DestinationRule(it) => &mut it.metadata,
         Object::BackendTrafficPolicy(it) => &mut it.metadata,
         Object::EnvoyProxy(it) => &mut it.metadata,
         Object::Pod(_) | Object::Workload(..) => unreachable!("the pool has none"),

@@ -33,8 +33,9 @@ pub enum Object {
     ServiceEntry(Box<ServiceEntry>),
     Gateway(Box<Gateway>),
     GatewayClass(Box<GatewayClass>),
-    /// By its kind, [`Kind::HttpRoute`] or [`Kind::GrpcRoute`].
+    /// By its kind, [`Kind::HttpRoute`], [`Kind::GrpcRoute`] or [`Kind::VirtualService`].
     Route(Kind, Box<RouteObject>),
+    DestinationRule(Box<RouteObject>),
     Pod(Box<Pod>),
     BackendTrafficPolicy(Box<BackendTrafficPolicy>),
     EnvoyProxy(Box<EnvoyProxy>),
@@ -43,7 +44,8 @@ pub enum Object {
     Workload(Kind, Box<Workload>),
 }
 
-/// An HTTPRoute or GRPCRoute. Both have the same shape but types of their own, against which the reader checks the value.
+/// An HTTPRoute or GRPCRoute, which have the same shape but types of their own, against which the reader checks the value;
+/// or one of Istio's VirtualServices or DestinationRules, for which there is no kept crate.
 #[derive(Debug, Clone, Deserialize)]
 #[allow(missing_docs)]
 pub struct RouteObject {
@@ -60,6 +62,7 @@ pub enum Kind {
     MeshConfig,
     DaemonSet,
     Deployment,
+    DestinationRule,
     EnvoyProxy,
     GrpcRoute,
     Gateway,
@@ -73,6 +76,7 @@ pub enum Kind {
     Service,
     ServiceEntry,
     StatefulSet,
+    VirtualService,
     /// An object that does not say its kind.
     Unknown,
 }
@@ -130,6 +134,7 @@ impl Kind {
             Self::MeshConfig => "ConfigMap",
             Self::DaemonSet => "DaemonSet",
             Self::Deployment => "Deployment",
+            Self::DestinationRule => "DestinationRule",
             Self::EnvoyProxy => "EnvoyProxy",
             Self::GrpcRoute => "GRPCRoute",
             Self::Gateway => "Gateway",
@@ -142,6 +147,7 @@ impl Kind {
             Self::Service => "Service",
             Self::ServiceEntry => "ServiceEntry",
             Self::StatefulSet => "StatefulSet",
+            Self::VirtualService => "VirtualService",
             Self::Unknown => "object",
         }
     }
@@ -178,6 +184,7 @@ impl Object {
             Self::Gateway(_) => Kind::Gateway,
             Self::GatewayClass(_) => Kind::GatewayClass,
             Self::Route(kind, _) | Self::Workload(kind, _) => *kind,
+            Self::DestinationRule(_) => Kind::DestinationRule,
             Self::Pod(_) => Kind::Pod,
             Self::BackendTrafficPolicy(_) => Kind::BackendTrafficPolicy,
             Self::EnvoyProxy(_) => Kind::EnvoyProxy,
@@ -193,7 +200,7 @@ impl Object {
             Self::ServiceEntry(it) => &it.metadata,
             Self::Gateway(it) => &it.metadata,
             Self::GatewayClass(it) => return Key::global(&it.metadata),
-            Self::Route(_, it) => &it.metadata,
+            Self::Route(_, it) | Self::DestinationRule(it) => &it.metadata,
             Self::Pod(it) => &it.metadata,
             Self::BackendTrafficPolicy(it) => &it.metadata,
             Self::EnvoyProxy(it) => &it.metadata,
@@ -209,7 +216,7 @@ impl Object {
         match self {
             Self::Service(_) | Self::Namespace(_) | Self::ServiceEntry(_) => true,
             Self::Gateway(_) | Self::GatewayClass(_) => true,
-            Self::Route(..) | Self::BackendTrafficPolicy(_) => false,
+            Self::Route(..) | Self::DestinationRule(_) | Self::BackendTrafficPolicy(_) => false,
             Self::EnvoyProxy(_) | Self::MeshConfig(_) => false,
             Self::Pod(_) | Self::Workload(..) => false,
         }
