@@ -34,7 +34,7 @@ WASM_EXPORTS := memory _initialize proxy_abi_version_0_2_1 proxy_on_memory_alloc
 
 heading = printf '\n=== %s\n' '$(1)'
 
-.PHONY: help wasm module cli run demo live live-demo bench bench-compile bench-state bench-controller test unit asan wasm-test e2e docs figures stress fuzz conformance conformance-api-server conformance-func-e lint fmt clean FORCE
+.PHONY: help wasm module cli run demo live live-demo bench bench-compile bench-state bench-controller test unit asan wasm-test e2e docs figures stress fuzz conformance conformance-api-server conformance-func-e conformance-istiod lint fmt clean FORCE
 .DELETE_ON_ERROR:
 
 help: ## this list (default)
@@ -50,6 +50,7 @@ help: ## this list (default)
 	@echo '  KEEP=1           `make run` keeps Envoy running until Ctrl-C'
 	@echo '  QUICK=1          `make bench` takes fewer rounds and sizes'
 	@echo '  SERVICES=…, UPDATES=…  how much `make bench-controller` measures (default 100000, 1000)'
+	@echo '  CASES=…, SEED=…  how many random sets of objects `make conformance-istiod` compares, and which (default 250, 1)'
 	@echo '  FUZZ_SECONDS=…   how long each fuzz target runs (default $(FUZZ_SECONDS))'
 
 wasm: $(WASM) ## build the filter: dist/ingress_waypoint.wasm
@@ -166,7 +167,7 @@ live: wasm module ## the controller on a real API server, with a real Envoy (LIV
 	@$(CARGO_TEST) --test live
 
 # Each part takes the versions that its go.mod pins.
-CONFORMANCE := api-server func-e
+CONFORMANCE := api-server func-e istiod
 conformance: ## tests on real control planes, one part after the other: conformance-PART
 	@for part in $(CONFORMANCE); do \
 		begin=$$(date +%s); \
@@ -186,6 +187,11 @@ conformance-func-e: wasm module ## the examples and the shared cases, with an En
 	@scripts/install-envoy $(ENVOY_VERSION)
 	@scripts/install-func-e $(ENVOY_VERSION)
 	@ENVOY_PATH='$(CURDIR)/.tools/func-e/envoy' $(CARGO_TEST) --test e2e -- examples:: cases::
+
+conformance-istiod: ## decisions beside istiod's, for fixtures and random objects (CASES=…, SEED=…)
+	@$(call heading,decisions beside those of istiod)
+	@scripts/install-istiod
+	@$(CARGO_TEST) --test istiod -- --nocapture
 
 stress: module ## a hundred swaps of 100,000 services under load, in a real Envoy (takes minutes)
 	@scripts/install-envoy $(ENVOY_VERSION)

@@ -148,6 +148,11 @@ impl Table {
         &self.text
     }
 
+    /// The text that all was read from, without what was read.
+    pub(crate) fn into_text(self) -> String {
+        self.text
+    }
+
     /// How many services there are.
     pub fn len(&self) -> usize {
         self.records.len()

@@ -46,6 +46,10 @@ pub struct RuleArgs {
     /// (a label selector: app=web,tier in (a,b),!legacy)
     #[arg(long, value_name = "SELECTOR")]
     pub required: Option<Selector>,
+    /// Send requests to waypoints only for the services in namespaces with these labels (a label selector, as
+    /// --required), in addition to the mesh's discoverySelectors [default: all namespaces]
+    #[arg(long, value_name = "SELECTOR")]
+    pub namespace_selector: Option<Selector>,
     /// The domain of the cluster's services
     #[arg(long, value_name = "DOMAIN", default_value = CLUSTER_DOMAIN, value_parser = domain)]
     pub cluster_domain: String,
@@ -108,6 +112,7 @@ impl RuleArgs {
         Rules {
             compat: self.compat,
             required: self.required.clone(),
+            namespaces: self.namespace_selector.clone(),
             cluster_domain: self.cluster_domain.clone(),
             ingress: ingress.map(str::to_owned),
             allow_loopback: self.allow_loopback,

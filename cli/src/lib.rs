@@ -11,6 +11,7 @@ pub mod controller;
 pub mod diff;
 pub mod explain;
 pub mod input;
+pub mod install;
 pub mod out_file;
 pub mod patch;
 pub mod rbac;

@@ -1,11 +1,12 @@
 //! The permissions that a command needs, as the objects that grant them.
 
+use anyhow::ensure;
 use clap::{Args, ValueEnum};
 use mesh::mesh_config::ISTIO_SYSTEM;
 use std::fmt::{self, Write as _};
 
 use gateway::envoy::yaml;
-use mesh::{OF_SERVICES, is_label};
+use mesh::{OF_ROUTES, OF_SERVICES, is_label};
 use source::{RESOURCES, Resource, Wanted};
 
 /// `rbac`.
@@ -20,6 +21,12 @@ pub struct Arguments {
     /// The namespace of Istio's mesh configuration, in a ConfigMap
     #[arg(long, default_value = ISTIO_SYSTEM, value_parser = namespace)]
     pub istio_namespace: String,
+    /// For a controller with --envoy-gateway-addr, which annotates Gateways
+    #[arg(long)]
+    pub envoy_gateway: bool,
+    /// What a controller with --route-clusters reads, too; --for cluster always has it
+    #[arg(long)]
+    pub route_clusters: bool,
 }
 
 /// What an account is for.
@@ -60,14 +67,17 @@ impl Account {
     }
 
     /// Whether it reads these objects.
-    fn reads(self, resource: &Resource) -> bool {
-        self == Self::Cluster || OF_SERVICES.contains(&resource.kind)
+    fn reads(self, resource: &Resource, route_clusters: bool) -> bool {
+        self == Self::Cluster
+            || OF_SERVICES.contains(&resource.kind)
+            || (route_clusters && OF_ROUTES.contains(&resource.kind))
     }
 
     /// The rules of its role for the objects that it reads: in all namespaces, or in one.
-    fn rules(self, in_one: bool) -> String {
-        let wanted =
-            |resource: &&Resource| self.reads(resource) && resource.namespace.is_some() == in_one;
+    fn rules(self, in_one: bool, route_clusters: bool) -> String {
+        let wanted = |resource: &&Resource| {
+            self.reads(resource, route_clusters) && resource.namespace.is_some() == in_one
+        };
         let mut yaml = String::new();
         let mut groups: Vec<_> = RESOURCES.iter().map(|resource| resource.group).collect();
         groups.sort_unstable();
@@ -105,6 +115,14 @@ const EVENTS: &str = "\
 - apiGroups: [\"events.k8s.io\"]
   resources: [events]
   verbs: [create]
+";
+
+/// The rule of the controller's role for Gateways, in all namespaces, if Envoy Gateway calls it.
+const ANNOTATIONS: &str = "\
+# The annotation by which Envoy Gateway asks again.
+- apiGroups: [\"gateway.networking.k8s.io\"]
+  resources: [gateways]
+  verbs: [patch]
 ";
 
 /// The rules of the controller's role for its Lease, in its own namespace. A Lease cannot be created by name.
@@ -164,13 +182,19 @@ subjects:
     }
 }
 
-/// A ServiceAccount in `namespace` with its roles and bindings, which allow what the account is for and no more. What is
-/// read in one namespace alone, Istio's ConfigMap in `istio`, it may not read in others.
-pub fn manifests(account: Account, namespace: &str, istio: &str) -> String {
-    let name = account.name();
+/// A ServiceAccount with its roles and bindings, which allow what the account is for and no more. What is read in one
+/// namespace alone, Istio's ConfigMap, it may not read in others.
+///
+/// # Errors
+/// If Envoy Gateway is to call something else than the controller.
+pub fn manifests(args: &Arguments) -> anyhow::Result<String> {
+    let Arguments { account, namespace, istio_namespace, envoy_gateway, route_clusters } = args;
+    let (account, route_clusters, name) = (*account, *route_clusters, account.name());
+    let is_controller = account == Account::Controller;
+    ensure!(is_controller || !envoy_gateway, "--envoy-gateway: only with --for controller");
     // A namespace can be called `on` or `123`.
     let [namespace, istio] =
-        [namespace, istio].map(|name| yaml::write(&name).trim_end().to_owned());
+        [namespace, istio_namespace].map(|name| yaml::write(&name).trim_end().to_owned());
     let role = |suffix, purpose, within, rules| Role {
         account: (name, &*namespace),
         suffix,
@@ -178,17 +202,23 @@ pub fn manifests(account: Account, namespace: &str, istio: &str) -> String {
         namespace: within,
         rules,
     };
-    let is_controller = account == Account::Controller;
-    let of_all = account.rules(false) + if is_controller { EVENTS } else { "" };
+    let of_all = account.rules(false, route_clusters)
+        + if is_controller { EVENTS } else { "" }
+        + if *envoy_gateway { ANNOTATIONS } else { "" };
     let lease = || role("-lease", "", Some(&*namespace), LEASE.to_owned());
     let roles = [
         Some(role("", "", None, of_all)),
-        Some(role("", "# For the mesh configuration.\n", Some(&*istio), account.rules(true))),
+        Some(role(
+            "",
+            "# For the mesh configuration.\n",
+            Some(&*istio),
+            account.rules(true, route_clusters),
+        )),
         is_controller.then(lease),
     ];
     let mut text = format!(
         "apiVersion: v1\nkind: ServiceAccount\nmetadata:\n  name: {name}\n  namespace: {namespace}\n"
     );
     roles.iter().flatten().for_each(|role| text.push_str(&role.to_string()));
-    text
+    Ok(text)
 }

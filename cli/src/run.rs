@@ -5,7 +5,7 @@ use clap_complete::Shell;
 use serde_json::json;
 
 use crate::report::{self, Exit, Format};
-use crate::{check, compile, diff, explain, patch, rbac};
+use crate::{check, compile, diff, explain, install, patch, rbac};
 
 const EXIT: &str = "\
 Exit codes:
@@ -54,8 +54,12 @@ pub enum Command {
 Examples:
   ingress-waypoint rbac -n ops | kubectl apply -f -
   ingress-waypoint rbac --for controller -n ingress-waypoint | \\
+      kubectl apply -f -
+  ingress-waypoint rbac --for controller --envoy-gateway -n ingress-waypoint | \\
       kubectl apply -f -")]
     Rbac(rbac::Arguments),
+    /// Print what a control plane needs to call the controller
+    Install(install::Arguments),
     /// Print completions for a shell
     #[command(after_help = "Example:\n  source <(ingress-waypoint completions bash)")]
     Completions {
@@ -86,7 +90,11 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
             Ok(Exit::Done)
         }
         Command::Rbac(args) => {
-            report::raw(&rbac::manifests(args.account, &args.namespace, &args.istio_namespace))?;
+            report::raw(&rbac::manifests(&args)?)?;
+            Ok(Exit::Done)
+        }
+        Command::Install(args) => {
+            report::raw(&install::manifests(&args)?)?;
             Ok(Exit::Done)
         }
         Command::Completions { shell } => {

@@ -203,6 +203,59 @@ fn the_accounts_namespace_is_a_name() {
     }
 }
 
+/// What follows no routes may read none.
+#[test]
+fn the_controller_may_read_routes_if_it_follows_them() {
+    let routes =
+        ["httproutes, grpcroutes, tcproutes, tlsroutes", "backendtrafficpolicies, envoyproxies"];
+    let without = text(&["rbac", "--for", "controller"]);
+    let with = text(&["rbac", "--for", "controller", "--route-clusters"]);
+    for resources in routes {
+        assert!(!without.contains(resources), "{without}");
+        assert!(with.contains(resources), "{with}");
+    }
+    assert_eq!(text(&["rbac"]), text(&["rbac", "--route-clusters"]));
+}
+
+#[test]
+fn a_controller_that_envoy_gateway_calls_may_patch_gateways_too() {
+    let rbac = ["rbac", "--for", "controller"];
+    let with = text(&[&rbac[..], &["--envoy-gateway"]].concat());
+    let verbs = |yaml: &str| yaml.matches("verbs: [patch]").count();
+    assert_eq!((verbs(&text(&rbac)), verbs(&with)), (0, 1));
+    let (code, said) = error(&["rbac", "--envoy-gateway"]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("only with --for controller"), "{said}");
+}
+
+#[test]
+fn envoy_gateway_is_told_where_to_call() {
+    let install = |args: &[&str]| {
+        let yaml = text(&[&["install", "--for", "envoy-gateway"], args].concat());
+        serde_saphyr::from_multiple::<Value>(&yaml).unwrap()
+    };
+    let manager = |args: &[&str]| install(args)[0]["extensionManager"].clone();
+    let service = |args: &[&str]| manager(args)["service"].clone();
+    let by_default = manager(&[]);
+    assert_eq!(by_default["failOpen"], false);
+    assert_eq!(by_default["hooks"], json!({"xdsTranslator": {"post": ["Endpoints"]}}));
+    assert_eq!(by_default["service"], json!({"unix": {"path": "/run/ingress-waypoint/hook.sock"}}));
+    assert_eq!(service(&["--address", "[::1]:80"]), json!({"ip": {"address": "::1", "port": 80}}));
+    assert_eq!(
+        service(&["--address", "hook.example.com:80", "--insecure"]),
+        json!({"fqdn": {"hostname": "hook.example.com", "port": 80}})
+    );
+    let unix = ["--address", "unix:/run/on: x.sock"];
+    assert_eq!(service(&unix), json!({"unix": {"path": "/run/on: x.sock"}}));
+    let proxy = &install(&[&unix[..], &["--envoy-proxy", "infra/on"]].concat())[1];
+    assert_eq!(proxy["metadata"], json!({"name": "on", "namespace": "infra"}));
+    assert_eq!(proxy["spec"], json!({"mergeBackends": {}}));
+    for address in ["hook.example.com:80", "10.0.0.1:80", "a"] {
+        let (code, _) = error(&["install", "--for", "envoy-gateway", "--address", address]);
+        assert_eq!(code, Some(2), "{address:?}");
+    }
+}
+
 #[test]
 fn the_small_commands() {
     assert_eq!(text(&["version"]), concat!("ingress-waypoint ", env!("CARGO_PKG_VERSION"), "\n"));

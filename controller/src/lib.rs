@@ -7,10 +7,12 @@
 #![forbid(unsafe_code)]
 
 pub mod durations;
+pub mod envoy_gateway;
 pub mod events;
 pub mod guard;
 pub mod health;
 pub mod lease;
+pub mod listen;
 pub mod metrics;
 pub mod moment;
 pub mod node;

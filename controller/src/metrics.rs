@@ -15,9 +15,14 @@
 //! | `stale_seconds{gateway_namespace}` | how long ago the table was last known to be what the cluster asks for: 0 while all kinds are followed and the last update succeeded, however old the table is |
 //! | `update_duration_seconds` | the time to take changes in |
 //! | `publish_duration_seconds` | the time to write, check and publish a table |
+//! | `publications_total` | tables that were published: each differs from the one before |
 //! | `proxies` | streams of proxies |
 //! | `proxies_refusing` | those of them that refused what they were sent last |
 //! | `events_written_total`, `events_failed_total` | Kubernetes Events by what became of them |
+//! | `envoy_gateway_calls_total{hook,code}` | calls of Envoy Gateway by gRPC code |
+//! | `envoy_gateway_localities_total{decision,reason}` | localities of endpoints by what was decided for them |
+//! | `envoy_gateway_annotations_written_total` | Gateways that were annotated, so that Envoy Gateway asks again |
+//! | `envoy_gateway_annotations_failed_total` | tries of that which failed |
 //! | `resources_sent_total`, `resources_acknowledged_total`, `resources_refused_total`, `resources_broken_total` | resources by what became of them |
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,9 +45,11 @@ pub fn text(status: &Status) -> String {
     made.kinds(&status.kinds());
     made.views(&status.views());
     made.counter("withdrawals", "Changes that were held back", status.withdrawals());
+    made.counter("publications", "Tables that were published", status.publications());
     made.proxies(&status.proxies);
     made.events(&status.events);
     made.durations(&status.durations);
+    status.envoy_gateway.register(&mut made.0);
     made.text()
 }
 

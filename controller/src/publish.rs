@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use bytes::Bytes;
 use gateway::objects::discovered;
 use sha2::{Digest as _, Sha256};
@@ -21,37 +20,45 @@ pub struct Publisher {
     /// Where they are served.
     pub resources: Arc<Resources>,
     /// The wasm module, if the wasm form is served.
-    pub wasm: Option<Bytes>,
+    pub wasm: Option<Module>,
     /// Takes each configuration too.
     pub write: Option<Write>,
     /// The version that it took last.
     pub written: Option<String>,
 }
 
+/// The wasm module.
+pub struct Module {
+    bytes: Bytes,
+    hash: String,
+}
+
+impl Module {
+    /// Of these bytes.
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self { hash: hash([&bytes]), bytes: bytes.into() }
+    }
+}
+
 impl Publisher {
-    /// Serves a configuration of that version to these gateways, in each form.
-    ///
-    /// # Errors
-    /// The configuration is not JSON.
+    /// Serves a configuration of that version, which is JSON, to these gateways, in each form.
     pub fn publish<'n>(
         &self,
-        config: &str,
+        config: &Bytes,
         version: &str,
         nodes: impl IntoIterator<Item = &'n Node>,
-    ) -> anyhow::Result<()> {
-        let wasm = self
-            .wasm
-            .as_ref()
-            .map(|module| (hash([version.as_bytes(), module]), discovered::wasm(config, module)));
+    ) {
+        let wasm = self.wasm.as_ref().map(|Module { bytes, hash: module }| {
+            (hash([version.as_bytes(), module.as_bytes()]), discovered::wasm(config, bytes))
+        });
         for Node { name, .. } in nodes {
-            let table = discovered::table(config, name).context("the configuration is not JSON")?;
+            let table = discovered::table(config, name);
             self.resources.insert(Resource::new(discovered::table_name(name), version, table));
             if let Some((version, wasm)) = &wasm {
                 let name = discovered::wasm_name(name);
                 self.resources.insert(Resource::new(name, version, wasm.clone()));
             }
         }
-        Ok(())
     }
 
     /// Hands the configuration of that version over to [`Publisher::write`], once.

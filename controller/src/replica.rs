@@ -92,6 +92,11 @@ impl Replica {
         }
     }
 
+    /// Until when this replica leads.
+    pub fn term(&self) -> Term {
+        self.term.clone()
+    }
+
     /// Whether this replica leads.
     pub fn leads(&self) -> bool {
         self.term.leads()

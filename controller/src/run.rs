@@ -1,31 +1,35 @@
 //! The main loop: one task owns the meshes, takes events in, and publishes what became of them.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::future::{Future, pending};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use bytes::Bytes;
 use gateway::table::config::Configuration;
+use mesh::object::Kind;
 use mesh::{MeshConfigChoice, Rules};
 use source::watch::{Change, Event};
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 
+use crate::envoy_gateway::{ExtensionServer, Hook};
 use crate::guard::Limits;
+use crate::listen::Security;
 use crate::node::Node;
 use crate::notice::Notice;
 use crate::pace::Pace;
 pub use crate::publish::Write;
-use crate::publish::{Names, Publisher};
+use crate::publish::{Module, Names, Publisher};
 use crate::replica::{Heard, Replica};
 use crate::report::{NoAnswer, Query, Reply, services};
 use crate::served::Served;
 use crate::status::{OfKind, Status};
-use crate::view::{NotReady, View};
-use crate::xds::{Resources, Security, Server, Timing};
+use crate::view::{self, NotReady, View};
+use crate::xds::{Resources, Server, Timing};
 
 /// Events that are taken in at once before anything else is done.
 const AT_ONCE: usize = 256;
@@ -46,6 +50,16 @@ pub struct Options {
     pub mesh_config: MeshConfigChoice,
     /// When a change is held back.
     pub limits: Limits,
+    /// Whether clusters may be named after routes, as Envoy Gateway does it. Routes are followed then, and nothing goes
+    /// out before they are listed.
+    pub route_clusters: bool,
+}
+
+impl Options {
+    /// The kinds of object that have to be followed.
+    pub fn kinds(&self) -> impl Iterator<Item = Kind> + use<> {
+        view::kinds(self.route_clusters)
+    }
 }
 
 /// Where configurations go.
@@ -53,6 +67,8 @@ pub struct Options {
 pub struct Outputs {
     /// The xDS server's socket, if there is one.
     pub xds: Option<(TcpListener, Security)>,
+    /// Envoy Gateway's extension server, if there is one.
+    pub envoy_gateway: Option<ExtensionServer>,
     /// The wasm module, if that form is served.
     pub wasm: Option<Vec<u8>>,
     /// Takes each configuration too. One that it did not take is offered again.
@@ -64,7 +80,7 @@ pub struct Outputs {
 }
 
 /// Serves until `shutdown` is ready, or nothing sends events any more. The events are those of [`source::watch::watch`],
-/// for [`mesh::OF_SERVICES`].
+/// for [`Options::kinds`].
 ///
 /// # Errors
 /// If the filter refuses the settings, the xDS server fails or, with [`Outputs::once`], a configuration cannot be published.
@@ -75,7 +91,7 @@ pub async fn run(
     status: Arc<Status>,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let Outputs { xds, wasm, write, once, replica } = outputs;
+    let Outputs { xds, envoy_gateway, wasm, write, once, replica } = outputs;
     let resources = Arc::new(Resources::default());
     let server = Server {
         resources: Arc::clone(&resources),
@@ -83,27 +99,39 @@ pub async fn run(
         proxies: Arc::clone(&status.proxies),
         timing: Timing::default(),
     };
-    let publisher = Publisher { resources, wasm: wasm.map(Bytes::from), write, written: None };
-    let mut meshes = Meshes::new(&options, publisher, status, replica)?;
-    let Some((listener, security)) = xds else {
-        tokio::select! {
-            followed = meshes.follow(events, once) => return followed,
-            () = shutdown => return Ok(()),
-        }
-    };
-    let (stop, stopped) = oneshot::channel::<()>();
-    // In a task of its own: a recompute delays no proxy's answer.
-    let mut serving = tokio::spawn(server.serve(listener, security, async {
-        // An error means that the sender is gone, which ends the server too.
-        let _ = stopped.await;
-    }));
+    let publisher = Publisher { resources, wasm: wasm.map(Module::new), write, written: None };
+    let term = replica.as_ref().map(Replica::term);
+    let mut meshes = Meshes::new(&options, publisher, Arc::clone(&status), replica)?;
+    let (stop, stopped) = watch::channel(false);
+    // Each in a task of its own: a recompute delays no answer.
+    let mut servers = JoinSet::new();
+    if let Some((listener, security)) = xds {
+        let served = server.serve(listener, security, until(stopped.clone()));
+        servers.spawn(async { served.await.context("the xDS server ended") });
+    }
+    if let Some(extension) = envoy_gateway {
+        let hook = meshes.hook(&options, extension.namespace.clone())?;
+        let counts = Arc::clone(&status.envoy_gateway);
+        let missing = Arc::new(move || status.problems());
+        let served = extension.serve(hook, counts, missing, term, until(stopped));
+        servers.spawn(async { served.await.context("Envoy Gateway's extension server ended") });
+    }
     tokio::select! {
         followed = meshes.follow(events, once) => followed?,
         () = shutdown => {}
-        served = &mut serving => return served.context("the xDS server ended")?,
+        Some(ended) = servers.join_next() => return ended.context("a server ended")?,
     }
-    drop(stop);
-    serving.await.context("the xDS server ended")?
+    stop.send_replace(true);
+    while let Some(ended) = servers.join_next().await {
+        ended.context("a server ended")??;
+    }
+    Ok(())
+}
+
+/// Ready when the servers are to end.
+async fn until(mut stopped: watch::Receiver<bool>) {
+    // An error means that the sender is gone, which ends the servers too.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
 /// The meshes, one for each namespace with gateways.
@@ -124,25 +152,56 @@ impl Meshes {
         status: Arc<Status>,
         replica: Option<Replica>,
     ) -> anyhow::Result<Self> {
-        let settle = replica.as_ref().map(|it| it.settle).unwrap_or_default();
-        let mut views: BTreeMap<_, Served> = BTreeMap::new();
+        let mut meshes = Self {
+            views: BTreeMap::new(),
+            publisher,
+            pace: Pace::new(Instant::now()),
+            status,
+            replica,
+            confirmed: None,
+        };
+        if options.route_clusters {
+            meshes.status.follow_routes();
+        }
         for node in &options.nodes {
-            let served = views.entry(node.namespace.clone()).or_insert_with(|| {
-                let rules = Rules { ingress: node.namespace.clone(), ..options.rules.clone() };
+            meshes.of(options, node.namespace.as_ref())?.nodes.push(node.clone());
+        }
+        meshes.views.iter().for_each(|(namespace, served)| {
+            meshes.status.set(namespace.as_deref(), served.summary());
+        });
+        Ok(meshes)
+    }
+
+    /// The mesh as gateways in that namespace see it.
+    ///
+    /// # Errors
+    /// The filter refuses the settings: at once, not at the first table.
+    fn of(&mut self, options: &Options, namespace: Option<&String>) -> anyhow::Result<&mut Served> {
+        match self.views.entry(namespace.cloned()) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(new) => {
+                let settle = self.replica.as_ref().map(|it| it.settle).unwrap_or_default();
+                let rules = Rules { ingress: namespace.cloned(), ..options.rules.clone() };
                 let (settings, mesh_config) = (&options.settings, options.mesh_config.clone());
                 let (limits, all_services) = (options.limits, options.all_services);
                 let view = View::new(&rules, settings, mesh_config, limits, all_services);
-                Served::new(view, settle)
-            });
-            served.nodes.push(node.clone());
+                let view = if options.route_clusters { view.with_route_clusters() } else { view };
+                view.policy()?;
+                Ok(new.insert(Served::new(view, settle)))
+            }
         }
-        for (namespace, served) in &views {
-            // Settings that the filter refuses are refused at once, not at the first table.
-            served.view.text()?;
-            status.set(namespace.as_deref(), served.summary());
-        }
-        let pace = Pace::new(Instant::now());
-        Ok(Self { views, publisher, pace, status, replica, confirmed: None })
+    }
+
+    /// What Envoy Gateway's calls are answered by, for Gateways in that namespace.
+    ///
+    /// # Errors
+    /// As for [`Meshes::of`].
+    fn hook(&mut self, options: &Options, namespace: Option<String>) -> anyhow::Result<Arc<Hook>> {
+        let status = Arc::clone(&self.status);
+        let served = self.of(options, namespace.as_ref())?;
+        let hook = Arc::clone(served.hook.get_or_insert_default());
+        status.set(namespace.as_deref(), served.summary());
+        Ok(hook)
     }
 
     /// Until nothing sends events any more or, with `once`, each gateway's configuration is published.

@@ -1,11 +1,11 @@
 //! A mesh and what its gateways are served of it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mesh::{Diagnostic, OF_SERVICES, ObjectRef};
+use mesh::{Diagnostic, ObjectRef};
 
+use crate::envoy_gateway::Hook;
 use crate::guard::Withdrawal;
 use crate::moment::Moment;
 use crate::node::Node;
@@ -24,6 +24,8 @@ pub struct Served {
     pub nodes: Vec<Node>,
     /// The version of the table, and since when it is served.
     pub version: Option<(String, Moment)>,
+    /// The revision of the table that was published, also if its text was the same.
+    revision: Option<u64>,
     /// What was logged last, so that it is logged once, and since when there is a problem.
     pub problem: Option<(String, Moment)>,
     /// When changes were taken in last.
@@ -34,6 +36,8 @@ pub struct Served {
     pub withdrawal: Option<String>,
     /// Services of which it is to be told if they ask in vain.
     pub settling: Settling,
+    /// What Envoy Gateway's calls are answered by, if that is this mesh.
+    pub hook: Option<Arc<Hook>>,
 }
 
 impl Served {
@@ -43,11 +47,13 @@ impl Served {
             view,
             nodes: Vec::new(),
             version: None,
+            revision: None,
             problem: None,
             updated: None,
             findings: None,
             withdrawal: None,
             settling: Settling::new(settle),
+            hook: None,
         }
     }
 
@@ -87,24 +93,40 @@ impl Served {
 
     /// Publishes the table if it changed.
     pub fn publish(&mut self, publisher: &mut Publisher, status: &Status) {
+        let revision = self.view.table().revision();
+        if self.revision == Some(revision) {
+            self.problem = None;
+            return;
+        }
         let start = Instant::now();
-        match self.try_publish(publisher) {
-            Ok(()) => self.problem = None,
+        match self.try_publish(publisher, status) {
+            Ok(()) => (self.revision, self.problem) = (Some(revision), None),
             Err(problem) => self.note(&format!("{problem:#}")),
         }
         status.durations.publish.observe(start.elapsed().as_secs_f64());
     }
 
-    fn try_publish(&mut self, publisher: &mut Publisher) -> anyhow::Result<()> {
-        let (text, policy) = self.view.text()?;
+    fn try_publish(&mut self, publisher: &mut Publisher, status: &Status) -> anyhow::Result<()> {
+        let policy = self.view.policy()?;
+        let headline = policy.headline();
+        let (text, hook) = match &self.hook {
+            // Its answers are the policy's.
+            Some(hook) => (policy.text().to_owned(), Some((hook, policy))),
+            None => (policy.into_text(), None),
+        };
         let version = version(&text);
-        // Each gateway's resource holds the whole text: the same one is not encoded again.
+        let written = publisher.write(&text, &version);
+        // Also if it could not be written.
         if self.version.as_ref().is_none_or(|(served, _)| *served != version) {
-            publisher.publish(&text, &version, &self.nodes)?;
-            tracing::info!(version, "published: {}", policy.headline());
-            self.version = Some((version.clone(), Moment::now()));
+            publisher.publish(&text.into(), &version, &self.nodes);
+            status.count_publication();
+            tracing::info!(version, "published: {headline}");
+            if let Some((hook, policy)) = hook {
+                hook.publish(&version, policy);
+            }
+            self.version = Some((version, Moment::now()));
         }
-        publisher.write(&text, &version)
+        written
     }
 
     /// These services changed. Only one that leads tells of them.
@@ -149,17 +171,14 @@ impl Served {
     /// Made once for each update at most.
     pub fn findings(&mut self) -> Arc<[Diagnostic]> {
         let view = &self.view;
-        Arc::clone(self.findings.get_or_insert_with(|| view.state().diagnostics().into()))
+        Arc::clone(self.findings.get_or_insert_with(|| view.diagnostics().into()))
     }
 
     /// For the status.
     pub fn summary(&self) -> OfView {
         let (state, table) = (self.view.state(), self.view.table());
-        let mut decisions = BTreeMap::new();
-        for label in table.decisions() {
-            *decisions.entry(label).or_default() += 1;
-        }
-        let others = state.names().len().saturating_sub(table.decisions().len());
+        let mut decisions = table.decisions().clone();
+        let others = state.names().len().saturating_sub(decisions.values().sum());
         *decisions.entry(table.unasked()).or_default() += others;
         OfView {
             nodes: self.nodes.clone(),
@@ -167,7 +186,7 @@ impl Served {
             problem: self.problem.clone(),
             updated: self.updated,
             decisions,
-            objects: OF_SERVICES.iter().map(|it| (*it, state.world().count(*it))).collect(),
+            objects: self.view.kinds().map(|it| (it, state.world().count(it))).collect(),
             listed: table.len(),
             held: self.view.guard().len(),
         }

@@ -5,17 +5,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ingress_waypoint::Label;
+use mesh::Diagnostic;
 use mesh::object::Kind;
-use mesh::{Diagnostic, OF_SERVICES};
 use serde::Serialize;
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::durations::Durations;
+use crate::envoy_gateway;
 use crate::events::Counts;
 use crate::moment::Moment;
 use crate::node::Node;
 use crate::report::{List, NoAnswer, Query, Range, Reply, Service, ServiceFilter};
+use crate::view;
 use crate::xds::Proxies;
 
 /// How long the main loop has for an answer.
@@ -29,6 +31,8 @@ pub struct Status {
     pub proxies: Arc<Proxies>,
     /// Of the Events.
     pub events: Arc<Counts>,
+    /// Of Envoy Gateway's calls.
+    pub envoy_gateway: Arc<envoy_gateway::Counts>,
     /// How long what takes.
     pub durations: Durations,
     started: Moment,
@@ -40,9 +44,12 @@ pub struct Status {
 
 #[derive(Default)]
 struct Inner {
+    /// Whether routes are followed, too.
+    follows_routes: bool,
     kinds: BTreeMap<Kind, KindRecord>,
     views: BTreeMap<Option<String>, OfView>,
     withdrawals: u64,
+    publications: u64,
 }
 
 struct KindRecord {
@@ -151,6 +158,7 @@ impl Default for Status {
         Self {
             proxies: Arc::default(),
             events: Arc::default(),
+            envoy_gateway: Arc::default(),
             durations: Durations::default(),
             started: Moment::now(),
             inner: Mutex::default(),
@@ -161,6 +169,11 @@ impl Default for Status {
 }
 
 impl Status {
+    /// Routes are followed, too.
+    pub fn follow_routes(&self) {
+        self.lock().follows_routes = true;
+    }
+
     /// Notes what is known of a kind.
     pub fn set_kind(&self, kind: Kind, known: OfKind) {
         let (mut inner, now) = (self.lock(), Moment::now());
@@ -191,11 +204,16 @@ impl Status {
         self.lock().withdrawals += 1;
     }
 
+    /// A table is published.
+    pub fn count_publication(&self) {
+        self.lock().publications += 1;
+    }
+
     /// Why the controller is not ready; empty if it is.
     pub fn problems(&self) -> Vec<String> {
         let inner = self.lock();
-        let kinds = OF_SERVICES.iter().filter_map(|kind| {
-            match inner.kinds.get(kind).map(|record| &record.known) {
+        let kinds = view::kinds(inner.follows_routes).filter_map(|kind| {
+            match inner.kinds.get(&kind).map(|record| &record.known) {
                 Some(OfKind::Followed) => None,
                 Some(OfKind::Lost(reason)) => Some(format!("{kind}: {reason}")),
                 None => Some(format!("{kind}: not listed yet")),
@@ -206,7 +224,7 @@ impl Status {
         kinds.chain(views).chain(none.then(|| "nothing is published yet".to_owned())).collect()
     }
 
-    /// The kinds that decide on services.
+    /// The kinds that are followed.
     pub fn kinds(&self) -> Vec<KindStatus> {
         let inner = self.lock();
         let of = |kind: Kind| {
@@ -226,7 +244,7 @@ impl Status {
                 objects: objects.copied().unwrap_or_default(),
             }
         };
-        OF_SERVICES.into_iter().map(of).collect()
+        view::kinds(inner.follows_routes).map(of).collect()
     }
 
     /// The gateways, those of one namespace together.
@@ -292,6 +310,11 @@ impl Status {
     /// How many changes were held back.
     pub fn withdrawals(&self) -> u64 {
         self.lock().withdrawals
+    }
+
+    /// How many tables were published.
+    pub fn publications(&self) -> u64 {
+        self.lock().publications
     }
 
     fn stale(&self, inner: &Inner, view: &OfView) -> Duration {

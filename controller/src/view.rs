@@ -5,8 +5,10 @@ use std::time::Instant;
 use gateway::table::config::Configuration;
 use gateway::table::{Error, ServiceTable};
 use ingress_waypoint::Policy;
+use mesh::object::Kind;
 use mesh::{
-    Change, InVain, MeshConfigChoice, OF_SERVICES, ObjectRef, Resolved, Rules, State, SyncStatus,
+    Change, Diagnostic, Diagnostics, InVain, MeshConfigChoice, OF_ROUTES, OF_SERVICES, ObjectRef,
+    Resolved, Rules, State, SyncStatus,
 };
 
 use crate::guard::{Guard, Guarded, Limits, Withdrawal};
@@ -17,6 +19,8 @@ pub struct View {
     state: State,
     guard: Guard,
     table: ServiceTable,
+    /// Whether clusters are named after routes.
+    follows_routes: bool,
 }
 
 /// Why there is nothing to send.
@@ -53,7 +57,19 @@ impl View {
             table: ServiceTable::new(settings, &rules, all_services),
             guard: Guard::new(limits),
             state: State::new(rules, mesh_config),
+            follows_routes: false,
         }
+    }
+
+    /// Whose clusters may be named after routes, which are followed too.
+    #[must_use]
+    pub fn with_route_clusters(self) -> Self {
+        Self { table: self.table.with_route_clusters(), follows_routes: true, ..self }
+    }
+
+    /// The kinds of object that have to be followed.
+    pub fn kinds(&self) -> impl Iterator<Item = Kind> + use<> {
+        kinds(self.follows_routes)
     }
 
     /// The objects, to which events are fed.
@@ -88,6 +104,8 @@ impl View {
         let others = changes.rejected || changes.required_namespaces;
         let (passed, held) = self.guard.pass(changes.services, &self.state, &self.table, now);
         self.take(&passed, others)?;
+        let services = Guarded { state: &self.state, guard: &self.guard };
+        self.table.update_routes(&changes.routes, self.state.world(), &services)?;
         Ok(Update { held, asking })
     }
 
@@ -135,12 +153,24 @@ impl View {
         })
     }
 
-    /// The configuration, and the policy that the filter makes of it.
+    /// What is wrong as of the last update, the worst first, each once.
+    pub fn diagnostics(&self) -> Vec<Diagnostic> {
+        let services = Guarded { state: &self.state, guard: &self.guard };
+        let of_routes = self.table.route_diagnostics(self.state.world(), &services);
+        if of_routes.is_empty() {
+            return self.state.diagnostics();
+        }
+        let mut all: Diagnostics = of_routes.into_iter().collect();
+        all.extend(self.state.diagnostics());
+        all.into_list()
+    }
+
+    /// The policy that the filter makes of the configuration, which is its text.
     ///
     /// # Errors
     /// The filter refuses the settings.
-    pub fn text(&self) -> Result<(String, Policy), NotReady> {
-        Ok(self.table.text()?)
+    pub fn policy(&self) -> Result<Policy, NotReady> {
+        Ok(self.table.policy()?)
     }
 
     /// Whether the mesh is known.
@@ -154,13 +184,18 @@ impl View {
     }
 
     fn check(&self) -> Result<(), NotReady> {
-        let unlisted = self.state.unlisted(OF_SERVICES);
+        let unlisted = self.state.unlisted(self.kinds());
         if !unlisted.is_empty() {
             let names: Vec<_> = unlisted.iter().map(ToString::to_string).collect();
             return Err(NotReady::Unlisted(names.join(", ")));
         }
         self.state.world().check_mesh_config().map_err(|it| NotReady::Table(Error::MeshConfig(it)))
     }
+}
+
+/// The kinds that decide on services and, if these are followed, those of routes.
+pub(crate) fn kinds(with_routes: bool) -> impl Iterator<Item = Kind> + use<> {
+    OF_SERVICES.into_iter().chain(OF_ROUTES.into_iter().filter(move |_| with_routes))
 }
 
 fn asks(change: &Change) -> bool {

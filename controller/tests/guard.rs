@@ -88,7 +88,7 @@ impl Mesh {
 
     /// How many are sent to their VIPs: as the guard has it, and as the filter has it.
     fn to_vip(&self) -> usize {
-        let (text, _) = self.view.text().unwrap();
+        let text = self.view.policy().unwrap().into_text();
         let value: Value = serde_json::from_str(&text).unwrap();
         let is_sent = |service: &&Value| {
             service["ingressUseWaypoint"] == true && service["waypoint"].is_string()

@@ -380,6 +380,7 @@ async fn metrics_follow_the_mesh_and_the_proxies() {
         ("proxies_refusing", 0.0),
         ("resources_refused_total", 0.0),
         ("withdrawals_total", 0.0),
+        ("publications_total", 2.0),
     ] {
         assert_eq!(value(&metrics, sample), Some(expected), "{sample}: {metrics}");
     }

@@ -35,7 +35,8 @@ pub fn check(world: &World, compiled: &Compiled, listeners: &Listeners) -> Vec<D
                 .fix("name all HTTP listeners, or none"),
         );
     }
-    let parents = world.routes.values().flat_map(|route| &route.parents);
+    let routes = world.routes.iter().filter(|((kind, _), _)| kind.is_http_route());
+    let parents = routes.flat_map(|(_, route)| &route.parents);
     let sets: BTreeSet<_> = parents
         .filter_map(|parent| match &parent.target {
             Target::ListenerSet(set) => Some(set),

@@ -110,9 +110,9 @@ impl<'a> Scope<'a> {
         gateways.all(|gateway| gateway.is_some_and(|gateway| is_istios(world, gateway)))
     }
 
-    /// All routes.
+    /// All routes of HTTP requests: the filter sees no others.
     pub fn routes(&self) -> impl Iterator<Item = (ObjectRef, &'a Route)> + use<'a> {
-        let routes = self.objects.world.routes.iter();
+        let routes = self.objects.world.routes.iter().filter(|((kind, _), _)| kind.is_http_route());
         routes.map(|((kind, key), route)| (ObjectRef::namespaced(*kind, key), route))
     }
 

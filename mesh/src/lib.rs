@@ -35,5 +35,5 @@ pub use rules::not_in_mesh::{Outside, OutsideReason};
 pub use rules::required::{REQUIRED, RequiredBy};
 pub use rules::resolved::{Resolution, Resolved};
 pub use rules::{canary, host_owners, label, ports, routing_type, vips, waypoint};
-pub use state::{Change, Changes, Items, OF_SERVICES, State, SyncStatus};
+pub use state::{Change, Changes, Items, OF_ROUTES, OF_SERVICES, RouteChanges, State, SyncStatus};
 pub use world::World;

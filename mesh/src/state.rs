@@ -51,7 +51,7 @@ mod incremental;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-pub use self::incremental::{Change, Changes, Items};
+pub use self::incremental::{Change, Changes, Items, RouteChanges};
 use self::incremental::{Dirty, Index};
 use crate::diagnostics::diagnostic::{Diagnostic, ObjectRef};
 use crate::objects::facts::is_of_rules;
@@ -83,6 +83,7 @@ pub struct State {
     rules: Rules,
     index: Index,
     dirty: Dirty,
+    routes: RouteChanges,
     kinds: BTreeMap<Kind, Progress>,
 }
 
@@ -105,6 +106,16 @@ pub const OF_SERVICES: [Kind; 6] = [
     Kind::MeshConfig,
 ];
 
+/// The kinds after which clusters are named, and those that say where Envoy Gateway sends requests of routes itself.
+pub const OF_ROUTES: [Kind; 6] = [
+    Kind::HttpRoute,
+    Kind::GrpcRoute,
+    Kind::TcpRoute,
+    Kind::TlsRoute,
+    Kind::BackendTrafficPolicy,
+    Kind::EnvoyProxy,
+];
+
 impl State {
     /// Without any object.
     pub fn new(rules: Rules, mesh_config: MeshConfigChoice) -> Self {
@@ -113,7 +124,7 @@ impl State {
         world.mesh_config = mesh_config;
         // What is required may be so without any object, and is looked for once.
         let dirty = Dirty { all: true, ..Dirty::default() };
-        Self { world, rules, index, dirty, kinds: BTreeMap::new() }
+        Self { world, rules, index, dirty, routes: RouteChanges::default(), kinds: BTreeMap::new() }
     }
 
     /// A new list of a kind begins.
@@ -133,7 +144,7 @@ impl State {
             unseen.remove(&key);
         }
         let is_of_interest = match (&namespace, self.world.namespace(&key.name)) {
-            (Some(old), Some(new)) => self.index.depends_on(&self.world, old, new),
+            (Some(old), Some(new)) => self.index.depends_on(&self.world, &self.rules, old, new),
             _ => true,
         };
         if has_changed && is_of_interest {
@@ -214,6 +225,11 @@ impl State {
 
     /// Notes what depends on an object.
     fn mark(&mut self, kind: Kind, key: Key) {
+        match kind {
+            kind if kind.is_route() => drop(self.routes.routes.insert((kind, key.clone()))),
+            Kind::Gateway | Kind::GatewayClass => self.routes.gateways = true,
+            _ => {}
+        }
         if self.dirty.all {
             return;
         }
@@ -225,9 +241,13 @@ impl State {
             Kind::GatewayClass => drop(self.dirty.classes.insert(key.name)),
             // Rare, and everything may depend on it.
             Kind::MeshConfig => self.dirty.all = true,
-            Kind::HttpRoute | Kind::GrpcRoute | Kind::BackendTrafficPolicy => {}
+            Kind::HttpRoute | Kind::GrpcRoute | Kind::TcpRoute | Kind::TlsRoute => {}
             Kind::VirtualService | Kind::DestinationRule => {}
-            Kind::EnvoyProxy | Kind::ListenerSet | Kind::Pod | Kind::Unknown => {}
+            Kind::BackendTrafficPolicy
+            | Kind::EnvoyProxy
+            | Kind::ListenerSet
+            | Kind::Pod
+            | Kind::Unknown => {}
             Kind::Deployment | Kind::DaemonSet | Kind::StatefulSet | Kind::ReplicaSet => {}
         }
     }
@@ -236,7 +256,8 @@ impl State {
     /// then: after a change they are not to be asked for before the next update.
     pub fn update(&mut self) -> Changes {
         let dirty = std::mem::take(&mut self.dirty);
-        self.index.update(&self.world, &self.rules, dirty)
+        let routes = std::mem::take(&mut self.routes);
+        Changes { routes, ..self.index.update(&self.world, &self.rules, dirty) }
     }
 
     /// The objects. Whether their mesh configuration can be read is [`World::check_mesh_config`]'s

@@ -31,7 +31,7 @@ pub struct World {
     pub mesh_configs: BTreeMap<Key, ConfigMapFacts>,
     /// Which mesh configuration counts.
     pub mesh_config: MeshConfigChoice,
-    /// By kind, [`Kind::HttpRoute`], [`Kind::GrpcRoute`] or [`Kind::VirtualService`], and name.
+    /// By kind, for which [`Kind::is_route`] holds, and name.
     pub routes: BTreeMap<(Kind, Key), Route>,
     /// Objects that came more than once.
     copies: BTreeMap<ObjectRef, Copies>,
@@ -100,10 +100,14 @@ impl World {
                 let route = read(&it.metadata, &key.namespace, &it.spec);
                 let key = (kind, key);
                 if replaces {
-                    self.routes.remove(&key);
+                    let route = route.trimmed();
+                    let has_changed = self.routes.get(&key) != Some(&route);
+                    self.routes.insert(key, route);
+                    has_changed
+                } else {
+                    newer(&mut self.routes, key, route);
+                    true
                 }
-                newer(&mut self.routes, key, route);
-                true
             }
             other => return Err((origin, other)),
         })
@@ -124,9 +128,11 @@ impl World {
             Kind::BackendTrafficPolicy => self.policies.remove(key).is_some(),
             Kind::EnvoyProxy => self.proxies.remove(key).is_some(),
             Kind::MeshConfig => self.mesh_configs.remove(key).is_some(),
-            Kind::HttpRoute | Kind::GrpcRoute | Kind::VirtualService => {
-                self.routes.remove(&(kind, key.clone())).is_some()
-            }
+            Kind::HttpRoute
+            | Kind::GrpcRoute
+            | Kind::TcpRoute
+            | Kind::TlsRoute
+            | Kind::VirtualService => self.routes.remove(&(kind, key.clone())).is_some(),
             Kind::Pod
             | Kind::DestinationRule
             | Kind::Deployment
@@ -150,7 +156,11 @@ impl World {
             Kind::BackendTrafficPolicy => self.policies.keys().cloned().collect(),
             Kind::EnvoyProxy => self.proxies.keys().cloned().collect(),
             Kind::MeshConfig => self.mesh_configs.keys().cloned().collect(),
-            Kind::HttpRoute | Kind::GrpcRoute | Kind::VirtualService => {
+            Kind::HttpRoute
+            | Kind::GrpcRoute
+            | Kind::TcpRoute
+            | Kind::TlsRoute
+            | Kind::VirtualService => {
                 let keys = self.routes.keys().filter(|(of, _)| *of == kind);
                 keys.map(|(_, key)| key.clone()).collect()
             }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use mesh::label::Compat;
 use mesh::object::{Kind, Object, Origin};
+use mesh::route::Route;
 use mesh::{
     Change, Changes, Items, Key, MeshConfigChoice, ObjectRef, Resolution, Resolved, Rules, State,
     SyncStatus, World,
@@ -16,7 +17,7 @@ use mesh::{
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-const KINDS: [Kind; 11] = [
+const KINDS: [Kind; 13] = [
     Kind::Service,
     Kind::ServiceEntry,
     Kind::Namespace,
@@ -25,6 +26,8 @@ const KINDS: [Kind; 11] = [
     Kind::MeshConfig,
     Kind::HttpRoute,
     Kind::GrpcRoute,
+    Kind::TcpRoute,
+    Kind::TlsRoute,
     Kind::VirtualService,
     Kind::BackendTrafficPolicy,
     Kind::EnvoyProxy,
@@ -64,16 +67,18 @@ fn event() -> impl Strategy<Value = Event> {
 fn rules() -> impl Strategy<Value = Rules> {
     let compat = select(vec![Compat::Istio, Compat::Istio129, Compat::Kgateway]);
     let required = select(vec![None, Some("protect=me")]);
+    let namespaces = select(vec![None, None, Some("mesh=yes"), Some("mesh!=no"), Some("!mesh")]);
     let ingress = select(vec![None, Some("red"), Some("ingress")]);
-    (compat, required, ingress, any::<bool>()).prop_map(|(compat, required, ingress, authority)| {
-        Rules {
+    (compat, required, namespaces, ingress, any::<bool>()).prop_map(
+        |(compat, required, namespaces, ingress, authority)| Rules {
             compat,
             required: required.map(|text| text.parse().unwrap()),
+            namespaces: namespaces.map(|text| text.parse().unwrap()),
             ingress: ingress.map(str::to_owned),
             by_authority: authority,
             ..Rules::default()
-        }
-    })
+        },
+    )
 }
 
 /// A state, what it has to be, and a table that is patched by its changes.
@@ -86,6 +91,7 @@ struct Tracked {
     applied: Vec<(Kind, Key)>,
     /// As of the last update.
     last: Resolution,
+    routes: BTreeMap<(Kind, Key), Route>,
 }
 
 impl Tracked {
@@ -97,6 +103,7 @@ impl Tracked {
             patched: BTreeMap::new(),
             applied: Vec::new(),
             last: Resolution::default(),
+            routes: BTreeMap::new(),
         }
     }
 
@@ -151,7 +158,14 @@ impl Tracked {
         for kind in KINDS {
             assert_eq!(self.state.world().keys(kind), world.keys(kind));
         }
-        assert_eq!(self.state.world().routes, world.routes);
+        let routes =
+            world.routes.into_iter().map(|(name, route)| (name, route.trimmed())).collect();
+        assert_eq!(self.state.world().routes, routes);
+        let names = self.routes.keys().chain(routes.keys());
+        let changed = names.filter(|name| self.routes.get(*name) != routes.get(*name));
+        let untold: Vec<_> = changed.filter(|name| !changes.routes.routes.contains(name)).collect();
+        assert_eq!(untold, Vec::<&(Kind, Key)>::new());
+        self.routes = routes;
         self.patch(&changes);
         assert_eq!(changes.rejected, self.last.rejected != expected.rejected);
         let namespaces = self.last.required_namespaces != expected.required_namespaces;
@@ -204,6 +218,8 @@ impl Tracked {
         let changes = self.state.update();
         assert!(changes.services.is_empty());
         assert!(!changes.rejected && !changes.required_namespaces);
+        // Policies may ask for a label of a route.
+        self.routes.clone_from(&self.state.world().routes);
         self.update();
     }
 }

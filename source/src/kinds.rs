@@ -54,6 +54,14 @@ pub const RESOURCES: &[Resource] = &[
     resource(Kind::GatewayClass, GATEWAY_API, &["v1", "v1beta1"], "gatewayclasses", Wanted::Mesh),
     resource(Kind::HttpRoute, GATEWAY_API, &["v1", "v1beta1"], "httproutes", Wanted::Mesh),
     resource(Kind::GrpcRoute, GATEWAY_API, &["v1", "v1alpha2"], "grpcroutes", Wanted::Mesh),
+    resource(Kind::TcpRoute, GATEWAY_API, &["v1", "v1alpha2"], "tcproutes", Wanted::Mesh),
+    resource(
+        Kind::TlsRoute,
+        GATEWAY_API,
+        &["v1", "v1alpha3", "v1alpha2"],
+        "tlsroutes",
+        Wanted::Mesh,
+    ),
     resource(
         Kind::BackendTrafficPolicy,
         ENVOY_GATEWAY,
@@ -133,6 +141,11 @@ impl Resource {
     pub fn is_optional(&self) -> bool {
         self.group == ENVOY_GATEWAY
             || matches!(self.kind, Kind::VirtualService | Kind::DestinationRule)
+    }
+
+    /// Whether a one-time reading can do without it: the filter sees no request of such a route either.
+    pub fn is_dispensable(&self) -> bool {
+        self.is_optional() || matches!(self.kind, Kind::TcpRoute | Kind::TlsRoute)
     }
 
     /// `services`, `gateways.gateway.networking.k8s.io`: as `kubectl` names it, and its CRD.

@@ -110,7 +110,7 @@ impl List<'_> {
             let Status { code, message, .. } = *status;
             match code {
                 404 => {}
-                403 if resource.is_optional() => {
+                403 if resource.is_dispensable() => {
                     (self.sink)(warning(format!(
                         "{url}: this account may not list {name} (403: {message}): read as if there were none; \
                          `ingress-waypoint rbac` prints what allows it"
@@ -135,7 +135,7 @@ impl List<'_> {
         if resource.group.is_empty() {
             bail!("{url}: list {name}: not found (404): is this a Kubernetes API server?");
         }
-        if !resource.is_optional() {
+        if !resource.is_dispensable() {
             (self.sink)(warning(format!(
                 "the cluster does not serve {} (no CRD {name}): read as if there were none",
                 resource.kind

@@ -2,6 +2,7 @@
 
 use gateway_api::apis::experimental::grpcroutes::GrpcRoute;
 use gateway_api::apis::experimental::httproutes::HttpRoute;
+use gateway_api::apis::experimental::tcproutes::TcpRoute;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use serde_path_to_error::{Path, Segment};
@@ -137,6 +138,9 @@ pub fn read(
         Kind::HttpRoute => route::<HttpRoute>(value, &mut left_out)
             .map(|o| Object::Route(resource.kind, Box::new(o))),
         Kind::GrpcRoute => route::<GrpcRoute>(value, &mut left_out)
+            .map(|o| Object::Route(resource.kind, Box::new(o))),
+        // A TLSRoute has hostnames too, which nothing reads: older versions may be without.
+        Kind::TcpRoute | Kind::TlsRoute => route::<TcpRoute>(value, &mut left_out)
             .map(|o| Object::Route(resource.kind, Box::new(o))),
     };
     sink(match typed {

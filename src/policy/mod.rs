@@ -175,6 +175,16 @@ impl Policy {
         same(self.services.text().as_bytes(), text)
     }
 
+    /// The text that it was compiled out of.
+    pub fn text(&self) -> &str {
+        self.services.text()
+    }
+
+    /// The same, without the policy.
+    pub fn into_text(self) -> String {
+        self.services.into_text()
+    }
+
     /// The global switch.
     pub fn switch(&self) -> Switch {
         self.switch

@@ -23,6 +23,13 @@ const DEFINED: [(&str, &str, bool); 3] = [
     (GATEWAY_API, "Gateway", true),
     (GATEWAY_API, "GatewayClass", false),
 ];
+/// The kinds after which clusters are named, and their versions.
+const ROUTES: [(&str, &str); 4] = [
+    (GATEWAY_API, "HTTPRoute"),
+    (GATEWAY_API, "GRPCRoute"),
+    ("gateway.networking.k8s.io/v1alpha2", "TCPRoute"),
+    (GATEWAY_API, "TLSRoute"),
+];
 const ISTIO: &str = "networking.istio.io/v1";
 const GATEWAY_API: &str = "gateway.networking.k8s.io/v1";
 /// The controller's namespace, and its account.
@@ -59,10 +66,19 @@ impl Mesh {
         for namespace in [namespace, "istio-system"] {
             api.apply(&self::namespace(namespace)).await?;
         }
-        let rights = ["rbac", "--for", "controller", "-n", namespace];
-        api.apply_yaml(&command_line(&api.kubeconfig()?, &rights)?).await?;
+        api.apply_yaml(&rights(&api, &[])?).await?;
         let account = api.kubeconfig_of(namespace, name).await?;
         Ok(Self { api, ports: Ports::choose()?, account })
+    }
+
+    /// Gives the controller the rights for `--route-clusters`.
+    pub async fn allow_routes(&self) -> Result<()> {
+        self.api.apply_yaml(&rights(&self.api, &["--route-clusters"])?).await
+    }
+
+    /// Installs the definition of a kind of route.
+    pub async fn define_route(&self, wanted: &str) -> Result<()> {
+        self.api.install(&crd(route_version(wanted)?, wanted, true)?).await
     }
 
     /// The objects of the demo, with the ports that are used here.
@@ -146,6 +162,19 @@ impl Mesh {
         let text = command_line(&self.api.kubeconfig()?, &arguments)?;
         serde_json::from_str(&text).context("what compile printed")
     }
+}
+
+/// What the controller's account needs.
+fn rights(api: &ApiServer, arguments: &[&str]) -> Result<String> {
+    let [namespace, _] = CONTROLLER;
+    let rights = ["rbac", "--for", "controller", "-n", namespace];
+    command_line(&api.kubeconfig()?, &[&rights, arguments].concat())
+}
+
+/// The version of a kind of route.
+pub fn route_version(wanted: &str) -> Result<&'static str> {
+    let defined = ROUTES.iter().find(|(_, kind)| *kind == wanted);
+    defined.map(|(version, _)| *version).with_context(|| format!("no {wanted}"))
 }
 
 fn namespace(name: &str) -> Value {

@@ -199,7 +199,7 @@ async fn of_form(
         changes.change().await?;
     }
     let published = Cost::of(controller).await?.since(&before).published;
-    ensure!(published > 0, "the controller's log names no table that was published");
+    ensure!(published > 0, "the controller published no table");
     let load = load.stop().await;
     for failure in &load.failures {
         eprintln!("a request failed: {failure}");

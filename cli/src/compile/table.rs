@@ -212,6 +212,7 @@ fn standing(resolved: &Resolved) -> Option<String> {
     match resolved.outside {
         Some(Outside::HostTaken) | None => others,
         Some(Outside::NotSelected) => Some("its namespace is not selected".to_owned()),
+        Some(Outside::LeftOut) => Some("left out by --namespace-selector".to_owned()),
         Some(Outside::NotVisible) => Some("its visibility is NONE".to_owned()),
         Some(Outside::OtherNamespace) => Some("visible only in its namespace".to_owned()),
     }

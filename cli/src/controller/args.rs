@@ -8,7 +8,7 @@ use ::controller::lease::LeaseName;
 use ::controller::node::Node;
 use clap::{Args, ValueEnum};
 use jiff::SignedDuration;
-use mesh::MeshConfigChoice;
+use mesh::{MeshConfigChoice, Selector};
 use tracing_subscriber::filter::Targets;
 
 use crate::args::{RuleArgs, Settings, mesh_config};
@@ -24,13 +24,20 @@ Examples:
       --ingress-use-waypoints true --xds-cert tls.crt --xds-key tls.key \\
       --xds-client-ca ca.crt --wasm /ingress_waypoint.wasm
   ingress-waypoint controller --node edge --write /etc/ingress-waypoint.json
+  ingress-waypoint controller --ingress-use-waypoints true \
+      --envoy-gateway-addr unix:/run/ingress-waypoint/hook.sock
 
 `patch --live` and `compile --live` write what a gateway needs to receive its services from here.
+`install --for envoy-gateway` prints what Envoy Gateway needs to call it.
 `rbac --for controller` prints the permissions.")]
 pub struct Arguments {
     /// A gateway to serve: NAMESPACE/NAME of its Gateway, or another name for an Envoy outside the cluster.
-    /// It asks for its services by this name; repeatable
-    #[arg(long, required = true, value_name = "NAMESPACE/NAME|NAME")]
+    /// It asks for its services by this name; repeatable. With --envoy-gateway-addr it may be left out
+    #[arg(
+        long,
+        required_unless_present = "envoy_gateway_addr",
+        value_name = "NAMESPACE/NAME|NAME"
+    )]
     pub node: Vec<Node>,
     /// The cluster.
     #[command(flatten)]
@@ -44,9 +51,16 @@ pub struct Arguments {
     /// Serve all services, not only those that opted in or are required (as compile --all-services)
     #[arg(long)]
     pub all_services: bool,
+    /// Follow routes too, and list the clusters that Envoy Gateway names after them; without it, clusters have to be
+    /// named after services (rbac --for controller --route-clusters prints the permissions)
+    #[arg(long)]
+    pub route_clusters: bool,
     /// The xDS server.
     #[command(flatten)]
     pub xds: Xds,
+    /// Envoy Gateway's extension server.
+    #[command(flatten)]
+    pub envoy_gateway: EnvoyGateway,
     /// The file.
     #[command(flatten)]
     pub write: Write,
@@ -75,7 +89,7 @@ pub struct Cluster {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "xDS")]
 pub struct Xds {
-    /// Where the xDS server listens [default: :18000; with --write, none]
+    /// Where the xDS server listens [default: :18000; with --write, or without --node, none]
     #[arg(long, value_name = "[HOST]:PORT")]
     pub xds_addr: Option<String>,
     /// The server's certificate, with the intermediate ones; files are read again when they change
@@ -95,6 +109,47 @@ pub struct Xds {
     /// gateways with the native module are served]
     #[arg(long, value_name = "FILE")]
     pub wasm: Option<PathBuf>,
+}
+
+/// Envoy Gateway's extension server.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Envoy Gateway")]
+pub struct EnvoyGateway {
+    /// Where Envoy Gateway calls: an address, or a Unix socket if both are in one pod
+    #[arg(long, value_name = "[HOST]:PORT|unix:PATH")]
+    pub envoy_gateway_addr: Option<String>,
+    /// What is done in its calls
+    #[arg(
+        long,
+        value_enum,
+        default_value = "endpoints",
+        requires = "envoy_gateway_addr",
+        value_name = "MODE"
+    )]
+    pub envoy_gateway_mode: EnvoyGatewayMode,
+    /// Listen in plain text on an address that other machines reach. Whoever can answer in the controller's
+    /// place decides where requests go: let the mesh encrypt and authorize
+    #[arg(long, requires = "envoy_gateway_addr")]
+    pub envoy_gateway_insecure: bool,
+    /// The controllerName of Envoy Gateway's GatewayClasses. Their Gateways are annotated when answers change,
+    /// so that Envoy Gateway asks again
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "gateway.envoyproxy.io/gatewayclass-controller",
+        requires = "envoy_gateway_addr"
+    )]
+    pub envoy_gateway_controller: String,
+    /// Annotate only Gateways with these labels (a label selector: app=web,tier in (a,b),!legacy)
+    #[arg(long, value_name = "SELECTOR", requires = "envoy_gateway_addr")]
+    pub envoy_gateway_selector: Option<Selector>,
+}
+
+/// What is done in Envoy Gateway's calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EnvoyGatewayMode {
+    /// VIPs take the place of endpoints; the proxies need neither filter nor table
+    Endpoints,
 }
 
 /// The file.

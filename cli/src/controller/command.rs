@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::controller::lease::{self, LeaseName, Timing};
+use ::controller::listen::Security;
 use ::controller::run::{self, Outputs, Write};
 use ::controller::status::Status;
 use ::controller::tls::{Files, Tls};
-use ::controller::xds::Security;
 use ::controller::{events, health, page, replica};
 use anyhow::{Context as _, ensure};
 use clap::ColorChoice;
@@ -16,7 +16,7 @@ use gateway::envoy::fragments::Wasm;
 use gateway::objects::ecds;
 use gateway::table::config::Configuration;
 use ingress_waypoint::global_switch::{Switch, VARIABLE};
-use mesh::{MeshConfigChoice, OF_SERVICES};
+use mesh::MeshConfigChoice;
 use source::watch::{self, Connection, watch};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -27,7 +27,7 @@ use tracing::field::display;
 
 use super::args::{Arguments, Operation, WriteOutput, Xds};
 use super::listen::listen;
-use super::logs;
+use super::{envoy_gateway, logs};
 use crate::out_file::write_atomically;
 use crate::rbac::Account;
 use crate::report::Exit;
@@ -64,7 +64,9 @@ pub fn command(args: Arguments, color: ColorChoice) -> anyhow::Result<Exit> {
 async fn serve(args: Arguments) -> anyhow::Result<()> {
     let settings = settings(&args)?;
     let connection = Arc::new(Connection::open(args.cluster.context.as_deref()).await?);
-    let xds = xds_listener(&args.xds, args.write.write.is_some()).await?;
+    let has_xds = args.write.write.is_none() && !args.node.is_empty();
+    let xds = xds_listener(&args.xds, has_xds).await?;
+    let envoy_gateway = envoy_gateway::server(&args, &connection).await?;
     let wasm = args.xds.wasm.as_deref().map(wasm).transpose()?;
     let status = Arc::new(Status::default());
     let (stop, stopped) = latest::channel(false);
@@ -90,10 +92,6 @@ async fn serve(args: Arguments) -> anyhow::Result<()> {
     let version = env!("CARGO_PKG_VERSION");
     let lease = replica.as_ref().map(|it| display(&it.lease));
     tracing::info!(version, cluster = connection.url(), lease, "started");
-    let mut watched = watch::Options::new(OF_SERVICES);
-    if let MeshConfigChoice::Named(key) = &mesh_config {
-        watched.mesh_config = Some(key.namespace.clone());
-    }
     let options = run::Options {
         nodes: args.node.clone(),
         rules: args.rules.rules(None),
@@ -101,8 +99,14 @@ async fn serve(args: Arguments) -> anyhow::Result<()> {
         all_services: args.all_services,
         mesh_config,
         limits: args.withdrawal.limits(),
+        route_clusters: args.route_clusters,
     };
-    let outputs = Outputs { xds, wasm, write: writer(&args), once: args.write.once, replica };
+    let mut watched = watch::Options::new(options.kinds());
+    if let MeshConfigChoice::Named(key) = &options.mesh_config {
+        watched.mesh_config = Some(key.namespace.clone());
+    }
+    let (write, once) = (writer(&args), args.write.once);
+    let outputs = Outputs { xds, envoy_gateway, wasm, write, once, replica };
     let (events, received) = mpsc::channel(EVENTS);
     let running = run::run(options, received, outputs, status, signalled()?);
     tokio::select! {
@@ -183,12 +187,12 @@ fn settings(args: &Arguments) -> anyhow::Result<Configuration> {
 
 async fn xds_listener(
     args: &Xds,
-    has_file: bool,
+    is_default: bool,
 ) -> anyhow::Result<Option<(TcpListener, Security)>> {
     let address = match &args.xds_addr {
         Some(address) => address,
-        None if has_file => return Ok(None),
-        None => ":18000",
+        None if is_default => ":18000",
+        None => return Ok(None),
     };
     let security = match args.xds_cert.clone().zip(args.xds_key.clone()) {
         Some((certificate, key)) => {

@@ -2,6 +2,7 @@
 
 mod args;
 mod command;
+mod envoy_gateway;
 mod listen;
 mod logs;
 

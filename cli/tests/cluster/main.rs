@@ -7,7 +7,7 @@ mod kubeconfig;
 mod server;
 mod tls;
 
-use ingress_waypoint_cli::rbac::{self, Account};
+use ingress_waypoint_cli::rbac::{self, Account, Arguments};
 use mesh::object::{Object, Origin};
 use mesh::{Code, Severity};
 use serde_json::{Value, json};
@@ -123,6 +123,23 @@ fn envoy_gateways_kinds_may_be_missing_or_forbidden() {
     assert!(warning.contains("`ingress-waypoint rbac`"), "{warning}");
 }
 
+/// The filter sees no TCP: what a role does not allow, or a cluster does not have, changes nothing for a command.
+#[test]
+fn routes_of_tcp_may_be_missing_or_forbidden() {
+    let tcp = |version: &str| format!("/apis/gateway.networking.k8s.io/{version}/tcproutes");
+    let server = with(&[
+        (&tcp("v1"), vec![status(404, "404 page not found")]),
+        (&tcp("v1alpha2"), vec![status(404, "404 page not found")]),
+        ("/apis/gateway.networking.k8s.io/v1/tlsroutes", vec![status(403, "it is forbidden")]),
+        (SERVICES, vec![page(&["a"], None)]),
+    ]);
+    let (result, reads) = server.read(Wanted::Mesh, TOKEN);
+    result.unwrap();
+    assert_eq!(services(&reads), ["a"]);
+    let [warning] = warnings(&reads)[..] else { panic!("{reads:?}") };
+    assert!(warning.contains("may not list tlsroutes.gateway.networking.k8s.io (403"), "{warning}");
+}
+
 #[test]
 fn an_older_version_is_asked_for() {
     let v1 = "/apis/gateway.networking.k8s.io/v1/gateways";
@@ -216,7 +233,14 @@ fn the_role_allows_what_the_client_asks_for_and_no_more() {
     asked.sort();
     asked.dedup();
 
-    let yaml = rbac::manifests(Account::Cluster, "istio-ingress", "istio-system");
+    let yaml = rbac::manifests(&Arguments {
+        account: Account::Cluster,
+        namespace: "istio-ingress".to_owned(),
+        istio_namespace: "istio-system".to_owned(),
+        envoy_gateway: false,
+        route_clusters: false,
+    });
+    let yaml = yaml.unwrap();
     let objects: Vec<Value> = serde_saphyr::from_multiple(&yaml).unwrap();
     let kinds: Vec<_> = objects.iter().map(|o| o["kind"].as_str().unwrap()).collect();
     assert_eq!(

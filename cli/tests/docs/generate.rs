@@ -232,6 +232,55 @@ pub fn findings() -> String {
     out
 }
 
+/// The version of a module in one of the repository's `go.mod`.
+fn module(file: &str, name: &str) -> String {
+    let text = golden::text(file);
+    let lines = text.lines().map(|line| line.trim_start_matches("require").trim_start());
+    let mut versions = lines.filter_map(|line| line.strip_prefix(name)?.strip_prefix(" v"));
+    let version = versions.next().unwrap_or_else(|| panic!("{file} has no {name}"));
+    version.split(' ').next().unwrap().to_owned()
+}
+
+/// What the tests run with.
+pub fn versions() -> String {
+    let makefile = golden::text("Makefile");
+    let mut envoys = makefile.lines().filter_map(|line| line.strip_prefix("ENVOY_VERSIONS := "));
+    let envoys = envoys.next().unwrap().replace(' ', ", ");
+    let kube = module("scripts/kube/go.mod", "k8s.io/kubernetes");
+    let istio = module("conformance/istiod/go.mod", "istio.io/istio");
+    let crds = |name| module("conformance/crds/go.mod", name);
+    let func_e = module("conformance/func-e/go.mod", "github.com/tetratelabs/func-e");
+    let rows = [
+        ("Envoy", envoys, "`make e2e`"),
+        ("Kubernetes API server", kube, "`make live`, `make conformance-api-server`"),
+        ("Istio's kinds", crds("istio.io/api"), "`make conformance-api-server`"),
+        (
+            "Envoy Gateway's and Gateway API's kinds",
+            crds("github.com/envoyproxy/gateway"),
+            "`make conformance-api-server`",
+        ),
+        ("istiod", istio, "`make conformance-istiod`"),
+        ("func-e", func_e, "`make conformance-func-e`"),
+    ];
+    let mut out = "| what | version | tested by |\n|---|---|---|\n".to_owned();
+    for (what, version, test) in rows {
+        writeln!(out, "| {what} | {version} | {test} |").unwrap();
+    }
+    out
+}
+
+/// The classes of decisions in which the filter and Istio differ.
+pub fn istio_differences() -> String {
+    let text = golden::text("conformance/tests/istiod/differences.yaml");
+    let classes: Vec<Value> = serde_saphyr::from_str(&text).unwrap();
+    let mut out = "| class | what differs, and why |\n|---|---|\n".to_owned();
+    for class in classes {
+        let of = |name: &str| cell(class[name].as_str().unwrap());
+        writeln!(out, "| `{}` | {} |", of("name"), of("why")).unwrap();
+    }
+    out
+}
+
 /// The figures of the largest configuration.
 pub fn figures() -> String {
     let figures: BTreeMap<String, u64> =

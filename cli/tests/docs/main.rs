@@ -43,6 +43,8 @@ fn with_region(page: &str, region: &str, text: &str) -> String {
 fn generated_parts_are_up_to_date() {
     for (page, region, text) in [
         ("docs/command-line.md", "commands", generate::commands()),
+        ("docs/compatibility.md", "versions", generate::versions()),
+        ("docs/compatibility.md", "istio-differences", generate::istio_differences()),
         ("docs/configuration.md", "configuration", generate::configuration()),
         ("docs/findings.md", "findings", generate::findings()),
         ("docs/performance.md", "figures", generate::figures()),

@@ -5,15 +5,16 @@ use envoy_types::pb::envoy::service::discovery::v3 as discovery;
 use envoy_types::pb::envoy::service::discovery::v3::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse,
 };
-use prost::Message as _;
+use gateway::objects::pieces::Pieces;
 
 use super::resources::{Snapshot, TYPE_URL};
 use super::session::Session;
 use super::subscriptions::{Change, OverLimit, Push, Subscriptions};
-use super::wire::Message;
 
-/// The key of a field 2 that has a length: `DeltaDiscoveryResponse.resources`.
-const RESOURCES: u8 = 2 << 3 | 2;
+/// `DeltaDiscoveryResponse.resources`.
+const RESOURCES: u32 = 2;
+/// `discovery.v3.Resource.resource`.
+const RESOURCE: u32 = 2;
 
 /// The state of a stream of `DeltaDiscoveryRequest`s.
 ///
@@ -57,23 +58,18 @@ impl Session for Delta {
         self.subscriptions.next(snapshot)
     }
 
-    fn response(push: &Push) -> Message {
-        let mut head = DeltaDiscoveryResponse {
+    fn response(push: &Push) -> Pieces {
+        let response = DeltaDiscoveryResponse {
             type_url: TYPE_URL.to_owned(),
             nonce: push.nonce.clone(),
             ..Default::default()
-        }
-        .encode_to_vec();
+        };
         let resource = discovery::Resource {
             name: push.resource.name().to_owned(),
             version: push.resource.version().to_owned(),
             ..Default::default()
-        }
-        .encode_to_vec();
-        let encoded = push.resource.encoded();
-        head.push(RESOURCES);
-        prost::encoding::encode_varint((resource.len() + encoded.len()) as u64, &mut head);
-        head.extend(resource);
-        Message::new(head, encoded.clone())
+        };
+        let resource = Pieces::of(&resource).with(RESOURCE, push.resource.any().clone());
+        Pieces::of(&response).with(RESOURCES, resource)
     }
 }

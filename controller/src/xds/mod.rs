@@ -6,7 +6,6 @@
 mod delta;
 mod directory;
 mod event;
-mod listen;
 mod proxies;
 mod resources;
 mod service;
@@ -27,9 +26,11 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::listen;
+pub use crate::listen::Security;
+
 pub use directory::{Answer, Directory};
 pub use event::{Counts, Event, Observer};
-pub use listen::Security;
 pub use proxies::{Delivery, Proxies, Proxy, Refusal, Stamp};
 pub use resources::{Resource, Resources, Snapshot, TYPE_URL};
 

@@ -3,11 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use envoy_types::pb::envoy::config::core::v3::TypedExtensionConfig;
-use envoy_types::pb::envoy::service::discovery::v3::DiscoveryResponse;
 use envoy_types::pb::google::protobuf::Any;
-use prost::Message as _;
+use gateway::objects::pieces::Pieces;
 use tokio::sync::watch;
 
 /// The type of every resource that is served.
@@ -18,18 +16,17 @@ pub const TYPE_URL: &str = "type.googleapis.com/envoy.config.core.v3.TypedExtens
 pub struct Resource {
     name: String,
     version: String,
-    encoded: Bytes,
+    any: Pieces,
 }
 
 impl Resource {
-    /// A resource of that name and version. Equal versions of one name must have equal configurations.
-    pub fn new(name: impl Into<String>, version: impl Into<String>, typed_config: Any) -> Self {
+    /// A resource of that name and version, with an `Any`. Equal versions of one name must have equal configurations.
+    pub fn new(name: impl Into<String>, version: impl Into<String>, typed_config: Pieces) -> Self {
         let name = name.into();
-        let config = TypedExtensionConfig { name: name.clone(), typed_config: Some(typed_config) };
-        let any = Any { type_url: TYPE_URL.to_owned(), value: config.encode_to_vec() };
-        // A response with nothing but the resource is the bytes of its field.
-        let response = DiscoveryResponse { resources: vec![any], ..Default::default() };
-        Self { name, version: version.into(), encoded: response.encode_to_vec().into() }
+        let config = TypedExtensionConfig { name: name.clone(), typed_config: None };
+        let config = Pieces::of(&config).with(2, typed_config);
+        let any = Any { type_url: TYPE_URL.to_owned(), ..Any::default() };
+        Self { name, version: version.into(), any: Pieces::of(&any).with(2, config) }
     }
 
     /// The name that proxies subscribe to.
@@ -42,10 +39,9 @@ impl Resource {
         &self.version
     }
 
-    /// The resource as protobuf field 2 with its key and length: as such it stands both in a `DiscoveryResponse` and,
-    /// for delta, in a `discovery.v3.Resource`. Clones share the bytes.
-    pub fn encoded(&self) -> &Bytes {
-        &self.encoded
+    /// The resource as an `Any`.
+    pub fn any(&self) -> &Pieces {
+        &self.any
     }
 }
 

@@ -14,11 +14,11 @@ use tonic::{Status, Streaming};
 use tonic_prost::ProstCodec;
 
 use super::delta::Delta;
-use super::listen::Peer;
 use super::session::Session;
 use super::sotw::Sotw;
 use super::stream::{self, Shared};
 use super::wire;
+use crate::listen::Peer;
 
 /// No request of a proxy comes near this.
 const MAX_REQUEST: usize = 1024 * 1024;

@@ -3,10 +3,10 @@
 use std::fmt::Debug;
 
 use envoy_types::pb::envoy::config::core::v3::Node;
+use gateway::objects::pieces::Pieces;
 
 use super::resources::Snapshot;
 use super::subscriptions::{Change, OverLimit, Push};
-use super::wire::Message;
 
 /// A stream's state, in one of the two variants of xDS.
 pub trait Session: Debug + Default + Send + 'static {
@@ -31,5 +31,5 @@ pub trait Session: Debug + Default + Send + 'static {
     fn next(&mut self, snapshot: &Snapshot) -> Option<Push>;
 
     /// The response that carries a resource.
-    fn response(push: &Push) -> Message;
+    fn response(push: &Push) -> Pieces;
 }

@@ -2,12 +2,14 @@
 
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::service::discovery::v3::{DiscoveryRequest, DiscoveryResponse};
-use prost::Message as _;
+use gateway::objects::pieces::Pieces;
 
 use super::resources::{Snapshot, TYPE_URL};
 use super::session::Session;
 use super::subscriptions::{Change, OverLimit, Push, Subscriptions};
-use super::wire::Message;
+
+/// `DiscoveryResponse.resources`.
+const RESOURCES: u32 = 2;
 
 /// The state of a stream of `DiscoveryRequest`s.
 ///
@@ -58,13 +60,13 @@ impl Session for Sotw {
         self.subscriptions.next(snapshot)
     }
 
-    fn response(push: &Push) -> Message {
+    fn response(push: &Push) -> Pieces {
         let response = DiscoveryResponse {
             version_info: push.resource.version().to_owned(),
             type_url: TYPE_URL.to_owned(),
             nonce: push.nonce.clone(),
             ..Default::default()
         };
-        Message::new(response.encode_to_vec(), push.resource.encoded().clone())
+        Pieces::of(&response).with(RESOURCES, push.resource.any().clone())
     }
 }

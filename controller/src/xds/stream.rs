@@ -94,7 +94,7 @@ async fn until_request<S: Session>(
         if let Some(push) = session.next(&snapshot) {
             let response = S::response(&push);
             // Before it is sent: the answer may be read at once.
-            proxy.sent(push.resource.name(), push.resource.version(), response.size());
+            proxy.sent(push.resource.name(), push.resource.version(), response.len());
             // It does not wait: what was sent before is answered, or there would be nothing to send.
             let sent = outbox.send(Ok(response)).await;
             sent.map_err(|_| Status::cancelled("the proxy is gone"))?;

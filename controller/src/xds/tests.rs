@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use envoy_types::pb::envoy::config::core::v3::TypedExtensionConfig;
 use envoy_types::pb::envoy::service::discovery::v3::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
@@ -11,6 +12,7 @@ use envoy_types::pb::envoy::service::discovery::v3::{
 use envoy_types::pb::google::protobuf::Any;
 use envoy_types::pb::google::rpc::Status;
 use futures::future::poll_fn;
+use gateway::objects::pieces::Pieces;
 use http_body::Body as _;
 use prost::Message as _;
 
@@ -42,7 +44,7 @@ fn play<S: Session>(steps: impl IntoIterator<Item = (Step<S::Request>, &'static 
             Ask(request) => drop(session.on_request(&request).unwrap()),
             Serve(served) => {
                 let (name, version) = served.split_once('@').unwrap();
-                resources.insert(Resource::new(name, version, Any::default()));
+                resources.insert(Resource::new(name, version, Pieces::default()));
             }
             Remove(name) => resources.remove(name),
         }
@@ -292,7 +294,7 @@ fn delta_does_not_send_what_a_reconnecting_proxy_has() {
 #[test]
 fn requests_are_told_as_changes() {
     let resources = Resources::default();
-    resources.insert(Resource::new("a", "2", Any::default()));
+    resources.insert(Resource::new("a", "2", Pieces::default()));
     let mut session = Sotw::default();
     let name = || "a".to_owned();
     let changes = session.on_request(&sotw("a", "1", "", "")).unwrap();
@@ -304,7 +306,7 @@ fn requests_are_told_as_changes() {
         [Change::Refused { name: name(), version: "2".to_owned(), error: "bad".to_owned() }]
     );
     assert_eq!(session.on_request(&sotw("a", "1", "1", "bad")).unwrap(), []);
-    resources.insert(Resource::new("a", "3", Any::default()));
+    resources.insert(Resource::new("a", "3", Pieces::default()));
     session.next(&resources.snapshot()).unwrap();
     let changes = session.on_request(&sotw("", "3", "2", "")).unwrap();
     let acknowledged = Change::Acknowledged { name: name(), version: "3".to_owned() };
@@ -323,7 +325,7 @@ fn subscriptions_are_bounded() {
 #[test]
 fn responses_are_what_the_protocol_says() {
     let typed_config = Any { type_url: "type".to_owned(), value: vec![7; 1000] };
-    let resource = Resource::new("a", "1", typed_config.clone()).into();
+    let resource = Resource::new("a", "1", Pieces::of(&typed_config)).into();
     let push = Push { nonce: "5".to_owned(), resource };
     let config = TypedExtensionConfig { name: "a".to_owned(), typed_config: Some(typed_config) };
     let any = Any { type_url: TYPE_URL.to_owned(), value: config.encode_to_vec() };
@@ -356,7 +358,8 @@ fn responses_are_what_the_protocol_says() {
 
 #[tokio::test]
 async fn proxies_share_the_bytes_of_a_resource() {
-    let resource = Arc::new(Resource::new("a", "1", Any::default()));
+    let large = Bytes::from(vec![7; 100_000]);
+    let resource = Arc::new(Resource::new("a", "1", large.clone().into()));
     for nonce in ["1", "2"] {
         let (outbox, response) = wire::stream();
         let push = Push { nonce: nonce.to_owned(), resource: Arc::clone(&resource) };
@@ -367,7 +370,7 @@ async fn proxies_share_the_bytes_of_a_resource() {
         let head = head.into_data().unwrap();
         let shared = poll_fn(|context| body.as_mut().poll_frame(context)).await.unwrap().unwrap();
         let shared = shared.into_data().unwrap();
-        assert_eq!(shared.as_ptr(), resource.encoded().as_ptr());
+        assert_eq!(shared.as_ptr(), large.as_ptr());
         let length = u32::try_from(head.len() + shared.len() - 5).unwrap();
         assert_eq!(head[..5], [&[0], &length.to_be_bytes()[..]].concat());
         let end = poll_fn(|context| body.as_mut().poll_frame(context)).await.unwrap().unwrap();

@@ -31,6 +31,8 @@ pub struct Cluster {
     /// By path.
     pub leases: BTreeMap<String, Value>,
     pub events: Vec<Value>,
+    /// GatewayClasses and Gateways, by path.
+    pub gateways: BTreeMap<String, Value>,
     /// The names of Services.
     pub services: BTreeSet<String>,
     /// The status with which all requests are refused.
@@ -41,6 +43,9 @@ impl Cluster {
     fn answer(&mut self, method: &Method, path: &str, query: &str, body: &Value) -> (u16, Value) {
         if let Some(code) = self.refused {
             return status(code);
+        }
+        if let Some(rest) = path.strip_prefix("/apis/gateway.networking.k8s.io/v1/") {
+            return self.gateway(method, rest, body);
         }
         let is_lease = path.starts_with("/apis/coordination.k8s.io/v1/namespaces/");
         if path.ends_with("/events") && *method == Method::POST {
@@ -85,6 +90,21 @@ impl Cluster {
             lease["metadata"]["resourceVersion"] = version;
         }
         (200, lease.clone())
+    }
+}
+
+impl Cluster {
+    /// Of a Gateway, or a list of one kind.
+    fn gateway(&mut self, method: &Method, path: &str, body: &Value) -> (u16, Value) {
+        if *method == Method::PATCH {
+            let Some(gateway) = self.gateways.get_mut(path) else { return status(404) };
+            merge(gateway, body);
+            return (200, gateway.clone());
+        }
+        let of_kind = |it: &&String| it.split('/').rev().nth(1) == Some(path);
+        let items: Vec<_> =
+            self.gateways.iter().filter(|(it, _)| of_kind(it)).map(|(_, it)| it).collect();
+        (200, json!({"apiVersion": "v1", "kind": "XList", "metadata": {}, "items": items}))
     }
 }
 

@@ -4,6 +4,7 @@
 mod api;
 #[path = "../objects/mod.rs"]
 mod objects;
+mod resync;
 mod withdrawals;
 
 use std::sync::Arc;

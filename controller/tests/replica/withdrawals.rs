@@ -62,6 +62,7 @@ impl Controller {
             all_services: false,
             mesh_config: MeshConfigChoice::Found,
             limits: Limits { delay: Duration::from_secs(3600), ..Limits::default() },
+            route_clusters: false,
         };
         let outputs = Outputs { replica: Some(replica), ..Outputs::default() };
         let (events, received) = mpsc::channel(16);

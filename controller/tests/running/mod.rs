@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use controller::guard::Limits;
+use controller::listen::Security;
+use controller::metrics;
 use controller::run::{Options, Outputs, Write, run};
 use controller::status::Status;
-use controller::xds::{Security, TYPE_URL};
+use controller::xds::TYPE_URL;
 use envoy_types::pb::envoy::config::core::v3::{Node, TypedExtensionConfig};
 use envoy_types::pb::envoy::extensions::filters::http::dynamic_modules::v3::DynamicModuleFilter;
 use envoy_types::pb::envoy::service::discovery::v3::{DiscoveryRequest, DiscoveryResponse};
@@ -33,6 +35,19 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Long enough for something to arrive that should not.
 const A_WHILE: Duration = Duration::from_millis(300);
 
+/// The defaults, with the global switch on.
+pub fn options(nodes: &[&str]) -> Options {
+    Options {
+        nodes: nodes.iter().map(|name| name.parse().unwrap()).collect(),
+        rules: Rules::default(),
+        settings: Configuration { ingress_use_waypoints: Some(true), ..Configuration::default() },
+        all_services: false,
+        mesh_config: MeshConfigChoice::Found,
+        limits: Limits::default(),
+        route_clusters: false,
+    }
+}
+
 /// A controller that runs.
 pub struct Running {
     pub address: SocketAddr,
@@ -49,24 +64,17 @@ impl Running {
 
     /// With a file, too.
     pub async fn start_with(nodes: &[&str], write: Option<Write>) -> Self {
+        Self::start_from(options(nodes), Outputs { write, ..Outputs::default() }).await
+    }
+
+    /// With these outputs, and the xDS server.
+    pub async fn start_from(options: Options, outputs: Outputs) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let options = Options {
-            nodes: nodes.iter().map(|name| name.parse().unwrap()).collect(),
-            rules: Rules::default(),
-            settings: Configuration {
-                ingress_use_waypoints: Some(true),
-                ..Configuration::default()
-            },
-            all_services: false,
-            mesh_config: MeshConfigChoice::Found,
-            limits: Limits::default(),
-        };
         let outputs = Outputs {
             xds: Some((listener, Security::Plaintext)),
             wasm: Some(b"\0asm".to_vec()),
-            write,
-            ..Outputs::default()
+            ..outputs
         };
         let (events, received) = mpsc::channel(16);
         let (stop, stopped) = oneshot::channel();
@@ -124,6 +132,19 @@ impl Running {
             }
         };
         assert!(timeout(PATIENCE, all).await.is_ok(), "{:?}", self.status.problems());
+    }
+
+    pub async fn until_metrics(&self, are_so: impl Fn(&str) -> bool) -> String {
+        let all = async {
+            loop {
+                let metrics = metrics::text(&self.status);
+                if are_so(&metrics) {
+                    return metrics;
+                }
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(PATIENCE, all).await.unwrap_or_else(|_| panic!("{}", metrics::text(&self.status)))
     }
 
     pub async fn end(self) {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use controller::xds::{Security, Timing};
+use controller::listen::Security;
+use controller::xds::Timing;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy};
 use tokio::net::{TcpListener, TcpStream};
 use tonic::Code;

@@ -15,6 +15,7 @@ use envoy_types::pb::envoy::service::discovery::v3::{
 use envoy_types::pb::envoy::service::extension::v3::extension_config_discovery_service_client::ExtensionConfigDiscoveryServiceClient;
 use envoy_types::pb::google::protobuf::Any;
 use envoy_types::pb::google::rpc::Status as Detail;
+use gateway::objects::pieces::Pieces;
 use prost::Message as _;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::net::TcpListener;
@@ -77,7 +78,7 @@ impl Running {
     }
 
     pub fn serve(&self, name: &str, version: &str) {
-        self.resources.insert(Resource::new(name, version, config(version)));
+        self.resources.insert(Resource::new(name, version, Pieces::of(&config(version))));
     }
 
     pub async fn channel(&self) -> Channel {

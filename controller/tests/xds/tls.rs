@@ -7,8 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use controller::listen::Security;
 use controller::tls::{Files, Tls};
-use controller::xds::{Security, Timing};
+use controller::xds::Timing;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};

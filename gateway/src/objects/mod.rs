@@ -7,4 +7,6 @@ pub mod envoy_gateway;
 pub mod istio;
 pub mod listeners;
 pub mod manifest;
+#[cfg(feature = "proto")]
+pub mod pieces;
 pub mod target;

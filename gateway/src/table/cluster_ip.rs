@@ -4,10 +4,10 @@
 use std::fmt;
 
 use super::routes::Routes;
-use mesh::object::Kind;
+use super::unattributed::ByName;
 use mesh::route::{Backend, Parent, Rule, Target};
 use mesh::routing_type::{By, RoutingTypes};
-use mesh::{ObjectRef, Resolution, Resolved, World};
+use mesh::{ObjectRef, Resolved, World};
 
 /// A backend that Envoy Gateway sends to its ClusterIP, if it has one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,14 +35,14 @@ pub struct Routed {
 }
 
 /// All of them.
-pub fn routed(world: &World, resolution: &Resolution, routes: Routes<'_>) -> Vec<Routed> {
+pub(super) fn routed(world: &World, services: &ByName<'_>, routes: Routes<'_>) -> Vec<Routed> {
     let nothing = world.policies.is_empty() && world.proxies.is_empty();
     if nothing || matches!(routes, Routes::None) {
         return Vec::new();
     }
     let types = RoutingTypes::new(world);
     let mut found = Vec::new();
-    for ((kind, key), route) in &world.routes {
+    for ((kind, key), route) in world.routes.iter().filter(|((kind, _), _)| kind.is_http_route()) {
         let parents = || route.parents.iter().filter(|it| routes.include(world, &it.target));
         for (i, rule) in route.rules.iter().enumerate() {
             let by = |parent: &Parent| types.service((*kind, key), rule.name.as_deref(), parent);
@@ -51,7 +51,7 @@ pub fn routed(world: &World, resolution: &Resolution, routes: Routes<'_>) -> Vec
                 let Some(by) = by(parent) else { continue };
                 let only = only(&by, (!all).then_some(parent));
                 for backend in rule.backends.iter().filter(|backend| backend.weight > 0) {
-                    let Some(resolved) = find(resolution, backend) else { continue };
+                    let Some(resolved) = find(services, backend) else { continue };
                     found.push(Routed {
                         route: ObjectRef::namespaced(*kind, key),
                         rule: named(i, rule),
@@ -93,12 +93,10 @@ fn only(by: &By, parent: Option<&Parent>) -> String {
     only
 }
 
-fn find<'a>(resolution: &'a Resolution, backend: &Backend) -> Option<&'a Resolved> {
+fn find<'a>(services: &ByName<'a>, backend: &Backend) -> Option<&'a Resolved> {
     let Target::Service(key) = &backend.target else { return None };
-    let object = ObjectRef::namespaced(Kind::Service, key);
-    let mut services = resolution.services.iter();
     // Envoy Gateway accepts no ExternalName service.
-    services.find(|resolved| resolved.object == object && resolved.external_name.is_none())
+    services.get(key).copied().filter(|resolved| resolved.external_name.is_none())
 }
 
 fn message(resolved: &Resolved) -> String {

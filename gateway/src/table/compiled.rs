@@ -6,9 +6,11 @@ use ingress_waypoint::{Direct, Outcome, Policy, Question, Reject};
 use super::cluster_ip::{self, Routed};
 use super::config::{self, Configuration, UnknownService, Via, text};
 use super::needed::{Needed, all_are_needed};
-use super::route_clusters::{self, Unattributed};
+use super::route_clusters::RouteClusters;
 use super::routes::Routes;
-use mesh::{Diagnostic, Resolution, Resolved, Rule, Rules, Step, World};
+use super::unattributed::{self, ByName, Unattributed};
+use mesh::object::Kind;
+use mesh::{Diagnostic, Key, Resolution, Resolved, Rule, Rules, Step, World};
 
 /// A configuration together with the policy that the filter makes of it.
 #[derive(Debug)]
@@ -69,12 +71,26 @@ impl Compiled {
         let mut resolution = world.resolve(rules);
         // There requests are sent to the clusters of the configuration: it lists no others.
         let routes = if via == Some(Via::ClusterHeader) { Routes::None } else { purpose.routes };
-        let mut routed = cluster_ip::routed(world, &resolution, routes);
-        let refused = settings.unknown_service == Some(UnknownService::Reject);
-        let listed = route_clusters::list(world, &mut resolution, routes, refused, &mut routed);
+        let refuses_unknown = settings.unknown_service == Some(UnknownService::Reject);
+        let services = by_name(&resolution, world);
+        let mut routed = cluster_ip::routed(world, &services, routes);
+        let unattributed =
+            unattributed::list(world, &services, routes, refuses_unknown, &mut routed);
+        let clusters = RouteClusters::new(world, routes, &|key, is_so| {
+            services.get(key).is_some_and(|resolved| is_so(resolved))
+        });
+        drop(services);
+        for resolved in resolution.services.iter_mut().filter(|_| !world.routes.is_empty()) {
+            let key = key_of(resolved);
+            if let (Some(key), Some(service)) = (key, &mut resolved.service) {
+                service.clusters = clusters.of(&key, service);
+            }
+        }
         let domain = &rules.cluster_domain;
         let mut settings = settings.with_rules(rules);
-        settings.reject_clusters = config::listed(listed.refused);
+        // What is unknown is refused anyway.
+        let refused = clusters.refused().filter(|_| !refuses_unknown);
+        settings.reject_clusters = config::listed(refused);
         settings.refuse(&resolution.rejected, &resolution.required_namespaces);
         let settings = &settings;
         let services = || resolution.services.iter().filter_map(|it| it.service.as_ref());
@@ -88,7 +104,7 @@ impl Compiled {
             Policy::from_json(text.as_bytes(), Some("true"))?;
             text
         };
-        let (has_routes, unattributed) = (listed.any, listed.unattributed);
+        let has_routes = clusters.has_http_routes();
         Ok(Self { resolution, text, policy, has_routes, routed, unattributed })
     }
 
@@ -118,4 +134,16 @@ impl Compiled {
         }
         steps
     }
+}
+
+/// The Services, if there are routes that lead to them.
+fn by_name<'a>(resolution: &'a Resolution, world: &World) -> ByName<'a> {
+    let services = resolution.services.iter().filter(|_| !world.routes.is_empty());
+    services.filter_map(|resolved| Some((key_of(resolved)?, resolved))).collect()
+}
+
+/// The name of a Service.
+fn key_of(resolved: &Resolved) -> Option<Key> {
+    let object = Some(&resolved.object).filter(|object| object.kind == Kind::Service)?;
+    Some(Key { namespace: object.namespace.clone()?, name: object.name.clone() })
 }

@@ -340,13 +340,16 @@ pub(super) fn lines<'a>(
 
 /// What stands between two services.
 const BETWEEN: &str = ",\n    ";
+/// What stands before and behind all of them.
+const BEFORE: &str = "  \"services\": [";
+const BEHIND: &str = "\n  ]\n}\n";
 
 /// The configuration of these [`lines`].
 ///
 /// # Errors
 /// As [`text`].
 pub(super) fn joined<'a>(
-    lines: impl Iterator<Item = &'a str>,
+    lines: impl Iterator<Item = &'a str> + Clone,
     settings: &Configuration,
 ) -> serde_json::Result<String> {
     let mut text = String::from("{\n");
@@ -357,11 +360,14 @@ pub(super) fn joined<'a>(
         }
     }
     text = escape_json(&text);
-    text.push_str("  \"services\": [");
+    let services: usize = lines.clone().map(|lines| BETWEEN.len() + lines.len()).sum();
+    // All at once: a text that grows is copied again and again.
+    text.reserve(BEFORE.len() + services + BEHIND.len());
+    text.push_str(BEFORE);
     for (i, lines) in lines.filter(|lines| !lines.is_empty()).enumerate() {
         text.push_str(if i > 0 { BETWEEN } else { "\n    " });
         text.push_str(lines);
     }
-    text.push_str("\n  ]\n}\n");
+    text.push_str(BEHIND);
     Ok(text)
 }

@@ -3,11 +3,14 @@
 pub mod cluster_ip;
 mod compiled;
 pub mod config;
+mod decisions;
 mod needed;
-pub mod route_clusters;
+mod route_clusters;
+mod route_names;
 pub mod routes;
 pub mod schema;
 mod service_table;
+pub mod unattributed;
 
 pub use compiled::{Compiled, Error, Purpose};
 pub use service_table::{ServiceTable, Services};

@@ -2,13 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ingress_waypoint::{Direct, Kind, Label, Outcome, Policy, Question, Service};
+use ingress_waypoint::{Cluster, Direct, Kind, Label, Outcome, Policy, Question, Service};
 use mesh::host_owners::Rejected;
-use mesh::{Change, Items, Key, ObjectRef, Resolved, Rules, State};
+use mesh::{
+    Change, Diagnostic, Items, Key, ObjectRef, Resolved, RouteChanges, Rules, State, World,
+};
 
+use super::cluster_ip;
 use super::compiled::Error;
-use super::config::{Configuration, joined, lines};
+use super::config::{Configuration, UnknownService, Via, joined, lines, listed};
+use super::decisions::Decisions;
 use super::needed::{Needed, all_are_needed};
+use super::route_clusters::RouteClusters;
+use super::routes::Routes;
+use super::unattributed::{self, ByName};
 
 /// What became of the mesh's objects.
 pub trait Services {
@@ -43,8 +50,7 @@ impl Services for State {
     }
 }
 
-/// A configuration that follows the changes of a mesh. It is the text that [`super::Compiled`] makes if clusters are
-/// not named after routes.
+/// A configuration that follows the changes of a mesh: the text that [`super::Compiled`] makes of its objects.
 #[derive(Debug)]
 pub struct ServiceTable {
     settings: Configuration,
@@ -54,20 +60,75 @@ pub struct ServiceTable {
     /// The lines of the objects that the configuration has to hold.
     lines: BTreeMap<(Key, Kind), Box<str>>,
     /// What the filter decides for the objects that ask for their waypoint or require it.
-    decisions: BTreeMap<(Key, Kind), Label>,
+    decisions: Decisions,
+    /// The clusters that are named after routes, if they are followed.
+    clusters: Option<RouteClusters>,
+    revision: u64,
 }
 
 impl ServiceTable {
     /// Without services. [`ServiceTable::update`] takes in all that there are.
     pub fn new(settings: &Configuration, rules: &Rules, all_services: bool) -> Self {
         Self {
+            clusters: None,
             settings: settings.with_rules(rules),
             domain: rules.cluster_domain.clone(),
             all_services: all_services || all_are_needed(settings),
             needed: Needed::default(),
             lines: BTreeMap::new(),
-            decisions: BTreeMap::new(),
+            decisions: Decisions::default(),
+            revision: 0,
         }
+    }
+
+    /// With the clusters that Envoy Gateway names after routes, of which [`ServiceTable::update_routes`] takes in all that
+    /// there are.
+    #[must_use]
+    pub fn with_route_clusters(mut self) -> Self {
+        let via = self.settings.forward.as_ref().and_then(|forward| forward.via);
+        // There requests are sent to the clusters of the configuration: it lists no others.
+        self.clusters = (via != Some(Via::ClusterHeader)).then(RouteClusters::default);
+        self
+    }
+
+    /// Takes changes of routes in, if they are followed.
+    ///
+    /// # Errors
+    /// As [`ServiceTable::update`].
+    pub fn update_routes(
+        &mut self,
+        changes: &RouteChanges,
+        world: &World,
+        services: &impl Services,
+    ) -> Result<(), Error> {
+        let refused = self.reject_clusters();
+        let Some(clusters) = &mut self.clusters else { return Ok(()) };
+        let affected = clusters
+            .update(world, Routes::EnvoyGateway, changes, &|key, is_so| is(services, key, is_so));
+        for key in affected {
+            let items = services.items(&key, Kind::Service).unwrap_or_default();
+            self.set_lines((key, Kind::Service), &items)?;
+        }
+        self.note_refused(refused);
+        Ok(())
+    }
+
+    /// What is wrong with clusters that are named after routes, if they are followed.
+    pub fn route_diagnostics(&self, world: &World, services: &impl Services) -> Vec<Diagnostic> {
+        let Some(clusters) = &self.clusters else { return Vec::new() };
+        let items =
+            clusters.services().filter_map(|key| Some((key, services.items(key, Kind::Service)?)));
+        let items: Vec<_> = items.collect();
+        let named = items.iter().filter_map(|(key, items)| Some(((*key).clone(), items.first()?)));
+        let by_name: ByName<'_> = named.collect();
+        let refused = self.refuses_unknown();
+        let mut routed = cluster_ip::routed(world, &by_name, Routes::EnvoyGateway);
+        let found = unattributed::list(world, &by_name, Routes::EnvoyGateway, refused, &mut routed);
+        found.into_iter().map(|it| it.diagnostic).collect()
+    }
+
+    fn refuses_unknown(&self) -> bool {
+        self.settings.unknown_service == Some(UnknownService::Reject)
     }
 
     /// Takes changes in. `others` says whether hosts are rejected or namespaces required that were not, or no longer.
@@ -80,11 +141,13 @@ impl ServiceTable {
         others: bool,
         services: &impl Services,
     ) -> Result<(), Error> {
+        let refused = self.reject_clusters();
         let mut all = others;
         if others {
             let namespaces = services.required_namespaces();
             self.needed.around(services.rejected(), namespaces, &self.domain);
             self.settings.refuse(services.rejected(), namespaces);
+            self.revision += 1;
         }
         for Change { old, new, .. } in changes {
             let of = |items: &Option<Items>| items.clone().unwrap_or_default();
@@ -103,6 +166,9 @@ impl ServiceTable {
             }
             let items = services.items(&key, kind).unwrap_or_default();
             self.set_decision((key.clone(), kind), &items);
+            if let (Some(clusters), Kind::Service) = (&mut self.clusters, kind) {
+                clusters.judge_service(&key, &|key, is_so| is(services, key, is_so));
+            }
             self.set_lines((key, kind), &items)?;
         }
         if others || (all && !self.all_services) {
@@ -116,20 +182,44 @@ impl ServiceTable {
                 self.set_lines(name, &items)?;
             }
         }
+        self.note_refused(refused);
         Ok(())
     }
 
-    fn set_decision(&mut self, name: (Key, Kind), items: &Items) {
-        if items.iter().any(Resolved::asks) {
-            self.decisions.insert(name, self.decide(items).label());
-        } else {
-            self.decisions.remove(&name);
+    /// The clusters of which requests are refused, as the configuration has them.
+    fn reject_clusters(&self) -> Option<Vec<String>> {
+        let refused = self.clusters.iter().flat_map(RouteClusters::refused);
+        // What is unknown is refused anyway.
+        listed(refused.filter(|_| !self.refuses_unknown()))
+    }
+
+    fn note_refused(&mut self, before: Option<Vec<String>>) {
+        if self.reject_clusters() != before {
+            self.revision += 1;
         }
+    }
+
+    fn set_decision(&mut self, name: (Key, Kind), items: &Items) {
+        let asks = items.iter().any(Resolved::asks);
+        self.decisions.set(name, asks.then(|| self.decide(items).label()));
     }
 
     fn set_lines(&mut self, name: (Key, Kind), items: &Items) -> Result<(), Error> {
         let services = items.iter().filter_map(|it| it.service.as_ref());
-        let text = lines(services.filter(|it| self.all_services || self.needed.is_needed(it)))?;
+        let services = services.filter(|it| self.all_services || self.needed.is_needed(it));
+        let clusters = self.clusters.as_ref().filter(|_| name.1 == Kind::Service);
+        let text = match clusters.filter(|clusters| clusters.lead_to(&name.0)) {
+            None => lines(services)?,
+            Some(clusters) => {
+                let listed = services.map(|it| with_clusters(it, clusters.of(&name.0, it)));
+                lines(listed.collect::<Vec<_>>().iter())?
+            }
+        };
+        let old = self.lines.get(&name).map_or("", |lines| lines);
+        if old == text {
+            return Ok(());
+        }
+        self.revision += 1;
         if text.is_empty() {
             self.lines.remove(&name);
         } else {
@@ -150,7 +240,8 @@ impl ServiceTable {
 
     /// How many objects have requests that are sent to the VIP.
     pub fn to_vip(&self) -> usize {
-        self.decisions.values().filter(|label| is_to_vip(**label)).count()
+        let counts = self.decisions.counts().iter();
+        counts.filter(|(label, _)| is_to_vip(**label)).map(|(_, count)| count).sum()
     }
 
     /// Whether requests for an object are sent to the VIP.
@@ -161,12 +252,12 @@ impl ServiceTable {
     /// What the filter decides for requests for an object. Those that neither ask for their waypoint nor require it have
     /// one decision, [`ServiceTable::unasked`].
     pub fn decision(&self, object: &ObjectRef) -> Label {
-        self.decisions.get(&name_of(object)).copied().unwrap_or_else(|| self.unasked())
+        self.decisions.get(&name_of(object)).unwrap_or_else(|| self.unasked())
     }
 
-    /// The decisions for the objects that ask for their waypoint or require it.
-    pub fn decisions(&self) -> impl ExactSizeIterator<Item = Label> {
-        self.decisions.values().copied()
+    /// How many of the objects that ask for their waypoint or require it have which decision.
+    pub fn decisions(&self) -> &BTreeMap<Label, usize> {
+        self.decisions.counts()
     }
 
     /// The decision for all other objects.
@@ -204,15 +295,31 @@ impl ServiceTable {
         sent.next().unwrap_or_else(|| ask(ports().next()))
     }
 
-    /// The configuration, and the policy that the filter makes of it. What the filter would refuse is not given out.
+    /// Another number for each other configuration. The same configuration may have several.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The policy that the filter makes of the configuration, which is its text. What the filter would refuse is not
+    /// given out.
     ///
     /// # Errors
     /// The filter refuses the settings.
-    pub fn text(&self) -> Result<(String, Policy), Error> {
-        let text = joined(self.lines.values().map(|lines| &**lines), &self.settings)?;
-        let policy = Policy::from_json(text.as_bytes(), Some("true"))?;
-        Ok((text, policy))
+    pub fn policy(&self) -> Result<Policy, Error> {
+        let settings =
+            Configuration { reject_clusters: self.reject_clusters(), ..self.settings.clone() };
+        let text = joined(self.lines.values().map(|lines| &**lines), &settings)?;
+        Ok(Policy::from_json(text, Some("true"))?)
     }
+}
+
+fn with_clusters<'a>(service: &Service<'a>, clusters: Vec<Cluster<'static>>) -> Service<'a> {
+    Service { clusters, ..service.clone() }
+}
+
+/// Whether what became of a Service is so.
+fn is(services: &impl Services, key: &Key, is_so: &dyn Fn(&Resolved) -> bool) -> bool {
+    services.items(key, Kind::Service).is_some_and(|items| items.iter().any(is_so))
 }
 
 fn is_to_vip((decision, _): Label) -> bool {

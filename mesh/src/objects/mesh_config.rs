@@ -168,6 +168,11 @@ impl ConfigMapFacts {
     }
 }
 
+/// Whether a selector selects a namespace, by its labels and its name.
+pub(crate) fn is_selected(selector: &Selector, namespace: &str, labels: Option<&Labels>) -> bool {
+    selector.matches(&named(namespace, labels))
+}
+
 fn named(namespace: &str, labels: Option<&Labels>) -> Labels {
     let mut labels = labels.cloned().unwrap_or_default();
     labels.insert(NAMESPACE_NAME.to_owned(), namespace.to_owned());

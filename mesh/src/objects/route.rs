@@ -1,4 +1,5 @@
-//! The facts of a route. HTTPRoutes and GRPCRoutes have the same shape, so both are read from the value of their `spec`.
+//! The facts of a route. HTTPRoutes, GRPCRoutes, TCPRoutes and TLSRoutes have the same shape, so all are read from the value
+//! of their `spec`.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
@@ -45,6 +46,19 @@ pub struct Rule {
     pub settings: Vec<Setting>,
     /// Whether it has session persistence.
     pub session_persistence: bool,
+    /// Where copies of requests go.
+    pub mirrors: Vec<Mirror>,
+}
+
+/// A backend that gets copies of a rule's requests.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mirror {
+    /// The position of the filter among the rule's filters.
+    pub filter: usize,
+    /// The backend.
+    pub target: Target,
+    /// Its port.
+    pub port: Option<i64>,
 }
 
 /// One of a rule's backends.
@@ -89,6 +103,19 @@ impl Route {
         let labels = meta.labels.clone().unwrap_or_default();
         Self { version: version(meta), labels, parents, rules }
     }
+
+    /// Without what only `check` reads, and without its version.
+    #[must_use]
+    pub fn trimmed(self) -> Self {
+        let backend = |it| Backend { settings: Vec::new(), ..it };
+        let rule = |it: Rule| Rule {
+            paths: Vec::new(),
+            settings: Vec::new(),
+            backends: it.backends.into_iter().map(backend).collect(),
+            ..it
+        };
+        Self { version: None, rules: self.rules.into_iter().map(rule).collect(), ..self }
+    }
 }
 
 impl Rule {
@@ -107,6 +134,10 @@ impl Rule {
             backends: backends.collect(),
             settings: route_setting::read(&field, rule, namespace),
             session_persistence: get(rule, "sessionPersistence").is_some(),
+            mirrors: list(rule, "filters")
+                .enumerate()
+                .filter_map(|(i, filter)| Mirror::read(i, filter, namespace))
+                .collect(),
         }
     }
 
@@ -119,6 +150,14 @@ impl Rule {
         };
         let others = paths(other);
         paths(self).iter().any(|path| others.iter().any(|other| path.meets(other)))
+    }
+}
+
+impl Mirror {
+    fn read(filter: usize, given: &Value, namespace: &str) -> Option<Self> {
+        let backend = get(get(given, "requestMirror")?, "backendRef")?;
+        let target = Target::read(backend, namespace, "", "Service");
+        Some(Self { filter, target, port: get(backend, "port").and_then(Value::as_i64) })
     }
 }
 

@@ -67,6 +67,7 @@ fn rule(i: usize, rule: &Value, namespace: &str) -> Rule {
         name: text(rule, "name").map(str::to_owned),
         paths: list(rule, "match").map(path).collect(),
         backends: backends.chain(delegate).collect(),
+        mirrors: Vec::new(),
         settings: read(OF_ROUTE, &field, rule, namespace),
         session_persistence: false,
     }

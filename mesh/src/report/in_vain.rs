@@ -25,7 +25,7 @@ impl Resolved {
     /// A namespace's label is meant for the services that can have a waypoint: a headless service below it, or one that
     /// is unbound on purpose, misses nothing.
     pub fn in_vain(&self, world: &World) -> Option<InVain> {
-        if !self.asks() {
+        if !self.asks() || self.is_left_to_others() {
             return None;
         }
         let has_port = !self.ports.kept.is_empty();

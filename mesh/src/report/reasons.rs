@@ -167,7 +167,7 @@ impl Resolved {
                     "the mesh knows the service"
                 };
                 let unseen = match self.sight {
-                    Sight::Seen => "",
+                    Sight::Named | Sight::Seen => "",
                     Sight::Unsure => "; it is exported to its own namespace alone: Istio's gateways elsewhere have no cluster for it",
                     Sight::Hidden => "; it is not exported to the ingress: Istio's gateway has no cluster for it",
                 };

@@ -12,6 +12,8 @@ pub struct Rules {
     pub compat: Compat,
     /// Services that fail closed.
     pub required: Option<Selector>,
+    /// The namespaces whose services are looked after, if not all are.
+    pub namespaces: Option<Selector>,
     /// The domain of the cluster's services.
     pub cluster_domain: String,
     /// The namespace of the ingress, if that is said: it knows what is exported there.
@@ -28,6 +30,7 @@ impl Default for Rules {
         Self {
             compat: Compat::default(),
             required: None,
+            namespaces: None,
             cluster_domain,
             ingress: None,
             allow_loopback: false,

@@ -5,10 +5,12 @@
 /// The annotation that says it of a Service.
 pub const EXPORT_TO: &str = "networking.istio.io/exportTo";
 
-/// Whether the ingress knows an object.
+/// Whether the ingress knows an object. Of several of one host Istio's gateway takes the first in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Sight {
-    /// It does.
+    /// It does: the object names its namespace, or is in it.
+    Named,
+    /// It does, as all do.
     #[default]
     Seen,
     /// Only one in the object's own namespace does, and where the ingress is was not said.
@@ -30,7 +32,7 @@ impl Sight {
         }
         let mut names = export_to.iter().map(|name| if name == "." { own } else { name.as_str() });
         match ingress {
-            Some(ingress) if names.any(|name| name == ingress) => Self::Seen,
+            Some(ingress) if names.any(|name| name == ingress) => Self::Named,
             Some(_) => Self::Hidden,
             None if names.any(|name| name != own) => Self::Seen,
             None => Self::Unsure,
@@ -50,18 +52,19 @@ mod tests {
 
     #[test]
     fn who_is_given_an_object() {
-        use Sight::{Hidden, Seen, Unsure};
-        let cases: [(&str, Option<&str>, Sight); 12] = [
+        use Sight::{Hidden, Named, Seen, Unsure};
+        let cases: [(&str, Option<&str>, Sight); 13] = [
             ("", None, Seen),
             ("*", Some("gw"), Seen),
             (".", None, Unsure),
             ("own", None, Unsure),
-            (".", Some("own"), Seen),
+            (".", Some("own"), Named),
             (".", Some("gw"), Hidden),
             ("~", None, Hidden),
             ("~, gw", Some("gw"), Hidden),
             ("~,*", Some("gw"), Seen),
-            (".,gw", Some("gw"), Seen),
+            (".,gw", Some("gw"), Named),
+            ("*,gw", Some("gw"), Seen),
             (".,other", None, Seen),
             ("other", Some("own"), Hidden),
         ];

@@ -177,7 +177,7 @@ impl Hosts {
 
     /// Hosts whose requests are refused, by name.
     pub fn rejected(&self) -> impl Iterator<Item = &Rejected> {
-        self.verdicts.values().filter_map(|verdict| verdict.rejected.as_ref())
+        self.verdicts.values().filter_map(|verdict| verdict.rejected.as_deref())
     }
 
     /// The namespaces of which all services are required.
@@ -203,7 +203,8 @@ impl Hosts {
     /// The first that is found counts.
     fn reject(&mut self, host: &str, required: ObjectRef, taker: ObjectRef) {
         let verdict = self.verdicts.entry(host.to_owned()).or_default();
-        verdict.rejected.get_or_insert(Rejected { host: host.to_owned(), required, taker });
+        let rejected = || Box::new(Rejected { host: host.to_owned(), required, taker });
+        verdict.rejected.get_or_insert_with(rejected);
     }
 
     /// A host whose owner is a ServiceEntry that takes it from a required object or namespace.

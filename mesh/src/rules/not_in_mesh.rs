@@ -5,7 +5,7 @@ use crate::diagnostics::diagnostic::first_five;
 use crate::diagnostics::fix;
 use crate::objects::facts::{EntryFacts, Meta, ServiceFacts};
 use crate::objects::key::Key;
-use crate::objects::mesh_config::{NAMESPACE_NAME, Visibility};
+use crate::objects::mesh_config::{NAMESPACE_NAME, Visibility, is_selected};
 use crate::objects::object::Kind;
 use crate::rules::choices::Rules;
 use crate::rules::export_to::Sight;
@@ -16,6 +16,8 @@ use crate::world::World;
 pub enum Outside {
     /// `discoverySelectors` do not select its namespace: the mesh does not know it.
     NotSelected,
+    /// The rules do not select its namespace: the mesh knows it, and somebody else may look after it.
+    LeftOut,
     /// `serviceEntryVisibility: NONE`: the mesh does not know it.
     NotVisible,
     /// `serviceEntryVisibility: NAMESPACE`: it is captured in its own namespace alone.
@@ -35,7 +37,12 @@ pub(crate) struct Scope {
 impl Outside {
     /// Whether the mesh knows the object all the same.
     pub fn is_known(self) -> bool {
-        self == Self::OtherNamespace
+        matches!(self, Self::OtherNamespace | Self::LeftOut)
+    }
+
+    /// Whether the mesh captures its addresses all the same.
+    pub fn is_captured(self) -> bool {
+        self == Self::LeftOut
     }
 }
 
@@ -53,6 +60,10 @@ impl World {
     pub fn outside(&self, outside: Outside, namespace: &str) -> OutsideReason {
         match outside {
             Outside::NotSelected => self.not_selected(namespace),
+            Outside::LeftOut => OutsideReason {
+                why: "--namespace-selector does not select the namespace".to_owned(),
+                change: "label the namespace so that --namespace-selector selects it".to_owned(),
+            },
             Outside::NotVisible => OutsideReason {
                 why: self.visible_as(namespace),
                 change: self.make_public(namespace),
@@ -144,12 +155,19 @@ impl World {
         let outside = match visibility {
             _ if !self.knows_namespace(&key.namespace) => Some(Outside::NotSelected),
             Visibility::None => Some(Outside::NotVisible),
+            _ if !self.is_selected(rules, &key.namespace) => Some(Outside::LeftOut),
             Visibility::Namespace if ingress.is_some_and(|it| it != key.namespace) => {
                 Some(Outside::OtherNamespace)
             }
             _ => None,
         };
         Scope { outside, visibility, sight: Sight::of(export_to, &key.namespace, ingress) }
+    }
+
+    /// Whether the rules select a namespace.
+    fn is_selected(&self, rules: &Rules, name: &str) -> bool {
+        let labels = self.namespace(name).map(|meta: &Meta| &meta.labels);
+        rules.namespaces.as_ref().is_none_or(|selector| is_selected(selector, name, labels))
     }
 
     /// Whether the mesh's `discoverySelectors` select a namespace.

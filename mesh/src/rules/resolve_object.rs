@@ -161,7 +161,7 @@ impl Reading<'_> {
             created: meta.created,
             sight: resolved.sight,
             known: !is_alias && resolved.outside.is_none_or(Outside::is_known),
-            captured: !is_alias && resolved.outside.is_none(),
+            captured: !is_alias && resolved.outside.is_none_or(Outside::is_captured),
             required: resolved.required.is_some(),
             hosts,
         })

@@ -113,6 +113,11 @@ impl Resolved {
             && !matches!(self.binding, Binding::Managed(_))
     }
 
+    /// Whether the rules leave it out and it does not require its waypoint: nothing is wrong then.
+    pub fn is_left_to_others(&self) -> bool {
+        self.outside == Some(Outside::LeftOut) && self.required.is_none()
+    }
+
     /// How it is listed beside a diagnostic about another object.
     pub fn listed(&self) -> String {
         let refused = if self.required.is_some() { " (required: refused)" } else { "" };
@@ -205,7 +210,9 @@ impl Resolved {
             Some(_) if !self.asks() => return None,
             Some(outside) => {
                 let OutsideReason { why, change } = world.outside(outside, namespace);
-                (Severity::Error, format!("is not in the mesh: {why}"), change)
+                let severity =
+                    if self.is_left_to_others() { Severity::Info } else { Severity::Error };
+                (severity, format!("is not in the mesh: {why}"), change)
             }
             None if self.is_a_guess && self.label.on => {
                 let message = format!(

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use crate::diagnostics::diagnostic::{Diagnostic, Diagnostics, ObjectRef};
 use crate::objects::facts::{Labels, Meta, is_of_rules};
 use crate::objects::key::Key;
+use crate::objects::object::Kind;
 use crate::report::host_conflict::{HostConflict, host_conflicts};
 use crate::report::shared_vip;
 use crate::rules::choices::Rules;
@@ -59,6 +60,17 @@ pub struct Changes {
     pub rejected: bool,
     /// Whether other namespaces require it of all their services.
     pub required_namespaces: bool,
+    /// Of routes.
+    pub routes: RouteChanges,
+}
+
+/// What changed for clusters that are named after routes.
+#[derive(Debug, Clone, Default)]
+pub struct RouteChanges {
+    /// Routes that are new, changed or gone.
+    pub routes: BTreeSet<(Kind, Key)>,
+    /// Whether any Gateway or GatewayClass is.
+    pub gateways: bool,
 }
 
 /// Objects that were added, changed or removed.
@@ -158,11 +170,15 @@ impl Index {
 
     /// Whether a service of a namespace, or the namespace's Gateways, depend on what changed of the
     /// namespace.
-    pub fn depends_on(&self, world: &World, old: &Meta, new: &Meta) -> bool {
+    pub fn depends_on(&self, world: &World, rules: &Rules, old: &Meta, new: &Meta) -> bool {
+        let selector = rules.namespaces.as_ref();
         let changed = |a: &Labels, b: &Labels| {
             let is_other = |(key, value): &(&String, &String)| b.get(*key) != Some(*value);
             let is_asked_for = |(key, _): (&String, &String)| {
-                is_of_rules(key) || world.mesh().asks_for(key) || self.waypoints.ask_for(key)
+                is_of_rules(key)
+                    || world.mesh().asks_for(key)
+                    || self.waypoints.ask_for(key)
+                    || selector.is_some_and(|selector| selector.asks_for(key))
             };
             a.iter().filter(is_other).any(is_asked_for)
         };

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
+use controller::listen::Security;
 use controller::tls::{Files, Tls};
-use controller::xds::{Answer, Directory, Proxies, Resource, Resources, Security, Server, Timing};
+use controller::xds::{Answer, Directory, Proxies, Resource, Resources, Server, Timing};
 use gateway::envoy::Form;
 use gateway::envoy::fragments::Wasm;
 use gateway::envoy::native::Module;
@@ -129,11 +130,11 @@ impl Serving {
 
     /// Serves the table in both forms.
     fn publish(&self, version: &str, table: &Value) {
-        let module = fs::read(workspace().join("dist/ingress_waypoint.wasm")).unwrap();
-        let text = table.to_string();
+        let module = fs::read(workspace().join("dist/ingress_waypoint.wasm")).unwrap().into();
+        let text = table.to_string().into();
         for (name, config) in [
             (wasm_name(NODE), discovered::wasm(&text, &module)),
-            (table_name(NODE), discovered::table(&text, NODE).unwrap()),
+            (table_name(NODE), discovered::table(&text, NODE)),
         ] {
             self.resources.insert(Resource::new(name, version, config));
         }

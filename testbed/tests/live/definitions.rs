@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use testbed::kube::path;
-use testbed::live::{LABEL, Mesh, To, listed, service, service_entry, until_goes};
+use testbed::live::{LABEL, Mesh, To, listed, route_version, service, service_entry, until_goes};
 use testbed::wait;
 
 /// A kind whose definition is not there is empty, until it is there.
@@ -32,6 +32,52 @@ async fn a_kind_is_defined_later_and_removed() {
     controller.until_ready().await.unwrap();
     // A kind that is not there is told once, however often it is asked for.
     assert!(!controller.log().contains("404"), "{}", controller.log());
+}
+
+/// Nothing goes out before the routes are listed, kinds of route come and go, and a route is listed as long as it exists.
+#[tokio::test(flavor = "multi_thread")]
+async fn clusters_of_routes_come_and_go() {
+    let mesh = Mesh::start().await.unwrap();
+    mesh.define_route("HTTPRoute").await.unwrap();
+    let controller = mesh.controller(&["--route-clusters"]).await.unwrap();
+    controller.until_readiness("HTTPRoute: ").await.unwrap();
+    assert!(controller.table().is_err(), "without the rights, nothing is known of routes");
+    mesh.allow_routes().await.unwrap();
+    controller.until_ready().await.unwrap();
+    let until = async |name: &str, is_listed: bool| {
+        wait::until(&format!("{name} in the table: {is_listed}"), async || {
+            let text = controller.table()?.to_string();
+            Ok((text.contains(name) == is_listed).then_some(()))
+        })
+        .await
+        .unwrap();
+    };
+    let route = |kind: &str| {
+        json!({
+            "apiVersion": route_version(kind).unwrap(), "kind": kind,
+            "metadata": {"name": "r", "namespace": "default"},
+            "spec": {
+                "parentRefs": [{"name": "public", "namespace": "ingress"}],
+                "rules": [{"backendRefs": [{"name": "reviews", "port": mesh.ports.get(9080)}]}],
+            },
+        })
+    };
+    mesh.api.apply(&route("HTTPRoute")).await.unwrap();
+    until("httproute/default/r/rule/0/backend/0", true).await;
+    mesh.define_route("TCPRoute").await.unwrap();
+    mesh.api.apply(&route("TCPRoute")).await.unwrap();
+    until("tcproute/default/r/rule/-1/backend/0", true).await;
+    assert_eq!(controller.table().unwrap(), mesh.compiled().unwrap());
+    let definition = "tcproutes.gateway.networking.k8s.io";
+    let version = "apiextensions.k8s.io/v1";
+    mesh.api.delete(&path(version, "CustomResourceDefinition", None, definition)).await.unwrap();
+    until("tcproute/", false).await;
+    mesh.api
+        .delete(&path(route_version("HTTPRoute").unwrap(), "HTTPRoute", Some("default"), "r"))
+        .await
+        .unwrap();
+    until("httproute/", false).await;
+    controller.until_ready().await.unwrap();
 }
 
 /// What is in a namespace that is deleted leaves the table.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use testbed::kube::path;
-use testbed::live::{EXAMPLES, LABEL, Mesh, table_of, waypoint};
+use testbed::live::{EXAMPLES, LABEL, Mesh, route_version, table_of, waypoint};
 use tokio::time::Instant;
 
 use super::outages::until_same;
@@ -33,6 +33,7 @@ impl Numbers {
 
 const NAMESPACES: [&str; 3] = ["default", "a", "b"];
 const LABELS: [Option<&str>; 4] = [None, Some("true"), Some("false"), Some("yes")];
+const ROUTES: [&str; 4] = ["HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute"];
 const WAYPOINTS: [Option<&str>; 3] = [None, Some("waypoint"), Some("none")];
 
 /// A change of some object. That it is refused is no failure: an object may be there already, or be gone.
@@ -46,7 +47,7 @@ async fn change(mesh: &mut Mesh, numbers: &mut Numbers) {
     let metadata = json!({"name": name, "namespace": space, "labels": labels});
     let labelled = json!({"metadata": {"labels": labels}});
     let api = &mesh.api;
-    let _ = match numbers.below(12) {
+    let _ = match numbers.below(15) {
         0..3 => {
             let ip = numbers.one(&[None, Some("None")]);
             let spec = json!({"clusterIP": ip, "ports": [{"name": "http", "port": 80}]});
@@ -76,6 +77,11 @@ async fn change(mesh: &mut Mesh, numbers: &mut Numbers) {
             let kinds = ["service", "all", "none", "workload"];
             api.label(&waypoint(), "istio.io/waypoint-for", Some(numbers.one(&kinds))).await
         }
+        11..13 => api.apply(&route(numbers, space, &name)).await,
+        13 => {
+            let kind = numbers.one(&ROUTES);
+            api.delete(&path(route_version(kind).unwrap(), kind, Some(space), &name)).await
+        }
         _ if numbers.below(40) == 0 => {
             mesh.api.go();
             mesh.api.come().await.unwrap();
@@ -83,6 +89,30 @@ async fn change(mesh: &mut Mesh, numbers: &mut Numbers) {
         }
         _ => Ok(()),
     };
+}
+
+/// A route to one or two services, with a mirror if its kind can have one.
+fn route(numbers: &mut Numbers, space: &str, name: &str) -> Value {
+    let kind = numbers.one(&ROUTES);
+    let mut backend = || {
+        let namespace = numbers.one(&NAMESPACES);
+        json!({"name": format!("s{}", numbers.below(12)), "namespace": namespace, "port": 80})
+    };
+    let (mirror, mut backends) = (backend(), vec![backend()]);
+    if numbers.below(3) == 0 {
+        let port = numbers.one(&[80, 81]);
+        backends.push(json!({"name": format!("s{}", numbers.below(12)), "port": port}));
+    }
+    let mirror = json!([{"type": "RequestMirror", "requestMirror": {"backendRef": mirror}}]);
+    let has_mirror = matches!(kind, "HTTPRoute" | "GRPCRoute") && numbers.below(3) == 0;
+    let rule =
+        json!({"backendRefs": backends, "filters": if has_mirror { mirror } else { json!([]) }});
+    let parent = json!({"name": "public", "namespace": "ingress"});
+    json!({
+        "apiVersion": route_version(kind).unwrap(), "kind": kind,
+        "metadata": {"name": name, "namespace": space},
+        "spec": {"parentRefs": [parent], "rules": [rule]},
+    })
 }
 
 /// An applied object cannot have them.
@@ -106,8 +136,13 @@ async fn at_the_end_of_many_changes_everything_is_as_compiled() {
     for name in ["a", "b"] {
         mesh.namespace(name, &[]).await.unwrap();
     }
+    for kind in ROUTES {
+        mesh.define_route(kind).await.unwrap();
+    }
+    mesh.allow_routes().await.unwrap();
     // What is held back is not what `compile` makes.
-    let controller = mesh.controller(&["--withdrawal-delay", "1s"]).await.unwrap();
+    let controller =
+        mesh.controller(&["--withdrawal-delay", "1s", "--route-clusters"]).await.unwrap();
     let mut scenes = Vec::new();
     for example in EXAMPLES {
         // Both on the controller's port, the rest on ports of their own.

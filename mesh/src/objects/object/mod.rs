@@ -33,7 +33,7 @@ pub enum Object {
     ServiceEntry(Box<ServiceEntry>),
     Gateway(Box<Gateway>),
     GatewayClass(Box<GatewayClass>),
-    /// By its kind, [`Kind::HttpRoute`], [`Kind::GrpcRoute`] or [`Kind::VirtualService`].
+    /// By its kind, for which [`Kind::is_route`] holds.
     Route(Kind, Box<RouteObject>),
     DestinationRule(Box<RouteObject>),
     Pod(Box<Pod>),
@@ -44,8 +44,8 @@ pub enum Object {
     Workload(Kind, Box<Workload>),
 }
 
-/// An HTTPRoute or GRPCRoute, which have the same shape but types of their own, against which the reader checks the value;
-/// or one of Istio's VirtualServices or DestinationRules, for which there is no kept crate.
+/// A route of Gateway API, all of which have the same shape but types of their own, against which the reader checks the
+/// value; or one of Istio's VirtualServices or DestinationRules, for which there is no kept crate.
 #[derive(Debug, Clone, Deserialize)]
 #[allow(missing_docs)]
 pub struct RouteObject {
@@ -76,6 +76,8 @@ pub enum Kind {
     Service,
     ServiceEntry,
     StatefulSet,
+    TcpRoute,
+    TlsRoute,
     VirtualService,
     /// An object that does not say its kind.
     Unknown,
@@ -147,9 +149,21 @@ impl Kind {
             Self::Service => "Service",
             Self::ServiceEntry => "ServiceEntry",
             Self::StatefulSet => "StatefulSet",
+            Self::TcpRoute => "TCPRoute",
+            Self::TlsRoute => "TLSRoute",
             Self::VirtualService => "VirtualService",
             Self::Unknown => "object",
         }
+    }
+
+    /// Whether it is a kind of route that is read.
+    pub fn is_route(self) -> bool {
+        self.is_http_route() || matches!(self, Self::TcpRoute | Self::TlsRoute)
+    }
+
+    /// Whether it routes HTTP requests: the filter sees no others.
+    pub fn is_http_route(self) -> bool {
+        matches!(self, Self::HttpRoute | Self::GrpcRoute | Self::VirtualService)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Who claims a host, and which of them the mesh knows and the requests go to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
@@ -48,15 +48,15 @@ pub struct Rejected {
     pub taker: ObjectRef,
 }
 
-/// What is decided of a host.
+/// What is decided of a host. There is one for each host of the mesh, nearly all with a single claimant: it is small.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Verdict {
-    /// Whom the mesh knows, by namespace.
-    winners: BTreeMap<String, Arc<Id>>,
+    /// Whom the mesh knows, one for each namespace and in their order.
+    winners: Vec<Arc<Id>>,
     pub owner: Option<Arc<Id>>,
     /// Required claimants of two namespaces, so that one is another than any third object's.
     pub protected: Vec<Arc<Id>>,
-    pub rejected: Option<Rejected>,
+    pub rejected: Option<Box<Rejected>>,
 }
 
 impl Claimant {
@@ -89,11 +89,13 @@ impl Verdict {
         let mut protecting = BTreeSet::new();
         for it in claimants {
             // The first of a namespace that the mesh knows is its winner.
-            let is_first = !verdict.winners.contains_key(it.namespace());
-            if it.known && is_first {
-                verdict.winners.insert(it.namespace().to_owned(), it.id.clone());
+            let winner = verdict.winner(it.namespace());
+            if let Err(at) = winner
+                && it.known
+            {
+                verdict.winners.insert(at, it.id.clone());
             }
-            if !it.known || is_first {
+            if !it.known || winner.is_err() {
                 candidates.push(it);
             }
             if it.protects() && protecting.len() < 2 && protecting.insert(it.namespace()) {
@@ -105,13 +107,18 @@ impl Verdict {
         verdict
     }
 
+    /// Where a namespace's winner is, or would be.
+    fn winner(&self, namespace: &str) -> Result<usize, usize> {
+        self.winners.binary_search_by(|id| id.key.namespace.as_str().cmp(namespace))
+    }
+
     /// What one of the claimants is to the host.
     pub fn standing(&self, own: &Claimant) -> Standing {
-        let winner = self.winners.get(own.namespace());
+        let winner = self.winner(own.namespace()).ok().and_then(|at| self.winners.get(at));
         if let Some(winner) = winner.filter(|winner| own.known && **winner != own.id) {
             return Standing::Lost(winner.object());
         }
-        if let Some(Rejected { required, taker, .. }) = &self.rejected {
+        if let Some(Rejected { required, taker, .. }) = self.rejected.as_deref() {
             let other = if *required == own.id.object() { taker } else { required };
             return Standing::Ambiguous(other.clone());
         }

@@ -1,7 +1,7 @@
 use super::*;
 
-/// `kind namespace/name year host,…`, with `!` in front for a required one, `~` for a hidden one and `-`
-/// for one that the mesh does not know.
+/// `kind namespace/name year host,…`, with `!` in front for a required one, `~` for a hidden one, `^`
+/// for one that is exported to the ingress by name and `-` for one that the mesh does not know.
 fn claimants(lines: &[&str]) -> Vec<Claimant> {
     let claimant = |line: &&str| {
         let mut parts = line.split(' ');
@@ -17,7 +17,11 @@ fn claimants(lines: &[&str]) -> Vec<Claimant> {
         Claimant {
             id: Arc::new(Id { key, kind }),
             created,
-            sight: if marks.contains('~') { Sight::Hidden } else { Sight::Seen },
+            sight: match marks {
+                _ if marks.contains('~') => Sight::Hidden,
+                _ if marks.contains('^') => Sight::Named,
+                _ => Sight::Seen,
+            },
             known,
             captured: known,
             required: marks.contains('!'),
@@ -140,6 +144,15 @@ fn what_the_ingress_does_not_see_takes_nothing() {
     let (found, rejected) = decide(&["~!Entry a/old 2020 h", "Entry b/new 2025 h"], &[], false);
     assert_eq!(found, ["shadowed by new", "owner"]);
     assert!(rejected.is_empty());
+}
+
+#[test]
+fn what_names_the_ingress_goes_before_what_all_see() {
+    let (found, _) = decide(&["Entry a/old 2020 h", "^Entry b/new 2025 h"], &[], false);
+    assert_eq!(found, ["shadowed by new", "owner"]);
+    let (found, _) =
+        decide(&["Service a/s 2025 -", "^Entry b/e 2020 s.a.svc.cluster.local"], &[], false);
+    assert_eq!(found, ["owner", "shadowed by s"]);
 }
 
 #[test]

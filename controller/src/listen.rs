@@ -37,7 +37,7 @@ pub enum Security {
 }
 
 /// Accepts until the stream returned is dropped.
-pub(super) fn accept(
+pub(crate) fn accept(
     listener: TcpListener,
     security: Security,
     handshake: Duration,
@@ -133,7 +133,7 @@ trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
 /// A connection whose client has begun HTTP/2.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     io: Box<dyn Io>,
     /// What was read of it already.
     unread: Bytes,
@@ -143,7 +143,7 @@ pub(super) struct Connection {
 
 /// The address of the other end, in each request.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Peer(pub SocketAddr);
+pub(crate) struct Peer(pub SocketAddr);
 
 impl Connected for Connection {
     type ConnectInfo = Peer;
