@@ -34,7 +34,7 @@ WASM_EXPORTS := memory _initialize proxy_abi_version_0_2_1 proxy_on_memory_alloc
 
 heading = printf '\n=== %s\n' '$(1)'
 
-.PHONY: help wasm module cli run demo live live-demo bench bench-compile bench-state bench-controller test unit asan wasm-test e2e docs figures stress fuzz conformance conformance-api-server conformance-func-e conformance-istiod lint fmt clean FORCE
+.PHONY: help wasm module cli run demo live live-demo bench bench-compile bench-state bench-controller test unit asan wasm-test e2e docs figures stress fuzz conformance conformance-api-server conformance-istiod conformance-istio conformance-envoy-gateway conformance-func-e lint fmt clean FORCE
 .DELETE_ON_ERROR:
 
 help: ## this list (default)
@@ -45,7 +45,7 @@ help: ## this list (default)
 	@echo '  ENVOY_PATH=…     an Envoy of your own, instead of the one that is downloaded'
 	@echo '  ENVOY_VERSION=…  the Envoy that `make run` downloads: $(ENVOY_VERSIONS) (default $(ENVOY_VERSION))'
 	@echo '  MODULE=1         `make run` takes the native module instead of the wasm filter'
-	@echo '  LIVE=1           `make run` shows the controller on a real API server, which needs Go to be built'
+	@echo '  LIVE=1           `make run` shows the controller on an API server: a real one if there is Go to build it, or else a stand-in'
 	@echo '  KUBEBUILDER_ASSETS=…  a folder with kube-apiserver and etcd, instead of those that are built'
 	@echo '  KEEP=1           `make run` keeps Envoy running until Ctrl-C'
 	@echo '  QUICK=1          `make bench` takes fewer rounds and sizes'
@@ -67,7 +67,7 @@ cli: FORCE ## build the command line: dist/ingress-waypoint
 	@cmp -s $(CARGO_DIR)/cli/ingress-waypoint dist/ingress-waypoint || cp $(CARGO_DIR)/cli/ingress-waypoint dist/
 
 run: ## show the filter in a real Envoy (MODULE=1: the native module; LIVE=1: with the controller)
-	@$(if $(LIVE),scripts/install-kube)
+	@$(if $(LIVE),scripts/install-kube --optional)
 	@scripts/install-envoy $(ENVOY_VERSION) & installing=$$!; \
 		$(MAKE) --no-print-directory $(DEMO) && wait $$installing
 	@$(CARGO_DIR)/debug/$(DEMO) $(if $(MODULE),--module) $(if $(KEEP),--keep)
@@ -167,7 +167,7 @@ live: wasm module ## the controller on a real API server, with a real Envoy (LIV
 	@$(CARGO_TEST) --test live
 
 # Each part takes the versions that its go.mod pins.
-CONFORMANCE := api-server func-e istiod
+CONFORMANCE := api-server istiod istio envoy-gateway func-e
 conformance: ## tests on real control planes, one part after the other: conformance-PART
 	@for part in $(CONFORMANCE); do \
 		begin=$$(date +%s); \
@@ -181,6 +181,26 @@ conformance-api-server: ## the command line on a real API server, with the real 
 	@scripts/install-crds
 	@cargo build -q --workspace --exclude ingress-waypoint-bench --bin ingress-waypoint
 	@$(CARGO_TEST) --test api-server
+
+conformance-istio: wasm module ## what is written for Istio's gateways, delivered by istiod to a real Envoy
+	@$(call heading,delivered by istiod)
+	@scripts/install-kube
+	@scripts/install-crds
+	@scripts/install-go-tool istiod istio.io/istio/pilot/cmd/pilot-discovery PILOT_DISCOVERY
+	@scripts/install-envoy $(ENVOY_VERSION)
+	@cargo build -q --workspace --exclude ingress-waypoint-bench --bin ingress-waypoint
+	@$(CARGO_TEST) --test istio --no-run
+	@scripts/in-network $(CARGO_TEST) --offline --test istio
+
+conformance-envoy-gateway: wasm module ## the controller at Envoy Gateway, and what is written for it, with a real Envoy
+	@$(call heading,delivered by Envoy Gateway)
+	@scripts/install-kube
+	@scripts/install-crds
+	@scripts/install-go-tool envoy-gateway github.com/envoyproxy/gateway/cmd/envoy-gateway ENVOY_GATEWAY
+	@scripts/install-envoy $(ENVOY_VERSION)
+	@cargo build -q --workspace --exclude ingress-waypoint-bench --bin ingress-waypoint
+	@$(CARGO_TEST) --test envoy-gateway --no-run
+	@scripts/in-network $(CARGO_TEST) --offline --test envoy-gateway
 
 conformance-func-e: wasm module ## the examples and the shared cases, with an Envoy that func-e runs
 	@$(call heading,the examples with func-e)

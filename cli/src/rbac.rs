@@ -125,16 +125,20 @@ const ANNOTATIONS: &str = "\
   verbs: [patch]
 ";
 
-/// The rules of the controller's role for its Lease, in its own namespace. A Lease cannot be created by name.
-const LEASE: &str = "\
+/// The rules of the controller's role for its Lease, in its own namespace. A right to create cannot name the object.
+fn lease(name: &str) -> String {
+    format!(
+        "\
 - apiGroups: [\"coordination.k8s.io\"]
   resources: [leases]
   verbs: [create]
 - apiGroups: [\"coordination.k8s.io\"]
   resources: [leases]
-  resourceNames: [ingress-waypoint-controller]
+  resourceNames: [{name}]
   verbs: [get, patch]
-";
+"
+    )
+}
 
 /// A role, and its binding to the account.
 struct Role<'a> {
@@ -205,7 +209,7 @@ pub fn manifests(args: &Arguments) -> anyhow::Result<String> {
     let of_all = account.rules(false, route_clusters)
         + if is_controller { EVENTS } else { "" }
         + if *envoy_gateway { ANNOTATIONS } else { "" };
-    let lease = || role("-lease", "", Some(&*namespace), LEASE.to_owned());
+    let lease = || role("-lease", "", Some(&*namespace), lease(name));
     let roles = [
         Some(role("", "", None, of_all)),
         Some(role(

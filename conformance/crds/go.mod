@@ -1,9 +1,7 @@
-// The definitions of kinds that the API server is given: scripts/install-crds copies them out of these modules.
+// The definitions of Istio's kinds: scripts/install-crds copies them out of this module, and those of the others out of
+// Envoy Gateway's.
 module crds
 
 go 1.26.0
 
-require (
-	github.com/envoyproxy/gateway v1.9.1
-	istio.io/api v1.32.0
-)
+require istio.io/api v1.32.0

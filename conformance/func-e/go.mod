@@ -1,4 +1,4 @@
-// func-e, as its users install it: scripts/install-func-e builds it.
+// func-e, as its users install it: scripts/install-go-tool builds it.
 module func-e
 
 go 1.26.2

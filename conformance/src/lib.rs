@@ -1,1 +1,3 @@
-//! Tests on real control planes, one target a part: `make conformance` runs them all.
+//! Tests on real control planes, one target a part: `make conformance` runs them all. Here is what parts share.
+
+pub mod cluster;

@@ -31,6 +31,16 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// Whether so many services may not come down to so few at once.
+    pub fn forbid(&self, before: usize, after: usize) -> bool {
+        let taken = before.saturating_sub(after);
+        #[allow(clippy::cast_precision_loss)] // No mesh has 2^52 services.
+        let many = taken as f64 > self.share * before as f64;
+        many && taken >= self.least
+    }
+}
+
 /// What is held back.
 #[derive(Debug)]
 pub struct Guard {
@@ -56,13 +66,18 @@ pub struct Withdrawal {
 impl Withdrawal {
     /// What an annotation confirms it by. It differs for each set of services, and is the same in every replica.
     pub fn id(&self) -> String {
-        let mut hash = Sha256::new();
-        for service in &self.services {
-            hash.update(service.to_string());
-            hash.update([0]);
-        }
-        hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+        id(self.services.iter().map(ToString::to_string))
     }
+}
+
+/// What an annotation confirms something by that has these parts.
+pub(crate) fn id(parts: impl IntoIterator<Item = impl AsRef<[u8]>>) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part);
+        hash.update([0]);
+    }
+    hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl fmt::Display for Withdrawal {
@@ -115,9 +130,8 @@ impl Guard {
         let (taken, orphaned): (Vec<_>, Vec<_>) =
             taken.into_iter().partition(|change| has_namespace(state, &change.object));
         self.hold(orphaned, None);
-        #[allow(clippy::cast_precision_loss)] // No mesh has 2^52 services.
-        let many = taken.len() as f64 > self.limits.share * table.to_vip() as f64;
-        if !many || taken.len() < self.limits.least {
+        let before = table.to_vip();
+        if !self.limits.forbid(before, before.saturating_sub(taken.len())) {
             passed.extend(taken);
             return (passed, None);
         }

@@ -1,4 +1,4 @@
-//! The Lease of the replicas: who of them leads, and what a person confirms.
+//! The Lease of the replicas: who of them leads, what a person confirms, and how much was served before.
 //!
 //! Every replica serves proxies. The leader alone writes Events, so that each is written once. A replica leads from the
 //! second time in a row that the Lease is its own: when two take an expired Lease at once, the last one keeps it. It
@@ -8,7 +8,11 @@
 //! every two seconds. A confirmation counts once: the leader removes it after [`Timing::kept`], and a replica that used
 //! it does not use it again. If the same services are withdrawn another time, that has to be confirmed again. A replica
 //! that has not held the withdrawal back until then keeps it for its whole delay.
+//!
+//! The leader keeps at the annotation [`ON_WAYPOINTS`] how many services are on their waypoints for each namespace with
+//! gateways that it serves. The number of a namespace for which it has published nothing stays.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::{Future, pending};
 use std::hash::{BuildHasher as _, RandomState};
@@ -17,18 +21,35 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::coordination::v1::Lease;
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use kube_leader_election::{Error, LeaseLock, LeaseLockParams, LeaseLockResult};
 use mesh::{is_label, is_name};
-use serde_json::json;
+use serde_json::{Value, json};
 use source::watch::{Connection, may_be_account};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 /// On the Lease: [`Withdrawal::id`](crate::guard::Withdrawal::id) of what is confirmed.
 pub const CONFIRM: &str = "ingress-waypoint/confirm-withdrawal";
+
+/// On the Lease: [`Numbers`] as JSON.
+pub const ON_WAYPOINTS: &str = "ingress-waypoint/services-on-waypoints";
+
+/// How many services are on their waypoints, by the namespace of the gateways; `""` for those outside the cluster.
+pub type Numbers = BTreeMap<String, usize>;
+
+/// What is known of the numbers at the Lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recorded {
+    /// The Lease was not read yet: why.
+    Unread(String),
+    /// What it says.
+    Numbers(Numbers),
+}
 
 /// Of a field manager's name, 128 characters are allowed.
 const LONGEST_POD: usize = 100;
@@ -108,12 +129,26 @@ pub struct Election {
     timing: Timing,
     term: watch::Sender<Option<Instant>>,
     confirmed: watch::Sender<Option<String>>,
+    recorded: watch::Sender<Recorded>,
+    serving: watch::Receiver<Numbers>,
     /// Whether the Lease was its own the last time.
     held: bool,
     /// Since when the confirmation is there.
     since: Option<Instant>,
     /// The status, or 0, of the outage that was told.
     lost: Option<u16>,
+}
+
+/// The main loop's ends of an election.
+pub struct Ends {
+    /// Whether this replica leads.
+    pub term: Term,
+    /// What is confirmed.
+    pub confirmed: watch::Receiver<Option<String>>,
+    /// How much was served before, as far as it is known.
+    pub recorded: watch::Receiver<Recorded>,
+    /// How much is served.
+    pub serving: watch::Sender<Numbers>,
 }
 
 /// Until when this replica leads, if it does. It ends by itself: one that hung may have lost the Lease meanwhile.
@@ -147,18 +182,31 @@ struct Failure {
 }
 
 impl Election {
-    /// Without the Lease. The others are told whether this replica leads, and what is confirmed.
+    /// Without the Lease.
     pub fn new(
         connection: Arc<Connection>,
         name: LeaseName,
         holder: String,
         timing: Timing,
-    ) -> (Self, Term, watch::Receiver<Option<String>>) {
+    ) -> (Self, Ends) {
         let ((term, seen), (confirmed, heard)) = (watch::channel(None), watch::channel(None));
-        let (held, since, lost) = (false, None, None);
-        let election =
-            Self { connection, name, holder, timing, term, confirmed, held, since, lost };
-        (election, Term(seen), heard)
+        let (recorded, read) = watch::channel(Recorded::Unread(String::new()));
+        let (serves, serving) = watch::channel(Numbers::new());
+        let election = Self {
+            connection,
+            name,
+            holder,
+            timing,
+            term,
+            confirmed,
+            recorded,
+            serving,
+            held: false,
+            since: None,
+            lost: None,
+        };
+        let ends = Ends { term: Term(seen), confirmed: heard, recorded: read, serving: serves };
+        (election, ends)
     }
 
     /// Takes part until `shutdown` is ready, and then gives the Lease back.
@@ -184,9 +232,8 @@ impl Election {
     async fn turn(&mut self) {
         let until = Instant::now() + self.timing.duration;
         let (client, number) = self.connection.client().await;
-        let lock = self.lock(client.clone());
-        let tried = match timeout(self.timing.timeout, lock.try_acquire_or_renew()).await {
-            Ok(tried) => tried.map_err(Failure::from),
+        let tried = match timeout(self.timing.timeout, self.try_acquire(client.clone())).await {
+            Ok(tried) => tried,
             Err(_) => Err(self.silence()),
         };
         let lease = match tried {
@@ -209,10 +256,93 @@ impl Election {
         self.read(client, &lease).await;
     }
 
-    /// Reads what is confirmed; the leader removes what all have read.
+    /// Takes or renews the Lease.
+    async fn try_acquire(&self, client: kube::Client) -> Result<LeaseLockResult, Failure> {
+        let lock = self.lock(client.clone());
+        match lock.try_acquire_or_renew().await {
+            // Somebody made it without what says whose it is.
+            Err(Error::TraverseLease { .. }) => {
+                self.complete(client).await?;
+                Ok(lock.try_acquire_or_renew().await?)
+            }
+            tried => Ok(tried?),
+        }
+    }
+
+    /// Gives the Lease the fields that it lacks, as those of one that nobody holds.
+    async fn complete(&self, client: kube::Client) -> Result<(), Failure> {
+        let leases: Api<Lease> = Api::namespaced(client, &self.name.namespace);
+        let lease = leases.get(&self.name.name).await.map_err(Error::GetLease)?;
+        let epoch = MicroTime(Timestamp::UNIX_EPOCH);
+        let spec = lease.spec.unwrap_or_default();
+        let spec = LeaseSpec {
+            holder_identity: spec.holder_identity.or_else(|| Some(String::new())),
+            lease_duration_seconds: spec.lease_duration_seconds.or(Some(1)),
+            lease_transitions: spec.lease_transitions.or(Some(0)),
+            renew_time: spec.renew_time.or(Some(epoch)),
+            ..spec
+        };
+        // Not if somebody else did meanwhile.
+        let version = lease.metadata.resource_version;
+        let patch = json!({"metadata": {"resourceVersion": version}, "spec": spec});
+        let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
+        leases.patch(&self.name.name, &params, &patch).await.map_err(Error::AcquireLease)?;
+        tracing::info!(lease = %self.name, "it had no holder, duration or time: it has now");
+        Ok(())
+    }
+
+    /// Reads what the Lease says. The leader removes a confirmation that all have read, and notes what it serves.
     async fn read(&mut self, client: kube::Client, lease: &Lease) {
-        let annotations = lease.metadata.annotations.as_ref();
-        let found = annotations.and_then(|it| it.get(CONFIRM)).cloned();
+        let annotation = |name| lease.metadata.annotations.as_ref()?.get(name).cloned();
+        let is_old = self.hear_confirmation(annotation(CONFIRM));
+        let found = self.hear_numbers(annotation(ON_WAYPOINTS).as_deref());
+        if self.term.borrow().is_none() {
+            return;
+        }
+        let mut annotations = serde_json::Map::new();
+        if is_old {
+            annotations.insert(CONFIRM.to_owned(), Value::Null);
+        }
+        let mut numbers = found.clone();
+        numbers.extend(self.serving.borrow().clone());
+        if numbers != found {
+            annotations.insert(ON_WAYPOINTS.to_owned(), json!(json!(numbers).to_string()));
+        }
+        if annotations.is_empty() {
+            return;
+        }
+        // Not if somebody wrote another one meanwhile: then the version is another one too.
+        let version = &lease.metadata.resource_version;
+        let patch = json!({"metadata": {"resourceVersion": version, "annotations": annotations}});
+        let leases: Api<Lease> = Api::namespaced(client, &self.name.namespace);
+        let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
+        // If it fails, the next turn tries again.
+        let patched = leases.patch(&self.name.name, &params, &patch);
+        let is_patched = matches!(timeout(self.timing.timeout, patched).await, Ok(Ok(_)));
+        if is_patched && is_old {
+            tracing::info!(lease = %self.name, "removed the confirmation, which counts once");
+        }
+    }
+
+    /// Tells what was served before, if that is new, and gives it. What cannot be read counts as nothing.
+    fn hear_numbers(&self, text: Option<&str>) -> Numbers {
+        let parsed = text.map(serde_json::from_str::<Numbers>).transpose();
+        let numbers = parsed.as_ref().ok().cloned().flatten().unwrap_or_default();
+        let recorded = Recorded::Numbers(numbers.clone());
+        let is_new = self.recorded.send_if_modified(|known| {
+            let is_new = *known != recorded;
+            *known = recorded;
+            is_new
+        });
+        if let (true, Err(error)) = (is_new, parsed) {
+            let text = text.unwrap_or_default();
+            tracing::warn!(lease = %self.name, "ignored the annotation {ON_WAYPOINTS}: {text:?}: {error}");
+        }
+        numbers
+    }
+
+    /// Tells what is confirmed, if that is new. Whether it is there for so long that all have read it.
+    fn hear_confirmation(&mut self, found: Option<String>) -> bool {
         let is_new = self.confirmed.send_if_modified(|known| {
             let is_new = *known != found;
             known.clone_from(&found);
@@ -221,21 +351,7 @@ impl Election {
         if is_new {
             self.since = found.map(|_| Instant::now());
         }
-        let is_old = self.since.is_some_and(|since| since.elapsed() >= self.timing.kept);
-        if !is_old || self.term.borrow().is_none() {
-            return;
-        }
-        // Not if somebody wrote another one meanwhile: then the version is another one too.
-        let version = &lease.metadata.resource_version;
-        let patch =
-            json!({"metadata": {"resourceVersion": version, "annotations": {CONFIRM: null}}});
-        let leases: Api<Lease> = Api::namespaced(client, &self.name.namespace);
-        let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
-        // If it fails, the next turn tries again.
-        let patched = leases.patch(&self.name.name, &params, &patch);
-        if let Ok(Ok(_)) = timeout(self.timing.timeout, patched).await {
-            tracing::info!(lease = %self.name, "removed the confirmation, which counts once");
-        }
+        self.since.is_some_and(|since| since.elapsed() >= self.timing.kept)
     }
 
     /// Leads until then, or no longer.
@@ -258,6 +374,14 @@ impl Election {
         if code == 409 {
             return;
         }
+        self.recorded.send_if_modified(|known| match known {
+            // What was read once still holds.
+            Recorded::Unread(why) if *why != message => {
+                why.clone_from(&message);
+                true
+            }
+            _ => false,
+        });
         if may_be_account(code) {
             let _ = timeout(self.timing.timeout, self.connection.renew(number)).await;
         }

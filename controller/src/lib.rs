@@ -9,6 +9,7 @@
 pub mod durations;
 pub mod envoy_gateway;
 pub mod events;
+pub mod first;
 pub mod guard;
 pub mod health;
 pub mod lease;

@@ -9,7 +9,8 @@
 //! | `services{gateway_namespace,decision,reason}` | Services and ServiceEntries |
 //! | `services_in_table{gateway_namespace}` | those that the table holds |
 //! | `services_held{gateway_namespace}` | those that the guard holds on their waypoints |
-//! | `withdrawals_total` | changes that the guard held back |
+//! | `services_missing{gateway_namespace}` | by how many services on waypoints a replica's first table, which is held back, falls short of what was served before |
+//! | `withdrawals_total` | changes, and first tables, that were held back |
 //! | `last_update_timestamp_seconds{gateway_namespace}` | when changes of the mesh were taken in last |
 //! | `last_publish_timestamp_seconds{gateway_namespace}` | since when the table is served |
 //! | `stale_seconds{gateway_namespace}` | how long ago the table was last known to be what the cluster asks for: 0 while all kinds are followed and the last update succeeded, however old the table is |
@@ -44,7 +45,11 @@ pub fn text(status: &Status) -> String {
     let mut made = Metrics::default();
     made.kinds(&status.kinds());
     made.views(&status.views());
-    made.counter("withdrawals", "Changes that were held back", status.withdrawals());
+    made.counter(
+        "withdrawals",
+        "Changes, and first tables, that were held back",
+        status.withdrawals(),
+    );
     made.counter("publications", "Tables that were published", status.publications());
     made.proxies(&status.proxies);
     made.events(&status.events);
@@ -91,11 +96,16 @@ impl Metrics {
         });
         self.gauge("services", "Services by what becomes of their requests", services);
         type Value = fn(&OfView, Duration) -> Option<f64>;
-        let values: [(&str, &str, Value); 5] = [
+        let values: [(&str, &str, Value); 6] = [
             ("services_in_table", "Services in the table", |it, _| Some(float(it.listed))),
             ("services_held", "Services that are held on their waypoints", |it, _| {
                 Some(float(it.held))
             }),
+            (
+                "services_missing",
+                "Services on waypoints that the first table, which is held back, has fewer than were served before",
+                |it, _| Some(float(it.missing)),
+            ),
             ("last_update_timestamp_seconds", "When changes were taken in last", |it, _| {
                 Some(it.updated?.unix_seconds())
             }),

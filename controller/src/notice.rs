@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use mesh::{InVain, ObjectRef};
+use mesh::{Code, InVain, ObjectRef};
 
+use crate::first::Shortfall;
 use crate::guard::Withdrawal;
 use crate::lease::LeaseName;
 
@@ -49,6 +50,14 @@ impl Notice {
         Self { object: Some(object), reason: camel_case(code.as_str()), text: cut(text) }
     }
 
+    /// A Gateway whose proxy cannot be given what it needs.
+    pub fn refused(gateway: ObjectRef, code: Code, problems: &str) -> Self {
+        let text = format!(
+            "The filter could not be put in: Envoy Gateway publishes no changes for this Gateway until this is mended: {problems}"
+        );
+        Self { object: Some(gateway), reason: camel_case(code.as_str()), text: cut(text) }
+    }
+
     /// A withdrawal that is held back, with the command that confirms it.
     pub fn held(withdrawal: &Withdrawal, lease: &LeaseName) -> Self {
         let (services, confirm) = (withdrawal.services.len(), lease.confirm(&withdrawal.id()));
@@ -57,6 +66,13 @@ impl Notice {
              -- {withdrawal}"
         );
         Self { object: None, reason: "WithdrawalHeld".to_owned(), text: cut(text) }
+    }
+
+    /// A first table that is held back, with the command that confirms it.
+    pub fn short(shortfall: &Shortfall, lease: &LeaseName) -> Self {
+        let confirm = lease.confirm(&shortfall.id());
+        let text = format!("{shortfall}. Its table is held back. If that is intended: {confirm}");
+        Self { object: None, reason: "FirstTableHeld".to_owned(), text: cut(text) }
     }
 }
 

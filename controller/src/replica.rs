@@ -9,7 +9,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 
 use crate::events::{self, Counts, Limiter, Writer};
-use crate::lease::{Election, LeaseName, Term, Timing};
+use crate::lease::{Election, Ends, LeaseName, Numbers, Recorded, Term, Timing};
 use crate::notice::Notice;
 
 /// The most notices of services that wait to be written. It is small: each has to be true still when it is written.
@@ -21,11 +21,26 @@ pub struct Replica {
     pub lease: LeaseName,
     /// For so long, a service has to ask in vain before it is told.
     pub settle: Duration,
-    term: Term,
-    confirmed: watch::Receiver<Option<String>>,
+    ends: Ends,
     services: mpsc::Sender<Notice>,
     /// They are rare, and only a leader sends them.
     withdrawals: mpsc::UnboundedSender<Notice>,
+}
+
+/// Has notices written, if this replica leads. One for which there is no room is lost.
+#[derive(Debug, Clone)]
+pub struct Notices {
+    term: Term,
+    sender: mpsc::Sender<Notice>,
+}
+
+impl Notices {
+    /// Has a notice written. It never waits.
+    pub fn tell(&self, notice: Notice) {
+        if self.term.leads() {
+            let _ = self.sender.try_send(notice);
+        }
+    }
 }
 
 /// What the main loop hears.
@@ -35,6 +50,8 @@ pub enum Heard {
     Leads,
     /// A withdrawal is confirmed, or no longer.
     Confirmed(Option<String>),
+    /// What the Lease says of what was served before.
+    Recorded(Recorded),
 }
 
 /// How a replica takes part.
@@ -57,7 +74,7 @@ pub fn replica(
     shutdown: impl Future<Output = ()>,
 ) -> (Replica, impl Future<Output = ()>) {
     let Options { lease, holder, timing, limits } = options;
-    let (election, term, confirmed) =
+    let (election, ends) =
         Election::new(Arc::clone(&connection), lease.clone(), holder.clone(), timing);
     let (services, of_services) = mpsc::channel(WAITING);
     let (withdrawals, of_withdrawals) = mpsc::unbounded_channel();
@@ -65,7 +82,7 @@ pub fn replica(
         connection,
         lease: lease.clone(),
         holder,
-        term: term.clone(),
+        term: ends.term.clone(),
         limiter: Limiter::new(limits, Instant::now()),
         counts,
     };
@@ -76,30 +93,42 @@ pub fn replica(
             () = async { writer.run(of_services, of_withdrawals).await; pending().await } => {}
         }
     };
-    (Replica { lease, settle: limits.settle, term, confirmed, services, withdrawals }, beside)
+    (Replica { lease, settle: limits.settle, ends, services, withdrawals }, beside)
 }
 
 impl Replica {
     /// The next thing to hear. It can be cancelled.
     pub async fn heard(&mut self) -> Heard {
+        let Ends { term, confirmed, recorded, .. } = &mut self.ends;
         tokio::select! {
-            () = self.term.begins() => Heard::Leads,
-            changed = self.confirmed.changed() => match changed {
-                Ok(()) => Heard::Confirmed(self.confirmed.borrow_and_update().clone()),
-                // Nothing is told any more.
-                Err(_) => pending().await,
-            },
+            () = term.begins() => Heard::Leads,
+            id = next(confirmed) => Heard::Confirmed(id),
+            numbers = next(recorded) => Heard::Recorded(numbers),
         }
     }
 
     /// Until when this replica leads.
     pub fn term(&self) -> Term {
-        self.term.clone()
+        self.ends.term.clone()
+    }
+
+    /// For notices that the main loop does not tell.
+    pub fn notices(&self) -> Notices {
+        Notices { term: self.ends.term.clone(), sender: self.services.clone() }
+    }
+
+    /// Notes how many services are on their waypoints in the tables that are served. The leader keeps it at the Lease.
+    pub fn serves(&self, numbers: Numbers) {
+        self.ends.serving.send_if_modified(|known| {
+            let has_changed = *known != numbers;
+            *known = numbers;
+            has_changed
+        });
     }
 
     /// Whether this replica leads.
     pub fn leads(&self) -> bool {
-        self.term.leads()
+        self.ends.term.leads()
     }
 
     /// Has a notice written, if this replica leads. It never waits: `false` if too many services' notices wait already,
@@ -114,5 +143,13 @@ impl Replica {
             return true;
         }
         !matches!(self.services.try_send(notice), Err(TrySendError::Full(_)))
+    }
+}
+
+/// What is new, once it is; it waits for ever if nothing is told any more.
+async fn next<T: Clone>(told: &mut watch::Receiver<T>) -> T {
+    match told.changed().await {
+        Ok(()) => told.borrow_and_update().clone(),
+        Err(_) => pending().await,
     }
 }

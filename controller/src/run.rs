@@ -17,7 +17,9 @@ use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 
 use crate::envoy_gateway::{ExtensionServer, Hook};
+use crate::first::FirstTable;
 use crate::guard::Limits;
+use crate::lease::Recorded;
 use crate::listen::Security;
 use crate::node::Node;
 use crate::notice::Notice;
@@ -101,6 +103,7 @@ pub async fn run(
     };
     let publisher = Publisher { resources, wasm: wasm.map(Module::new), write, written: None };
     let term = replica.as_ref().map(Replica::term);
+    let notices = replica.as_ref().map(Replica::notices);
     let mut meshes = Meshes::new(&options, publisher, Arc::clone(&status), replica)?;
     let (stop, stopped) = watch::channel(false);
     // Each in a task of its own: a recompute delays no answer.
@@ -109,7 +112,10 @@ pub async fn run(
         let served = server.serve(listener, security, until(stopped.clone()));
         servers.spawn(async { served.await.context("the xDS server ended") });
     }
-    if let Some(extension) = envoy_gateway {
+    if let Some(mut extension) = envoy_gateway {
+        if let Some(filter) = &mut extension.filter {
+            filter.notices = notices;
+        }
         let hook = meshes.hook(&options, extension.namespace.clone())?;
         let counts = Arc::clone(&status.envoy_gateway);
         let missing = Arc::new(move || status.problems());
@@ -187,7 +193,11 @@ impl Meshes {
                 let view = View::new(&rules, settings, mesh_config, limits, all_services);
                 let view = if options.route_clusters { view.with_route_clusters() } else { view };
                 view.policy()?;
-                Ok(new.insert(Served::new(view, settle)))
+                let mut served = Served::new(view, settle);
+                let lease = self.replica.as_ref().map(|it| it.lease.clone());
+                let namespace = namespace.map(String::as_str);
+                served.first = lease.map(|lease| FirstTable::new(namespace, limits, lease));
+                Ok(new.insert(served))
             }
         }
     }
@@ -234,6 +244,7 @@ impl Meshes {
                 heard = heard => match heard {
                     Heard::Leads => self.lead(),
                     Heard::Confirmed(id) => self.confirmed = id,
+                    Heard::Recorded(recorded) => self.compare(&recorded),
                 },
                 Some(query) = queries.recv() => self.answer(query),
                 () = sleep_until(next.into()) => {}
@@ -251,6 +262,7 @@ impl Meshes {
                 self.release();
                 self.tell();
             }
+            self.record();
             if once && self.is_done()? {
                 return Ok(());
             }
@@ -274,7 +286,9 @@ impl Meshes {
 
     /// When there is something to do, if nothing changes before.
     fn next(&self) -> Option<Instant> {
-        let next = self.views.values().flat_map(|it| [it.view.next(), it.settling.next()]);
+        let next = self.views.values().flat_map(|it| {
+            [it.view.next(), it.settling.next(), it.first.as_ref().and_then(FirstTable::next)]
+        });
         next.flatten().min()
     }
 
@@ -312,12 +326,34 @@ impl Meshes {
         }
     }
 
+    /// Publishes the first tables that pass, now that this is known of the Lease.
+    fn compare(&mut self, recorded: &Recorded) {
+        for (namespace, served) in &mut self.views {
+            let Some(first) = &mut served.first else { continue };
+            first.hear(recorded);
+            if served.updated.is_some() && served.view.is_known() {
+                served.publish(&mut self.publisher, &self.status);
+                self.status.set(namespace.as_deref(), served.summary());
+            }
+        }
+    }
+
+    /// Has the leader note at the Lease what is served.
+    fn record(&self) {
+        let Some(replica) = &self.replica else { return };
+        let numbers = self.views.iter().filter_map(|(namespace, served)| {
+            Some((namespace.clone().unwrap_or_default(), served.on_waypoints?))
+        });
+        replica.serves(numbers.collect());
+    }
+
     /// Publishes what was held back for long enough or is confirmed, and tells what is still held back.
     fn release(&mut self) {
         let mut is_used = false;
         for (namespace, served) in &mut self.views {
-            let released = served.release(self.confirmed.as_deref());
-            if !released.is_empty() {
+            let confirmed = self.confirmed.as_deref();
+            let (first, released) = (served.release_first(confirmed), served.release(confirmed));
+            if first || !released.is_empty() {
                 is_used = true;
                 served.settle(self.replica.as_ref(), released);
                 served.publish(&mut self.publisher, &self.status);

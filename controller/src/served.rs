@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use mesh::{Diagnostic, ObjectRef};
 
 use crate::envoy_gateway::Hook;
+use crate::first::{FirstTable, Shortfall};
 use crate::guard::Withdrawal;
 use crate::moment::Moment;
 use crate::node::Node;
@@ -24,6 +25,10 @@ pub struct Served {
     pub nodes: Vec<Node>,
     /// The version of the table, and since when it is served.
     pub version: Option<(String, Moment)>,
+    /// What the first table has to pass, if there is a Lease and until it has.
+    pub first: Option<FirstTable>,
+    /// How many services are on their waypoints in the table that is served.
+    pub on_waypoints: Option<usize>,
     /// The revision of the table that was published, also if its text was the same.
     revision: Option<u64>,
     /// What was logged last, so that it is logged once, and since when there is a problem.
@@ -47,6 +52,8 @@ impl Served {
             view,
             nodes: Vec::new(),
             version: None,
+            first: None,
+            on_waypoints: None,
             revision: None,
             problem: None,
             updated: None,
@@ -91,8 +98,41 @@ impl Served {
         released
     }
 
-    /// Publishes the table if it changed.
+    /// Lets the first table pass if it was held back for long enough or is confirmed.
+    pub fn release_first(&mut self, confirmed: Option<&str>) -> bool {
+        let (Some(first), now) = (&mut self.first, Instant::now()) else { return false };
+        // What is not followed may be undone unseen.
+        if !self.view.is_followed() {
+            first.restart(now);
+        }
+        let is_released = first.is_released(confirmed, now);
+        if is_released {
+            tracing::warn!("the first table was held back long enough, or is confirmed");
+            self.first = None;
+        }
+        is_released
+    }
+
+    /// Whether the table may be published. Only the first one may not.
+    fn passes(&mut self, status: &Status) -> bool {
+        let Some(first) = &mut self.first else { return true };
+        let was_short = first.shortfall().is_some();
+        let Err(why) = first.check(self.view.table().to_vip(), Instant::now()) else {
+            self.first = None;
+            return true;
+        };
+        if !was_short && first.shortfall().is_some() {
+            status.count_withdrawal();
+        }
+        self.note(&why);
+        false
+    }
+
+    /// Publishes the table if it changed and passes.
     pub fn publish(&mut self, publisher: &mut Publisher, status: &Status) {
+        if !self.passes(status) {
+            return;
+        }
         let revision = self.view.table().revision();
         if self.revision == Some(revision) {
             self.problem = None;
@@ -100,7 +140,10 @@ impl Served {
         }
         let start = Instant::now();
         match self.try_publish(publisher, status) {
-            Ok(()) => (self.revision, self.problem) = (Some(revision), None),
+            Ok(()) => {
+                (self.revision, self.problem) = (Some(revision), None);
+                self.on_waypoints = Some(self.view.table().to_vip());
+            }
             Err(problem) => self.note(&format!("{problem:#}")),
         }
         status.durations.publish.observe(start.elapsed().as_secs_f64());
@@ -118,12 +161,12 @@ impl Served {
         let written = publisher.write(&text, &version);
         // Also if it could not be written.
         if self.version.as_ref().is_none_or(|(served, _)| *served != version) {
-            publisher.publish(&text.into(), &version, &self.nodes);
-            status.count_publication();
-            tracing::info!(version, "published: {headline}");
             if let Some((hook, policy)) = hook {
                 hook.publish(&version, policy);
             }
+            publisher.publish(&text.into(), &version, &self.nodes);
+            status.count_publication();
+            tracing::info!(version, "published: {headline}");
             self.version = Some((version, Moment::now()));
         }
         written
@@ -138,6 +181,15 @@ impl Served {
 
     /// Tells what is held back, if that is not what was told last.
     pub fn tell_held(&mut self, replica: Option<&Replica>) {
+        if let (Some(short), Some(replica)) = (self.shortfall(), replica) {
+            let id = Some(short.id());
+            if self.withdrawal != id {
+                // It is in the log as the problem.
+                replica.tell(Notice::short(short, &replica.lease));
+                self.withdrawal = id;
+            }
+            return;
+        }
         let held = self.view.guard().held();
         let id = held.as_ref().map(Withdrawal::id);
         if self.withdrawal == id {
@@ -155,6 +207,10 @@ impl Served {
         if let Some(replica) = replica {
             replica.tell(Notice::held(&held, &replica.lease));
         }
+    }
+
+    fn shortfall(&self) -> Option<&Shortfall> {
+        self.first.as_ref()?.shortfall()
     }
 
     /// Logs a problem, once.
@@ -189,6 +245,7 @@ impl Served {
             objects: self.view.kinds().map(|it| (it, state.world().count(it))).collect(),
             listed: table.len(),
             held: self.view.guard().len(),
+            missing: self.shortfall().map_or(0, |it| it.before.saturating_sub(it.now)),
         }
     }
 }

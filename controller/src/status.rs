@@ -86,6 +86,8 @@ pub struct OfView {
     pub listed: usize,
     /// Services that are held on their waypoints.
     pub held: usize,
+    /// By how many services on waypoints the first table, which is held back, falls short of what was served before.
+    pub missing: usize,
 }
 
 /// A gateway that is served.

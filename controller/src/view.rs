@@ -120,12 +120,17 @@ impl View {
     ) -> Result<Vec<ObjectRef>, NotReady> {
         self.check()?;
         // What is not followed may be undone unseen, and nobody may be able to undo it.
-        if OF_SERVICES.iter().any(|kind| *self.state.sync(*kind) != SyncStatus::Synced) {
+        if !self.is_followed() {
             self.guard.restart(now);
         }
         let released = self.guard.release(confirmed, &self.state, now);
         self.take(&released, false)?;
         Ok(released.into_iter().map(|change| change.object).collect())
+    }
+
+    /// Whether the changes of all kinds are followed.
+    pub fn is_followed(&self) -> bool {
+        OF_SERVICES.iter().all(|kind| *self.state.sync(*kind) == SyncStatus::Synced)
     }
 
     /// When [`View::release`] has something to do, if nothing changes before.

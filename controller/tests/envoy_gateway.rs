@@ -7,13 +7,25 @@ mod running;
 use std::time::Duration;
 
 use bytes::Bytes;
-use controller::envoy_gateway::{ExtensionServer, Socket};
+use controller::envoy_gateway::{ExtensionServer, Filter, Socket};
 use controller::metrics;
 use controller::run::Outputs;
-use envoy_types::pb::envoy::config::core::v3::Locality;
+use envoy_types::pb::envoy::config::cluster::v3::Cluster;
+use envoy_types::pb::envoy::config::core::v3::{Locality, Metadata};
 use envoy_types::pb::envoy::config::endpoint::v3::{
     ClusterLoadAssignment, LbEndpoint, LocalityLbEndpoints,
 };
+use envoy_types::pb::envoy::config::listener::v3::filter::ConfigType;
+use envoy_types::pb::envoy::config::listener::v3::{
+    Filter as NetworkFilter, FilterChain, Listener,
+};
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::{
+    HttpConnectionManager, HttpFilter,
+};
+use envoy_types::pb::google::protobuf::{Any, ListValue, Struct, Value, value};
+use gateway::envoy::Form;
+use gateway::envoy::fragments::Wasm;
+use gateway::envoy::xds_server::Live;
 use hyper_util::rt::TokioIo;
 use mesh::OF_SERVICES;
 use objects::{namespace, service, waypoint};
@@ -54,11 +66,19 @@ async fn call<M: Message + Default + 'static>(
     hook: &str,
     request: M,
 ) -> Result<M, Status> {
+    send(channel, hook, request).await
+}
+
+async fn send<I: Message + 'static, O: Message + Default + 'static>(
+    channel: &Channel,
+    hook: &str,
+    request: I,
+) -> Result<O, Status> {
     let mut grpc = tonic::client::Grpc::new(channel.clone()).max_decoding_message_size(usize::MAX);
     grpc.ready().await.unwrap();
     let path = format!("/envoygateway.extension.EnvoyGatewayExtension/{hook}");
     let path = PathAndQuery::try_from(path).unwrap();
-    let codec = ProstCodec::<M, M>::default();
+    let codec = ProstCodec::<I, O>::default();
     let response = timeout(PATIENCE, grpc.unary(tonic::Request::new(request), path, codec));
     response.await.unwrap().map(tonic::Response::into_inner)
 }
@@ -85,10 +105,14 @@ async fn remaining(channel: &Channel, service: &str) -> Result<usize, Status> {
 }
 
 async fn start() -> (Running, Channel) {
+    start_with(None).await
+}
+
+async fn start_with(filter: Option<Filter>) -> (Running, Channel) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let socket = Socket::Tcp(listener);
-    let extension = ExtensionServer { socket, namespace: None, gateways: None };
+    let extension = ExtensionServer { socket, namespace: None, gateways: None, filter };
     let outputs = Outputs { envoy_gateway: Some(extension), ..Outputs::default() };
     let running = Running::start_from(options(&[]), outputs).await;
     let channel = Endpoint::from_shared(url).unwrap().connect().await.unwrap();
@@ -182,7 +206,7 @@ async fn a_unix_socket_is_enough() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("hook.sock");
     let socket = Socket::Unix(UnixListener::bind(&path).unwrap());
-    let extension = ExtensionServer { socket, namespace: None, gateways: None };
+    let extension = ExtensionServer { socket, namespace: None, gateways: None, filter: None };
     let outputs = Outputs { envoy_gateway: Some(extension), ..Outputs::default() };
     let running = Running::start_from(options(&[]), outputs).await;
     let connect = service_fn(move |_| {
@@ -194,4 +218,111 @@ async fn a_unix_socket_is_enough() {
     running.list(&OF_SERVICES, &[namespace(), waypoint(), service(true, "10.0.0.1")]).await;
     until(&channel, 1).await;
     running.end().await;
+}
+
+/// `PostTranslateModifyRequest`
+#[derive(Clone, PartialEq, prost::Message)]
+struct Asked {
+    #[prost(message, repeated, tag = "2")]
+    clusters: Vec<Cluster>,
+    #[prost(string, repeated, tag = "3")]
+    secrets: Vec<String>,
+    #[prost(message, repeated, tag = "4")]
+    listeners: Vec<Listener>,
+}
+
+/// `PostTranslateModifyResponse`
+#[derive(Clone, PartialEq, prost::Message)]
+struct Answered {
+    #[prost(message, repeated, tag = "1")]
+    clusters: Vec<Cluster>,
+    #[prost(string, repeated, tag = "2")]
+    secrets: Vec<String>,
+    #[prost(message, repeated, tag = "3")]
+    listeners: Vec<Listener>,
+}
+
+/// The resources of a Gateway's proxy.
+fn proxy(gateway: &str) -> Asked {
+    let text = |text: &str| Value { kind: Some(value::Kind::StringValue(text.to_owned())) };
+    let map = |fields: Vec<(&str, Value)>| Struct {
+        fields: fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
+    };
+    let resource =
+        map(vec![("kind", text("Gateway")), ("namespace", text("shop")), ("name", text(gateway))]);
+    let values = vec![Value { kind: Some(value::Kind::StructValue(resource)) }];
+    let resources = Value { kind: Some(value::Kind::ListValue(ListValue { values })) };
+    let metadata = Metadata {
+        filter_metadata: [("envoy-gateway".to_owned(), map(vec![("resources", resources)]))].into(),
+        ..Metadata::default()
+    };
+    let router = HttpFilter { name: "envoy.filters.http.router".to_owned(), ..Default::default() };
+    let manager = HttpConnectionManager { http_filters: vec![router], ..Default::default() };
+    let kind = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+    let config =
+        Any { type_url: format!("type.googleapis.com/{kind}"), value: manager.encode_to_vec() };
+    let filter =
+        NetworkFilter { config_type: Some(ConfigType::TypedConfig(config)), ..Default::default() };
+    let chain = FilterChain { filters: vec![filter], ..FilterChain::default() };
+    let listener = Listener {
+        name: "http".to_owned(),
+        default_filter_chain: Some(chain),
+        metadata: Some(metadata),
+        ..Listener::default()
+    };
+    let cluster = Cluster { name: "service/shop/cart/80/http".to_owned(), ..Cluster::default() };
+    Asked { clusters: vec![cluster], secrets: vec!["secret".to_owned()], listeners: vec![listener] }
+}
+
+async fn translate(channel: &Channel, request: &Asked) -> Result<Answered, Status> {
+    send(channel, "PostTranslateModify", request.clone()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_filter_is_put_into_the_proxies_of_the_gateways_that_are_served() {
+    let address = "controller.mesh:18000".parse().unwrap();
+    let live = Live { address, node: "shop/public".parse().unwrap(), tls: None };
+    let form = Form::Wasm(Wasm { live: Some(live), ..Wasm::default() });
+    let filter = Filter::new(form, vec!["shop/public".parse().unwrap()]);
+    let (running, channel) = start_with(Some(filter)).await;
+    let refused = translate(&channel, &proxy("public")).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable);
+    running.list(&OF_SERVICES, &[namespace(), waypoint(), service(true, "10.0.0.1")]).await;
+    let answer = async {
+        loop {
+            match translate(&channel, &proxy("public")).await {
+                Err(refused) if refused.code() == Code::Unavailable => {
+                    sleep(Duration::from_millis(20)).await;
+                }
+                answer => return answer.unwrap(),
+            }
+        }
+    };
+    let answer = timeout(PATIENCE, answer).await.unwrap();
+    let names: Vec<_> = answer.clusters.iter().map(|cluster| &*cluster.name).collect();
+    assert_eq!(names, ["service/shop/cart/80/http", "waypoint_vip", "waypoint_vip_h2"]);
+    assert_eq!(answer.secrets, ["secret"]);
+    let chain = answer.listeners[0].default_filter_chain.as_ref().unwrap();
+    let Some(ConfigType::TypedConfig(config)) = &chain.filters[0].config_type else { panic!() };
+    let manager = HttpConnectionManager::decode(config.value.as_slice()).unwrap();
+    let filters: Vec<_> = manager.http_filters.iter().map(|filter| &*filter.name).collect();
+    assert_eq!(
+        filters,
+        ["fresh_route", "ingress_waypoint/shop/public", "envoy.filters.http.router"]
+    );
+
+    let other = proxy("other");
+    let answer = translate(&channel, &other).await.unwrap();
+    assert_eq!(answer.listeners, other.listeners);
+    assert_eq!(answer.clusters, other.clusters);
+
+    let mut taken = proxy("public");
+    taken.clusters[0].name = "waypoint_vip".to_owned();
+    let refused = translate(&channel, &taken).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    let problem = "clusters[\"waypoint_vip\"].name: \"waypoint_vip\" is taken";
+    assert!(refused.message().starts_with(problem), "{refused}");
+    let text = metrics::text(&running.status);
+    let count = "{hook=\"PostTranslateModify\",code=\"FAILED_PRECONDITION\"} 1";
+    assert!(text.contains(count), "{text}");
 }

@@ -1,5 +1,5 @@
-//! A real API server of Kubernetes with its store, etcd. There is no kubelet and no controller: what they would write,
-//! statuses and the addresses of load balancers, is applied as everything else is.
+//! A real API server of Kubernetes with its store, etcd, or a stand-in for it. There is no kubelet and no controller: what
+//! they would write, statuses and the addresses of load balancers, is applied as everything else is.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,9 +20,11 @@ use crate::workspace;
 
 pub use objects::{crd, path, path_of};
 use pki::Pki;
+use stand_in::StandIn;
 
 mod objects;
 mod pki;
+mod stand_in;
 
 /// The token of the administrator.
 const ADMIN: &str = "administrator";
@@ -35,11 +37,24 @@ const LOOPBACK: &str = "127.0.0.0/16";
 /// A running API server.
 pub struct ApiServer {
     folder: TempDir,
-    pki: Pki,
     port: u16,
+    /// What signed its certificate, if it has one.
+    certificate: Option<PathBuf>,
+    client: Client,
+    backend: Backend,
+}
+
+#[allow(clippy::large_enum_variant)] // There is one for each API server.
+enum Backend {
+    Programs(Programs),
+    StandIn(StandIn),
+}
+
+/// The programs of a real one.
+struct Programs {
+    pki: Pki,
     etcd_port: u16,
     ranges: &'static str,
-    client: Client,
     // They end in this order.
     server: Option<Process>,
     _etcd: Process,
@@ -57,26 +72,41 @@ impl ApiServer {
         let pki = Pki::new(&folder.path().join("pki"))?;
         let [port, etcd_port, peer_port] = ports()?;
         let etcd = etcd(&subfolder(folder.path(), "etcd")?, etcd_port, peer_port)?;
-        let mut this = Self {
-            client: client(&kubeconfig(port, &pki.certificate_file, ADMIN)).await?,
-            server: None,
-            _etcd: etcd,
-            folder,
-            pki,
-            port,
-            etcd_port,
-            ranges,
-        };
+        let certificate = Some(pki.certificate_file.clone());
+        let client = client(&kubeconfig(port, certificate.as_deref(), ADMIN)).await?;
+        let backend =
+            Backend::Programs(Programs { pki, etcd_port, ranges, server: None, _etcd: etcd });
+        let mut this = Self { folder, port, certificate, client, backend };
         this.come().await?;
         Ok(this)
     }
 
+    /// Starts a stand-in that keeps objects in memory, without an object.
+    pub async fn stand_in() -> Result<Self> {
+        let folder = tempfile::tempdir().context("no temporary directory")?;
+        let server = StandIn::start().await?;
+        let port = server.address.port();
+        let client = client(&kubeconfig(port, None, ADMIN)).await?;
+        Ok(Self { folder, port, certificate: None, client, backend: Backend::StandIn(server) })
+    }
+
+    /// Whether a real one can be started.
+    pub fn is_installed() -> bool {
+        std::env::var_os("KUBEBUILDER_ASSETS").is_some()
+            || ["etcd", "kube-apiserver"].into_iter().all(|name| binary(name).is_ok())
+    }
+
     /// Starts the API server again after [`Self::go`].
     pub async fn come(&mut self) -> Result<()> {
+        let programs = match &mut self.backend {
+            Backend::Programs(programs) => programs,
+            Backend::StandIn(server) => return server.come().await,
+        };
         let folder = subfolder(self.folder.path(), "server")?;
         let tokens = folder.join("tokens");
         fs::write(&tokens, format!("{ADMIN},{ADMIN},{ADMIN},system:masters\n"))?;
-        let Self { port, etcd_port, pki, ranges, .. } = self;
+        let Programs { etcd_port, pki, ranges, .. } = programs;
+        let port = self.port;
         let mut command = Command::new(binary("kube-apiserver")?);
         command.current_dir(&folder);
         command.arg(format!("--etcd-servers=http://127.0.0.1:{etcd_port}"));
@@ -104,18 +134,28 @@ impl ApiServer {
                 Ok(client.request_text(ready).await.is_ok().then_some(()))
             })
             .await?;
-        self.server = Some(server);
+        programs.server = Some(server);
         Ok(())
     }
 
     /// Ends the API server; the objects stay.
     pub fn go(&mut self) {
-        self.server = None;
+        match &mut self.backend {
+            Backend::Programs(programs) => programs.server = None,
+            Backend::StandIn(server) => server.go(),
+        }
     }
 
     /// The API server's process.
     pub fn process(&self) -> Result<&Process> {
-        self.server.as_ref().context("the API server is not running")
+        self.programs()?.server.as_ref().context("the API server is not running")
+    }
+
+    fn programs(&self) -> Result<&Programs> {
+        match &self.backend {
+            Backend::Programs(programs) => Ok(programs),
+            Backend::StandIn(_) => bail!("the stand-in for an API server is no program"),
+        }
     }
 
     /// Forgets all versions of objects but the newest: a watch that has not seen them is told so.
@@ -129,7 +169,8 @@ impl ApiServer {
 
     async fn etcd(&self, path: &str, body: &Value) -> Result<Value> {
         let request = client::Request::get("etcd", path).method("POST").body(body.to_string());
-        let response = client::http1(([127, 0, 0, 1], self.etcd_port).into(), &request).await?;
+        let port = self.programs()?.etcd_port;
+        let response = client::http1(([127, 0, 0, 1], port).into(), &request).await?;
         ensure!(response.status == 200, "etcd answered {path}: {}", response.text());
         response.json().context("etcd's answer")
     }
@@ -153,7 +194,7 @@ impl ApiServer {
 
     fn write_kubeconfig(&self, name: &str, token: &str) -> Result<PathBuf> {
         let file = self.folder.path().join(format!("{name}.kubeconfig"));
-        fs::write(&file, kubeconfig(self.port, &self.pki.certificate_file, token).to_string())?;
+        fs::write(&file, kubeconfig(self.port, self.certificate.as_deref(), token).to_string())?;
         Ok(file)
     }
 
@@ -282,11 +323,13 @@ fn subfolder(folder: &Path, name: &str) -> Result<PathBuf> {
     Ok(folder)
 }
 
-fn kubeconfig(port: u16, certificate: &Path, token: &str) -> Value {
-    let cluster = json!({
-        "server": format!("https://127.0.0.1:{port}"),
-        "certificate-authority": certificate,
-    });
+fn kubeconfig(port: u16, certificate: Option<&Path>, token: &str) -> Value {
+    let cluster = match certificate {
+        Some(file) => {
+            json!({"server": format!("https://127.0.0.1:{port}"), "certificate-authority": file})
+        }
+        None => json!({"server": format!("http://127.0.0.1:{port}")}),
+    };
     json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "local",
         "clusters": [{"name": "local", "cluster": cluster}],

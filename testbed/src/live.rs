@@ -49,14 +49,22 @@ pub struct Mesh {
 impl Mesh {
     /// Starts an API server with the objects of the demo.
     pub async fn start() -> Result<Self> {
-        let mesh = Self::without(&[]).await?;
+        Self::start_on(ApiServer::start().await?).await
+    }
+
+    /// The same on that API server, which has no objects.
+    pub async fn start_on(api: ApiServer) -> Result<Self> {
+        let mesh = Self::without_on(api, &[]).await?;
         mesh.api.apply_yaml(&mesh.demo()?).await?;
         Ok(mesh)
     }
 
     /// Starts one without objects, and without the definitions of these kinds.
     pub async fn without(kinds: &[&str]) -> Result<Self> {
-        let api = ApiServer::start().await?;
+        Self::without_on(ApiServer::start().await?, kinds).await
+    }
+
+    async fn without_on(api: ApiServer, kinds: &[&str]) -> Result<Self> {
         for (version, kind, is_namespaced) in DEFINED {
             if !kinds.contains(&kind) {
                 api.install(&crd(version, kind, is_namespaced)?).await?;

@@ -19,7 +19,7 @@ use tonic::transport::server::TcpIncoming;
 
 /// A task that ends with the value.
 #[derive(Debug)]
-struct Task(AbortHandle);
+pub(crate) struct Task(AbortHandle);
 
 impl Task {
     fn spawn(work: impl Future<Output = ()> + Send + 'static) -> Self {
@@ -27,7 +27,10 @@ impl Task {
     }
 
     /// Accepts for ever; the connections' tasks end with it.
-    fn accept<F>(listener: TcpListener, serve: impl Fn(TcpStream) -> F + Send + 'static) -> Self
+    pub(crate) fn accept<F>(
+        listener: TcpListener,
+        serve: impl Fn(TcpStream) -> F + Send + 'static,
+    ) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -56,7 +59,7 @@ async fn bind(address: SocketAddr) -> Result<TcpListener> {
 /// Answers every request with a JSON description of it: `server`, `protocol`, `method`, `path`,
 /// `authority`, `headers` (pairs) and `body`. Speaks HTTP/1.1 and HTTP/2 without TLS on one port. A
 /// request to upgrade is granted, and the bytes after it are echoed. Envoy counts the attempts of a request in
-/// `x-envoy-attempt-count`: the first `x-fail-attempts` are answered with 503, the first `x-hang-attempts` never.
+/// `x-envoy-attempt-count`, if a route says so: the first `x-fail-attempts` are answered with 503, the first `x-hang-attempts` never.
 #[derive(Debug)]
 pub struct Echo {
     address: SocketAddr,
@@ -105,7 +108,7 @@ async fn echo(name: Arc<str>, mut request: Request<Incoming>) -> Result<Response
         let value = request.headers().get(name).and_then(|value| value.to_str().ok());
         value.and_then(|value| value.parse().ok()).unwrap_or_default()
     };
-    let attempt = number("x-envoy-attempt-count");
+    let attempt = number("x-envoy-attempt-count").max(1);
     if (1..=number("x-hang-attempts")).contains(&attempt) {
         std::future::pending::<()>().await;
     }

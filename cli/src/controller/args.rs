@@ -7,11 +7,12 @@ use ::controller::guard::Limits;
 use ::controller::lease::LeaseName;
 use ::controller::node::Node;
 use clap::{Args, ValueEnum};
+use gateway::envoy::xds_server::Address;
 use jiff::SignedDuration;
 use mesh::{MeshConfigChoice, Selector};
 use tracing_subscriber::filter::Targets;
 
-use crate::args::{RuleArgs, Settings, mesh_config};
+use crate::args::{FormName, RuleArgs, Settings, mesh_config};
 
 /// `controller`.
 #[derive(Debug, Args)]
@@ -140,6 +141,34 @@ pub struct EnvoyGateway {
         requires = "envoy_gateway_addr"
     )]
     pub envoy_gateway_controller: String,
+    /// The form of the filter: wasm (of --wasm) or module (Envoy 1.40 with the native module)
+    #[arg(
+        long,
+        value_enum,
+        default_value = "wasm",
+        requires = "envoy_gateway_addr",
+        value_name = "FORM"
+    )]
+    pub envoy_gateway_form: FormName,
+    /// Where the proxies reach the xDS server, in the mode filter
+    #[arg(long, value_name = "HOST:PORT", requires = "envoy_gateway_addr")]
+    pub envoy_gateway_xds: Option<Address>,
+    /// The certificates by which the proxies check the xDS server's: a file in their file system
+    #[arg(long, value_name = "PATH", requires = "envoy_gateway_xds")]
+    pub envoy_gateway_xds_ca: Option<String>,
+    /// The proxies' own certificate, if the xDS server asks for one: a file in their file system
+    #[arg(long, value_name = "PATH", requires_all = ["envoy_gateway_xds_ca", "envoy_gateway_xds_client_key"])]
+    pub envoy_gateway_xds_client_cert: Option<String>,
+    /// The key of that certificate
+    #[arg(long, value_name = "PATH", requires = "envoy_gateway_xds_client_cert")]
+    pub envoy_gateway_xds_client_key: Option<String>,
+    /// The name in the xDS server's certificate [default: the host of --envoy-gateway-xds]
+    #[arg(long, value_name = "NAME", requires = "envoy_gateway_xds_ca")]
+    pub envoy_gateway_xds_server_name: Option<String>,
+    /// The proxies connect to the xDS server in plain text. Whoever can answer in its place decides which
+    /// requests go to their waypoint, and with the wasm filter also runs code in the proxy
+    #[arg(long, requires = "envoy_gateway_xds", conflicts_with = "envoy_gateway_xds_ca")]
+    pub envoy_gateway_xds_insecure: bool,
     /// Annotate only Gateways with these labels (a label selector: app=web,tier in (a,b),!legacy)
     #[arg(long, value_name = "SELECTOR", requires = "envoy_gateway_addr")]
     pub envoy_gateway_selector: Option<Selector>,
@@ -150,6 +179,8 @@ pub struct EnvoyGateway {
 pub enum EnvoyGatewayMode {
     /// VIPs take the place of endpoints; the proxies need neither filter nor table
     Endpoints,
+    /// The filter is put into the proxies of the Gateways of --node, which connect to the xDS server
+    Filter,
 }
 
 /// The file.
@@ -204,11 +235,12 @@ pub struct Withdrawal {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Operation")]
 pub struct Operation {
-    /// The Lease of the replicas: its holder writes Events, and a person confirms withdrawals at it
-    /// [default: ingress-waypoint-controller in the pod's namespace; outside a pod, none]
+    /// The Lease of the replicas: its holder writes Events and notes how much is served, and a person confirms
+    /// withdrawals at it [default: ingress-waypoint-controller in the pod's namespace; outside a pod, none]
     #[arg(long, value_name = "NAMESPACE/NAME", conflicts_with = "no_lease")]
     pub lease: Option<LeaseName>,
-    /// Take no Lease, write no Events, and let nobody confirm withdrawals
+    /// Take no Lease, write no Events, let nobody confirm withdrawals, and start without a look at what was
+    /// served before
     #[arg(long)]
     pub no_lease: bool,
     /// Where /healthz and /readyz are served

@@ -8,14 +8,19 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ::controller::envoy_gateway::resync::{Gateways, Timing};
-use ::controller::envoy_gateway::{ExtensionServer, Socket};
+use ::controller::envoy_gateway::{ExtensionServer, Filter, Socket};
 use ::controller::node::Node;
 use anyhow::{Context as _, ensure};
+use gateway::envoy::Form;
+use gateway::envoy::fragments::Wasm;
+use gateway::envoy::native::Module;
+use gateway::envoy::xds_server::{Live, NodeName};
 use source::watch::Connection;
 use tokio::net::{UnixListener, UnixStream};
 
 use super::args::{Arguments, EnvoyGatewayMode};
 use super::listen::listen;
+use crate::args::FormName;
 
 const FLAG: &str = "--envoy-gateway-addr";
 
@@ -29,7 +34,7 @@ pub async fn server(
 ) -> anyhow::Result<Option<ExtensionServer>> {
     let own = &args.envoy_gateway;
     let Some(address) = &own.envoy_gateway_addr else { return Ok(None) };
-    let EnvoyGatewayMode::Endpoints = own.envoy_gateway_mode;
+    let filter = filter(args)?;
     let namespace = namespace(&args.node)?;
     let socket = match address.strip_prefix("unix:") {
         Some(path) => Socket::Unix(unix(Path::new(path)).await?),
@@ -48,7 +53,48 @@ pub async fn server(
         selector: own.envoy_gateway_selector.clone(),
         timing: Timing::default(),
     });
-    Ok(Some(ExtensionServer { socket, namespace, gateways }))
+    Ok(Some(ExtensionServer { socket, namespace, gateways, filter }))
+}
+
+/// What is put into the proxies, in the mode that does so.
+fn filter(args: &Arguments) -> anyhow::Result<Option<Filter>> {
+    let own = &args.envoy_gateway;
+    let Some(first) = args.node.first() else {
+        ensure!(
+            own.envoy_gateway_mode == EnvoyGatewayMode::Endpoints,
+            "--envoy-gateway-mode filter: give --node, the Gateways whose proxies get the filter"
+        );
+        return Ok(None);
+    };
+    if own.envoy_gateway_mode == EnvoyGatewayMode::Endpoints {
+        return Ok(None);
+    }
+    let address = own.envoy_gateway_xds.clone().context(
+        "--envoy-gateway-mode filter: give --envoy-gateway-xds, where the proxies reach the xDS server",
+    )?;
+    ensure!(
+        own.envoy_gateway_xds_ca.is_some() || own.envoy_gateway_xds_insecure,
+        "--envoy-gateway-xds: give --envoy-gateway-xds-ca, the certificates by which the proxies check the xDS \
+         server's, or --envoy-gateway-xds-insecure for plain text"
+    );
+    let certificate = own.envoy_gateway_xds_client_cert.clone();
+    let tls = own.envoy_gateway_xds_ca.clone().map(|ca| gateway::envoy::xds_server::Tls {
+        ca,
+        own: certificate.zip(own.envoy_gateway_xds_client_key.clone()),
+        server_name: own.envoy_gateway_xds_server_name.clone(),
+    });
+    let live = Some(Live { address, node: NodeName(first.name.clone()), tls });
+    let form = match own.envoy_gateway_form {
+        FormName::Wasm => {
+            ensure!(
+                args.xds.wasm.is_some(),
+                "--envoy-gateway-form wasm: give --wasm, the module that the proxies run"
+            );
+            Form::Wasm(Wasm { live, ..Wasm::default() })
+        }
+        FormName::Module => Form::Module(Module { live, ..Module::default() }),
+    };
+    Ok(Some(Filter::new(form, args.node.clone())))
 }
 
 /// The namespace of the Gateways: a call does not say for which one it is.

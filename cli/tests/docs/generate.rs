@@ -248,18 +248,19 @@ pub fn versions() -> String {
     let envoys = envoys.next().unwrap().replace(' ', ", ");
     let kube = module("scripts/kube/go.mod", "k8s.io/kubernetes");
     let istio = module("conformance/istiod/go.mod", "istio.io/istio");
-    let crds = |name| module("conformance/crds/go.mod", name);
+    let crds = module("conformance/crds/go.mod", "istio.io/api");
+    let gateway = module("conformance/envoy-gateway/go.mod", "github.com/envoyproxy/gateway");
     let func_e = module("conformance/func-e/go.mod", "github.com/tetratelabs/func-e");
     let rows = [
         ("Envoy", envoys, "`make e2e`"),
         ("Kubernetes API server", kube, "`make live`, `make conformance-api-server`"),
-        ("Istio's kinds", crds("istio.io/api"), "`make conformance-api-server`"),
+        ("Istio's kinds", crds, "`make conformance-api-server`"),
+        ("istiod", istio, "`make conformance-istiod`, `make conformance-istio`"),
         (
-            "Envoy Gateway's and Gateway API's kinds",
-            crds("github.com/envoyproxy/gateway"),
-            "`make conformance-api-server`",
+            "Envoy Gateway, with its kinds and Gateway API's",
+            gateway,
+            "`make conformance-envoy-gateway`, `make conformance-api-server`",
         ),
-        ("istiod", istio, "`make conformance-istiod`"),
         ("func-e", func_e, "`make conformance-func-e`"),
     ];
     let mut out = "| what | version | tested by |\n|---|---|---|\n".to_owned();

@@ -7,7 +7,7 @@ use std::process::Output;
 use serde_json::{Value, json};
 use testbed::kube::path;
 
-use crate::cluster::{Cluster, run_as, text};
+use ingress_waypoint_conformance::cluster::{Cluster, run_as, text};
 
 const ROLE: &str = "rbac.authorization.k8s.io/v1";
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use testbed::workspace;
 
-use crate::cluster::{Cluster, objects, text};
+use ingress_waypoint_conformance::cluster::{Cluster, objects, text};
 
 /// Files of objects, below `testdata/`. The demo's have loopback addresses, and are on an API server in `make live`.
 fn fixtures() -> Vec<PathBuf> {

@@ -7,7 +7,7 @@ use std::process::Command;
 use testbed::kube::binary;
 use testbed::workspace;
 
-use crate::cluster::{Cluster, objects};
+use ingress_waypoint_conformance::cluster::{Cluster, objects};
 
 const GATEWAY: [&str; 2] = ["--gateway", "istio-ingress/ingress"];
 const IMAGE: [&str; 2] = ["--image", "registry.example/ingress-waypoint:0.1.0"];

@@ -73,6 +73,7 @@ impl Counts {
 fn name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
         Code::InvalidArgument => "INVALID_ARGUMENT",
         Code::Unavailable => "UNAVAILABLE",
         Code::Unimplemented => "UNIMPLEMENTED",

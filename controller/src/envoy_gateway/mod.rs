@@ -1,10 +1,12 @@
 //! Envoy Gateway's extension server: it asks what to do with what it has made for a proxy, before it sends it.
 //!
-//! The hook `PostEndpointsModify` hands over the endpoints of one cluster, and VIPs take the place of those of services
-//! that go to their waypoint. Every call is answered at once, by the table that was published last. What is asked for
+//! In one mode, the hook `PostEndpointsModify` hands over the endpoints of one cluster, and VIPs take the place of those of
+//! services that go to their waypoint. In the other, `PostTranslateModify` hands over all that a proxy gets, and the filter
+//! and what it needs are put in. Every call is answered at once, by the table that was published last. What is asked for
 //! when is [`resync`]'s: Envoy Gateway does not know when answers change.
 
 mod counts;
+mod filter;
 mod hook;
 mod messages;
 pub mod resync;
@@ -19,6 +21,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tonic::transport::server::Router;
 
 pub use counts::Counts;
+pub use filter::Filter;
 pub use hook::Hook;
 use resync::Gateways;
 use service::Calls;
@@ -35,6 +38,8 @@ pub struct ExtensionServer {
     pub namespace: Option<String>,
     /// The Gateways for which Envoy Gateway is to ask again when answers change. Without, it is not told.
     pub gateways: Option<Gateways>,
+    /// What is put into proxies' resources. Without, VIPs take the place of endpoints.
+    pub filter: Option<Filter>,
 }
 
 /// Says what is missing as long as nothing is published.
@@ -63,15 +68,23 @@ impl ExtensionServer {
         term: Option<Term>,
         shutdown: impl Future<Output = ()>,
     ) -> anyhow::Result<()> {
-        let Self { socket, gateways, .. } = self;
+        let Self { socket, gateways, filter, .. } = self;
+        let filter = filter.map(Arc::new);
+        // What the filter needs depends on no service: only what was refused has to be asked for again.
+        let each_change = filter.is_none();
         let timing = Timing::default();
         let server = tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(timing.keepalive_interval))
             .http2_keepalive_timeout(Some(timing.keepalive_timeout))
-            .add_service(Calls { hook: Arc::clone(&hook), counts: Arc::clone(&counts), missing });
+            .add_service(Calls {
+                hook: Arc::clone(&hook),
+                counts: Arc::clone(&counts),
+                missing,
+                filter,
+            });
         let resync = async {
             match gateways {
-                Some(gateways) => gateways.follow(&hook, term, &counts).await,
+                Some(gateways) => gateways.follow(&hook, term, each_change, &counts).await,
                 None => std::future::pending().await,
             }
         };

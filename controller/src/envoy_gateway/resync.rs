@@ -65,8 +65,15 @@ pub struct Gateways {
 }
 
 impl Gateways {
-    /// Follows the hook, without end. Without a term, there are no other replicas.
-    pub(super) async fn follow(self, hook: &Hook, mut term: Option<Term>, counts: &Counts) {
+    /// Follows the hook, without end. Without a term, there are no other replicas. Without `each_change`, only a replica
+    /// that was asked writes.
+    pub(super) async fn follow(
+        self,
+        hook: &Hook,
+        mut term: Option<Term>,
+        each_change: bool,
+        counts: &Counts,
+    ) {
         let mut published = hook.published();
         // The status, or 0, of the outage that was told.
         let mut lost = None;
@@ -83,7 +90,7 @@ impl Gateways {
                 () = begins => {}
             }
             let leads = term.as_ref().is_none_or(Term::leads);
-            if !hook.was_asked() && !leads {
+            if !(hook.was_asked() || leads && each_change) {
                 continue;
             }
             // The newest, also if this one waits.

@@ -16,7 +16,7 @@ use tonic_prost::ProstCodec;
 
 use super::counts::ENDPOINTS;
 use super::messages::{Single, TranslateRequest, TranslateResponse};
-use super::{Counts, Hook, Missing};
+use super::{Counts, Filter, Hook, Missing};
 
 /// The service.
 #[derive(Clone)]
@@ -24,6 +24,8 @@ pub(super) struct Calls {
     pub hook: Arc<Hook>,
     pub counts: Arc<Counts>,
     pub missing: Missing,
+    /// What is put into a proxy's resources, in the place of VIPs in endpoints.
+    pub filter: Option<Arc<Filter>>,
 }
 
 impl NamedService for Calls {
@@ -95,10 +97,10 @@ impl Calls {
 
     /// VIPs in the place of the endpoints of a cluster.
     fn endpoints(&self, request: Single) -> Result<Single, Refusal> {
-        let Some(table) = self.hook.ask() else {
-            let missing = (self.missing)().join("; ");
-            return Err(Refusal::unavailable(format!("the controller is not ready: {missing}")));
-        };
+        if self.filter.is_some() {
+            return Ok(request);
+        }
+        let Some(table) = self.hook.ask() else { return Err(self.not_ready()) };
         let Some(assignment) = request.resource else { return Ok(request) };
         let edited = endpoints::edit(&assignment, &table.policy)
             .map_err(|error| Refusal::invalid_argument(error.to_string()))?;
@@ -108,7 +110,21 @@ impl Calls {
 
     /// Everything that Envoy Gateway has made for a proxy. In an answer without it, it would be gone.
     fn translate(&self, request: TranslateRequest) -> Result<TranslateResponse, Refusal> {
-        Ok(request.into())
+        let Some(filter) = &self.filter else { return Ok(request.into()) };
+        let table = self.hook.table();
+        let answer = match &table {
+            Some(table) => filter.translate(request, table),
+            None => Err(self.not_ready()),
+        };
+        if answer.is_err() {
+            self.hook.refused(table.as_deref());
+        }
+        answer
+    }
+
+    fn not_ready(&self) -> Refusal {
+        let missing = (self.missing)().join("; ");
+        Refusal::unavailable(format!("the controller is not ready: {missing}"))
     }
 }
 

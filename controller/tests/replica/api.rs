@@ -35,6 +35,8 @@ pub struct Cluster {
     pub gateways: BTreeMap<String, Value>,
     /// The names of Services.
     pub services: BTreeSet<String>,
+    /// How often annotations were written.
+    pub patched_annotations: usize,
     /// The status with which all requests are refused.
     pub refused: Option<u16>,
 }
@@ -86,6 +88,7 @@ impl Cluster {
             if !wanted.is_null() && *wanted != lease["metadata"]["resourceVersion"] {
                 return status(409);
             }
+            self.patched_annotations += usize::from(!body["metadata"]["annotations"].is_null());
             merge(lease, body);
             lease["metadata"]["resourceVersion"] = version;
         }

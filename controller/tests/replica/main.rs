@@ -5,6 +5,9 @@ mod api;
 #[path = "../objects/mod.rs"]
 mod objects;
 mod resync;
+#[path = "../running/mod.rs"]
+mod running;
+mod starts;
 mod withdrawals;
 
 use std::sync::Arc;
@@ -27,6 +30,9 @@ use tokio::time::{sleep, timeout};
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Long enough for something to happen that should not.
 const A_WHILE: Duration = Duration::from_millis(300);
+
+/// Where it is.
+const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/ingress/leases/ingress-waypoint";
 
 fn name() -> LeaseName {
     LeaseName { namespace: "ingress".to_owned(), name: "ingress-waypoint".to_owned() }
@@ -92,6 +98,16 @@ impl Running {
     async fn end(self) {
         self.stop.send(()).unwrap();
         self.task.await.unwrap();
+    }
+}
+
+/// What it hears next, besides what was served before.
+async fn heard(replica: &mut Replica) -> Heard {
+    loop {
+        let heard = replica.heard().await;
+        if !matches!(heard, Heard::Recorded(_)) {
+            return heard;
+        }
     }
 }
 
@@ -162,15 +178,42 @@ async fn one_that_ends_gives_the_lease_back() {
     assert!(other.replica.leads());
 }
 
+/// Somebody made it, or began to.
+#[tokio::test]
+async fn a_lease_that_lacks_what_it_should_say_is_taken() {
+    for spec in [json!(null), json!({}), json!({"holderIdentity": "", "leaseDurationSeconds": 5})] {
+        let api = Api::start().await;
+        let lease = json!({"metadata": {"name": "ingress-waypoint", "resourceVersion": "0",
+            "annotations": {"team": "shop"}}, "spec": spec});
+        api.cluster().leases.insert(LEASE.to_owned(), lease);
+        Running::leading(&api).await;
+        assert_eq!(api.lease()["metadata"]["annotations"], json!({"team": "shop"}));
+    }
+}
+
+/// One that another holds is completed, and left to it.
+#[tokio::test]
+async fn a_lease_of_another_is_not_taken() {
+    let api = Api::start().await;
+    let spec = json!({"holderIdentity": "another", "leaseDurationSeconds": 60,
+                      "renewTime": "2999-01-01T00:00:00.000000Z"});
+    let lease = json!({"metadata": {"name": "ingress-waypoint"}, "spec": spec});
+    api.cluster().leases.insert(LEASE.to_owned(), lease.clone());
+    let running = Running::start(&api, PATIENCE).await;
+    sleep(A_WHILE).await;
+    assert!(!running.replica.leads());
+    assert_eq!(api.lease(), lease);
+}
+
 #[tokio::test]
 async fn one_that_loses_its_rights_does_not_lead_until_it_has_them_again() {
     let api = Api::start().await;
     api.cluster().refused = Some(403);
     let mut running = Running::start(&api, PATIENCE).await;
-    assert!(timeout(A_WHILE, running.replica.heard()).await.is_err());
+    assert!(timeout(A_WHILE, heard(&mut running.replica)).await.is_err());
     for code in [403, 500, 401] {
         api.cluster().refused = None;
-        let heard = timeout(PATIENCE, running.replica.heard()).await;
+        let heard = timeout(PATIENCE, heard(&mut running.replica)).await;
         assert_eq!(heard.unwrap(), Heard::Leads, "{code}");
         api.cluster().refused = Some(code);
         until("it stops", || !running.replica.leads()).await;
@@ -181,13 +224,13 @@ async fn one_that_loses_its_rights_does_not_lead_until_it_has_them_again() {
 async fn renewals_leave_annotations_alone_and_all_hear_a_confirmation_until_it_is_old() {
     let api = Api::start().await;
     let mut leader = Running::start(&api, Duration::from_millis(200)).await;
-    assert_eq!(timeout(PATIENCE, leader.replica.heard()).await.unwrap(), Heard::Leads);
+    assert_eq!(timeout(PATIENCE, heard(&mut leader.replica)).await.unwrap(), Heard::Leads);
     let mut other = Running::start(&api, Duration::from_millis(200)).await;
     api.annotate("team", Some("shop"));
     api.annotate(CONFIRM, Some("1234"));
     for id in [Some("1234".to_owned()), None] {
         for running in [&mut leader, &mut other] {
-            let heard = timeout(PATIENCE, running.replica.heard()).await.unwrap();
+            let heard = timeout(PATIENCE, heard(&mut running.replica)).await.unwrap();
             assert_eq!(heard, Heard::Confirmed(id.clone()));
         }
     }

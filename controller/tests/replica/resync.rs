@@ -69,6 +69,7 @@ impl Server {
             socket: Socket::Tcp(listener),
             namespace: None,
             gateways: Some(gateways),
+            filter: None,
         };
         let (hook, counts) = (Arc::new(Hook::default()), Arc::new(Counts::default()));
         let missing = Arc::new(|| vec!["all".to_owned()]);

@@ -9,21 +9,22 @@ use controller::lease::CONFIRM;
 use controller::metrics;
 use controller::run::{Options, Outputs, run};
 use controller::status::Status;
-use gateway::table::config::Configuration;
+use mesh::OF_SERVICES;
 use mesh::object::{Kind, Object};
-use mesh::{MeshConfigChoice, OF_SERVICES, Rules};
 use serde_json::json;
 use source::watch::{Change, Event};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use crate::api::Api;
 use crate::objects::{typed, waypoint};
+use crate::running::options;
 use crate::{A_WHILE, PATIENCE, Running, until};
 
-const SERVICES: usize = 6;
+pub const SERVICES: usize = 6;
 
-fn namespace(asks: bool) -> Object {
+pub fn namespace(asks: bool) -> Object {
     let labels = json!({
         "istio.io/use-waypoint": "waypoint", "istio.io/ingress-use-waypoint": asks.to_string(),
     });
@@ -40,88 +41,97 @@ fn service(number: usize, address: &str) -> Object {
     })))
 }
 
-struct Controller {
+/// A controller of two namespaces' gateways, with [`SERVICES`] services.
+pub struct Controller {
     events: mpsc::Sender<Event>,
-    status: Arc<Status>,
-    /// Without it, the replica stops.
-    _stop: oneshot::Sender<()>,
+    pub status: Arc<Status>,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
 }
 
 impl Controller {
+    /// One that leads and has published.
     async fn start(api: &Api, kept: Duration) -> Self {
         let running = Running::start(api, kept).await;
         until("it leads", || running.replica.leads()).await;
-        let Running { replica, stop, .. } = running;
-        let options = Options {
-            nodes: vec!["ingress/public".parse().unwrap(), "shop/private".parse().unwrap()],
-            rules: Rules::default(),
-            settings: Configuration {
-                ingress_use_waypoints: Some(true),
-                ..Configuration::default()
-            },
-            all_services: false,
-            mesh_config: MeshConfigChoice::Found,
-            limits: Limits { delay: Duration::from_secs(3600), ..Limits::default() },
-            route_clusters: false,
-        };
+        let controller = Self::with(running, true, Duration::from_secs(3600)).await;
+        controller.reaches(SERVICES, 0).await;
+        controller
+    }
+
+    /// One whose services ask for their waypoint or not. It need not publish.
+    pub async fn with(running: Running, asks: bool, delay: Duration) -> Self {
+        let Running { replica, stop, task, .. } = running;
+        let limits = Limits { delay, ..Limits::default() };
+        let options = Options { limits, ..options(&["ingress/public", "shop/private"]) };
         let outputs = Outputs { replica: Some(replica), ..Outputs::default() };
         let (events, received) = mpsc::channel(16);
         let status = Arc::new(Status::default());
         let of = Arc::clone(&status);
         let never = std::future::pending();
         tokio::spawn(run(options, received, outputs, of, never));
-        let controller = Self { events, status, _stop: stop };
+        let controller = Self { events, status, stop, task };
         for kind in OF_SERVICES {
             controller.send(kind, Change::Begin).await;
         }
         let services = (0..SERVICES).map(|number| service(number, &format!("10.0.0.{number}")));
-        for object in services.chain([namespace(true), waypoint()]) {
+        for object in services.chain([namespace(asks), waypoint()]) {
             controller.apply(object).await;
         }
         for kind in OF_SERVICES {
             controller.send(kind, Change::Listed).await;
         }
-        controller.reaches(SERVICES, 0).await;
         controller
+    }
+
+    /// Ends it, and gives the Lease back.
+    pub async fn end(self) {
+        self.stop.send(()).unwrap();
+        self.task.await.unwrap();
     }
 
     async fn send(&self, kind: Kind, change: Change) {
         self.events.send(Event { kind, change }).await.unwrap();
     }
 
-    async fn apply(&self, object: Object) {
+    pub async fn apply(&self, object: Object) {
         self.send(object.kind(), Change::Object(object, Vec::new())).await;
     }
 
     /// That both namespaces' gateways have so many services on their VIPs and hold so many there.
-    async fn reaches(&self, to_vip: usize, held: usize) {
-        let count = |metric: &str, namespace: &str| -> f64 {
-            let metrics = metrics::text(&self.status);
-            let start =
-                format!("ingress_waypoint_controller_{metric}{{gateway_namespace=\"{namespace}\"");
-            let lines = metrics.lines().filter(|line| line.starts_with(&start));
-            let waypoint = lines.filter(|it| metric != "services" || it.contains("\"waypoint\""));
-            waypoint.map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap()).sum()
-        };
+    pub async fn reaches(&self, to_vip: usize, held: usize) {
         let is_so = || {
             ["ingress", "shop"].iter().all(|namespace| {
-                count("services", namespace) as usize == to_vip
-                    && count("services_held", namespace) as usize == held
+                self.count("services", namespace) == to_vip
+                    && self.count("services_held", namespace) == held
             })
         };
         until(&format!("{to_vip} to VIPs, {held} held"), is_so).await;
     }
 }
 
+impl Controller {
+    /// The value of a metric for a namespace's gateways; of the services, those on their waypoints.
+    pub fn count(&self, metric: &str, namespace: &str) -> usize {
+        let metrics = metrics::text(&self.status);
+        let start =
+            format!("ingress_waypoint_controller_{metric}{{gateway_namespace=\"{namespace}\"");
+        let lines = metrics.lines().filter(|line| line.starts_with(&start));
+        let waypoint = lines.filter(|it| metric != "services" || it.contains("\"waypoint\""));
+        let values = waypoint.map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap());
+        values.sum::<f64>() as usize
+    }
+}
+
 /// What the Events about the Lease say, and of which reason they are.
-fn told(api: &Api) -> Vec<String> {
+pub fn told(api: &Api) -> Vec<String> {
     let cluster = api.cluster();
     let of_lease = cluster.events.iter().filter(|it| it["regarding"]["kind"] == "Lease");
     of_lease.map(|it| format!("{}: {}", it["reason"], it["note"])).collect()
 }
 
 /// The id to confirm, as the Event has it.
-fn id(event: &str) -> String {
+pub fn id(event: &str) -> String {
     let id = event.split(&format!("{CONFIRM}=")).nth(1).unwrap();
     id.split(' ').next().unwrap().to_owned()
 }

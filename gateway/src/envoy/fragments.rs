@@ -200,11 +200,8 @@ pub fn fresh_route() -> Value {
     json!({"name": FRESH_ROUTE, "typed_config": {"@type": type_url(HEADER_MUTATION)}})
 }
 
-/// The filter, and the one that belongs before it.
+/// The filter with its configuration, and the one that belongs before it.
 pub fn http_filters(config: &str, load: &Wasm) -> [Value; 2] {
-    if let Some(live) = &load.live {
-        return live.wasm_filters(&live.by_cluster());
-    }
     [fresh_route(), json!({"name": FILTER, "typed_config": wasm(config, load)})]
 }
 

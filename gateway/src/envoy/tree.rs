@@ -19,6 +19,8 @@ pub enum Node {
     List(Vec<Node>),
     /// An object.
     Map(Map),
+    /// Protobuf that is copied as it is.
+    Opaque(Vec<u8>),
 }
 
 /// An object, its keys in their order.
@@ -210,6 +212,7 @@ impl Serialize for Node {
             Self::Text(text) => serializer.serialize_str(text),
             Self::List(items) => serializer.collect_seq(items),
             Self::Map(map) => serializer.collect_map(map.0.iter().map(|(key, value)| (key, value))),
+            Self::Opaque(bytes) => serializer.serialize_bytes(bytes),
         }
     }
 }

@@ -17,6 +17,7 @@ use super::reachable_services::Reach;
 use super::report::{Problems, Report};
 use super::route_settings::{self, Endpoints};
 use super::routes::{Routes, note_other_sources};
+use super::shape::Shape;
 use super::{
     clusters, not_bootstrap, proxy_name, route_mark, route_specifiers, runtime_layer, stats_tags,
     table_listener, taken_names, unreached_services,
@@ -35,6 +36,7 @@ pub fn apply(
     policy: &Policy,
     config: &str,
     form: &Form,
+    shape: Shape,
 ) -> Result<Report, Problems> {
     let forward = policy.forward();
     taken_names::refuse(root, forward, form)?;
@@ -48,7 +50,12 @@ pub fn apply(
     let routes = Routes { policy, endpoints: &endpoints, form };
     let early = removed_headers(&forward.via, form);
     let filters: Vec<Node> = match form {
-        Form::Wasm(load) => http_filters(config, load).map(Node::from).into(),
+        Form::Wasm(load) => match &load.live {
+            Some(live) => live.wasm_filters(&shape.service(live)),
+            None => http_filters(config, load),
+        }
+        .map(Node::from)
+        .into(),
         Form::Module(load) => vec![Node::from(native::http_filter(config, load))],
     };
     let filter = match form {
@@ -83,7 +90,7 @@ pub fn apply(
         report.connection_managers.push(touched);
     });
     let old = old_managers(root);
-    if report.connection_managers.is_empty() {
+    if report.connection_managers.is_empty() && shape == Shape::Bootstrap {
         // Faults of connection managers that were left as they are come first.
         faults.settle(&mut report)?;
         return Err(nothing_to_patch(root, old));
@@ -105,29 +112,41 @@ pub fn apply(
     faults.settle(&mut report)?;
     unreached_services::note(root, policy, &services, others, &mut report);
     note_followers(root, &early, &mut report);
-    if form.live().is_some() {
+    if report.connection_managers.is_empty() {
+        return Ok(report);
+    }
+    if form.live().is_some() && shape == Shape::Bootstrap {
         proxy_name::note_missing(root, &mut report);
     }
     let Some(root) = root.map_mut() else { return Ok(report) };
     if let Some(resources) = root.get_mut("static_resources").and_then(Node::map_mut) {
-        report.clusters = clusters::add(resources, forward, form);
+        report.clusters = clusters::add(resources, forward, form, shape);
         if let Form::Module(Module { live: Some(live), .. }) = form {
-            report.listeners = table_listener::add(resources, live);
+            report.listeners = table_listener::add(resources, live, shape);
         }
     }
+    if shape == Shape::Bootstrap {
+        add_to_bootstrap(root, config, form, &mut report);
+    }
+    if matches!(form, Form::Module(_)) {
+        route_specifiers::note_clusters(root, &services, &mut report);
+    }
+    Ok(report)
+}
+
+/// What stands in a bootstrap alone.
+fn add_to_bootstrap(root: &mut Map, config: &str, form: &Form, report: &mut Report) {
     match form {
-        Form::Wasm(_) => stats_tags::add(root, &stats_tags(), &mut report),
+        Form::Wasm(_) => stats_tags::add(root, &stats_tags(), report),
         Form::Module(load) => {
             if let Some(message) = load.switch_left_out(config) {
                 report.warn(Code::SwitchNotSet, "ingressUseWaypoints", message);
             }
-            stats_tags::add(root, &native::stats_tags(), &mut report);
-            runtime_layer::add(root, &mut report);
-            route_specifiers::note_clusters(root, &services, &mut report);
+            stats_tags::add(root, &native::stats_tags(), report);
+            runtime_layer::add(root, report);
         }
     }
-    route_settings::note_dynamic_resources(root, &mut report);
-    Ok(report)
+    route_settings::note_dynamic_resources(root, report);
 }
 
 /// The headers that no client may send.

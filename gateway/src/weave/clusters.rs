@@ -6,6 +6,7 @@ use ingress_waypoint::config::Forward;
 use ingress_waypoint::plan::NAMESPACE;
 use serde_json::{Value, json};
 
+use super::shape::Shape;
 use crate::envoy::Form;
 use crate::envoy::fragments::clusters;
 use crate::envoy::live::XDS_CLUSTER;
@@ -21,8 +22,8 @@ const ADDED: &str = "added";
 /// A connection to a VIP of a mesh takes less.
 const CONNECT_TIMEOUT: &str = "2s";
 
-/// Adds the clusters that lead to the VIPs, and the one that leads to the controller. Returns their names.
-pub fn add(resources: &mut Map, forward: &Forward, form: &Form) -> Vec<String> {
+/// Adds the clusters that lead to the VIPs, and to a bootstrap the one that leads to the controller. Returns their names.
+pub fn add(resources: &mut Map, forward: &Forward, form: &Form, shape: Shape) -> Vec<String> {
     let (vips, in_a_file) = match form {
         Form::Wasm(load) => {
             (clusters(forward, CONNECT_TIMEOUT, load.max_connections_per_vip), false)
@@ -38,7 +39,8 @@ pub fn add(resources: &mut Map, forward: &Forward, form: &Form) -> Vec<String> {
         _ => None,
     };
     let mut names = Vec::new();
-    for mut cluster in vips.into_iter().chain(form.live().map(Live::cluster)) {
+    let controller = form.live().filter(|_| shape == Shape::Bootstrap).map(Live::cluster);
+    for mut cluster in vips.into_iter().chain(controller) {
         let mut noted = serde_json::Map::new();
         if elsewhere {
             noted.insert(ADDED.into(), json!(true));

@@ -1,4 +1,4 @@
-//! Edits a static Envoy configuration: adds the filter to each HTTP connection manager, the clusters that lead to the
+//! Edits an Envoy configuration, a static file or the resources of a control plane: adds the filter to each HTTP connection manager, the clusters that lead to the
 //! VIPs, and VIP routes (for the native module: a route specifier in each route configuration). And removes all of it.
 //!
 //! A VIP route is a copy of a route, its plain route, that stands before it and leads to the cluster of the VIPs. It
@@ -13,6 +13,14 @@ mod document;
 mod form;
 mod not_bootstrap;
 mod report;
+#[cfg(feature = "proto")]
+mod resources;
+mod shape;
+// The shape of a control plane's resources.
+#[cfg(feature = "proto")]
+mod named_path;
+#[cfg(feature = "proto")]
+mod route_resources;
 // What is looked for in a configuration.
 mod locate;
 mod reachable_services;
@@ -46,6 +54,10 @@ use crate::envoy::Form;
 use document::Document;
 pub use form::policy;
 pub use report::{Problems, Report, Touched, line};
+#[cfg(feature = "proto")]
+pub use resources::{Resources, translate};
+pub use shape::Connection;
+use shape::Shape;
 
 /// A configuration after the edit, in its own format.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,7 +89,7 @@ pub fn apply_with(
 ) -> Result<Patched, Problems> {
     let mut document = Document::parse(envoy)?;
     managed::remove(&mut document.root);
-    let mut report = apply::apply(&mut document.root, policy, config, form)?;
+    let mut report = apply::apply(&mut document.root, policy, config, form, Shape::Bootstrap)?;
     document.note_lost(&mut report);
     Ok(Patched { text: document.write(), report })
 }

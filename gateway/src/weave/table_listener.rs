@@ -6,10 +6,11 @@ use crate::envoy::tree::{Map, Node};
 use crate::envoy::xds_server::Live;
 
 use super::locate::is_true;
+use super::shape::Shape;
 
 /// Adds the listener, and gives its name.
-pub fn add(resources: &mut Map, live: &Live) -> Vec<String> {
-    resources.push("listeners", Node::from(live.table_listener(&live.by_cluster())));
+pub fn add(resources: &mut Map, live: &Live, shape: Shape) -> Vec<String> {
+    resources.push("listeners", Node::from(live.table_listener(&shape.service(live))));
     vec![TABLE_LISTENER.to_owned()]
 }
 

@@ -5,12 +5,16 @@
 mod build;
 mod bypasses;
 mod chains;
+#[cfg(feature = "proto")]
+mod envoy_api;
 mod faults;
 #[path = "../../../cli/tests/golden/mod.rs"]
 mod golden;
 mod live;
 mod marks;
 mod refusals;
+#[cfg(feature = "proto")]
+mod resources;
 mod tree;
 mod unsupported_files;
 

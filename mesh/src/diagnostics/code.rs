@@ -155,6 +155,8 @@ codes! {
         "What patch adds is known by its names alone: another owner of one would be changed or removed with it."
     NotABootstrap "not-a-bootstrap"
         "patch edits the file with which an Envoy is started."
+    ResourceUnreadable "resource-unreadable"
+        "The resources that a control plane hands over are edited as a whole: none is changed if one cannot be read or written."
     NothingToPatch "nothing-to-patch"
         "The filter belongs in HTTP connection managers of static listeners."
     NothingToRemove "nothing-to-remove"

@@ -1,6 +1,6 @@
 //! Many services that would leave their waypoints at once, and several replicas.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use testbed::controller::Controller;
 use testbed::kube::path;
 use testbed::live::{LABEL, Mesh, listed};
@@ -94,6 +94,85 @@ async fn replicas_serve_the_same_versions() {
 const LEASE: [&str; 2] = ["ingress-waypoint", "ingress-waypoint-controller"];
 const WITH_LEASE: [&str; 2] = ["--lease", "ingress-waypoint/ingress-waypoint-controller"];
 
+fn lease() -> String {
+    let [namespace, name] = LEASE;
+    path("coordination.k8s.io/v1", "Lease", Some(namespace), name)
+}
+
+async fn confirm(mesh: &Mesh, id: &str) {
+    let annotations = json!({"ingress-waypoint/confirm-withdrawal": id});
+    mesh.api.patch(&lease(), &json!({"metadata": {"annotations": annotations}})).await.unwrap();
+}
+
+/// Waits until an Event about the Lease has the id.
+async fn until_told(mesh: &Mesh, id: &str) {
+    let events = "/apis/events.k8s.io/v1/namespaces/ingress-waypoint/events";
+    wait::until("an Event about the Lease", async || {
+        let events = mesh.api.get(events).await?;
+        let mut notes = events["items"].as_array().into_iter().flatten().map(|it| &it["note"]);
+        Ok(notes.any(|note| note.as_str().is_some_and(|note| note.contains(id))).then_some(()))
+    })
+    .await
+    .unwrap();
+}
+
+/// How many services are on their waypoints, as the leader notes it at the Lease; waits until `is_so`.
+async fn until_noted(mesh: &Mesh, is_so: impl Fn(usize) -> bool) -> usize {
+    wait::until("the number at the Lease", async || {
+        let lease = mesh.api.get(&lease()).await?;
+        let annotations = &lease["metadata"]["annotations"];
+        let text = annotations["ingress-waypoint/services-on-waypoints"].as_str();
+        let noted: Value = serde_json::from_str(text.unwrap_or("{}"))?;
+        let number = noted["ingress"].as_u64().map(|it| usize::try_from(it).unwrap());
+        Ok(number.filter(|number| is_so(*number)))
+    })
+    .await
+    .unwrap()
+}
+
+/// A mistake that is made while no controller runs is held back as well, with the rights that `rbac` prints. The Lease is
+/// one that somebody made without saying whose it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_starts_compares_with_what_was_served_before() {
+    let mesh = mesh().await;
+    let [namespace, name] = LEASE;
+    let empty = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+                       "metadata": {"name": name, "namespace": namespace}});
+    mesh.api.apply(&empty).await.unwrap();
+    let first = mesh.controller_at(0, &WITH_LEASE).await.unwrap();
+    until_listed(&first, SERVICES).await;
+    let before = until_noted(&mesh, |number| number >= SERVICES).await;
+    first.stop().await.unwrap();
+    let many = path("v1", "Namespace", None, "many");
+    mesh.api.label(&many, LABEL, None).await.unwrap();
+
+    let second = mesh.controller_at(0, &WITH_LEASE).await.unwrap();
+    second.until_readiness("before this replica started").await.unwrap();
+    let line = second.until_logged("before this replica started").await.unwrap();
+    let id = line.split_once("confirm-withdrawal=").unwrap().1.split_once(' ').unwrap().0;
+    until_told(&mesh, id).await;
+    let missing = r#"ingress_waypoint_controller_services_missing{gateway_namespace="ingress"}"#;
+    assert_eq!(second.metric(missing).await.unwrap(), Some(10.0));
+    assert!(second.table().is_err(), "nothing is published");
+    assert_eq!(until_noted(&mesh, |_| true).await, before);
+    confirm(&mesh, id).await;
+    until_listed(&second, 0).await;
+    second.until_ready().await.unwrap();
+    until_noted(&mesh, |number| number == before - SERVICES).await;
+
+    // What lasts is obeyed without a person.
+    second.stop().await.unwrap();
+    mesh.api.label(&many, LABEL, Some("true")).await.unwrap();
+    let third = mesh.controller_at(0, &WITH_LEASE).await.unwrap();
+    until_noted(&mesh, |number| number == before).await;
+    third.stop().await.unwrap();
+    mesh.api.label(&many, LABEL, None).await.unwrap();
+    let delay = [&WITH_LEASE[..], &["--withdrawal-delay", "3s"]].concat();
+    let fourth = mesh.controller_at(0, &delay).await.unwrap();
+    fourth.until_logged("before this replica started").await.unwrap();
+    until_listed(&fourth, 0).await;
+}
+
 /// A person confirms at the Lease, with the rights that `rbac` prints; a replica that is killed is replaced as the leader.
 #[tokio::test(flavor = "multi_thread")]
 async fn replicas_share_a_lease() {
@@ -108,18 +187,8 @@ async fn replicas_share_a_lease() {
     let line = second.until_logged("to confirm it: ").await.unwrap();
     let id = line.split_once("withdrawal=\"").unwrap().1.split_once('"').unwrap().0;
     until_held(&first, SERVICES).await;
-    let events = "/apis/events.k8s.io/v1/namespaces/ingress-waypoint/events";
-    wait::until("an Event about the Lease", async || {
-        let events = mesh.api.get(events).await?;
-        let mut notes = events["items"].as_array().into_iter().flatten().map(|it| &it["note"]);
-        Ok(notes.any(|note| note.as_str().is_some_and(|note| note.contains(id))).then_some(()))
-    })
-    .await
-    .unwrap();
-    let [namespace, name] = LEASE;
-    let lease = path("coordination.k8s.io/v1", "Lease", Some(namespace), name);
-    let annotations = json!({"ingress-waypoint/confirm-withdrawal": id});
-    mesh.api.patch(&lease, &json!({"metadata": {"annotations": annotations}})).await.unwrap();
+    until_told(&mesh, id).await;
+    confirm(&mesh, id).await;
     for controller in [&first, &second] {
         until_listed(controller, 0).await;
     }

@@ -7,8 +7,9 @@ mod mesh;
 
 use std::process::ExitCode;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use testbed::example::Example;
+use testbed::program::{self, Arguments};
 use testbed::scene::{Scene, SceneOptions};
 use testbed::table::{self, GREEN, RED, YELLOW};
 use testbed::{until_signalled, workspace};
@@ -35,33 +36,11 @@ const MODULE: Form =
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let (mut keep, mut form) = (false, WASM);
-    for argument in std::env::args().skip(1) {
-        match argument.as_str() {
-            "--keep" => keep = true,
-            "--module" => form = MODULE,
-            "-h" | "--help" => {
-                println!("{USAGE}");
-                return ExitCode::SUCCESS;
-            }
-            other => {
-                eprintln!("unknown argument {other}\n{USAGE}");
-                return ExitCode::from(2);
-            }
+    match Arguments::read(USAGE) {
+        Ok(Arguments { module, keep }) => {
+            program::run(run(if module { &MODULE } else { &WASM }, keep)).await
         }
-    }
-    // Interrupted, `run` is dropped, and with it the processes that it has started.
-    let result = tokio::select! {
-        biased; // `--keep` waits for the same signal, and ends well on it
-        result = run(&form, keep) => result,
-        result = until_signalled() => result.and_then(|()| bail!("interrupted")),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
+        Err(code) => code,
     }
 }
 

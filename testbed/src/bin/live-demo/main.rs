@@ -1,13 +1,15 @@
-//! `make run LIVE=1`: the controller on a real API server, and a gateway that takes its services from it. The mesh is
-//! changed step by step; each step has to lead requests where it should.
+//! `make run LIVE=1`: the controller on an API server, a real one or a stand-in, and a gateway that takes its services
+//! from it. The mesh is changed step by step; each step has to lead requests where it should.
 
 mod steps;
 mod traffic;
 
 use std::process::ExitCode;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
+use testbed::kube::ApiServer;
 use testbed::live::Mesh;
+use testbed::program::{self, Arguments};
 use testbed::scene::Scene;
 use testbed::table::{self, GREEN, RED, YELLOW};
 use testbed::until_signalled;
@@ -20,39 +22,29 @@ usage: live-demo [--module] [--keep]
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let (mut keep, mut example) = (false, "live.yaml");
-    for argument in std::env::args().skip(1) {
-        match argument.as_str() {
-            "--keep" => keep = true,
-            "--module" => example = "live-module.yaml",
-            "-h" | "--help" => {
-                println!("{USAGE}");
-                return ExitCode::SUCCESS;
-            }
-            other => {
-                eprintln!("unknown argument {other}\n{USAGE}");
-                return ExitCode::from(2);
-            }
+    match Arguments::read(USAGE) {
+        Ok(Arguments { module, keep }) => {
+            program::run(run(if module { "live-module.yaml" } else { "live.yaml" }, keep)).await
         }
+        Err(code) => code,
     }
-    // Interrupted, `run` is dropped, and with it the processes that it has started.
-    let result = tokio::select! {
-        biased; // `--keep` waits for the same signal, and ends well on it
-        result = run(example, keep) => result,
-        result = until_signalled() => result.and_then(|()| bail!("interrupted")),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
+}
+
+/// The API server: a real one if it is installed.
+async fn api_server() -> Result<ApiServer> {
+    if ApiServer::is_installed() {
+        println!("The API server: kube-apiserver and etcd.");
+        return ApiServer::start().await;
     }
+    println!(
+        "The API server: a stand-in that keeps objects in memory. The real one needs Go, or KUBEBUILDER_ASSETS."
+    );
+    ApiServer::stand_in().await
 }
 
 async fn run(example: &str, keep: bool) -> Result<()> {
     println!("Starting an API server, the controller, and a gateway with envoy/{example} ...");
-    let mut mesh = Mesh::start().await?;
+    let mut mesh = Mesh::start_on(api_server().await?).await?;
     let mut controller = Some(mesh.controller(&[]).await?);
     let scene = mesh.scene(example).await?;
     table::headline("The mesh changes, and requests follow");

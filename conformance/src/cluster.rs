@@ -1,4 +1,5 @@
 //! An API server with the kinds of Gateway API, Istio and Envoy Gateway.
+#![allow(clippy::indexing_slicing)] // Of JSON: what is not there is null.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,12 +18,16 @@ const RANGES: &str = "10.0.0.0/8,fd00::/108";
 /// Namespaces that no one can delete.
 const OF_SERVER: [&str; 2] = ["default", "kube-system"];
 
+/// A running API server.
 pub struct Cluster {
+    /// The server.
     pub api: ApiServer,
+    /// The administrator's kubeconfig.
     pub administrator: PathBuf,
 }
 
 impl Cluster {
+    /// Starts it, without objects.
     pub async fn start() -> Result<Self> {
         let api = ApiServer::with_ranges(RANGES).await?;
         for crd in definitions()? {
@@ -146,6 +151,7 @@ pub fn objects(file: &Path) -> Result<Vec<Value>> {
     Ok(all)
 }
 
+/// The text of a value, if it is one.
 pub fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
