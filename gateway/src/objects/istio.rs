@@ -221,7 +221,7 @@ fn usual_settings() -> Map<String, Value> {
         "num_retries": 2,
     });
     Map::from_iter([
-        // With it, the deadline of a gRPC request applies.
+        // With it, the deadline of a gRPC request applies. Envoy calls it deprecated, and istiod writes no other.
         ("max_grpc_timeout".to_owned(), json!("0s")),
         ("retry_policy".to_owned(), retry),
     ])
