@@ -17,10 +17,10 @@ use crate::report::{self, Exit};
 /// # Errors
 /// For a source that cannot be read at all, and where there is no object in any: a pipe whose other
 /// end failed would make a configuration that knows no service.
-pub fn world(input: &Input) -> anyhow::Result<(World, Exit)> {
+pub fn world(input: &Input, wanted: Wanted) -> anyhow::Result<(World, Exit)> {
     let mut world = World::default();
     world.mesh_config = input.mesh_config.clone().unwrap_or_default();
-    let unusable = objects(&input.sources(None)?, Wanted::Mesh, &mut |origin, object| {
+    let unusable = objects(&input.sources(None)?, wanted, &mut |origin, object| {
         drop(world.add(origin, object));
     })?;
     Ok((world, if unusable > 0 { Exit::LookAt } else { Exit::Done }))

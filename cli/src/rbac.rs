@@ -82,7 +82,7 @@ impl Account {
         let mut groups: Vec<_> = RESOURCES.iter().map(|resource| resource.group).collect();
         groups.sort_unstable();
         groups.dedup();
-        for whom in [Wanted::Mesh, Wanted::Checks] {
+        for whom in [Wanted::Mesh, Wanted::IstioRoutes, Wanted::Checks] {
             for group in &groups {
                 let of_group = |it: &&Resource| it.wanted == whom && it.group == *group;
                 let resources = RESOURCES.iter().filter(wanted).filter(of_group);
@@ -90,9 +90,13 @@ impl Account {
                 if resources.is_empty() {
                     continue;
                 }
-                if whom == Wanted::Checks {
-                    yaml.push_str("# Only for `ingress-waypoint check`.\n");
-                }
+                yaml.push_str(match whom {
+                    Wanted::Mesh => "",
+                    Wanted::IstioRoutes => {
+                        "# Only for `ingress-waypoint check`, and `compile` for Istio.\n"
+                    }
+                    Wanted::Checks => "# Only for `ingress-waypoint check`.\n",
+                });
                 // Writing to a string cannot fail.
                 let (resources, verbs) = (resources.join(", "), self.verbs());
                 let _ = writeln!(

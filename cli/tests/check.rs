@@ -122,6 +122,7 @@ fn a_folder_is_about_one_code() {
             // Its retries have a meaning of their own.
             "policy-twice" => &["route-retry", "route-setting-lost"],
             "route-retry" => &["route-setting-lost"],
+            "route-setting-lost-virtual-service" => &["route-retry"],
             _ => &[],
         };
         assert_eq!(Vec::from_iter(others), expected, "{name}");

@@ -288,6 +288,10 @@ fn the_objects_for_gateways_come_out_of_the_same_configuration() {
     let istio = text(&compile(istio));
     let plugin: Value = serde_saphyr::from_str(&istio).unwrap();
     assert_eq!(plugin["spec"]["pluginConfig"], config);
+    let extension =
+        "-o traffic-extension --gateway ingress/public --image registry.example/filter:1";
+    let extension: Value = serde_saphyr::from_str(&text(&compile(extension))).unwrap();
+    assert_eq!(extension["spec"]["wasm"]["pluginConfig"], config);
     let filter = text(&compile("-o envoy-filter --selector app=gateway -n ingress"));
     assert!(filter.contains("kind: EnvoyFilter") && filter.contains("app: gateway"), "{filter}");
     let eg = compile("-o envoy-gateway --gateway ingress/public --listener http --image x");
@@ -307,4 +311,30 @@ fn loopback_addresses_are_taken_where_asked_for_and_that_is_said() {
     let said = |output| stderr(output).contains("--allow-loopback: a loopback VIP");
     assert_eq!((config(&refused), said(&refused)), ((Value::Null, 0), false));
     assert_eq!((config(&taken), said(&taken)), ((Value::Bool(true), 3), true));
+}
+
+/// A path that is not rewritten can pass by a policy of the waypoint.
+#[test]
+fn settings_that_routes_lose_at_a_vip_are_said_with_what_is_made_for_a_gateway() {
+    let said = |folder: &str, more: &str| {
+        let objects = format!("testdata/cli/check/{folder}/objects.yaml");
+        let output = run(&[&["compile", "-f", &objects], &*words(more)].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        stderr(&output).lines().filter(|line| line.contains("general VIP route")).count()
+    };
+    let (istio, k8s) = ("route-setting-lost-virtual-service", "route-setting-lost");
+    let gateway = "--gateway ingress/public";
+    let selector = "--selector istio=ingressgateway -n infra";
+    for (folder, options, expected) in [
+        (istio, format!("-o envoy-filter {selector}"), 10),
+        (istio, format!("-o wasmplugin --image x {selector}"), 10),
+        (istio, format!("-o traffic-extension --image x {selector}"), 10),
+        (k8s, format!("-o envoy-filter {gateway}"), 4),
+        (k8s, format!("-o envoy-gateway --image x --listener http {gateway}"), 4),
+        (k8s, "-o envoy-filter --gateway ingress/other".to_owned(), 0),
+        // Made for no gateway in particular: routes may have VIP routes of their own there.
+        (k8s, "-o config".to_owned(), 0),
+    ] {
+        assert_eq!(said(folder, &options), expected, "{folder} {options}");
+    }
 }

@@ -35,6 +35,7 @@ fn line(read: &Read) -> String {
         Object::Gateway(object) => ("Gateway", &object.metadata),
         Object::GatewayClass(object) => ("GatewayClass", &object.metadata),
         Object::Route(kind, object) => (kind.as_str(), &object.metadata),
+        Object::DestinationRule(object) => ("DestinationRule", &object.metadata),
         Object::Pod(object) => ("Pod", &object.metadata),
         Object::BackendTrafficPolicy(o) => ("BackendTrafficPolicy", &o.metadata),
         Object::EnvoyProxy(o) => ("EnvoyProxy", &o.metadata),

@@ -92,6 +92,8 @@ fn outputs() -> Vec<(&'static str, String)> {
     [
         ("wasmplugin.yaml", istio::wasm_plugin(&config, &istio, &on)),
         ("wasmplugin-selector.yaml", istio::wasm_plugin(&config, &selector(), &pinned)),
+        ("trafficextension.yaml", istio::traffic_extension(&config, &istio, &on)),
+        ("trafficextension-selector.yaml", istio::traffic_extension(&config, &selector(), &pinned)),
         ("envoyfilter.yaml", filter(&istio, MAX_CONNECTIONS_PER_VIP)),
         ("envoyfilter-selector.yaml", filter(&selector(), 64)),
         ("envoy-gateway.yaml", wasm(&two, &on)),
@@ -120,13 +122,18 @@ fn outputs_are_as_expected_and_always_the_same() {
 
 #[test]
 fn the_examples_are_what_is_generated() {
-    let [plugin, _, filter, _, eg, _, _, istio, _, _] = outputs().try_into().unwrap();
+    let [plugin, _, extension, _, filter, _, eg, _, _, istio, _, _] = outputs().try_into().unwrap();
     assert_eq!(istio.1, text("envoy/istio/envoyfilter-module.yaml"));
     let example = |path: &str| documents(&text(Path::new("envoy").join(path))).remove(0);
 
     let mut expected = example("istio/wasmplugin.yaml");
     expected["spec"]["pluginConfig"] = config();
     assert_eq!(documents(&plugin.1)[0], expected);
+    // A TrafficExtension has the same fields, but for the one that says for whom it is, under `wasm`.
+    let refs = expected["spec"].as_object_mut().unwrap().shift_remove("targetRefs").unwrap();
+    expected["kind"] = json!("TrafficExtension");
+    expected["spec"] = json!({"targetRefs": refs, "wasm": expected["spec"].take()});
+    assert_eq!(documents(&extension.1)[0], expected);
     assert_eq!(documents(&filter.1)[0], example("istio/envoyfilter.yaml"));
 
     let eg = documents(&eg.1);
@@ -178,6 +185,7 @@ fn what_cannot_be_generated_is_refused() {
         let refusal = istio::envoy_filter(&config, &target, 1).unwrap_err().to_string();
         assert!(refusal.starts_with(&format!("forward.via: {via:?} needs changes")), "{refusal}");
         assert!(istio::wasm_plugin(&config, &target, &options(Switch::On)).is_err());
+        assert!(istio::traffic_extension(&config, &target, &options(Switch::On)).is_err());
         let (eg, none) = (gateway("a/b"), listeners(&[]));
         assert!(envoy_gateway::policies(&config, &eg, &none, &options(Switch::On)).is_err());
     }
@@ -240,7 +248,7 @@ fn the_module_is_its_http_filter_with_the_configuration_once_and_compact() {
         let elsewhere = ["file", "live"].iter().any(|word| file.contains(word));
         assert_eq!(found, usize::from(!elsewhere), "{file}");
     }
-    let filter = documents(&outputs()[6].1).remove(0);
+    let filter = documents(&outputs()[8].1).remove(0);
     let patches = filter["spec"]["configPatches"].as_array().unwrap();
     let text = patches[0].pointer("/patch/value/typed_config/filter_config/value").unwrap();
     let mut expected = config();
@@ -248,6 +256,37 @@ fn the_module_is_its_http_filter_with_the_configuration_once_and_compact() {
     assert_eq!(serde_json::from_str::<Value>(text.as_str().unwrap()).unwrap(), expected);
     assert_eq!(text.as_str().unwrap().lines().count(), 1);
     assert!(!text.as_str().unwrap().contains(": "));
+}
+
+/// The route of a plain request has them from istiod, and one to a VIP from here.
+#[test]
+fn vip_routes_for_istio_have_the_settings_that_istiod_gives_every_route() {
+    let mut filters = 0;
+    for (file, output) in outputs().into_iter().filter(|(file, _)| file.starts_with("envoyfilter"))
+    {
+        filters += 1;
+        let filter = documents(&output).remove(0);
+        let patches = filter["spec"]["configPatches"].as_array().unwrap();
+        let of = |operation: &str| {
+            let is_it = |patch: &&Value| {
+                patch["applyTo"] == "HTTP_ROUTE" && patch["patch"]["operation"] == operation
+            };
+            patches.iter().filter(is_it).map(|patch| &patch["patch"]["value"]).collect::<Vec<_>>()
+        };
+        let vip_routes = of("INSERT_FIRST");
+        assert_eq!(vip_routes.len(), 2, "{file}");
+        for route in vip_routes.iter().map(|route| &route["route"]) {
+            assert_eq!(route["timeout"], "0s", "{file}");
+            assert_eq!(route["max_grpc_timeout"], "0s", "{file}");
+            assert_eq!(route["retry_policy"]["num_retries"], 2, "{file}");
+            let on = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes";
+            assert_eq!(route["retry_policy"]["retry_on"], on, "{file}");
+        }
+        let [plain] = of("MERGE").try_into().unwrap();
+        // No request takes the header of ours upstream, whichever route it takes.
+        assert_eq!(plain["request_headers_to_remove"], json!(["x-ingress-waypoint-protocol"]));
+    }
+    assert_eq!(filters, 6);
 }
 
 #[test]

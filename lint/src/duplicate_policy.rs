@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::scope::{Scope, reaches_waypoint};
+use mesh::object::Kind;
 use mesh::route::{Route, Rule, Target};
 use mesh::route_setting::{Does, Setting, UrlPart};
 use mesh::{Code, Diagnostic, Diagnostics, ObjectRef, Resolved, Severity};
@@ -15,7 +16,9 @@ pub(crate) fn check(scope: &Scope<'_>, out: &mut Diagnostics) {
     if at_waypoint.is_empty() {
         return;
     }
-    for (gateways, facts) in scope.ingress_routes() {
+    let keeps = |object: &ObjectRef| object.kind != Kind::VirtualService;
+    // No way to keep the settings of Istio's own routes at the gateway is known.
+    for (gateways, facts) in scope.ingress_routes().filter(|(object, _)| keeps(object)) {
         for rule in &facts.rules {
             for (i, backend) in rule.backends.iter().enumerate() {
                 for resolved in scope.find(&backend.target) {

@@ -4,9 +4,10 @@ use gateway_api::apis::standard::gateways::GatewayListenersTlsMode;
 
 use crate::objects::{PodFacts, REDIRECTION};
 use crate::scope::{Scope, reaches_waypoint};
+use gateway::table::routes::is_istios;
 use mesh::object::Kind;
 use mesh::waypoint::is_waypoint_class;
-use mesh::{Code, Diagnostic, Diagnostics, Key, ObjectRef, Severity};
+use mesh::{Code, Diagnostic, Diagnostics, Key, ObjectRef, Resolved, Severity};
 
 const MODE: &str = "istio.io/dataplane-mode";
 
@@ -21,6 +22,7 @@ pub(crate) fn check(scope: &Scope<'_>, out: &mut Diagnostics) {
     }
     for key in scope.objects.world.gateways.keys().filter(|key| scope.is_ingress(key)) {
         listeners(scope, out, key);
+        by_itself(scope, out, key);
         let selected = scope.options.pods.is_some();
         if !pods().any(|(_, pod)| selected || pod.gateway.as_ref() == Some(key)) {
             unread(out, key);
@@ -117,6 +119,32 @@ fn unread(out: &mut Diagnostics, key: &Key) {
     let cause = Diagnostic::new(Severity::Info, Code::GatewayPodsNotRead, ObjectRef::namespaced(Kind::Gateway, key), message)
         .field("metadata.name", Some(key.name.clone()))
         .fix("give its pods along with the other objects (kubectl get pods -A -o yaml), or select them with --gateway-pods");
+    out.add(cause);
+}
+
+/// Istio's own gateway needs no filter, but for what it does not do.
+fn by_itself(scope: &Scope<'_>, out: &mut Diagnostics, key: &Key) {
+    let world = &scope.objects.world;
+    let Some(gateway) = world.gateways.get(key).filter(|it| is_istios(world, it)) else { return };
+    let needs_filter = |it: &Resolved| {
+        let entry = it.object.namespace.clone().and_then(|namespace| {
+            world.entries.get(&Key { namespace, name: it.object.name.clone() })
+        });
+        let resolution = entry.and_then(|entry| entry.resolution.as_deref()).unwrap_or_default();
+        it.required.is_some() || it.object.kind == Kind::ServiceEntry && resolution.contains("DNS")
+    };
+    if scope.asking().any(needs_filter) {
+        return;
+    }
+    let message = "is a class of Istio's: from Istio 1.24 on, such a gateway sends requests for services with the label through their waypoints by itself";
+    let cause = Diagnostic::new(
+        Severity::Info,
+        Code::FilterNotNeeded,
+        ObjectRef::namespaced(Kind::Gateway, key),
+        message,
+    )
+    .field("spec.gatewayClassName", Some(gateway.class.clone()))
+    .fix("leave the filter out, unless you want a reason for each decision in log and metrics; see that ENABLE_INGRESS_WAYPOINT_ROUTING of istiod is not \"false\"");
     out.add(cause);
 }
 

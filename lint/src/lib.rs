@@ -42,8 +42,13 @@ const OF_SERVICES: &[Check] = &[
 ];
 
 /// What using the waypoint changes for requests, and whether the mesh captures them at all.
-const OF_TRAFFIC: &[Check] =
-    &[gateways::check, traffic::check, routes::check, duplicate_policy::check];
+const OF_TRAFFIC: &[Check] = &[
+    gateways::check,
+    traffic::check,
+    traffic::destination_rules,
+    routes::check,
+    duplicate_policy::check,
+];
 
 /// All findings, the worst first, then by code and object. The result does not depend on the order of the
 /// objects.
@@ -77,8 +82,8 @@ pub fn services(objects: &Objects, compiled: &Compiled, options: &Options) -> Ve
     all.into_list()
 }
 
-/// What routes set and Envoy Gateway's VIP routes lose. An error is unsafe: a required service's waypoint sees another
-/// path, host or header than the route gives it.
+/// The settings of routes that requests lose on a general VIP route: for who writes such routes. An error is unsafe: a
+/// required service's waypoint sees another path, host or header than the route gives it.
 pub fn lost_settings(objects: &Objects, compiled: &Compiled, options: &Options) -> Vec<Diagnostic> {
     let mut found = Diagnostics::default();
     routes::lost_at_general_routes(&Scope::new(objects, options, compiled), &mut found);

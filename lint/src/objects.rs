@@ -6,9 +6,12 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use serde_json::Value;
+
 use mesh::object::Kind;
 use mesh::object::{GATEWAY_NAME, OWNING_NAME};
-use mesh::object::{Object, Origin, Workload};
+use mesh::object::{Object, Origin, RouteObject, Workload};
+use mesh::route::Target;
 use mesh::{Key, Labels, ObjectRef, Selector, World, newer, version};
 
 const GATEWAY_CLASS: &str = "gateway.networking.k8s.io/gateway-class-name";
@@ -23,6 +26,7 @@ pub struct Objects {
     /// Pods, and what makes them.
     pub(crate) pods: BTreeMap<ObjectRef, PodFacts>,
     pub(crate) traffic: BTreeMap<Key, Traffic>,
+    pub(crate) destination_rules: BTreeMap<Key, DestinationRule>,
 }
 
 /// Settings of a Service about which endpoints are preferred.
@@ -30,6 +34,19 @@ pub struct Objects {
 pub(crate) struct Traffic {
     pub internal_traffic_policy: Option<String>,
     pub traffic_distribution: Option<String>,
+}
+
+/// What is kept of an Istio DestinationRule.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct DestinationRule {
+    /// `metadata.resourceVersion`: first, so that the newer of two copies is the greater one.
+    version: Option<u64>,
+    /// What it is about.
+    pub target: Target,
+    /// The fields of its traffic policy.
+    pub policies: Vec<String>,
+    /// Whether it is only for some of the pods of its namespace.
+    pub selects: bool,
 }
 
 /// What is kept of a pod, or of the pods that a workload makes.
@@ -75,6 +92,11 @@ impl Objects {
         let facts = match rest {
             Some((_, Object::Pod(pod))) => PodFacts::of_pod(*pod),
             Some((_, Object::Workload(kind, workload))) => PodFacts::of_workload(kind, *workload),
+            Some((_, Object::DestinationRule(rule))) => {
+                let key = Key::of(&rule.metadata);
+                let rule = DestinationRule::new(&key.namespace, &rule);
+                return newer(&mut self.destination_rules, key, rule);
+            }
             _ => return,
         };
         let (object, facts) = facts;
@@ -101,6 +123,21 @@ impl Traffic {
         let traffic_distribution = spec.traffic_distribution.clone();
         let any = internal_traffic_policy.is_some() || traffic_distribution.is_some();
         any.then_some(Self { internal_traffic_policy, traffic_distribution })
+    }
+}
+
+impl DestinationRule {
+    fn new(namespace: &str, rule: &RouteObject) -> Self {
+        let get = |field| rule.spec.get(field).filter(|value| !value.is_null());
+        let host = get("host").and_then(Value::as_str).unwrap_or_default();
+        let policy = get("trafficPolicy").and_then(Value::as_object).into_iter().flatten();
+        let policies = policy.filter(|(_, value)| !value.is_null()).map(|(field, _)| field.clone());
+        Self {
+            version: version(&rule.metadata),
+            target: Target::of_host(host, namespace),
+            policies: policies.collect(),
+            selects: get("workloadSelector").is_some(),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::scope::{Scope, reaches_waypoint};
 use gateway::table::routes::Routes;
+use mesh::object::Kind;
 use mesh::route::{Route, Rule, Target};
 use mesh::route_setting::{Change, Does, Setting};
 use mesh::routing_type::RoutingTypes;
@@ -26,7 +27,8 @@ pub(crate) fn routing_types(scope: &Scope<'_>, out: &mut Diagnostics) {
 
 pub(crate) fn check(scope: &Scope<'_>, out: &mut Diagnostics) {
     let types = RoutingTypes::new(&scope.objects.world);
-    for (route, facts) in scope.ingress_routes() {
+    for (route, facts) in scope.with_delegates() {
+        let is_istios = scope.is_istios(&route, facts);
         let mirrors_to_vips = mirrors_to_vips(scope, &types, &route, facts);
         for (i, rule) in facts.rules.iter().enumerate() {
             for setting in settings(rule) {
@@ -36,11 +38,13 @@ pub(crate) fn check(scope: &Scope<'_>, out: &mut Diagnostics) {
                     mirror(scope, out, &route, &setting.field, target);
                 }
             }
-            let backends = rule.backends.iter().flat_map(|backend| scope.find(&backend.target));
-            for resolved in backends.filter(|resolved| reaches_waypoint(resolved)) {
+            let backends = rule.backends.iter().flat_map(|backend| {
+                scope.find(&backend.target).into_iter().map(move |resolved| (backend, resolved))
+            });
+            for (backend, resolved) in backends.filter(|(_, it)| reaches_waypoint(it)) {
                 at_one_vip(out, &route, i, rule, resolved);
-                for setting in settings(rule) {
-                    lost(out, &route, setting, resolved);
+                for setting in rule.settings.iter().chain(&backend.settings) {
+                    lost(out, &route, is_istios, setting, resolved);
                 }
             }
         }
@@ -69,29 +73,46 @@ fn settings(rule: &Rule) -> impl Iterator<Item = &Setting> {
     rule.settings.iter().chain(rule.backends.iter().flat_map(|backend| &backend.settings))
 }
 
-/// Settings that are lost behind Envoy Gateway's one VIP route. It is an error if a required service's waypoint sees
-/// another path, host or header than the route gives it.
+/// Settings that are lost on a general VIP route. It is an error if a required service's waypoint sees another path, host
+/// or header than the route gives it.
 pub(crate) fn lost_at_general_routes(scope: &Scope<'_>, out: &mut Diagnostics) {
-    for (route, facts) in scope.ingress_routes() {
+    for (route, facts) in scope.with_delegates() {
+        let is_istios = scope.is_istios(&route, facts);
         for rule in &facts.rules {
-            let backends = rule.backends.iter().flat_map(|backend| scope.find(&backend.target));
-            for resolved in backends.filter(|resolved| reaches_waypoint(resolved)) {
-                let mut found = Diagnostics::default();
-                settings(rule).for_each(|setting| lost(&mut found, &route, setting, resolved));
-                let is_required = resolved.required.is_some();
-                out.extend(found.into_list().into_iter().map(|it| match is_required {
-                    true => it,
-                    false => Diagnostic { severity: it.severity.min(Severity::Warning), ..it },
-                }.fix(
-                    "let Envoy Gateway call the controller (`install --for envoy-gateway`), which keeps what routes set; \
-                     or set it in a route of the service itself, at the waypoint",
-                )));
+            for backend in &rule.backends {
+                let settings = || rule.settings.iter().chain(&backend.settings);
+                let found = scope.find(&backend.target);
+                for resolved in found.into_iter().filter(|resolved| reaches_waypoint(resolved)) {
+                    let mut found = Diagnostics::default();
+                    settings().for_each(|it| lost(&mut found, &route, is_istios, it, resolved));
+                    let is_unsafe = resolved.required.is_some() && !is_istios;
+                    out.extend(found.into_list().into_iter().map(|it| {
+                        let most = if is_unsafe { Severity::Error } else { Severity::Warning };
+                        let it = Diagnostic { severity: it.severity.min(most), ..it };
+                        if is_istios { it } else { it.fix(FIX_ENVOY_GATEWAY) }
+                    }));
+                }
             }
         }
     }
 }
 
-fn lost(out: &mut Diagnostics, route: &ObjectRef, setting: &Setting, resolved: &Resolved) {
+/// What keeps a setting.
+const FIX: &str = "set it in a route of the service itself, at the waypoint; or use cluster-header, or a VIP route with the same settings";
+
+/// The same for Istio's gateways, which cannot follow a cluster header.
+const FIX_ISTIO: &str = "set it in a route of the service itself, at the waypoint; or add a VIP route with the same settings, in an EnvoyFilter of its own";
+
+/// The same for Envoy Gateway.
+const FIX_ENVOY_GATEWAY: &str = "let Envoy Gateway call the controller (`install --for envoy-gateway`), which keeps what routes set; or set it in a route of the service itself, at the waypoint";
+
+fn lost(
+    out: &mut Diagnostics,
+    route: &ObjectRef,
+    is_istios: bool,
+    setting: &Setting,
+    resolved: &Resolved,
+) {
     let (severity, what) = match &setting.does {
         Does::Header { response: false, name, change: Change::Remove | Change::Set(_) } => {
             (Severity::Error, format!("the client's own request header {name:?} is kept"))
@@ -101,16 +122,24 @@ fn lost(out: &mut Diagnostics, route: &ObjectRef, setting: &Setting, resolved: &
         }
         Does::Rewrite(part) => (Severity::Error, format!("the {} is not rewritten", part.as_str())),
         Does::Extension(name) => (Severity::Error, format!("{name} may not be applied")),
+        Does::Retry { .. } if is_istios => {
+            (Severity::Warning, "requests are retried up to twice, as by default".to_owned())
+        }
         Does::Retry { .. } => (Severity::Warning, "requests are not retried".to_owned()),
         Does::Timeout => (Severity::Warning, "requests have no timeout".to_owned()),
         Does::Cors => (Severity::Warning, "CORS is not answered".to_owned()),
-        // `mirror` reports these.
-        Does::Mirror(_) => return,
+        Does::Fault => (Severity::Warning, "no fault is injected".to_owned()),
+        Does::Subset(name) => {
+            (Severity::Error, format!("the waypoint does not know that subset {name:?} is meant"))
+        }
+        // `mirror` reports those to services that opted in.
+        Does::Mirror(_) if !is_istios => return,
+        Does::Mirror(_) => (Severity::Warning, "requests are not mirrored".to_owned()),
     };
     let message = format!("has no effect on requests that take a general VIP route: {what}");
     let cause = Diagnostic::new(severity, Code::RouteSettingLost, route.clone(), message)
         .field(setting.field.clone(), None)
-        .fix("set it in a route of the service itself, at the waypoint; or use cluster-header, or a VIP route with the same settings");
+        .fix(if is_istios { FIX_ISTIO } else { FIX });
     out.add(cause.affects(resolved.listed()));
 }
 
@@ -133,10 +162,11 @@ fn at_one_vip(
         .fix("remove it, or set it in a route of the service itself, at the waypoint");
         out.add(cause.affects(resolved.listed()));
     }
-    if rule.settings.iter().any(|setting| matches!(setting.does, Does::Retry { .. })) {
+    let is_retry = |setting: &&Setting| matches!(setting.does, Does::Retry { .. });
+    if let Some(retry) = rule.settings.iter().find(is_retry) {
         let message = "sends a request to the same VIP again, if the retry is kept: the waypoint chooses the pod";
         let cause = Diagnostic::new(Severity::Info, Code::RouteRetry, route.clone(), message)
-            .field(format!("spec.rules[{i}].retry"), None)
+            .field(retry.field.clone(), None)
             .fix("nothing, if any pod will do; else retry in a route of the service itself, at the waypoint");
         out.add(cause.affects(resolved.listed()));
     }
@@ -153,8 +183,12 @@ fn mirror(
         let severity =
             if resolved.required.is_some() { Severity::Error } else { Severity::Warning };
         let message = "mirrors requests to the endpoints of a service that opted in";
+        let field = match route.kind {
+            Kind::VirtualService => field.to_owned(),
+            _ => format!("{field}.requestMirror.backendRef"),
+        };
         let cause = Diagnostic::new(severity, Code::RouteMirror, route.clone(), message)
-            .field(format!("{field}.requestMirror.backendRef"), None)
+            .field(field, None)
             .fix("mirror in a route of the service itself, at the waypoint");
         // The filter does not see copies, so it cannot refuse them.
         out.add(cause.affects(resolved.object.to_string()));

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::objects::Objects;
 use crate::options::Options;
 use gateway::table::Compiled;
+use gateway::table::routes::is_istios;
 use mesh::object::Kind;
 use mesh::route::{Backend, Parent, Route, Target};
 use mesh::waypoint::{MANAGED, is_waypoint_class};
@@ -65,14 +66,48 @@ impl<'a> Scope<'a> {
 
     /// The routes that the ingress serves.
     pub fn ingress_routes(&self) -> impl Iterator<Item = (ObjectRef, &'a Route)> {
-        self.routes().filter(|(_, route)| {
-            let ingress = |parent: &Parent| match &parent.target {
-                Target::Gateway(key) => self.is_ingress(key),
-                Target::ListenerSet(_) => self.options.gateway.is_none(),
-                _ => false,
-            };
-            route.parents.iter().any(ingress)
-        })
+        self.routes()
+            .filter(|(_, route)| route.parents.iter().any(|parent| self.is_ingress_parent(parent)))
+    }
+
+    /// Those, and the VirtualServices that they delegate requests to.
+    pub fn with_delegates(&self) -> impl Iterator<Item = (ObjectRef, &'a Route)> {
+        let backends = |route: &'a Route| route.rules.iter().flat_map(|rule| &rule.backends);
+        let served: BTreeMap<_, _> = self.ingress_routes().collect();
+        let delegates = served.values().flat_map(|route| backends(route)).filter_map(|backend| {
+            let Target::VirtualService(key) = &backend.target else { return None };
+            let route = self.objects.world.routes.get(&(Kind::VirtualService, key.clone()))?;
+            Some((ObjectRef::namespaced(Kind::VirtualService, key), route))
+        });
+        let delegates: Vec<_> = delegates.collect();
+        served.into_iter().chain(delegates).collect::<BTreeMap<_, _>>().into_iter()
+    }
+
+    fn is_ingress_parent(&self, parent: &Parent) -> bool {
+        match (&parent.target, &self.options.gateway) {
+            (Target::Gateway(key), _) => self.is_ingress(key),
+            (Target::ListenerSet(_), only) => only.is_none(),
+            // Istio's own Gateway is for pods, which may be those of any Gateway that Istio serves.
+            (Target::IstioGateway(_), only) => only.as_ref().is_none_or(|key| {
+                let gateway = self.objects.world.gateways.get(key);
+                gateway.is_none_or(|gateway| is_istios(&self.objects.world, gateway))
+            }),
+            _ => false,
+        }
+    }
+
+    /// Whether Istio serves the route at an ingress: always one of its own, and one that is attached to its Gateways alone.
+    pub fn is_istios(&self, route: &ObjectRef, facts: &Route) -> bool {
+        if self.options.istio || route.kind == Kind::VirtualService {
+            return true;
+        }
+        let world = &self.objects.world;
+        let ingress = facts.parents.iter().filter(|parent| self.is_ingress_parent(parent));
+        let mut gateways = ingress.map(|parent| match &parent.target {
+            Target::Gateway(key) => world.gateways.get(key),
+            _ => None,
+        });
+        gateways.all(|gateway| gateway.is_some_and(|gateway| is_istios(world, gateway)))
     }
 
     /// All routes of HTTP requests: the filter sees no others.
@@ -90,6 +125,7 @@ impl<'a> Scope<'a> {
                 return self.by_host.get(host.as_str()).copied().into_iter().collect();
             }
             Target::Gateway(_) | Target::ListenerSet(_) | Target::Other => return Vec::new(),
+            Target::IstioGateway(_) | Target::VirtualService(_) => return Vec::new(),
         };
         self.object(&object).to_vec()
     }

@@ -1,8 +1,9 @@
-//! Settings of a Service that have no effect, or another one, on requests to its VIP.
+//! Settings of a Service or a DestinationRule that have no effect, or another one, on requests to its VIP.
 
 use crate::scope::{Scope, reaches_waypoint};
+use mesh::mesh_config::ISTIO_SYSTEM;
 use mesh::object::Kind;
-use mesh::{Code, Diagnostic, Diagnostics, Key, Resolved, Severity};
+use mesh::{Code, Diagnostic, Diagnostics, Key, ObjectRef, Resolved, Severity};
 
 pub(crate) fn check(scope: &Scope<'_>, out: &mut Diagnostics) {
     for resolved in scope.services().filter(|resolved| reaches_waypoint(resolved)) {
@@ -35,6 +36,39 @@ pub(crate) fn check(scope: &Scope<'_>, out: &mut Diagnostics) {
                 .field("spec.trafficDistribution", Some(distribution.clone()))
                 .fix("nothing, if the waypoint is as near; else set it on the waypoint's Service");
             out.add(cause);
+        }
+    }
+}
+
+/// What the gateway would do with endpoints. The waypoint looks for DestinationRules in its own namespace, in that of the
+/// service, and in that of Istio.
+pub(crate) fn destination_rules(scope: &Scope<'_>, out: &mut Diagnostics) {
+    for (key, rule) in &scope.objects.destination_rules {
+        let object = ObjectRef::namespaced(Kind::DestinationRule, key);
+        for resolved in scope.find(&rule.target).into_iter().filter(|it| reaches_waypoint(it)) {
+            let waypoint =
+                resolved.binding.ready().map(|waypoint| waypoint.gateway.namespace.as_str());
+            let places = [waypoint, resolved.object.namespace.as_deref(), Some(ISTIO_SYSTEM)];
+            let at_waypoint = !rule.selects && places.contains(&Some(key.namespace.as_str()));
+            let (severity, message, fix) = if at_waypoint {
+                (
+                    Severity::Info,
+                    "applies at the waypoint, not at the gateway",
+                    "nothing, if the waypoint is to do it",
+                )
+            } else {
+                (
+                    Severity::Warning,
+                    "has no effect on requests that go to the waypoint: the waypoint does not use it",
+                    "move it to the namespace of the service, without a workloadSelector",
+                )
+            };
+            for policy in &rule.policies {
+                let cause = Diagnostic::new(severity, Code::TrafficPolicy, object.clone(), message)
+                    .field(format!("spec.trafficPolicy.{policy}"), None)
+                    .fix(fix);
+                out.add(cause.affects(resolved.listed()));
+            }
         }
     }
 }

@@ -242,6 +242,7 @@ impl State {
             // Rare, and everything may depend on it.
             Kind::MeshConfig => self.dirty.all = true,
             Kind::HttpRoute | Kind::GrpcRoute | Kind::TcpRoute | Kind::TlsRoute => {}
+            Kind::VirtualService | Kind::DestinationRule => {}
             Kind::BackendTrafficPolicy
             | Kind::EnvoyProxy
             | Kind::ListenerSet

@@ -14,6 +14,7 @@ use crate::objects::mesh_config_choice::MeshConfigChoice;
 use crate::objects::object::{Kind, Object, Origin};
 use crate::objects::resource_version::newer;
 use crate::objects::route::Route;
+use crate::objects::virtual_service;
 
 /// Everything that was read, by name.
 #[derive(Debug, Default)]
@@ -92,7 +93,11 @@ impl World {
                 put.into(&mut self.mesh_configs, key, ConfigMapFacts::new(origin, *it))
             }
             Object::Route(kind, it) => {
-                let route = Route::new(&it.metadata, &key.namespace, &it.spec);
+                let read = match kind {
+                    Kind::VirtualService => virtual_service::route,
+                    _ => Route::read,
+                };
+                let route = read(&it.metadata, &key.namespace, &it.spec);
                 let key = (kind, key);
                 if replaces {
                     let route = route.trimmed();
@@ -123,10 +128,13 @@ impl World {
             Kind::BackendTrafficPolicy => self.policies.remove(key).is_some(),
             Kind::EnvoyProxy => self.proxies.remove(key).is_some(),
             Kind::MeshConfig => self.mesh_configs.remove(key).is_some(),
-            Kind::HttpRoute | Kind::GrpcRoute | Kind::TcpRoute | Kind::TlsRoute => {
-                self.routes.remove(&(kind, key.clone())).is_some()
-            }
+            Kind::HttpRoute
+            | Kind::GrpcRoute
+            | Kind::TcpRoute
+            | Kind::TlsRoute
+            | Kind::VirtualService => self.routes.remove(&(kind, key.clone())).is_some(),
             Kind::Pod
+            | Kind::DestinationRule
             | Kind::Deployment
             | Kind::DaemonSet
             | Kind::StatefulSet
@@ -148,11 +156,16 @@ impl World {
             Kind::BackendTrafficPolicy => self.policies.keys().cloned().collect(),
             Kind::EnvoyProxy => self.proxies.keys().cloned().collect(),
             Kind::MeshConfig => self.mesh_configs.keys().cloned().collect(),
-            Kind::HttpRoute | Kind::GrpcRoute | Kind::TcpRoute | Kind::TlsRoute => {
+            Kind::HttpRoute
+            | Kind::GrpcRoute
+            | Kind::TcpRoute
+            | Kind::TlsRoute
+            | Kind::VirtualService => {
                 let keys = self.routes.keys().filter(|(of, _)| *of == kind);
                 keys.map(|(_, key)| key.clone()).collect()
             }
             Kind::Pod
+            | Kind::DestinationRule
             | Kind::Deployment
             | Kind::DaemonSet
             | Kind::StatefulSet

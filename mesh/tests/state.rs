@@ -17,7 +17,7 @@ use mesh::{
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-const KINDS: [Kind; 12] = [
+const KINDS: [Kind; 13] = [
     Kind::Service,
     Kind::ServiceEntry,
     Kind::Namespace,
@@ -28,6 +28,7 @@ const KINDS: [Kind; 12] = [
     Kind::GrpcRoute,
     Kind::TcpRoute,
     Kind::TlsRoute,
+    Kind::VirtualService,
     Kind::BackendTrafficPolicy,
     Kind::EnvoyProxy,
 ];
@@ -231,7 +232,7 @@ fn metadata(object: &mut Object) -> &mut ObjectMeta {
         Object::Gateway(it) => &mut it.metadata,
         Object::GatewayClass(it) => &mut it.metadata,
         Object::MeshConfig(it) => &mut it.metadata,
-        Object::Route(_, it) => &mut it.metadata,
+        Object::Route(_, it) | Object::DestinationRule(it) => &mut it.metadata,
         Object::BackendTrafficPolicy(it) => &mut it.metadata,
         Object::EnvoyProxy(it) => &mut it.metadata,
         Object::Pod(_) | Object::Workload(..) => unreachable!("the pool has none"),

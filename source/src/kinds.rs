@@ -4,12 +4,14 @@
 use mesh::mesh_config::ISTIO_SYSTEM;
 use mesh::object::{GATEWAY_NAME, Kind, OWNING_NAME};
 
-/// What a reader is for: the checks look at more kinds than the mesh's rules do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a reader is for: each takes the kinds of those before it too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Wanted {
     /// What decides where a service goes, and the routes, after which upstream clusters are named.
     Mesh,
-    /// That, and the gateway's pods.
+    /// That, and Istio's own routes, whose settings the objects for an Istio gateway do not keep.
+    IstioRoutes,
+    /// All, the gateway's pods too.
     Checks,
 }
 
@@ -68,6 +70,20 @@ pub const RESOURCES: &[Resource] = &[
         Wanted::Mesh,
     ),
     resource(Kind::EnvoyProxy, ENVOY_GATEWAY, &["v1alpha1"], "envoyproxies", Wanted::Mesh),
+    resource(
+        Kind::VirtualService,
+        ISTIO,
+        &["v1", "v1beta1", "v1alpha3"],
+        "virtualservices",
+        Wanted::IstioRoutes,
+    ),
+    resource(
+        Kind::DestinationRule,
+        ISTIO,
+        &["v1", "v1beta1", "v1alpha3"],
+        "destinationrules",
+        Wanted::Checks,
+    ),
     Resource {
         selectors: &[GATEWAY_NAME, OWNING_NAME],
         ..resource(Kind::Pod, "", &["v1"], "pods", Wanted::Checks)
@@ -104,7 +120,7 @@ impl Wanted {
 
     /// Whether it takes this kind.
     pub fn takes(self, resource: &Resource) -> bool {
-        self == Self::Checks || resource.wanted == Self::Mesh
+        self >= resource.wanted
     }
 }
 
@@ -124,6 +140,7 @@ impl Resource {
     /// Whether a cluster can well be without it: what it decides is told, and no more.
     pub fn is_optional(&self) -> bool {
         self.group == ENVOY_GATEWAY
+            || matches!(self.kind, Kind::VirtualService | Kind::DestinationRule)
     }
 
     /// Whether a one-time reading can do without it: the filter sees no request of such a route either.

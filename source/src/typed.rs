@@ -133,6 +133,8 @@ pub fn read(
         Kind::MeshConfig => mesh_config(value).map(|o| Object::MeshConfig(Box::new(o))),
         // No resource is of these.
         Kind::ListenerSet | Kind::Unknown => return,
+        Kind::VirtualService => convert(value).map(|o| Object::Route(resource.kind, Box::new(o))),
+        Kind::DestinationRule => convert(value).map(|o| Object::DestinationRule(Box::new(o))),
         Kind::HttpRoute => route::<HttpRoute>(value, &mut left_out)
             .map(|o| Object::Route(resource.kind, Box::new(o))),
         Kind::GrpcRoute => route::<GrpcRoute>(value, &mut left_out)

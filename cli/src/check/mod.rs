@@ -57,6 +57,7 @@ pub fn command(arguments: &Arguments, format: Format) -> anyhow::Result<Exit> {
     let options = Options {
         rules: arguments.rules.rules(gateway.map(|gateway| gateway.namespace.as_str())),
         gateway: gateway.map(Gateway::key),
+        istio: false,
         pods: arguments.gateway_pods.clone(),
     };
     warn_of_unmatched(&objects.world, &options.rules);

@@ -15,6 +15,8 @@ pub enum Output {
     Config,
     /// Istio's WasmPlugin, which loads the filter at a gateway
     Wasmplugin,
+    /// Istio's TrafficExtension, which does the same from Istio 1.30 on
+    TrafficExtension,
     /// Istio's EnvoyFilter with the VIP clusters and VIP routes (with --form module also the filter)
     EnvoyFilter,
     /// Envoy Gateway's objects, for the wasm filter
@@ -23,6 +25,13 @@ pub enum Output {
     Ecds,
     /// A table for people
     Table,
+}
+
+impl Output {
+    /// Whether it is an object for an Istio gateway.
+    pub fn is_for_istio(self) -> bool {
+        matches!(self, Self::Wasmplugin | Self::TrafficExtension | Self::EnvoyFilter)
+    }
 }
 
 /// `compile`.
@@ -50,7 +59,7 @@ other service to its endpoints, as it does for services that it does not know (u
 
 If Envoy Gateway does not merge backends, it names upstream clusters after HTTPRoutes and
 GRPCRoutes: give these objects too. compile lists the clusters of its Gateways and of --gateway
-with their services, except for wasmplugin and envoy-filter. BackendTrafficPolicies (btp) and
+with their services, except for Istio's objects. BackendTrafficPolicies (btp) and
 EnvoyProxies say which rules Envoy Gateway sends to the ClusterIP itself (routingType: Service).
 
 `kubectl apply` without --server-side keeps a copy of each object in an annotation, of at most
@@ -107,7 +116,9 @@ impl From<NameSchemeName> for NameScheme {
 
 /// How the gateway loads the filter.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Loading the filter (wasmplugin, envoy-filter, envoy-gateway, ecds)")]
+#[command(
+    next_help_heading = "Loading the filter (wasmplugin, traffic-extension, envoy-filter, envoy-gateway, ecds)"
+)]
 pub struct Load {
     /// The Gateway that the objects are for
     #[arg(long, value_name = "NAMESPACE/NAME", conflicts_with = "selector")]

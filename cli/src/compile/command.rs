@@ -18,6 +18,7 @@ use crate::report::{self, Exit, Format};
 use gateway::envoy::Form;
 use gateway::envoy::xds_server::{Live, NodeName};
 use mesh::{Severity, World};
+use source::Wanted;
 
 /// Why there are no objects of Envoy Gateway for the native module.
 const NO_MODULE: &str = "--form module: not with -o envoy-gateway. Envoy Gateway does not know route specifiers, and the \
@@ -39,13 +40,15 @@ pub fn command(args: &Arguments, format: Format) -> anyhow::Result<Exit> {
     if let Some(live) = form.live() {
         return static_part(args, live, &form);
     }
-    let (world, read) = input::world(&args.input)?;
+    let for_istio = args.output.is_for_istio();
+    let wanted = if for_istio { Wanted::IstioRoutes } else { Wanted::Mesh };
+    let (world, read) = input::world(&args.input, wanted)?;
     let gateway = load.gateway.as_ref().map(Gateway::key);
     let rules = args.rules.rules(gateway.as_ref().map(|gateway| gateway.namespace.as_str()));
     input::warn_of_unmatched(&world, &rules);
     let mut exit = read;
     let routes = match (args.output, &gateway) {
-        (Output::Wasmplugin | Output::EnvoyFilter, _) => Routes::None,
+        _ if for_istio => Routes::None,
         (_, Some(gateway)) => Routes::Also(gateway),
         (_, None) => Routes::EnvoyGateway,
     };
@@ -54,7 +57,13 @@ pub fn command(args: &Arguments, format: Format) -> anyhow::Result<Exit> {
     let options = lint::Options { rules, ..lint::Options::default() };
     let objects = lint::Objects::from(world);
     let (world, rules) = (&objects.world, &options.rules);
-    let found = lint::services(&objects, &compiled, &options);
+    let mut found = lint::services(&objects, &compiled, &options);
+    if for_istio {
+        let rules = rules.clone();
+        let options =
+            lint::Options { rules, gateway: gateway.clone(), istio: for_istio, pods: None };
+        found.extend(lint::lost_settings(&objects, &compiled, &options));
+    }
     let least = if args.output == Output::Table { Severity::Info } else { Severity::Warning };
     report::diagnostics(&found, least);
     if found.iter().any(|it| it.severity == Severity::Error) {
@@ -101,7 +110,10 @@ pub fn command(args: &Arguments, format: Format) -> anyhow::Result<Exit> {
                 "the native module follows a file itself: write it with -o config --out FILE"
             ),
         },
-        Output::Wasmplugin | Output::EnvoyFilter | Output::EnvoyGateway => {
+        Output::Wasmplugin
+        | Output::TrafficExtension
+        | Output::EnvoyFilter
+        | Output::EnvoyGateway => {
             let config: Value = serde_json::from_str(&compiled.text)?;
             let objects = gateway_objects(world, &compiled, &config, args.output, load, &form)?;
             for warning in objects.fit(&config)? {
@@ -228,10 +240,13 @@ fn gateway_objects(
         (Output::EnvoyFilter, Form::Wasm(wasm)) => {
             istio::envoy_filter(config, &target(load)?, wasm.max_connections_per_vip)?
         }
+        (Output::TrafficExtension, Form::Wasm(_)) => {
+            istio::traffic_extension(config, &target(load)?, &options(load)?)?
+        }
         (_, Form::Wasm(_)) => istio::wasm_plugin(config, &target(load)?, &options(load)?)?,
         (_, Form::Module(_)) => {
             anyhow::bail!(
-                "a WasmPlugin loads the wasm filter: use -o envoy-filter for the native module"
+                "a WasmPlugin or TrafficExtension loads the wasm filter: use -o envoy-filter for the native module"
             )
         }
     })

@@ -25,7 +25,7 @@ Examples:
       --ingress-use-waypoints true --xds-cert tls.crt --xds-key tls.key \\
       --xds-client-ca ca.crt --wasm /ingress_waypoint.wasm
   ingress-waypoint controller --node edge --write /etc/ingress-waypoint.json
-  ingress-waypoint controller --ingress-use-waypoints true \
+  ingress-waypoint controller --ingress-use-waypoints true \\
       --envoy-gateway-addr unix:/run/ingress-waypoint/hook.sock
 
 `patch --live` and `compile --live` write what a gateway needs to receive its services from here.

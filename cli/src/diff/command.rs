@@ -13,6 +13,7 @@ use crate::args::{Input, RuleArgs, Settings};
 use crate::report::{self, Exit, Format};
 use gateway::table::{Compiled, Purpose};
 use mesh::MeshConfigChoice;
+use source::Wanted;
 use source::open;
 
 /// `diff`.
@@ -110,7 +111,7 @@ fn path(arguments: &Arguments, given: &Path) -> anyhow::Result<(Side, Exit)> {
 
 fn objects(arguments: &Arguments, input: Input) -> anyhow::Result<(Side, Exit)> {
     let input = Input { mesh_config: arguments.mesh_config.clone(), ..input };
-    let (world, exit) = crate::input::world(&input)?;
+    let (world, exit) = crate::input::world(&input, Wanted::Mesh)?;
     let (rules, settings) = (arguments.rules.rules(None), arguments.settings.configuration());
     crate::input::warn_of_unmatched(&world, &rules);
     let compiled = Compiled::new(&world, &rules, &settings, Purpose::default())?;

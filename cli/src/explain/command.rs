@@ -8,6 +8,7 @@ use gateway::table::{Compiled, Purpose};
 use ingress_waypoint::Policy;
 use ingress_waypoint::global_switch::{Source, VARIABLE};
 use mesh::Severity;
+use source::Wanted;
 
 use super::explanation::{AskedAs, ask, explain};
 use crate::args::{Input, RuleArgs, Settings};
@@ -82,7 +83,7 @@ pub fn command(args: &Arguments, format: Format) -> anyhow::Result<Exit> {
         }
         return Ok(Exit::Done);
     }
-    let (world, exit) = world(&args.input)?;
+    let (world, exit) = world(&args.input, Wanted::Mesh)?;
     let compiled = Compiled::new(
         &world,
         &args.rules.rules(None),

@@ -24,6 +24,8 @@ fn commands() -> Vec<Vec<&'static str>> {
     vec![
         compile("wasmplugin", &[&GATEWAY, &IMAGE]),
         compile("wasmplugin", &[selector, &IMAGE]),
+        compile("traffic-extension", &[&GATEWAY, &IMAGE]),
+        compile("traffic-extension", &[selector, &IMAGE]),
         compile("envoy-filter", &[&GATEWAY]),
         compile("envoy-filter", &[selector]),
         compile("envoy-filter", &[&GATEWAY, &MODULE]),

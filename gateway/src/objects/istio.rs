@@ -1,7 +1,7 @@
-//! The objects for an Istio gateway: the `WasmPlugin` that loads the filter, and the `EnvoyFilter` with VIP clusters and VIP
-//! routes, or with the native module too.
+//! The objects for an Istio gateway: the `WasmPlugin` or `TrafficExtension` that loads the filter, and the `EnvoyFilter` with
+//! VIP clusters and VIP routes, or with the native module too.
 
-use ingress_waypoint::config::Forward;
+use ingress_waypoint::config::{Forward, PROTOCOL_HEADER};
 use ingress_waypoint::global_switch::VARIABLE;
 use ingress_waypoint::plan::NAMESPACE;
 use serde_json::{Map, Value, json};
@@ -22,6 +22,13 @@ const PLUGIN_NEEDED: &str = "\
 # requires its waypoint are refused.
 ";
 
+/// The same of a `TrafficExtension`.
+const EXTENSION_NEEDED: &str = "\
+# For Istio 1.30 and later. Apply the EnvoyFilter first (compile -o envoy-filter): without its VIP routes no request
+# gets to a VIP, and requests for a service that requires its waypoint are refused. Delete a WasmPlugin of this name:
+# the filter would run twice.
+";
+
 /// The `WasmPlugin`.
 ///
 /// # Errors
@@ -33,30 +40,54 @@ pub fn wasm_plugin(
 ) -> Result<Manifest, Refusal> {
     filter_state(config)?;
     let mut spec = selection(target);
-    spec.insert("url".into(), json!(url(&options.image)));
+    spec.extend(plugin(config, options));
+    let plugin = object(EXTENSIONS, "WasmPlugin", target, spec);
+    Ok(Manifest::new(PLUGIN_NEEDED, [plugin]))
+}
+
+/// The `TrafficExtension`: the same fields, under `wasm`.
+///
+/// # Errors
+/// If the configuration is invalid, or its mechanism is not `filter-state`.
+pub fn traffic_extension(
+    config: &Value,
+    target: &Target,
+    options: &Options,
+) -> Result<Manifest, Refusal> {
+    filter_state(config)?;
+    let mut spec = selection(target);
+    spec.insert("wasm".into(), Value::Object(plugin(config, options)));
+    let extension = object(EXTENSIONS, "TrafficExtension", target, spec);
+    Ok(Manifest::new(EXTENSION_NEEDED, [extension]))
+}
+
+const EXTENSIONS: &str = "extensions.istio.io/v1alpha1";
+
+/// What loads the filter. A plugin without a phase runs last, right before the router.
+fn plugin(config: &Value, options: &Options) -> Map<String, Value> {
+    let mut plugin = Map::new();
+    plugin.insert("url".into(), json!(url(&options.image)));
     if let Some(digest) = &options.sha256 {
-        spec.insert("sha256".into(), json!(digest.0));
+        plugin.insert("sha256".into(), json!(digest.0));
     }
     // Fails closed like FAIL_CLOSE, and replaces a VM that trapped: from Istio 1.27 on.
-    spec.insert("failStrategy".into(), json!("FAIL_RELOAD"));
-    // A plugin without a phase runs last, right before the router.
+    plugin.insert("failStrategy".into(), json!("FAIL_RELOAD"));
     if !has_switch(config) {
         let variable = match options.switch {
             Switch::On => json!({"name": VARIABLE, "value": "true"}),
             Switch::Off => json!({"name": VARIABLE, "value": "false"}),
             Switch::Environment => json!({"name": VARIABLE, "valueFrom": "HOST"}),
         };
-        spec.insert("vmConfig".into(), json!({"env": [variable]}));
+        plugin.insert("vmConfig".into(), json!({"env": [variable]}));
     }
-    spec.insert("pluginConfig".into(), config.clone());
-    let plugin = object("extensions.istio.io/v1alpha1", "WasmPlugin", target, spec);
-    Ok(Manifest::new(PLUGIN_NEEDED, [plugin]))
+    plugin.insert("pluginConfig".into(), config.clone());
+    plugin
 }
 
 /// What the `EnvoyFilter` beside the plugin needs.
 const FILTER_NEEDED: &str = "\
-# For Istio 1.28 and later, whose proxies are Envoy 1.36 or later. The WasmPlugin (compile -o wasmplugin) loads the
-# filter: apply it after this.
+# For Istio 1.28 and later, whose proxies are Envoy 1.36 or later. The WasmPlugin (compile -o wasmplugin) or the
+# TrafficExtension (compile -o traffic-extension) loads the filter: apply it after this.
 ";
 
 /// What the `EnvoyFilter` does not cover.
@@ -66,6 +97,8 @@ const UNSEEN: &str = "\
 # the service is required, and else goes to the endpoints.
 # istiod writes no filter chain for upgrades (upgrade_configs[].filters) and disables no filter of ours. An
 # EnvoyFilter that does (typed_per_filter_config) makes requests there bypass the waypoint.
+# VIP routes have the settings that istiod gives every route: no timeout, two retries. What a VirtualService or an
+# HTTPRoute sets besides is lost on the way to the VIP.
 ";
 
 /// The `EnvoyFilter`. It depends only on the mechanism, so it stays the same as services come and go.
@@ -90,7 +123,8 @@ const MODULE_NEEDED: &str = "\
 # filter from Istio 1.28 on, and from 1.30 on the path that --module gives it. An older istiod drops what it
 # does not know, and Envoy then refuses the listener: before 1.30 set ENVOY_DYNAMIC_MODULES_SEARCH_PATH, so that
 # Envoy finds the module.
-# istiod does not pass on route specifiers, so VIP routes lead to the VIPs, with settings of their own.
+# istiod does not pass on route specifiers, so VIP routes lead to the VIPs, with the settings that istiod gives every
+# route.
 # If the services are in this object, their changes change the listener, and Envoy drains its connections: keep
 # them in a file (--config-path), which the module follows.
 ";
@@ -163,11 +197,34 @@ fn vip_patches(forward: &Forward, max_connections_per_vip: u32) -> Vec<Value> {
         .collect();
     // Each is inserted before the first route, so the one that has to be first comes last.
     let vip_routes = general_vip_routes(forward).into_iter().flatten().rev();
-    patches.extend(vip_routes.map(|route| patch("HTTP_ROUTE", "INSERT_FIRST", &route)));
+    patches.extend(vip_routes.map(|mut route| {
+        if let Some(action) = route.get_mut("route").and_then(Value::as_object_mut) {
+            action.extend(usual_settings());
+        }
+        patch("HTTP_ROUTE", "INSERT_FIRST", &route)
+    }));
     // Istio merges into the routes that it made itself, and inserts after that.
-    let marked = json!({"metadata": {"filter_metadata": {NAMESPACE: mark()}}});
-    patches.push(patch("HTTP_ROUTE", "MERGE", &marked));
+    let plain = json!({
+        "metadata": {"filter_metadata": {NAMESPACE: mark()}},
+        // A client's own header goes no further, also where no VIP route takes the request.
+        "request_headers_to_remove": [PROTOCOL_HEADER],
+    });
+    patches.push(patch("HTTP_ROUTE", "MERGE", &plain));
     patches
+}
+
+/// What istiod gives a route for which nothing else is said, as it is without a `defaultHttpRetryPolicy` in the mesh
+/// configuration. Left out is that a retry avoids the host of the try before: a VIP is the only one.
+fn usual_settings() -> Map<String, Value> {
+    let retry = json!({
+        "retry_on": "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes",
+        "num_retries": 2,
+    });
+    Map::from_iter([
+        // With it, the deadline of a gRPC request applies. Envoy calls it deprecated, and istiod writes no other.
+        ("max_grpc_timeout".to_owned(), json!("0s")),
+        ("retry_policy".to_owned(), retry),
+    ])
 }
 
 fn patch(kind: &str, operation: &str, value: &Value) -> Value {
@@ -204,16 +261,20 @@ fn envoy_filter_object(target: &Target, patches: Vec<Value>) -> Value {
 }
 
 /// The filter that resolves the route again, right before the plugin: if JWT or ext_authz clear the route cache, the plugin
-/// would read the old route. Istio finds the plugin by its filter's name: of a WasmPlugin until 1.29, of one from 1.30 on,
-/// or of a TrafficExtension. One of the patches applies, and the others have no effect.
+/// would read the old route. One of the patches applies, and the others have no effect.
 fn fresh_route_patches(target: &Target) -> [Value; 3] {
+    plugin_filter_names(target).map(|name| before_filter(&name, &fresh_route()))
+}
+
+/// The names that istiod gives the plugin's filter: of a `WasmPlugin` until 1.29, of one from 1.30 on, and of a
+/// `TrafficExtension`. A filter that an `EnvoyFilter` inserts has the name that stands there.
+fn plugin_filter_names(target: &Target) -> [String; 3] {
     let plugin = format!("{}.{}", target.namespace(), target.object_name());
-    let names = [
+    [
         format!("extensions.istio.io/wasmplugin/{plugin}"),
         format!("extensions.istio.io/trafficextension/{plugin}~istio-translated-wasmplugin"),
         format!("extensions.istio.io/trafficextension/{plugin}"),
-    ];
-    names.map(|name| before_filter(&name, &fresh_route()))
+    ]
 }
 
 fn selection(target: &Target) -> Map<String, Value> {

@@ -1,10 +1,13 @@
 //! Which routes Envoy Gateway may name clusters after.
 
 use mesh::route::Target;
-use mesh::{Key, World};
+use mesh::{GatewayFacts, Key, World};
 
 /// The names of Envoy Gateway's controllers begin with this.
 const CONTROLLER: &str = "gateway.envoyproxy.io/";
+
+/// The names of Istio's controllers begin with this.
+const ISTIO_CONTROLLER: &str = "istio.io/";
 
 /// The GatewayClasses that Istio makes.
 const ISTIO_CLASSES: [&str; 6] = [
@@ -15,6 +18,15 @@ const ISTIO_CLASSES: [&str; 6] = [
     "istio-agentgateway",
     "istio-agentgateway-waypoint",
 ];
+
+/// Whether Istio serves the Gateway.
+pub fn is_istios(world: &World, gateway: &GatewayFacts) -> bool {
+    match world.classes.get(&gateway.class) {
+        Some(class) => class.controller.starts_with(ISTIO_CONTROLLER),
+        // Istio's own classes are often not among the objects.
+        None => ISTIO_CLASSES.contains(&gateway.class.as_str()),
+    }
+}
 
 /// The routes after which clusters are named.
 #[derive(Debug, Clone, Copy, Default)]
@@ -44,8 +56,7 @@ impl Routes<'_> {
         let Some(gateway) = world.gateways.get(key) else { return true };
         match world.classes.get(&gateway.class) {
             Some(class) => class.controller.starts_with(CONTROLLER),
-            // Istio's own classes are often not among the objects.
-            None => !ISTIO_CLASSES.contains(&gateway.class.as_str()),
+            None => !is_istios(world, gateway),
         }
     }
 }

@@ -12,3 +12,4 @@ pub mod route;
 pub(crate) mod route_reference;
 pub mod route_setting;
 pub(crate) mod selector;
+pub(crate) mod virtual_service;

@@ -1,5 +1,5 @@
-//! The facts of a route: HTTPRoute, GRPCRoute, TCPRoute or TLSRoute. All have the same shape, so all are read from the
-//! value of their `spec`.
+//! The facts of a route. HTTPRoutes, GRPCRoutes, TCPRoutes and TLSRoutes have the same shape, so all are read from the value
+//! of their `spec`.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
@@ -27,7 +27,7 @@ pub struct Route {
 /// What a route is attached to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Parent {
-    /// A Gateway, ListenerSet, Service or ServiceEntry.
+    /// A Gateway, ListenerSet, Service or ServiceEntry; of a VirtualService Istio's own Gateway.
     pub target: Target,
     /// The listener, if one is named.
     pub section: Option<String>,
@@ -89,18 +89,19 @@ pub enum Path {
 
 impl Route {
     /// Reads the `spec` of a route in `namespace`.
-    pub fn new(meta: &ObjectMeta, namespace: &str, spec: &Value) -> Self {
+    pub fn read(meta: &ObjectMeta, namespace: &str, spec: &Value) -> Self {
         let parents = list(spec, "parentRefs").map(|parent| Parent {
             target: Target::read(parent, namespace, "gateway.networking.k8s.io", "Gateway"),
             section: text(parent, "sectionName").map(str::to_owned),
         });
         let rules = list(spec, "rules").enumerate();
-        Self {
-            version: version(meta),
-            labels: meta.labels.clone().unwrap_or_default(),
-            parents: parents.collect(),
-            rules: rules.map(|(i, rule)| Rule::new(i, rule, namespace)).collect(),
-        }
+        let rules = rules.map(|(i, rule)| Rule::new(i, rule, namespace));
+        Self::new(meta, parents.collect(), rules.collect())
+    }
+
+    pub(super) fn new(meta: &ObjectMeta, parents: Vec<Parent>, rules: Vec<Rule>) -> Self {
+        let labels = meta.labels.clone().unwrap_or_default();
+        Self { version: version(meta), labels, parents, rules }
     }
 
     /// Without what only `check` reads, and without its version.

@@ -11,6 +11,10 @@ pub enum Target {
     Gateway(Key),
     /// It adds listeners to a Gateway that it alone knows, and waypoints have none.
     ListenerSet(Key),
+    /// Istio's own Gateway, of networking.istio.io.
+    IstioGateway(Key),
+    /// A VirtualService, to which another one delegates requests.
+    VirtualService(Key),
     /// A Service.
     Service(Key),
     /// A ServiceEntry.
@@ -38,6 +42,14 @@ impl Target {
             ("networking.istio.io", "Hostname") => Self::Host(key.name.to_ascii_lowercase()),
             _ => Self::Other,
         }
+    }
+
+    /// What Istio's objects name as a host: without a dot a Service of their own namespace.
+    pub fn of_host(host: &str, namespace: &str) -> Self {
+        if host.contains('.') {
+            return Self::Host(host.to_ascii_lowercase());
+        }
+        Self::Service(Key { namespace: namespace.to_owned(), name: host.to_owned() })
     }
 }
 

@@ -30,6 +30,9 @@ pub enum Does {
     Timeout,
     Mirror(Target),
     Cors,
+    Fault,
+    /// Of the endpoints only those of this subset of a DestinationRule.
+    Subset(String),
     /// A filter of the implementation: group, kind, name.
     Extension(String),
 }

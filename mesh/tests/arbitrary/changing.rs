@@ -47,7 +47,7 @@ fn meta(
         ]),
         0..3,
     );
-    let labels = prop::collection::vec(select(labels), 0..4);
+    let labels = prop::collection::vec(select(labels), 0..5);
     (namespace, select(names), created, annotations, labels).prop_map(
         move |(namespace, name, created, annotations, labels)| {
             let pairs = labels.iter().filter_map(|label| label.split_once('='));
@@ -201,7 +201,8 @@ fn of_gateway() -> impl Strategy<Value = Object> {
     (meta("HTTPRoute", &["r0", "r1"], &["app=x"]), 0..4).prop_map(|(metadata, kind)| match kind {
         0 => Object::Route(Kind::HttpRoute, typed(json!({"metadata": metadata, "spec": {}}))),
         1 => Object::Route(Kind::GrpcRoute, typed(json!({"metadata": metadata, "spec": {}}))),
-        2 => Object::EnvoyProxy(typed(json!({"metadata": metadata}))),
+        2 => Object::Route(Kind::VirtualService, typed(json!({"metadata": metadata, "spec": {}}))),
+        3 => Object::EnvoyProxy(typed(json!({"metadata": metadata}))),
         _ => Object::BackendTrafficPolicy(typed(json!({"metadata": metadata}))),
     })
 }

@@ -35,6 +35,7 @@ pub enum Object {
     GatewayClass(Box<GatewayClass>),
     /// By its kind, for which [`Kind::is_route`] holds.
     Route(Kind, Box<RouteObject>),
+    DestinationRule(Box<RouteObject>),
     Pod(Box<Pod>),
     BackendTrafficPolicy(Box<BackendTrafficPolicy>),
     EnvoyProxy(Box<EnvoyProxy>),
@@ -43,7 +44,8 @@ pub enum Object {
     Workload(Kind, Box<Workload>),
 }
 
-/// A route. All have the same shape but types of their own, against which the reader checks the value.
+/// A route of Gateway API, all of which have the same shape but types of their own, against which the reader checks the
+/// value; or one of Istio's VirtualServices or DestinationRules, for which there is no kept crate.
 #[derive(Debug, Clone, Deserialize)]
 #[allow(missing_docs)]
 pub struct RouteObject {
@@ -60,6 +62,7 @@ pub enum Kind {
     MeshConfig,
     DaemonSet,
     Deployment,
+    DestinationRule,
     EnvoyProxy,
     GrpcRoute,
     Gateway,
@@ -75,6 +78,7 @@ pub enum Kind {
     StatefulSet,
     TcpRoute,
     TlsRoute,
+    VirtualService,
     /// An object that does not say its kind.
     Unknown,
 }
@@ -132,6 +136,7 @@ impl Kind {
             Self::MeshConfig => "ConfigMap",
             Self::DaemonSet => "DaemonSet",
             Self::Deployment => "Deployment",
+            Self::DestinationRule => "DestinationRule",
             Self::EnvoyProxy => "EnvoyProxy",
             Self::GrpcRoute => "GRPCRoute",
             Self::Gateway => "Gateway",
@@ -146,6 +151,7 @@ impl Kind {
             Self::StatefulSet => "StatefulSet",
             Self::TcpRoute => "TCPRoute",
             Self::TlsRoute => "TLSRoute",
+            Self::VirtualService => "VirtualService",
             Self::Unknown => "object",
         }
     }
@@ -157,7 +163,7 @@ impl Kind {
 
     /// Whether it routes HTTP requests: the filter sees no others.
     pub fn is_http_route(self) -> bool {
-        matches!(self, Self::HttpRoute | Self::GrpcRoute)
+        matches!(self, Self::HttpRoute | Self::GrpcRoute | Self::VirtualService)
     }
 }
 
@@ -192,6 +198,7 @@ impl Object {
             Self::Gateway(_) => Kind::Gateway,
             Self::GatewayClass(_) => Kind::GatewayClass,
             Self::Route(kind, _) | Self::Workload(kind, _) => *kind,
+            Self::DestinationRule(_) => Kind::DestinationRule,
             Self::Pod(_) => Kind::Pod,
             Self::BackendTrafficPolicy(_) => Kind::BackendTrafficPolicy,
             Self::EnvoyProxy(_) => Kind::EnvoyProxy,
@@ -207,7 +214,7 @@ impl Object {
             Self::ServiceEntry(it) => &it.metadata,
             Self::Gateway(it) => &it.metadata,
             Self::GatewayClass(it) => return Key::global(&it.metadata),
-            Self::Route(_, it) => &it.metadata,
+            Self::Route(_, it) | Self::DestinationRule(it) => &it.metadata,
             Self::Pod(it) => &it.metadata,
             Self::BackendTrafficPolicy(it) => &it.metadata,
             Self::EnvoyProxy(it) => &it.metadata,
@@ -223,7 +230,7 @@ impl Object {
         match self {
             Self::Service(_) | Self::Namespace(_) | Self::ServiceEntry(_) => true,
             Self::Gateway(_) | Self::GatewayClass(_) => true,
-            Self::Route(..) | Self::BackendTrafficPolicy(_) => false,
+            Self::Route(..) | Self::DestinationRule(_) | Self::BackendTrafficPolicy(_) => false,
             Self::EnvoyProxy(_) | Self::MeshConfig(_) => false,
             Self::Pod(_) | Self::Workload(..) => false,
         }
