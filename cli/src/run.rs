@@ -90,11 +90,11 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
             Ok(Exit::Done)
         }
         Command::Rbac(args) => {
-            report::raw(&rbac::manifests(&args)?)?;
+            report::objects(&rbac::manifests(&args)?, cli.format)?;
             Ok(Exit::Done)
         }
         Command::Install(args) => {
-            report::raw(&install::manifests(&args)?)?;
+            report::objects(&install::manifests(&args)?, cli.format)?;
             Ok(Exit::Done)
         }
         Command::Completions { shell } => {

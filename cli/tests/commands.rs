@@ -130,6 +130,20 @@ fn errors_go_to_standard_error_and_say_2() {
 }
 
 #[test]
+fn objects_are_printed_as_json_too() {
+    for (args, kinds) in [
+        (&["rbac"][..], &["ServiceAccount", "ClusterRole", "ClusterRoleBinding"][..]),
+        (&["rbac", "--for", "controller"], &["Role", "RoleBinding"]),
+        (&["install", "--for", "envoy-gateway"], &["EnvoyGateway"]),
+    ] {
+        let list = value(args);
+        let items = list["items"].as_array().unwrap();
+        assert_eq!(items.len(), text(args).split("\n---\n").count());
+        assert!(kinds.iter().all(|kind| items.iter().any(|it| it["kind"] == *kind)), "{list}");
+    }
+}
+
+#[test]
 fn envoy_gateways_objects_do_not_load_the_native_module() {
     let module =
         "-o envoy-gateway --form module --module /m.so --gateway ingress/public --listener http";

@@ -14,6 +14,7 @@ use clap::ValueEnum;
 use ingress_waypoint::escape::escape_json;
 use ingress_waypoint::{Outcome, config};
 use serde::{Serialize, Serializer};
+use serde_json::json;
 
 use mesh::object::Origin;
 use mesh::{Diagnostic, Severity};
@@ -66,6 +67,19 @@ pub fn to_json(value: &impl Serialize) -> serde_json::Result<String> {
 /// Where standard output does not take it.
 pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
     raw(&format!("{}\n", to_json(value)?))
+}
+
+/// Prints Kubernetes objects, which are YAML: as it is, or as a List.
+///
+/// # Errors
+/// Where standard output does not take it.
+pub fn objects(yaml: &str, format: Format) -> anyhow::Result<()> {
+    if format == Format::Text {
+        return raw(yaml);
+    }
+    let documents = yaml.split("\n---\n").map(|it| yaml::value(it.as_bytes()));
+    let items: Vec<_> = documents.collect::<Result<_, _>>().map_err(anyhow::Error::msg)?;
+    json(&json!({"apiVersion": "v1", "kind": "List", "items": items}))
 }
 
 /// Decision and reason as two fields, `decision` and `reason`.
