@@ -52,6 +52,8 @@ pub enum ControlPlane {
 pub enum Mode {
     /// VIPs take the place of endpoints
     Endpoints,
+    /// The proxies get the filter, and the resources that it needs
+    Filter,
 }
 
 /// Where the controller listens.
@@ -123,12 +125,26 @@ extensionManager:
   # If the controller answers an error, the proxies keep what they have. Never true: services would then go to their
   # endpoints, required ones too, and Envoy Gateway would still wait while no controller answers.
   failOpen: false
-  # For the largest call: the endpoints of one cluster.
+";
+
+const ENDPOINTS: &str = "  # For the largest call: the endpoints of one cluster.
   maxMessageSize: 64Mi
   hooks:
     xdsTranslator:
       post: [Endpoints]
-  service:
+";
+
+const FILTER: &str = "  # For the largest call: all clusters, listeners and routes of a proxy.
+  maxMessageSize: 64Mi
+  hooks:
+    xdsTranslator:
+      post: [Translation]
+      translation:
+        # Without these, it hands over clusters and secrets alone.
+        listener:
+          includeAll: true
+        route:
+          includeAll: true
 ";
 
 const PROXY: &str = "spec:
@@ -142,7 +158,7 @@ const PROXY: &str = "spec:
 /// # Errors
 /// If Envoy Gateway would call over the network, and that is not asked for.
 pub fn manifests(args: &Arguments) -> anyhow::Result<String> {
-    let (ControlPlane::EnvoyGateway, Mode::Endpoints) = (args.control_plane, args.mode);
+    let ControlPlane::EnvoyGateway = args.control_plane;
     let is_near = match &args.address {
         Address::Host(..) => false,
         Address::Ip(ip, _) => ip.is_loopback(),
@@ -154,7 +170,11 @@ pub fn manifests(args: &Arguments) -> anyhow::Result<String> {
          and authorizes"
     );
     let text = |value: &str| yaml::write(&value).trim_end().to_owned();
-    let mut out = HEAD.to_owned();
+    let hooks = match args.mode {
+        Mode::Endpoints => ENDPOINTS,
+        Mode::Filter => FILTER,
+    };
+    let mut out = format!("{HEAD}{hooks}  service:\n");
     // Writing to a string cannot fail.
     let _ = match &args.address {
         Address::Host(host, port) => {

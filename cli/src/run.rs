@@ -55,7 +55,8 @@ Examples:
   ingress-waypoint rbac -n ops | kubectl apply -f -
   ingress-waypoint rbac --for controller -n ingress-waypoint | \\
       kubectl apply -f -
-  ingress-waypoint rbac --for controller --envoy-gateway -n ingress-waypoint | \\
+  ingress-waypoint rbac --for controller --envoy-gateway \\
+      -n ingress-waypoint | \\
       kubectl apply -f -")]
     Rbac(rbac::Arguments),
     /// Print what a control plane needs to call the controller

@@ -130,6 +130,19 @@ fn errors_go_to_standard_error_and_say_2() {
 }
 
 #[test]
+fn envoy_gateways_objects_do_not_load_the_native_module() {
+    let module =
+        "-o envoy-gateway --form module --module /m.so --gateway ingress/public --listener http";
+    let (code, error) = error(&compile(module));
+    assert_eq!(code, Some(2));
+    for part in
+        ["--form module: not with -o envoy-gateway", "install --for envoy-gateway", "--form wasm"]
+    {
+        assert!(error.contains(part), "{error}");
+    }
+}
+
+#[test]
 fn a_broken_object_is_said_and_hides_no_other() {
     let folder = Folder::new();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -306,7 +319,9 @@ fn settings_that_routes_lose_at_a_vip_are_said_with_what_is_made_for_a_gateway()
     let said = |folder: &str, more: &str| {
         let objects = format!("testdata/cli/check/{folder}/objects.yaml");
         let output = run(&[&["compile", "-f", &objects], &*words(more)].concat());
-        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let code = if more.contains("--required") { 2 } else { 0 };
+        assert_eq!(output.status.code(), Some(code), "{}", stderr(&output));
+        assert_eq!(output.stdout.is_empty(), code == 2, "{more}");
         stderr(&output).lines().filter(|line| line.contains("general VIP route")).count()
     };
     let (istio, k8s) = ("route-setting-lost-virtual-service", "route-setting-lost");
@@ -319,6 +334,8 @@ fn settings_that_routes_lose_at_a_vip_are_said_with_what_is_made_for_a_gateway()
         (k8s, format!("-o envoy-filter {gateway}"), 4),
         (k8s, format!("-o envoy-gateway --image x --listener http {gateway}"), 4),
         (k8s, "-o envoy-filter --gateway ingress/other".to_owned(), 0),
+        // Nothing is written where the waypoint of a required service sees another path.
+        (istio, format!("-o envoy-filter {selector} --required app=cart"), 10),
         // Made for no gateway in particular: routes may have VIP routes of their own there.
         (k8s, "-o config".to_owned(), 0),
     ] {

@@ -47,8 +47,10 @@ fn gateway() -> Value {
 fn names(output: &Output, kind: &str) -> Vec<String> {
     assert!(output.status.success(), "{}", stderr(output));
     let text = stdout(output);
-    let policy: Value = serde_saphyr::from_str(text.split("\n---\n").nth(1).unwrap()).unwrap();
-    let patches = policy["spec"]["jsonPatches"].as_array().unwrap();
+    let objects = text.split("\n---\n").map(|it| serde_saphyr::from_str::<Value>(it).unwrap());
+    let policies = objects.filter(|object| object["kind"] == "EnvoyPatchPolicy");
+    let patches: Vec<_> =
+        policies.flat_map(|it| it["spec"]["jsonPatches"].as_array().unwrap().clone()).collect();
     let of = patches.iter().filter(|patch| patch["type"].as_str().unwrap().ends_with(kind));
     let mut names: Vec<_> = of.map(|patch| patch["name"].as_str().unwrap().to_owned()).collect();
     names.dedup();
@@ -63,6 +65,46 @@ fn listeners_that_share_a_port_share_names() {
     let listeners = ["edge/public/a", "edge/public/tls-a", "edge/public/c"];
     assert_eq!(names(&output, ".Listener"), listeners);
     assert!(!stderr(&output).contains("no-vip-route"), "{}", stderr(&output));
+}
+
+/// With the runtime flag XDSNameSchemeV2.
+#[test]
+fn names_after_ports() {
+    let output = compile(&gateway(), "--xds-name-scheme port");
+    let routes = ["http-80", "edge/public/tls-a", "edge/public/tls-b", "http-8080"];
+    assert_eq!(names(&output, ".RouteConfiguration"), routes);
+    assert_eq!(names(&output, ".Listener"), ["tcp-80", "tcp-443", "tcp-8080"]);
+
+    let unknown = compile(&gateway(), "--xds-name-scheme port --listener edge/more/http");
+    assert_eq!(unknown.status.code(), Some(2));
+    let said = stderr(&unknown);
+    assert!(
+        said.contains("--listener edge/more/http: Gateway edge/public of the objects"),
+        "{said}"
+    );
+}
+
+/// A status is that of one route configuration.
+#[test]
+fn each_route_configuration_has_a_policy_of_its_own() {
+    let text = stdout(&compile(&gateway(), "--listener a --listener edge/more/http"));
+    let objects = text.split("\n---\n").map(|it| serde_saphyr::from_str::<Value>(it).unwrap());
+    let policies = objects.filter(|object| object["kind"] == "EnvoyPatchPolicy");
+    let names: Vec<_> = policies.map(|it| it["metadata"]["name"].clone()).collect();
+    let own = "ingress-waypoint-public";
+    let expected = [own, &format!("{own}.listener.a"), &format!("{own}.listener.edge.more.http")];
+    assert_eq!(json!(names), json!(expected));
+
+    let output = compile(&gateway(), "--listener edge/more/Http_1");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("--listener edge/more/Http_1:"), "{}", stderr(&output));
+}
+
+/// A Gateway that names a missing EnvoyProxy is not served.
+#[test]
+fn the_order_of_removal_is_said() {
+    let text = stdout(&compile(&gateway(), ""));
+    assert!(text.contains("# Do not delete these objects while the Gateway"), "{text}");
 }
 
 #[test]
@@ -88,4 +130,28 @@ fn a_listener_set_is_said_and_can_be_named() {
     assert!(!stderr(&output).contains("no-vip-route"), "{}", stderr(&output));
     let routes = names(&output, ".RouteConfiguration");
     assert_eq!(routes.last().unwrap(), "edge/public/edge/more/http");
+}
+
+/// The VIP route of Envoy Gateway's objects has no settings: a waypoint would see a header that the route removes.
+#[test]
+fn lost_settings_are_said_and_refused_for_a_required_service() {
+    let objects = "../testdata/cli/check/route-setting-lost/objects.yaml";
+    let objects = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(objects);
+    let args = "-o envoy-gateway --gateway ingress/public --image x";
+    let compile = |more: &str| {
+        let file = objects.to_str().unwrap();
+        run(&[&["compile", "-f", file], &*words(args), &words(more)].concat())
+    };
+    let output = compile("");
+    let said = stderr(&output);
+    assert!(output.status.success() && !stdout(&output).is_empty(), "{said}");
+    assert!(said.contains("warning: HTTPRoute shop/web") && said.contains("is kept"), "{said}");
+    assert!(said.contains("install --for envoy-gateway"), "{said}");
+
+    let output = compile("--required istio.io/ingress-use-waypoint=true");
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(stdout(&output).is_empty());
+    assert!(said.contains("error: HTTPRoute shop/web"), "{said}");
+    assert!(said.contains("nothing is written: the waypoint of a required service"), "{said}");
 }

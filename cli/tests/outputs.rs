@@ -44,12 +44,8 @@ fn documents(text: &str) -> Vec<Value> {
     text.split("\n---\n").map(|document| serde_saphyr::from_str(document).unwrap()).collect()
 }
 
-/// Where the native module lies in the proxies.
-const MODULE: &str = "/etc/ingress-waypoint/libingress_waypoint.so";
-
-fn from_file(path: Option<&str>) -> Module {
+fn from_file() -> Module {
     Module {
-        path: path.map(str::to_owned),
         config_path: Some("/etc/ingress-waypoint/services.json".to_owned()),
         ..Module::default()
     }
@@ -65,7 +61,8 @@ fn controller() -> Live {
 }
 
 fn listeners(names: &[&str]) -> Listeners {
-    Listeners::each(&names.iter().map(ToString::to_string).collect::<Vec<_>>())
+    let gateway = gateway("envoy-gateway/ingress");
+    Listeners::each(&gateway, &names.iter().map(ToString::to_string).collect::<Vec<_>>())
 }
 
 /// Every object there is, under the name of its golden file.
@@ -81,9 +78,6 @@ fn outputs() -> Vec<(&'static str, String)> {
     };
     let eg = gateway("envoy-gateway/ingress");
     let (one, two) = (listeners(&["http"]), listeners(&["http", "https"]));
-    let module = |listeners: &Listeners, load: &Module| {
-        envoy_gateway::module_policies(&config, &eg, listeners, MODULE, load)
-    };
     let wasm = |listeners: &Listeners, options: &Options| {
         envoy_gateway::policies(&config, &eg, listeners, options)
     };
@@ -105,9 +99,7 @@ fn outputs() -> Vec<(&'static str, String)> {
         ("envoy-gateway.yaml", wasm(&two, &on)),
         ("envoy-gateway-pinned.yaml", wasm(&one, &pinned)),
         ("envoyfilter-module.yaml", istio::module(&config, &istio, &Module::default())),
-        ("envoyfilter-module-file.yaml", istio::module(&config, &istio, &from_file(None))),
-        ("envoy-gateway-module.yaml", module(&two, &from_file(Some(MODULE)))),
-        ("envoy-gateway-module-inline.yaml", module(&one, &Module::default())),
+        ("envoyfilter-module-file.yaml", istio::module(&config, &istio, &from_file())),
         ("envoyfilter-live.yaml", live(&istio, &forms[0])),
         ("envoyfilter-live-module.yaml", live(&selector(), &forms[1])),
     ]
@@ -130,10 +122,8 @@ fn outputs_are_as_expected_and_always_the_same() {
 
 #[test]
 fn the_examples_are_what_is_generated() {
-    let [plugin, _, extension, _, filter, _, eg, _, _, istio, module, _, _, _] =
-        outputs().try_into().unwrap();
+    let [plugin, _, extension, _, filter, _, eg, _, _, istio, _, _] = outputs().try_into().unwrap();
     assert_eq!(istio.1, text("envoy/istio/envoyfilter-module.yaml"));
-    assert_eq!(module.1, text("envoy/envoy-gateway/module.yaml"));
     let example = |path: &str| documents(&text(Path::new("envoy").join(path))).remove(0);
 
     let mut expected = example("istio/wasmplugin.yaml");
@@ -147,12 +137,13 @@ fn the_examples_are_what_is_generated() {
     assert_eq!(documents(&filter.1)[0], example("istio/envoyfilter.yaml"));
 
     let eg = documents(&eg.1);
+    let extension = eg.last().unwrap();
     let mut expected = example("envoy-gateway/extension-policy.yaml");
-    expected["spec"]["wasm"][0]["config"] = eg[2]["spec"]["wasm"][0]["config"].clone();
-    assert_eq!(eg[2], expected);
+    expected["spec"]["wasm"][0]["config"] = extension["spec"]["wasm"][0]["config"].clone();
+    assert_eq!(*extension, expected);
     let mut config = config();
     config["ingressUseWaypoints"] = json!(true);
-    assert_eq!(eg[2]["spec"]["wasm"][0]["config"], config);
+    assert_eq!(extension["spec"]["wasm"][0]["config"], config);
 
     // By hand it is for one listener.
     let one = envoy_gateway::policies(
@@ -161,7 +152,8 @@ fn the_examples_are_what_is_generated() {
         &listeners(&["http"]),
         &options(Switch::On),
     );
-    assert_eq!(documents(&one.unwrap().text())[1], example("envoy-gateway/patch-policy.yaml"));
+    let by_hand = documents(&text("envoy/envoy-gateway/patch-policy.yaml"));
+    assert_eq!(documents(&one.unwrap().text())[1..3], by_hand);
 
     // And clusters are listed.
     let mut proxy = eg[0].clone();
@@ -214,7 +206,7 @@ fn a_cluster_of_a_services_own_is_refused_in_both_forms() {
     let mut config = config();
     config["services"][0]["waypointCluster"] = json!("own");
     let target = Target::Gateway(gateway("a/b"));
-    let module = istio::module(&config, &target, &from_file(None));
+    let module = istio::module(&config, &target, &from_file());
     let wasm = istio::envoy_filter(&config, &target, 1);
     for refusal in [module.unwrap_err().to_string(), wasm.unwrap_err().to_string()] {
         assert!(refusal.contains("waypointCluster"), "{refusal}");
@@ -233,7 +225,10 @@ fn the_switch_is_given_once() {
             .unwrap()
             .text()
     };
-    assert_eq!(documents(&eg(&config, Switch::On))[2]["spec"]["wasm"][0]["config"], config);
+    assert_eq!(
+        documents(&eg(&config, Switch::On)).last().unwrap()["spec"]["wasm"][0]["config"],
+        config
+    );
     let resource = ecds::resource(&config.to_string(), &Wasm::default());
     assert!(!resource.contains("INGRESS_USE_WAYPOINTS"));
 
@@ -251,8 +246,7 @@ fn the_module_is_its_http_filter_with_the_configuration_once_and_compact() {
         assert!(!output.contains("specifier_name"), "{file}");
         let found = output.matches("grpcroute/default/greeter/rule/0").count();
         let elsewhere = ["file", "live"].iter().any(|word| file.contains(word));
-        let inline = !elsewhere && file != "envoy-gateway-module.yaml";
-        assert_eq!(found, usize::from(inline), "{file}");
+        assert_eq!(found, usize::from(!elsewhere), "{file}");
     }
     let filter = documents(&outputs()[8].1).remove(0);
     let patches = filter["spec"]["configPatches"].as_array().unwrap();

@@ -8,7 +8,7 @@ mod patches;
 use gateway::envoy::fragments::Switch;
 use gateway::envoy::native::Module;
 use gateway::objects::listeners::Listeners;
-use gateway::objects::target::{Options, Target};
+use gateway::objects::target::{Gateway, Options, Target};
 use gateway::objects::{envoy_gateway, istio};
 use jsonpath_rust::JsonPath as _;
 use patches::is_marked;
@@ -40,20 +40,22 @@ fn routes() -> Value {
     ]})
 }
 
-/// The operations on the route configuration, in both forms.
-fn operations() -> [Vec<Value>; 2] {
-    let (config, gateway) = (json!({}), "edge/public".parse().unwrap());
-    let listeners = Listeners::each(&["http".to_owned()]);
-    let wasm = envoy_gateway::policies(&config, &gateway, &listeners, &options());
-    let module = Module::default();
-    let module = envoy_gateway::module_policies(&config, &gateway, &listeners, "/m.so", &module);
-    [wasm, module].map(|objects| {
-        let objects = documents(&objects.unwrap().text());
-        let patches = objects[1]["spec"]["jsonPatches"].as_array().unwrap();
-        let of_routes =
-            |patch: &&Value| patch["type"].as_str().unwrap().ends_with("RouteConfiguration");
-        patches.iter().filter(of_routes).map(|patch| patch["operation"].clone()).collect()
-    })
+/// The patches of all policies.
+fn patches_of(objects: &[Value]) -> Vec<Value> {
+    let policies = objects.iter().filter(|object| object["kind"] == "EnvoyPatchPolicy");
+    policies.flat_map(|it| it["spec"]["jsonPatches"].as_array().unwrap()).cloned().collect()
+}
+
+/// The operations on the route configuration.
+fn operations() -> Vec<Value> {
+    let (config, gateway): (_, Gateway) = (json!({}), "edge/public".parse().unwrap());
+    let listeners = Listeners::each(&gateway, &["http".to_owned()]);
+    let objects = envoy_gateway::policies(&config, &gateway, &listeners, &options()).unwrap();
+    let objects = documents(&objects.text());
+    let patches = patches_of(&objects);
+    let of_routes =
+        |patch: &&Value| patch["type"].as_str().unwrap().ends_with("RouteConfiguration");
+    patches.iter().filter(of_routes).map(|patch| patch["operation"].clone()).collect()
 }
 
 fn all(document: &Value) -> Vec<&Value> {
@@ -63,40 +65,36 @@ fn all(document: &Value) -> Vec<&Value> {
 
 #[test]
 fn envoy_gateway_marks_every_route_that_has_vip_routes_beside_it() {
-    for operations in operations() {
-        let mut document = routes();
-        for operation in &operations {
-            assert!(patches::envoy_gateway(&mut document, operation) > 0);
-        }
-        for host in document["virtual_hosts"].as_array().unwrap() {
-            assert_eq!(host["routes"][0]["name"], "to-vip-http2");
-            assert_eq!(host["routes"][1]["name"], "to-vip");
-        }
-        for route in all(&document) {
-            // No VIP route matches what that does: a mark would send its requests to the endpoints.
-            let connects = route["match"].get("connect_matcher").is_some();
-            assert_eq!(is_marked(route), !connects, "{route}");
-        }
-        let metadata =
-            document.pointer("/virtual_hosts/0/routes/2/metadata/filter_metadata").unwrap();
-        assert_eq!(metadata.as_object().unwrap().len(), 2, "{metadata}");
+    let mut document = routes();
+    for operation in &operations() {
+        assert!(patches::envoy_gateway(&mut document, operation) > 0);
     }
+    for host in document["virtual_hosts"].as_array().unwrap() {
+        assert_eq!(host["routes"][0]["name"], "to-vip-http2");
+        assert_eq!(host["routes"][1]["name"], "to-vip");
+    }
+    for route in all(&document) {
+        // No VIP route matches what that does: a mark would send its requests to the endpoints.
+        let connects = route["match"].get("connect_matcher").is_some();
+        assert_eq!(is_marked(route), !connects, "{route}");
+    }
+    let metadata = document.pointer("/virtual_hosts/0/routes/2/metadata/filter_metadata").unwrap();
+    assert_eq!(metadata.as_object().unwrap().len(), 2, "{metadata}");
 }
 
 /// Each patch is applied or not for itself, whatever became of those before it.
 #[test]
 fn envoy_gateway_marks_nothing_where_a_vip_route_is_missing() {
-    for operations in operations() {
-        let (mark, vip_routes) = operations.split_last().unwrap();
-        assert_eq!(vip_routes.len(), 2);
-        for present in [&vip_routes[..0], &vip_routes[..1], &vip_routes[1..]] {
-            let mut document = routes();
-            for operation in present {
-                patches::envoy_gateway(&mut document, operation);
-            }
-            assert_eq!(patches::envoy_gateway(&mut document, mark), 0);
-            assert!(!all(&document).into_iter().any(is_marked));
+    let operations = operations();
+    let (mark, vip_routes) = operations.split_last().unwrap();
+    assert_eq!(vip_routes.len(), 2);
+    for present in [&vip_routes[..0], &vip_routes[..1], &vip_routes[1..]] {
+        let mut document = routes();
+        for operation in present {
+            patches::envoy_gateway(&mut document, operation);
         }
+        assert_eq!(patches::envoy_gateway(&mut document, mark), 0);
+        assert!(!all(&document).into_iter().any(is_marked));
     }
 }
 
@@ -126,11 +124,10 @@ fn istio_marks_the_plain_routes_in_the_same_object_that_adds_the_vip_routes() {
 /// A filter that clears the route cache in front of ours would lead requests past the waypoint.
 #[test]
 fn the_route_is_resolved_anew_before_the_wasm_filter_by_every_name_that_it_has() {
-    let (config, gateway) = (json!({}), "edge/public".parse().unwrap());
-    let listeners = Listeners::each(&["http".to_owned(), "https".to_owned()]);
+    let (config, gateway): (_, Gateway) = (json!({}), "edge/public".parse().unwrap());
+    let listeners = Listeners::each(&gateway, &["http".to_owned(), "https".to_owned()]);
     let objects = envoy_gateway::policies(&config, &gateway, &listeners, &options()).unwrap();
-    let policy = documents(&objects.text()).remove(1);
-    let patches = policy["spec"]["jsonPatches"].as_array().unwrap();
+    let patches = patches_of(&documents(&objects.text()));
     let listeners: Vec<_> = patches
         .iter()
         .filter(|patch| patch["type"].as_str().unwrap().ends_with("Listener"))

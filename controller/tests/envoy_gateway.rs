@@ -19,6 +19,7 @@ use envoy_types::pb::envoy::config::listener::v3::filter::ConfigType;
 use envoy_types::pb::envoy::config::listener::v3::{
     Filter as NetworkFilter, FilterChain, Listener,
 };
+use envoy_types::pb::envoy::config::route::v3::{RouteConfiguration, VirtualHost};
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::{
     HttpConnectionManager, HttpFilter,
 };
@@ -229,6 +230,8 @@ struct Asked {
     secrets: Vec<String>,
     #[prost(message, repeated, tag = "4")]
     listeners: Vec<Listener>,
+    #[prost(message, repeated, tag = "5")]
+    routes: Vec<RouteConfiguration>,
 }
 
 /// `PostTranslateModifyResponse`
@@ -267,11 +270,21 @@ fn proxy(gateway: &str) -> Asked {
     let listener = Listener {
         name: "http".to_owned(),
         default_filter_chain: Some(chain),
-        metadata: Some(metadata),
         ..Listener::default()
     };
+    let host = VirtualHost { metadata: Some(metadata), ..VirtualHost::default() };
+    let routes = RouteConfiguration {
+        name: "http".to_owned(),
+        virtual_hosts: vec![host],
+        ..RouteConfiguration::default()
+    };
     let cluster = Cluster { name: "service/shop/cart/80/http".to_owned(), ..Cluster::default() };
-    Asked { clusters: vec![cluster], secrets: vec!["secret".to_owned()], listeners: vec![listener] }
+    Asked {
+        clusters: vec![cluster],
+        secrets: vec!["secret".to_owned()],
+        listeners: vec![listener],
+        routes: vec![routes],
+    }
 }
 
 async fn translate(channel: &Channel, request: &Asked) -> Result<Answered, Status> {

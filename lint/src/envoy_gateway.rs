@@ -45,7 +45,7 @@ pub fn check(world: &World, compiled: &Compiled, listeners: &Listeners) -> Vec<D
         .collect();
     for set in sets {
         let prefix = format!("{set}/");
-        if !listeners.routes.iter().any(|name| name.starts_with(&prefix)) {
+        if !listeners.covered.iter().any(|it| it.listener.starts_with(&prefix)) {
             let message = format!(
                 "routes are attached to ListenerSet {set}: if it belongs to the gateway, {then}"
             );

@@ -82,13 +82,12 @@ pub fn services(objects: &Objects, compiled: &Compiled, options: &Options) -> Ve
     all.into_list()
 }
 
-/// The settings of routes that requests lose on a general VIP route: for who writes such routes.
+/// What routes set and general VIP routes lose. An error is unsafe: a required service's waypoint sees another path, host or
+/// header than the route gives it.
 pub fn lost_settings(objects: &Objects, compiled: &Compiled, options: &Options) -> Vec<Diagnostic> {
     let mut found = Diagnostics::default();
-    routes::check(&Scope::new(objects, options, compiled), &mut found);
-    let lost = found.into_list().into_iter().filter(|it| it.code == Code::RouteSettingLost);
-    lost.map(|found| Diagnostic { severity: found.severity.min(Severity::Warning), ..found })
-        .collect()
+    routes::lost_at_general_routes(&Scope::new(objects, options, compiled), &mut found);
+    found.into_list()
 }
 
 /// Services that the mesh's own configuration keeps out of the mesh. Those that are required are found by

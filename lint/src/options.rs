@@ -3,7 +3,7 @@
 use mesh::{Key, Rules, Selector};
 
 /// What the checks depend on beside the objects.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Options {
     /// The mesh's rules.
     pub rules: Rules,

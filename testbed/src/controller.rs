@@ -24,6 +24,8 @@ const TABLE: &str = "table.json";
 pub struct ControllerOptions {
     /// The account.
     pub kubeconfig: PathBuf,
+    /// The gateway that it serves.
+    pub node: String,
     /// Where it serves proxies.
     pub xds: SocketAddr,
     /// Whether it keeps a file current too, which [`Controller::table`] reads.
@@ -48,7 +50,8 @@ impl Controller {
         let mut command = Command::new(program()?);
         command.arg("controller").env("KUBECONFIG", &options.kubeconfig);
         command.env_remove("INGRESS_USE_WAYPOINTS");
-        command.args(["--node", NODE, "--ingress-use-waypoints", "true", "--allow-loopback"]);
+        command.args(["--node", &options.node, "--ingress-use-waypoints", "true"]);
+        command.arg("--allow-loopback");
         command.args(["--xds-insecure", "--xds-addr", &options.xds.to_string()]);
         command.args(["--health-addr", "127.0.0.1:0", "--metrics-addr", "127.0.0.1:0"]);
         command.arg("--wasm").arg(workspace().join("dist/ingress_waypoint.wasm"));

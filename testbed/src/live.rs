@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use crate::controller::{Controller, ControllerOptions, command_line};
+use crate::controller::{Controller, ControllerOptions, NODE, command_line};
 use crate::envoy::Envoy;
 use crate::kube::{ApiServer, crd, path};
 use crate::ports::Ports;
@@ -138,6 +138,7 @@ impl Mesh {
     pub fn controller_options(&self) -> ControllerOptions {
         ControllerOptions {
             kubeconfig: self.account.clone(),
+            node: NODE.to_owned(),
             xds: SocketAddr::from((Ipv4Addr::LOCALHOST, self.ports.get(XDS))),
             writes_file: true,
             arguments: Vec::new(),

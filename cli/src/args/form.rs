@@ -16,7 +16,7 @@ pub enum FormName {
     /// The wasm filter, for any Envoy with wasm: a VIP route beside each route
     Wasm,
     /// The native module: a route specifier and an HTTP filter, and routes stay as they are (Envoy 1.40);
-    /// for Istio and Envoy Gateway the HTTP filter with VIP routes (Envoy 1.39)
+    /// for Istio the HTTP filter with VIP routes (Envoy 1.39). Not for -o envoy-gateway
     Module,
 }
 

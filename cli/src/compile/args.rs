@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::args::{FormArgs, Input, RuleArgs, Settings};
+use gateway::objects::listeners::NameScheme;
 use gateway::objects::target::{Gateway, Labels, Sha256};
 
 /// What `compile` writes.
@@ -18,7 +19,7 @@ pub enum Output {
     TrafficExtension,
     /// Istio's EnvoyFilter with the VIP clusters and VIP routes (with --form module also the filter)
     EnvoyFilter,
-    /// Envoy Gateway's three objects
+    /// Envoy Gateway's objects, for the wasm filter
     EnvoyGateway,
     /// The discovery resource (ECDS) for an Envoy that follows a file with the wasm filter
     Ecds,
@@ -94,6 +95,25 @@ pub struct Arguments {
     pub load: Load,
 }
 
+/// How Envoy Gateway names its listeners.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum NameSchemeName {
+    /// After the Gateway's listeners
+    #[default]
+    Listener,
+    /// After ports: with its runtime flag XDSNameSchemeV2
+    Port,
+}
+
+impl From<NameSchemeName> for NameScheme {
+    fn from(name: NameSchemeName) -> Self {
+        match name {
+            NameSchemeName::Listener => Self::Listener,
+            NameSchemeName::Port => Self::Port,
+        }
+    }
+}
+
 /// How the gateway loads the filter.
 #[derive(Debug, Args)]
 #[command(
@@ -116,6 +136,9 @@ pub struct Load {
     /// (NAMESPACE/LISTENERSET/LISTENER); repeatable (Envoy Gateway)
     #[arg(long, value_name = "NAME")]
     pub listener: Vec<String>,
+    /// How Envoy Gateway names its listeners
+    #[arg(long, value_enum, default_value = "listener", value_name = "SCHEME")]
+    pub xds_name_scheme: NameSchemeName,
     /// The wasm filter: an OCI image, or a URL (http, https, file)
     #[arg(long, value_name = "IMAGE")]
     pub image: Option<String>,

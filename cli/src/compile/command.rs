@@ -10,7 +10,7 @@ use gateway::objects::{ecds, envoy_gateway, istio};
 use gateway::table::routes::Routes;
 use gateway::table::{Compiled, Purpose};
 
-use super::args::{Arguments, Load, Output};
+use super::args::{Arguments, Load, NameSchemeName, Output};
 use super::table;
 use crate::input;
 use crate::out_file::write_atomically;
@@ -20,6 +20,12 @@ use gateway::envoy::xds_server::{Live, NodeName};
 use mesh::{Severity, World};
 use source::Wanted;
 
+/// Why there are no objects of Envoy Gateway for the native module.
+const NO_MODULE: &str = "--form module: not with -o envoy-gateway. Envoy Gateway does not know route specifiers, and the \
+                         module's HTTP filter alone lets requests bypass their waypoints if the EnvoyPatchPolicy is \
+                         refused. Let Envoy Gateway call the controller (`install --for envoy-gateway`), which needs no \
+                         filter, or use --form wasm";
+
 /// Compiles, and writes the output.
 ///
 /// # Errors
@@ -28,6 +34,9 @@ pub fn command(args: &Arguments, format: Format) -> anyhow::Result<Exit> {
     let load = &args.load;
     let node = load.gateway.as_ref().map(|it| NodeName(it.key().to_string()));
     let form = load.form.form(node)?;
+    if let (Output::EnvoyGateway, Form::Module(_)) = (args.output, &form) {
+        anyhow::bail!(NO_MODULE);
+    }
     if let Some(live) = form.live() {
         return static_part(args, live, &form);
     }
@@ -48,12 +57,7 @@ pub fn command(args: &Arguments, format: Format) -> anyhow::Result<Exit> {
     let options = lint::Options { rules, ..lint::Options::default() };
     let objects = lint::Objects::from(world);
     let (world, rules) = (&objects.world, &options.rules);
-    let mut found = lint::services(&objects, &compiled, &options);
-    if for_istio || args.output == Output::EnvoyGateway {
-        let rules = rules.clone();
-        let options = lint::Options { rules, gateway, istio: for_istio, pods: None };
-        found.extend(lint::lost_settings(&objects, &compiled, &options));
-    }
+    let found = lint::services(&objects, &compiled, &options);
     let least = if args.output == Output::Table { Severity::Info } else { Severity::Warning };
     report::diagnostics(&found, least);
     if found.iter().any(|it| it.severity == Severity::Error) {
@@ -66,10 +70,23 @@ pub fn command(args: &Arguments, format: Format) -> anyhow::Result<Exit> {
              only for a test on one machine",
         );
     }
-    if let (Form::Module(module), Output::EnvoyFilter | Output::EnvoyGateway) = (&form, args.output)
+    if let (Form::Module(module), Output::EnvoyFilter) = (&form, args.output)
         && let Some(message) = module.switch_left_out(&compiled.text)
     {
         report::message(Severity::Warning, format_args!("ingressUseWaypoints: {message}"));
+    }
+    if for_istio || args.output == Output::EnvoyGateway {
+        // Routes of a ListenerSet do not say which Gateway they belong to.
+        let has_sets = load.listener.iter().any(|name| name.contains('/'));
+        let gateway = gateway.filter(|_| !has_sets);
+        let options = lint::Options { gateway, istio: for_istio, ..options.clone() };
+        let lost = lint::lost_settings(&objects, &compiled, &options);
+        report::diagnostics(&lost, Severity::Warning);
+        anyhow::ensure!(
+            lost.iter().all(|it| it.severity != Severity::Error),
+            "nothing is written: the waypoint of a required service would not see what the gateway's routes set, and its \
+             policies may not match"
+        );
     }
     let text = match args.output {
         Output::Table => {
@@ -131,6 +148,7 @@ fn static_part(args: &Arguments, live: &Live, form: &Form) -> anyhow::Result<Exi
         ("--image", load.image.is_some()),
         ("--sha256", load.sha256.is_some()),
         ("--listener", !load.listener.is_empty()),
+        ("--xds-name-scheme", load.xds_name_scheme != NameSchemeName::default()),
     ];
     if let Some((option, _)) = given.iter().find(|(_, is_given)| *is_given) {
         anyhow::bail!(
@@ -204,21 +222,11 @@ fn gateway_objects(
         (Output::EnvoyGateway, _) => {
             let gateway =
                 load.gateway.as_ref().context("no gateway: give --gateway NAMESPACE/NAME")?;
-            let listeners = Listeners::find(world, gateway, &load.listener)?;
+            let listeners =
+                Listeners::find(world, gateway, &load.listener, load.xds_name_scheme.into())?;
             let found = lint::envoy_gateway::check(world, compiled, &listeners);
             report::diagnostics(&found, Severity::Info);
-            match form {
-                Form::Wasm(_) => {
-                    envoy_gateway::policies(config, gateway, &listeners, &options(load)?)?
-                }
-                Form::Module(module) => {
-                    let path = module.path.as_deref().context(
-                        "no native module: give --module, its absolute path in the proxies",
-                    )?;
-                    anyhow::ensure!(path.starts_with('/'), "--module: {path:?} is not absolute");
-                    envoy_gateway::module_policies(config, gateway, &listeners, path, module)?
-                }
-            }
+            envoy_gateway::policies(config, gateway, &listeners, &options(load)?)?
         }
         (Output::EnvoyFilter, Form::Module(module)) => {
             istio::module(config, &target(load)?, module)?

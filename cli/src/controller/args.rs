@@ -53,7 +53,8 @@ pub struct Arguments {
     #[arg(long)]
     pub all_services: bool,
     /// Follow routes too, and list the clusters that Envoy Gateway names after them; without it, clusters have to be
-    /// named after services (rbac --for controller --route-clusters prints the permissions)
+    /// named after services (rbac --for controller --route-clusters prints the permissions). The mode filter of
+    /// Envoy Gateway implies it
     #[arg(long)]
     pub route_clusters: bool,
     /// The xDS server.
@@ -84,6 +85,14 @@ pub struct Cluster {
     /// istio-system]
     #[arg(long, value_name = "FILE|NAMESPACE/NAME", value_parser = mesh_config)]
     pub mesh_config: Option<MeshConfigChoice>,
+}
+
+impl Arguments {
+    /// Whether routes are followed. The filter at Envoy Gateway's proxies needs to know its clusters: also with
+    /// mergeBackends, a backend with filters of its own has one that is named after its route.
+    pub fn follows_routes(&self) -> bool {
+        self.route_clusters || self.envoy_gateway.envoy_gateway_mode == EnvoyGatewayMode::Filter
+    }
 }
 
 /// The xDS server.

@@ -99,7 +99,7 @@ async fn serve(args: Arguments) -> anyhow::Result<()> {
         all_services: args.all_services,
         mesh_config,
         limits: args.withdrawal.limits(),
-        route_clusters: args.route_clusters,
+        route_clusters: args.follows_routes(),
     };
     let mut watched = watch::Options::new(options.kinds());
     if let MeshConfigChoice::Named(key) = &options.mesh_config {

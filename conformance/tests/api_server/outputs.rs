@@ -13,7 +13,6 @@ const GATEWAY: [&str; 2] = ["--gateway", "istio-ingress/ingress"];
 const IMAGE: [&str; 2] = ["--image", "registry.example/ingress-waypoint:0.1.0"];
 const LIVE: [&str; 4] = ["--live", "controller.ingress-waypoint:18000", "--live-ca", "/etc/ca.crt"];
 const MODULE: [&str; 2] = ["--form", "module"];
-const MODULE_FILE: [&str; 2] = ["--module", "/etc/ingress-waypoint/libingress_waypoint.so"];
 const CONFIG_FILE: [&str; 2] = ["--config-path", "/etc/ingress-waypoint/services.json"];
 
 /// What writes objects, without what reads them.
@@ -34,7 +33,6 @@ fn commands() -> Vec<Vec<&'static str>> {
         compile("envoy-filter", &[&GATEWAY, &LIVE]),
         compile("envoy-filter", &[&GATEWAY, &LIVE, &MODULE]),
         compile("envoy-gateway", &[&GATEWAY, &IMAGE]),
-        compile("envoy-gateway", &[&GATEWAY, &MODULE, &MODULE_FILE]),
         vec!["rbac"],
         vec!["rbac", "--for", "controller", "-n", "ingress-waypoint"],
     ]

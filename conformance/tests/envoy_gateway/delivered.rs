@@ -127,13 +127,13 @@ async fn the_hook_for_endpoints() {
         if let Some(proxy) = proxy {
             gateway.proxy(proxy).await.unwrap();
         }
-        let controller = gateway.controller(&[]).await.unwrap();
+        gateway.start_controller(&[]).await.unwrap();
         let extension = gateway.extension("endpoints").unwrap();
         gateway.start(extension).await.unwrap();
         as_expected(&gateway, &way).await;
 
         // While no controller answers, nothing that it does not know is served, and what is served stays.
-        controller.stop().await.unwrap();
+        gateway.stop_controller().await.unwrap();
         gateway.label("ratings", Some("true")).await.unwrap();
         gateway.route("late", "reviews").await.unwrap();
         for _ in 0..50 {
@@ -143,8 +143,31 @@ async fn the_hook_for_endpoints() {
             assert_eq!(server(&reviews), "VIP reviews", "{way}");
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
-        let _controller = gateway.controller(&[]).await.unwrap();
+        gateway.start_controller(&[]).await.unwrap();
         until_goes(&gateway, "ratings.example.com", "VIP ratings").await;
         until_goes(&gateway, "late.example.com", "VIP reviews").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_hook_with_the_filter() {
+    for (form, merge) in [("wasm", true), ("wasm", false), ("module", true), ("module", false)] {
+        let way = format!("filter, {form}, mergeBackends {merge}");
+        let mut gateway = EnvoyGateway::prepare().await.unwrap();
+        let arguments = [
+            "--envoy-gateway-mode",
+            "filter",
+            "--envoy-gateway-form",
+            form,
+            "--envoy-gateway-xds",
+            "127.0.0.1:18100",
+            "--envoy-gateway-xds-insecure",
+        ];
+        if merge {
+            gateway.proxy(json!({"mergeBackends": {}})).await.unwrap();
+        }
+        gateway.start_controller(&arguments).await.unwrap();
+        gateway.start(gateway.extension("filter").unwrap()).await.unwrap();
+        as_expected(&gateway, &way).await;
     }
 }

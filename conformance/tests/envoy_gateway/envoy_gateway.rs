@@ -40,8 +40,9 @@ pub struct EnvoyGateway {
     pub cluster: Cluster,
     folder: TempDir,
     gateway: Option<Envoy>,
+    controller: Option<Controller>,
     server: Option<Process>,
-    servers: Vec<Echo>,
+    _servers: Vec<Echo>,
 }
 
 impl EnvoyGateway {
@@ -60,7 +61,14 @@ impl EnvoyGateway {
                 servers.push(Echo::start(&format!("{way} {name}"), address).await?);
             }
         }
-        Ok(Self { cluster, folder: tempfile::tempdir()?, gateway: None, server: None, servers })
+        Ok(Self {
+            cluster,
+            folder: tempfile::tempdir()?,
+            gateway: None,
+            controller: None,
+            server: None,
+            _servers: servers,
+        })
     }
 
     /// Starts Envoy Gateway with these fields of its configuration, and waits until its Gateway answers.
@@ -93,7 +101,9 @@ impl EnvoyGateway {
         let bootstrap =
             wait::until("the Deployment of the Gateway", async || Ok(self.bootstrap().await.ok()));
         let bootstrap = bootstrap.await.with_context(|| self.logs())?;
-        let gateway = Envoy::start(EnvoyOptions::new(bootstrap)).await;
+        let modules = workspace().join("dist").display().to_string();
+        let env = vec![("ENVOY_DYNAMIC_MODULES_SEARCH_PATH".to_owned(), modules)];
+        let gateway = Envoy::start(EnvoyOptions { env, ..EnvoyOptions::new(bootstrap) }).await;
         self.gateway = Some(gateway.with_context(|| self.logs())?);
         Ok(())
     }
@@ -147,13 +157,18 @@ impl EnvoyGateway {
     }
 
     /// Starts the controller, with its own account.
-    pub async fn controller(&self, arguments: &[&str]) -> Result<Controller> {
+    pub async fn start_controller(&mut self, arguments: &[&str]) -> Result<()> {
         for namespace in [CONTROLLER[0], "istio-system"] {
             let namespace =
                 json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
             self.cluster.api.apply(&namespace).await?;
         }
-        let rights = ["rbac", "--for", "controller", "--envoy-gateway", "-n", CONTROLLER[0]];
+        let mut rights =
+            vec!["rbac", "--for", "controller", "--envoy-gateway", "-n", CONTROLLER[0]];
+        // Its proxies' clusters can be named after routes.
+        if arguments.contains(&"filter") {
+            rights.push("--route-clusters");
+        }
         let rights = self.cluster.run(&rights)?;
         self.cluster.api.apply_yaml(&String::from_utf8(rights.stdout)?).await?;
         let [namespace, account] = CONTROLLER;
@@ -167,11 +182,18 @@ impl EnvoyGateway {
         ]);
         let options = ControllerOptions {
             kubeconfig: self.cluster.api.kubeconfig_of(namespace, account).await?,
+            node: "edge/edge".to_owned(),
             xds: XDS,
             writes_file: false,
             arguments,
         };
-        Controller::start(&options).await
+        self.controller = Some(Controller::start(&options).await?);
+        Ok(())
+    }
+
+    /// Ends the controller.
+    pub async fn stop_controller(&mut self) -> Result<()> {
+        self.controller.take().context("no controller")?.stop().await
     }
 
     /// The fields of Envoy Gateway's configuration that `install` prints.
@@ -242,16 +264,13 @@ impl EnvoyGateway {
             lines.into_iter().rev().collect::<Vec<_>>().join("\n")
         };
         let output = self.server.as_ref().map(|it| fs::read_to_string(it.output_file()));
-        let output = output.and_then(Result::ok).unwrap_or_default();
-        let errors = self.server.as_ref().map(Process::log).unwrap_or_default();
-        let gateway = self.gateway.as_ref().map(Envoy::log).unwrap_or_default();
-        format!(
-            "{}\n{}\n{}\n{} servers",
-            lines(output),
-            lines(errors),
-            lines(gateway),
-            self.servers.len()
-        )
+        let logs = [
+            output.and_then(Result::ok),
+            self.server.as_ref().map(Process::log),
+            self.controller.as_ref().map(Controller::log),
+            self.gateway.as_ref().map(Envoy::log),
+        ];
+        logs.into_iter().flatten().map(lines).collect::<Vec<_>>().join("\n---\n")
     }
 }
 

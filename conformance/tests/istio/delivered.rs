@@ -97,6 +97,7 @@ async fn every_way_of_delivery() {
 
     let options = ControllerOptions {
         kubeconfig: istio.cluster.administrator.clone(),
+        node: NODE.to_owned(),
         xds: LIVE.parse::<SocketAddr>().unwrap(),
         writes_file: false,
         arguments: vec!["--no-lease".to_owned()],

@@ -1,19 +1,18 @@
-//! The objects for Envoy Gateway: an `EnvoyProxy` for the names of clusters and the order of filters, the `EnvoyPatchPolicy`
-//! with VIP clusters and VIP routes, and the `EnvoyExtensionPolicy` that loads the filter, in either form.
+//! The objects for Envoy Gateway: an `EnvoyProxy` for the names of clusters and the order of filters, an `EnvoyPatchPolicy`
+//! with the VIP clusters and one a listener with its VIP routes, and the `EnvoyExtensionPolicy` that loads the wasm filter.
 
 use ingress_waypoint::config::Forward;
 use ingress_waypoint::global_switch::VARIABLE;
 use ingress_waypoint::plan::NAMESPACE;
 use serde_json::{Map, Value, json};
 
-use super::listeners::Listeners;
-use super::manifest::{Manifest, object};
-use super::target::{Gateway, Options, Refusal, Target, filter_state};
+use super::listeners::{Covered, Listeners};
+use super::manifest::{Manifest, named_object, object};
+use super::target::{Gateway, Options, Refusal, Target, filter_state, is_name};
 use crate::envoy::fragments::{
     FILTER, Switch, VIP_ROUTE_NAMES, clusters, fresh_route, general_vip_routes, has_switch, mark,
     type_url,
 };
-use crate::envoy::native::Module;
 
 /// The filters of Envoy Gateway that take settings from the route. After this filter they would have those of the VIP
 /// route, which has none.
@@ -40,13 +39,6 @@ const WASM_NEEDED: &str = "\
 # For Envoy Gateway 1.6 and later, whose proxies are Envoy 1.36 or later; with mergeBackends from 1.9 on.
 ";
 
-/// What the native module needs.
-const MODULE_NEEDED: &str = "\
-# For Envoy Gateway 1.8 and later, whose proxies have to be Envoy 1.39 or later with the module in them (an
-# image of your own, a volume). Envoy Gateway does not know route specifiers, so VIP routes lead to the VIPs,
-# with settings of their own.
-";
-
 /// The cases in which requests do not get to their waypoints.
 const UNSEEN: &str = "\
 # Requests bypass their waypoints:
@@ -62,16 +54,27 @@ const UNSEEN: &str = "\
 #   disables the filter; Envoy Gateway itself does neither
 # Requests for services that opted in are `no-vip-route`, refused if the service is required, and else go to the
 # endpoints:
-# - all of them while the EnvoyPatchPolicy is not Programmed: enable it
-#   (extensionApis.enableEnvoyPatchPolicy of Envoy Gateway)
-# - in a route configuration that it does not name: of a listener that was added later or belongs to a
-#   ListenerSet (--listener), of a Gateway that is merged with others, or with the runtime flag XDSNameSchemeV2,
-#   which names HTTP listeners http-PORT and tcp-PORT
+# - of all listeners while the EnvoyPatchPolicies are not Programmed: enable them
+#   (extensionApis.enableEnvoyPatchPolicy of Envoy Gateway). There is one for the clusters and one for each route
+#   configuration, so that its status says whether this one is right
+# - in a route configuration that none of them names: of a listener that was added later or belongs to a
+#   ListenerSet (--listener), of a Gateway that is merged with others, or, if Envoy Gateway has the runtime flag
+#   XDSNameSchemeV2, of every HTTP listener (--xds-name-scheme port)
 # - CONNECT requests, which no VIP route matches
 ";
 
-/// The registered name of the module, which cannot have an underscore.
-const MODULE: &str = "ingress-waypoint";
+/// What happens when the objects are deleted.
+const REMOVAL: &str = "\
+# Do not delete these objects while the Gateway or GatewayClass names the EnvoyProxy: a Gateway that names a
+# missing EnvoyProxy is not served at all. First remove the reference, then delete the EnvoyExtensionPolicy, then
+# the EnvoyPatchPolicies and the EnvoyProxy.
+";
+
+const VERSION: &str = "gateway.envoyproxy.io/v1alpha1";
+
+/// Envoy Gateway applies policies with a higher number later. Routes that other policies add get the mark too, and
+/// the VIP routes stay before them.
+const PRIORITY: i32 = 1000;
 
 const CLUSTER: &str = "envoy.config.cluster.v3.Cluster";
 const LISTENER: &str = "envoy.config.listener.v3.Listener";
@@ -80,7 +83,7 @@ const ROUTE_CONFIGURATION: &str = "envoy.config.route.v3.RouteConfiguration";
 /// The objects that load the wasm filter.
 ///
 /// # Errors
-/// If the configuration is invalid, or its mechanism is not `filter-state`.
+/// If the configuration is invalid, its mechanism is not `filter-state`, or a policy's name is no name of an object.
 pub fn policies(
     config: &Value,
     gateway: &Gateway,
@@ -88,79 +91,60 @@ pub fn policies(
     options: &Options,
 ) -> Result<Manifest, Refusal> {
     let forward = filter_state(config)?;
-    let mut patches = vip_patches(&forward, gateway, listeners, options.max_connections_per_vip);
-    // If JWT or ext_authz clear the route cache, the filter would read the old route.
-    let policy = format!("envoyextensionpolicy/{}/{}", gateway.namespace, gateway.object_name());
-    let operation = json!({
-        "op": "add",
-        "jsonPath": format!(r#"$..http_filters[?(@.name=="envoy.filters.http.wasm/{policy}/wasm/0")]"#),
-        "value": fresh_route(),
-    });
-    let names = names(gateway, &listeners.listeners);
-    patches.extend(names.map(|name| patch(LISTENER, Some(&name), operation.clone())));
-    let proxy = json!({"mergeBackends": {}, "filterOrder": order("wasm")});
+    let policy = |name: String, patches: Vec<Value>| {
+        let spec = json!({
+            "targetRef": gateway.reference(),
+            "type": "JSONPatch",
+            "priority": PRIORITY,
+            "jsonPatches": patches,
+        });
+        named_object(VERSION, "EnvoyPatchPolicy", &name, &gateway.namespace, spec)
+    };
+    let target = Target::Gateway(gateway.clone());
+    let proxy = json!({"mergeBackends": {}, "filterOrder": order()});
     let extension = json!({"targetRefs": [gateway.reference()], "wasm": [wasm(config, options)]});
-    let comment = format!("{WASM_NEEDED}{NEEDED}{UNSEEN}");
-    Ok(Manifest::new(comment, objects(gateway, proxy, &patches, extension)))
+    let clusters = cluster_patches(&forward, options.max_connections_per_vip);
+    let mut objects = vec![
+        object(VERSION, "EnvoyProxy", &target, proxy),
+        policy(gateway.object_name(), clusters),
+    ];
+    for covered in &listeners.covered {
+        let name = policy_name(gateway, covered)?;
+        objects.push(policy(name, listener_patches(&forward, gateway, covered)));
+    }
+    objects.push(object(VERSION, "EnvoyExtensionPolicy", &target, extension));
+    Ok(Manifest::new(format!("{WASM_NEEDED}{NEEDED}{UNSEEN}{REMOVAL}"), objects))
 }
 
-/// The objects that load the native module's HTTP filter from `path` in the proxies.
-///
-/// # Errors
-/// If the configuration is invalid, or its mechanism is not `filter-state`.
-pub fn module_policies(
-    config: &Value,
-    gateway: &Gateway,
-    listeners: &Listeners,
-    path: &str,
-    load: &Module,
-) -> Result<Manifest, Refusal> {
-    let forward = filter_state(config)?;
-    let patches = vip_patches(&forward, gateway, listeners, load.max_connections_per_vip);
-    // With the API server's default values, so that applying the object again changes nothing.
-    let proxy = json!({
-        "mergeBackends": {},
-        "filterOrder": order("dynamic_modules"),
-        "dynamicModules": [{
-            "name": MODULE,
-            "source": {"type": "Local", "local": {"path": path}},
-            "doNotClose": true,
-            "loadGlobally": false,
-        }],
-    });
-    let extension = json!({
-        "targetRefs": [gateway.reference()],
-        "dynamicModule": [{
-            "name": MODULE,
-            "filterName": FILTER,
-            "terminalFilter": false,
-            "config": load.value(config),
-        }],
-    });
-    let comment = format!("{MODULE_NEEDED}{NEEDED}{UNSEEN}");
-    Ok(Manifest::new(comment, objects(gateway, proxy, &patches, extension)))
+/// The name of the `EnvoyPatchPolicy` for a route configuration.
+fn policy_name(gateway: &Gateway, covered: &Covered) -> Result<String, Refusal> {
+    let listener = &covered.listener;
+    let name = format!("{}.listener.{}", gateway.object_name(), listener.replace('/', "."));
+    if is_name(&name) {
+        Ok(name)
+    } else {
+        Err(Refusal::Listener { listener: listener.clone(), name })
+    }
 }
 
-/// The VIP clusters, the VIP routes, and the mark on the routes beside them.
-fn vip_patches(
-    forward: &Forward,
-    gateway: &Gateway,
-    listeners: &Listeners,
-    max_connections_per_vip: u32,
-) -> Vec<Value> {
+/// The VIP clusters.
+fn cluster_patches(forward: &Forward, max_connections_per_vip: u32) -> Vec<Value> {
     let whole = |cluster: &Value| {
         let operation = json!({"op": "add", "path": "", "value": cluster});
         patch(CLUSTER, cluster.get("name"), operation)
     };
-    let clusters = clusters(forward, "10s", max_connections_per_vip);
-    let mut patches: Vec<_> = clusters.iter().map(whole).collect();
-    for name in names(gateway, &listeners.routes) {
-        let mut add = |json_path: &str, path: &str, value: &Value| {
-            let operation =
-                json!({"op": "add", "jsonPath": json_path, "path": path, "value": value});
-            patches.push(patch(ROUTE_CONFIGURATION, Some(&name), operation));
-        };
-        let Some(vip_routes) = general_vip_routes(forward) else { continue };
+    clusters(forward, "10s", max_connections_per_vip).iter().map(whole).collect()
+}
+
+/// The VIP routes, the mark on the routes beside them, and what stands in front of the filter.
+fn listener_patches(forward: &Forward, gateway: &Gateway, covered: &Covered) -> Vec<Value> {
+    let mut patches = Vec::new();
+    let routes = json!(covered.routes);
+    let mut add = |json_path: &str, path: &str, value: &Value| {
+        let operation = json!({"op": "add", "jsonPath": json_path, "path": path, "value": value});
+        patches.push(patch(ROUTE_CONFIGURATION, Some(&routes), operation));
+    };
+    if let Some(vip_routes) = general_vip_routes(forward) {
         // Each is inserted before the first route of every virtual host, so the one that has to be first comes last.
         for route in vip_routes.iter().rev() {
             add("$.virtual_hosts[*]", "/routes/0", route);
@@ -173,33 +157,27 @@ fn vip_patches(
         );
         add(&beside, &format!("/metadata/filter_metadata/{NAMESPACE}"), &mark());
     }
+    if let Some(listener) = &covered.envoy_listener {
+        // If JWT or ext_authz clear the route cache, the filter would read the old route.
+        let policy =
+            format!("envoyextensionpolicy/{}/{}", gateway.namespace, gateway.object_name());
+        let operation = json!({
+            "op": "add",
+            "jsonPath": format!(r#"$..http_filters[?(@.name=="envoy.filters.http.wasm/{policy}/wasm/0")]"#),
+            "value": fresh_route(),
+        });
+        patches.push(patch(LISTENER, Some(&json!(listener)), operation));
+    }
     patches
 }
 
-/// The names that Envoy Gateway makes from listeners of the Gateway or of a ListenerSet.
-fn names(gateway: &Gateway, listeners: &[String]) -> impl Iterator<Item = Value> {
-    let name = move |listener| json!(format!("{}/{}/{listener}", gateway.namespace, gateway.name));
-    listeners.iter().map(name)
-}
-
-fn order(filter: &str) -> [Value; 6] {
+fn order() -> [Value; 6] {
     IN_FRONT.map(|other| {
         json!({
-            "name": format!("envoy.filters.http.{filter}"),
+            "name": "envoy.filters.http.wasm",
             "after": format!("envoy.filters.http.{other}"),
         })
     })
-}
-
-fn objects(gateway: &Gateway, proxy: Value, patches: &[Value], extension: Value) -> [Value; 3] {
-    let patches = json!({
-        "targetRef": gateway.reference(),
-        "type": "JSONPatch",
-        "jsonPatches": patches,
-    });
-    let target = Target::Gateway(gateway.clone());
-    [("EnvoyProxy", proxy), ("EnvoyPatchPolicy", patches), ("EnvoyExtensionPolicy", extension)]
-        .map(|(kind, spec)| object("gateway.envoyproxy.io/v1alpha1", kind, &target, spec))
 }
 
 fn wasm(config: &Value, options: &Options) -> Value {

@@ -46,11 +46,22 @@ pub struct Manifest {
 
 /// An object for the proxies of a target.
 pub(super) fn object(version: &str, kind: &str, target: &Target, spec: impl Into<Value>) -> Value {
+    named_object(version, kind, &target.object_name(), target.namespace(), spec)
+}
+
+/// An object with a name of its own.
+pub(super) fn named_object(
+    version: &str,
+    kind: &str,
+    name: &str,
+    namespace: &str,
+    spec: impl Into<Value>,
+) -> Value {
     let spec = spec.into();
     json!({
         "apiVersion": version,
         "kind": kind,
-        "metadata": {"name": target.object_name(), "namespace": target.namespace()},
+        "metadata": {"name": name, "namespace": namespace},
         "spec": spec,
     })
 }

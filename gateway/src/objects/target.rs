@@ -83,8 +83,8 @@ impl FromStr for Gateway {
     }
 }
 
-/// Whether the text can be the name of a Gateway or a namespace.
-fn is_name(text: &str) -> bool {
+/// Whether the text can be the name of an object.
+pub(super) fn is_name(text: &str) -> bool {
     let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     (1..=253).contains(&text.len())
         && text.starts_with(inner)
@@ -164,6 +164,17 @@ pub enum Refusal {
          filter-state, the default"
     )]
     Via(&'static str),
+    /// The policy for a listener cannot be named after it.
+    #[error(
+        "--listener {listener}: {name:?} would be the name of its EnvoyPatchPolicy, and is not a name of at most 253 \
+         lower-case letters, digits, '-' and '.'"
+    )]
+    Listener {
+        /// The listener as it was given.
+        listener: String,
+        /// The name of the policy.
+        name: String,
+    },
 }
 
 /// The mechanism of a configuration, which has to be the one of the objects' VIP routes. These do not depend on services,

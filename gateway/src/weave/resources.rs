@@ -26,22 +26,35 @@ pub struct Resources {
 }
 
 impl Resources {
-    /// The Gateways whose listeners these are, as `NAMESPACE/NAME`: Envoy Gateway writes them into the metadata.
+    /// The Gateways whose routes these are, as `NAMESPACE/NAME`: Envoy Gateway writes them into the metadata of virtual
+    /// hosts.
     ///
     /// # Errors
-    /// The listeners that cannot be read.
+    /// What cannot be read, and virtual hosts that name no Gateway.
     pub fn gateways(&self) -> Result<BTreeSet<String>, Problems> {
-        let mut unreadable = Problems::default();
-        let listeners = read(Kind::Listener, &self.listeners, &mut unreadable);
-        let names = listeners.iter().flat_map(|listener| {
-            let metadata = listener.get("metadata").and_then(|it| it.get("filter_metadata"));
-            let metadata = metadata.and_then(|it| it.map()?.get_exactly("envoy-gateway"));
-            let resources = metadata.and_then(|it| it.get("resources")?.list()).unwrap_or_default();
-            resources.iter().filter_map(gateway_name)
-        });
-        let names = names.collect();
-        unreadable.or(names)
+        let mut problems = Problems::default();
+        let routes = read(Kind::RouteConfiguration, &self.routes, &mut problems);
+        let mut all = BTreeSet::new();
+        for config in &routes {
+            let hosts = config.get("virtual_hosts").and_then(Node::list).unwrap_or_default();
+            let names: BTreeSet<_> = hosts.iter().flat_map(gateways_of).collect();
+            if names.is_empty() && !hosts.is_empty() {
+                let path = format!("routes[{:?}].virtual_hosts", config.name().unwrap_or_default());
+                let reason = "name no Gateway in their metadata (envoy-gateway): it is not known \
+                              whether the filter belongs there";
+                problems.add(Code::ResourceUnreadable, &path, None, reason);
+            }
+            all.extend(names);
+        }
+        problems.or(all)
     }
+}
+
+fn gateways_of(host: &Node) -> impl Iterator<Item = String> {
+    let metadata = host.get("metadata").and_then(|it| it.get("filter_metadata"));
+    let metadata = metadata.and_then(|it| it.map()?.get_exactly("envoy-gateway"));
+    let resources = metadata.and_then(|it| it.get("resources")?.list()).unwrap_or_default();
+    resources.iter().filter_map(gateway_name)
 }
 
 fn gateway_name(resource: &Node) -> Option<String> {

@@ -363,13 +363,20 @@ fn the_rules_see_every_field_that_they_read() {
 }
 
 #[test]
-fn the_gateway_is_known_by_the_metadata_of_its_listeners() {
-    let gateways = |fixture: &Value| encoded(&messages_of(fixture)).gateways().unwrap();
+fn the_gateway_is_known_by_the_metadata_of_its_virtual_hosts() {
+    let gateways = |fixture: &Value| encoded(&messages_of(fixture)).gateways();
     let mut fixture = fixture();
-    assert_eq!(gateways(&fixture), BTreeSet::from(["shop/public".to_owned()]));
-    let resources = "/metadata/filter_metadata/envoy-gateway/resources/0";
-    fixture["listeners"][0].pointer_mut(resources).unwrap()["kind"] = json!("Other");
-    assert_eq!(gateways(&fixture), BTreeSet::new());
+    assert_eq!(gateways(&fixture).unwrap(), BTreeSet::from(["shop/public".to_owned()]));
+    let resources = "/virtual_hosts/0/metadata/filter_metadata/envoy-gateway/resources/0";
+    fixture["routes"][1].pointer_mut(resources).unwrap()["name"] = json!("other");
+    let both = ["shop/other", "shop/public"].map(str::to_owned);
+    assert_eq!(gateways(&fixture).unwrap(), BTreeSet::from(both));
+    // Whose it is has to be known.
+    fixture["routes"][1].pointer_mut(resources).unwrap()["kind"] = json!("Other");
+    let problems = gateways(&fixture).unwrap_err().to_string();
+    assert!(problems.contains("routes[\"shop/public/https\"].virtual_hosts"), "{problems}");
+    fixture["routes"] = json!([]);
+    assert_eq!(gateways(&fixture).unwrap(), BTreeSet::new());
 }
 
 fn refused(fixture: &Value) -> String {

@@ -26,7 +26,6 @@ enum ControlPlane {
 /// The patches of a control plane for one of its forms.
 fn patches(control_plane: ControlPlane, example: &str) -> Vec<Value> {
     let (config, gateway) = (json!({}), "edge/public".parse().unwrap());
-    let listeners = Listeners::each(&["http".to_owned()]);
     let options = Options {
         image: "registry.example/filter:1".to_owned(),
         sha256: None,
@@ -35,24 +34,23 @@ fn patches(control_plane: ControlPlane, example: &str) -> Vec<Value> {
     };
     let target = Target::Gateway(gateway);
     let Target::Gateway(gateway) = &target else { panic!() };
+    let listeners = Listeners::each(gateway, &["http".to_owned()]);
     let load = Module::default();
     let objects = match (control_plane, example.starts_with("native:")) {
         (ControlPlane::Istio, false) => istio::envoy_filter(&config, &target, 1024),
         (ControlPlane::Istio, true) => istio::module(&config, &target, &load),
-        (ControlPlane::EnvoyGateway, false) => {
+        (ControlPlane::EnvoyGateway, _) => {
             envoy_gateway::policies(&config, gateway, &listeners, &options)
-        }
-        (ControlPlane::EnvoyGateway, true) => {
-            envoy_gateway::module_policies(&config, gateway, &listeners, "/m.so", &load)
         }
     };
     let text = objects.unwrap().text();
-    let (index, field) = match control_plane {
-        ControlPlane::Istio => (0, "configPatches"),
-        ControlPlane::EnvoyGateway => (1, "jsonPatches"),
+    let (kind, field) = match control_plane {
+        ControlPlane::Istio => ("EnvoyFilter", "configPatches"),
+        ControlPlane::EnvoyGateway => ("EnvoyPatchPolicy", "jsonPatches"),
     };
-    let object: Value = serde_saphyr::from_str(text.split("\n---\n").nth(index).unwrap()).unwrap();
-    object["spec"][field].as_array().unwrap().clone()
+    let objects = text.split("\n---\n").map(|it| serde_saphyr::from_str::<Value>(it).unwrap());
+    let of_kind = objects.filter(|object| object["kind"] == kind);
+    of_kind.flat_map(|object| object["spec"][field].as_array().unwrap().clone()).collect()
 }
 
 /// The example without VIP routes, marks and VIP clusters, as a control plane would make it.
@@ -97,6 +95,14 @@ fn patched(ingress: &mut Example, control_plane: ControlPlane, patches: &[Value]
     Ok(())
 }
 
+/// The examples of a control plane. Envoy Gateway's objects are for the wasm filter alone.
+fn examples_of(control_plane: ControlPlane) -> Vec<&'static str> {
+    match control_plane {
+        ControlPlane::Istio => examples(),
+        ControlPlane::EnvoyGateway => vec!["filter-state.yaml"],
+    }
+}
+
 fn examples() -> Vec<&'static str> {
     let mut examples = vec!["filter-state.yaml"];
     examples.extend(
@@ -108,7 +114,7 @@ fn examples() -> Vec<&'static str> {
 #[tokio::test(flavor = "multi_thread")]
 async fn with_the_patches_of_a_control_plane_services_are_reached_at_their_vips() {
     for control_plane in [ControlPlane::Istio, ControlPlane::EnvoyGateway] {
-        for example in examples() {
+        for example in examples_of(control_plane) {
             let what = format!("{control_plane:?} {example}");
             let patches = patches(control_plane, example);
             let edit = move |ingress: &mut Example| patched(ingress, control_plane, &patches);

@@ -192,8 +192,7 @@ fn mark_routes(own: &mut Example, mark: &Value) -> Result<()> {
     Ok(())
 }
 
-/// What control planes add for the module, in a configuration of our own. Envoy Gateway itself makes the filter from
-/// the policies.
+/// What Istio adds for the module, in a configuration of our own.
 #[test]
 fn module_objects_hold_what_envoy_and_the_module_take() -> Result<()> {
     if !native::examples()?.contains(&"native:filter-state.yaml") {
@@ -215,43 +214,7 @@ fn module_objects_hold_what_envoy_and_the_module_take() -> Result<()> {
     routes.truncate(2);
     routes.reverse();
     assert_vip_routes(&routes);
-    Envoy::validate(&with_fragments(filters, clusters, &routes)?.config)?;
-
-    let wasm = example("envoy-gateway/patch-policy.yaml");
-    let [proxy, patches, extension] = objects("envoy-gateway/module.yaml").try_into().unwrap();
-    let of_listener = |name: &str| -> Vec<Value> {
-        let patches = patches["spec"]["jsonPatches"].as_array().unwrap().iter();
-        let of = |kind: &str| kind.ends_with("Cluster") || kind.ends_with("RouteConfiguration");
-        let of = patches.filter(|patch| of(patch["type"].as_str().unwrap()));
-        of.filter(|p| p["name"].as_str().unwrap().ends_with(name)).cloned().collect()
-    };
-    let by_hand = wasm["spec"]["jsonPatches"].as_array().unwrap();
-    assert_eq!(of_listener("ingress/http"), by_hand[2..5]);
-    assert_eq!(of_listener("waypoint_vip"), by_hand[..1]);
-    assert_eq!(of_listener("waypoint_vip_h2"), by_hand[1..2]);
-    assert_eq!(patches["spec"]["jsonPatches"].as_array().unwrap().len(), 8);
-    let (module, filter) =
-        (&proxy["spec"]["dynamicModules"][0], &extension["spec"]["dynamicModule"][0]);
-    assert_eq!(module["name"], filter["name"]);
-    let text = filter["config"].to_string();
-    let made = json!({
-        "name": "ingress_waypoint",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter",
-            "dynamic_module_config": {
-                "module": {"local": {"filename": workspace().join("dist/libingress_waypoint.so")}},
-                "do_not_close": module["doNotClose"],
-                "load_globally": module["loadGlobally"],
-            },
-            "filter_name": filter["filterName"],
-            "terminal_filter": filter["terminalFilter"],
-            "filter_config": {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": text},
-        },
-    });
-    let clusters = by_hand[..2].iter().map(|p| p["operation"]["value"].clone()).collect();
-    let routes = by_hand[2..4].iter().rev().map(|p| p["operation"]["value"].clone());
-    let routes: Vec<_> = routes.collect();
-    Envoy::validate(&with_fragments(vec![made], clusters, &routes)?.config)
+    Envoy::validate(&with_fragments(filters, clusters, &routes)?.config)
 }
 
 /// Filters that take their settings from the route come before ours, which chooses another route.
