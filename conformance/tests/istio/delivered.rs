@@ -63,6 +63,8 @@ async fn as_expected(istio: &Istio, way: &str) {
         {
             let response = istio.get(host, "/", &[(name, value)]).await.unwrap();
             assert_eq!(server(&response), expected, "{way}: {host} with {name}");
+            let seen = response.json().unwrap_or_default()["headers"].to_string();
+            assert!(!seen.contains("x-ingress-waypoint"), "{way}: {host} saw {seen}");
         }
     }
     // HTTP/2 on both ways.
@@ -83,11 +85,13 @@ async fn every_way_of_delivery() {
     goes(&istio, "endpoint reviews").await.unwrap();
 
     let wasm = format!("file://{}", workspace().join("dist/ingress_waypoint.wasm").display());
-    let mut objects = istio.deliver("envoy-filter", &[&SELECTOR]).await.unwrap();
-    let plugin = istio.deliver("wasmplugin", &[&SELECTOR, &ON, &["--image", &wasm]]).await;
-    objects.extend(plugin.unwrap());
-    as_expected(&istio, "WasmPlugin").await;
-    remove(&istio, &objects).await;
+    for output in ["wasmplugin", "traffic-extension"] {
+        let mut objects = istio.deliver("envoy-filter", &[&SELECTOR]).await.unwrap();
+        let plugin = istio.deliver(output, &[&SELECTOR, &ON, &["--image", &wasm]]).await;
+        objects.extend(plugin.unwrap());
+        as_expected(&istio, output).await;
+        remove(&istio, &objects).await;
+    }
 
     let module = workspace().join("dist/libingress_waypoint.so");
     let module = ["--form", "module", "--module", module.to_str().unwrap()];
