@@ -56,8 +56,7 @@ Examples:
   ingress-waypoint rbac --for controller -n ingress-waypoint | \\
       kubectl apply -f -
   ingress-waypoint rbac --for controller --envoy-gateway \\
-      -n ingress-waypoint | \\
-      kubectl apply -f -")]
+      -n ingress-waypoint | kubectl apply -f -")]
     Rbac(rbac::Arguments),
     /// Print what a control plane needs to call the controller
     Install(install::Arguments),

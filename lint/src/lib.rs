@@ -82,8 +82,8 @@ pub fn services(objects: &Objects, compiled: &Compiled, options: &Options) -> Ve
     all.into_list()
 }
 
-/// What routes set and general VIP routes lose. An error is unsafe: a required service's waypoint sees another path, host or
-/// header than the route gives it.
+/// The settings of routes that requests lose on a general VIP route: for who writes such routes. An error is unsafe: a
+/// required service's waypoint sees another path, host or header than the route gives it.
 pub fn lost_settings(objects: &Objects, compiled: &Compiled, options: &Options) -> Vec<Diagnostic> {
     let mut found = Diagnostics::default();
     routes::lost_at_general_routes(&Scope::new(objects, options, compiled), &mut found);

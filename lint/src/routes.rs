@@ -3,7 +3,7 @@
 use crate::scope::{Scope, reaches_waypoint};
 use gateway::table::routes::Routes;
 use mesh::object::Kind;
-use mesh::route::{Backend, Route, Rule, Target};
+use mesh::route::{Route, Rule, Target};
 use mesh::route_setting::{Change, Does, Setting};
 use mesh::routing_type::RoutingTypes;
 use mesh::{Code, Diagnostic, Diagnostics, Key, ObjectRef, Resolved, Severity};
@@ -38,7 +38,10 @@ pub(crate) fn check(scope: &Scope<'_>, out: &mut Diagnostics) {
                     mirror(scope, out, &route, &setting.field, target);
                 }
             }
-            for (backend, resolved) in at_vips(scope, rule) {
+            let backends = rule.backends.iter().flat_map(|backend| {
+                scope.find(&backend.target).into_iter().map(move |resolved| (backend, resolved))
+            });
+            for (backend, resolved) in backends.filter(|(_, it)| reaches_waypoint(it)) {
                 at_one_vip(out, &route, i, rule, resolved);
                 for setting in rule.settings.iter().chain(&backend.settings) {
                     lost(out, &route, is_istios, setting, resolved);
@@ -70,51 +73,38 @@ fn settings(rule: &Rule) -> impl Iterator<Item = &Setting> {
     rule.settings.iter().chain(rule.backends.iter().flat_map(|backend| &backend.settings))
 }
 
+/// Settings that are lost on a general VIP route. It is an error if a required service's waypoint sees another path, host
+/// or header than the route gives it.
+pub(crate) fn lost_at_general_routes(scope: &Scope<'_>, out: &mut Diagnostics) {
+    for (route, facts) in scope.with_delegates() {
+        let is_istios = scope.is_istios(&route, facts);
+        for rule in &facts.rules {
+            for backend in &rule.backends {
+                let settings = || rule.settings.iter().chain(&backend.settings);
+                let found = scope.find(&backend.target);
+                for resolved in found.into_iter().filter(|resolved| reaches_waypoint(resolved)) {
+                    let mut found = Diagnostics::default();
+                    settings().for_each(|it| lost(&mut found, &route, is_istios, it, resolved));
+                    let is_unsafe = resolved.required.is_some() && !is_istios;
+                    out.extend(found.into_list().into_iter().map(|it| {
+                        let most = if is_unsafe { Severity::Error } else { Severity::Warning };
+                        let it = Diagnostic { severity: it.severity.min(most), ..it };
+                        if is_istios { it } else { it.fix(FIX_ENVOY_GATEWAY) }
+                    }));
+                }
+            }
+        }
+    }
+}
+
 /// What keeps a setting.
 const FIX: &str = "set it in a route of the service itself, at the waypoint; or use cluster-header, or a VIP route with the same settings";
 
 /// The same for Istio's gateways, which cannot follow a cluster header.
 const FIX_ISTIO: &str = "set it in a route of the service itself, at the waypoint; or add a VIP route with the same settings, in an EnvoyFilter of its own";
 
-/// The same for the objects of Envoy Gateway.
+/// The same for Envoy Gateway.
 const FIX_ENVOY_GATEWAY: &str = "let Envoy Gateway call the controller (`install --for envoy-gateway`), which keeps what routes set; or set it in a route of the service itself, at the waypoint";
-
-/// Settings that are lost behind general VIP routes. It is an error if a required service's waypoint sees another path, host
-/// or header than the route gives it.
-pub(crate) fn lost_at_general_routes(scope: &Scope<'_>, out: &mut Diagnostics) {
-    for (route, facts) in scope.with_delegates() {
-        let is_istios = scope.is_istios(&route, facts);
-        let fix = if is_istios { FIX_ISTIO } else { FIX_ENVOY_GATEWAY };
-        for rule in &facts.rules {
-            for (backend, resolved) in at_vips(scope, rule) {
-                let most =
-                    if resolved.required.is_some() { Severity::Error } else { Severity::Warning };
-                let mut found = Diagnostics::default();
-                for setting in rule.settings.iter().chain(&backend.settings) {
-                    lost(&mut found, &route, is_istios, setting, resolved);
-                }
-                out.extend(
-                    found
-                        .into_list()
-                        .into_iter()
-                        .map(|it| Diagnostic { severity: it.severity.min(most), ..it }.fix(fix)),
-                );
-            }
-        }
-    }
-}
-
-/// The services that a rule sends requests to at their VIPs, each with the backend that names it.
-fn at_vips<'a>(
-    scope: &Scope<'a>,
-    rule: &'a Rule,
-) -> impl Iterator<Item = (&'a Backend, &'a Resolved)> {
-    let backends = rule.backends.iter();
-    let found = backends.flat_map(|backend| {
-        scope.find(&backend.target).into_iter().map(move |resolved| (backend, resolved))
-    });
-    found.filter(|(_, resolved)| reaches_waypoint(resolved))
-}
 
 fn lost(
     out: &mut Diagnostics,
@@ -140,7 +130,7 @@ fn lost(
         Does::Cors => (Severity::Warning, "CORS is not answered".to_owned()),
         Does::Fault => (Severity::Warning, "no fault is injected".to_owned()),
         Does::Subset(name) => {
-            (Severity::Warning, format!("the waypoint does not know that subset {name:?} is meant"))
+            (Severity::Error, format!("the waypoint does not know that subset {name:?} is meant"))
         }
         // `mirror` reports those to services that opted in.
         Does::Mirror(_) if !is_istios => return,

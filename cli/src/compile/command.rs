@@ -57,7 +57,13 @@ pub fn command(args: &Arguments, format: Format) -> anyhow::Result<Exit> {
     let options = lint::Options { rules, ..lint::Options::default() };
     let objects = lint::Objects::from(world);
     let (world, rules) = (&objects.world, &options.rules);
-    let found = lint::services(&objects, &compiled, &options);
+    let mut found = lint::services(&objects, &compiled, &options);
+    if for_istio {
+        let rules = rules.clone();
+        let options =
+            lint::Options { rules, gateway: gateway.clone(), istio: for_istio, pods: None };
+        found.extend(lint::lost_settings(&objects, &compiled, &options));
+    }
     let least = if args.output == Output::Table { Severity::Info } else { Severity::Warning };
     report::diagnostics(&found, least);
     if found.iter().any(|it| it.severity == Severity::Error) {
@@ -75,11 +81,11 @@ pub fn command(args: &Arguments, format: Format) -> anyhow::Result<Exit> {
     {
         report::message(Severity::Warning, format_args!("ingressUseWaypoints: {message}"));
     }
-    if for_istio || args.output == Output::EnvoyGateway {
+    if args.output == Output::EnvoyGateway {
         // Routes of a ListenerSet do not say which Gateway they belong to.
         let has_sets = load.listener.iter().any(|name| name.contains('/'));
         let gateway = gateway.filter(|_| !has_sets);
-        let options = lint::Options { gateway, istio: for_istio, ..options.clone() };
+        let options = lint::Options { gateway, ..options.clone() };
         let lost = lint::lost_settings(&objects, &compiled, &options);
         report::diagnostics(&lost, Severity::Warning);
         anyhow::ensure!(
