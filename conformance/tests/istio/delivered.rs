@@ -63,6 +63,8 @@ async fn as_expected(istio: &Istio, way: &str) {
         {
             let response = istio.get(host, "/", &[(name, value)]).await.unwrap();
             assert_eq!(server(&response), expected, "{way}: {host} with {name}");
+            let seen = response.json().unwrap_or_default()["headers"].to_string();
+            assert!(!seen.contains("x-ingress-waypoint"), "{way}: {host} saw {seen}");
         }
     }
     // HTTP/2 on both ways.
