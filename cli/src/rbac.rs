@@ -111,7 +111,7 @@ impl Account {
 
 /// The rules of the controller's role for Events, in all namespaces.
 const EVENTS: &str = "\
-# Events about Services and ServiceEntries.
+# Events about Services, ServiceEntries and Gateways.
 - apiGroups: [\"events.k8s.io\"]
   resources: [events]
   verbs: [create]

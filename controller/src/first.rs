@@ -39,19 +39,22 @@ pub struct Shortfall {
     pub before: usize,
     /// How many the table has.
     pub now: usize,
+    /// How many it had when it was held back: services that come or go one by one change nothing of it.
+    pub from: usize,
 }
 
 impl Shortfall {
-    /// What an annotation confirms it by: the same in every replica.
+    /// What an annotation confirms it by: the same in every replica that saw as few at first, and as long as not many more
+    /// are missing.
     pub fn id(&self) -> String {
-        let Self { namespace, before, now } = self;
-        id(["first table", namespace, &before.to_string(), &now.to_string()])
+        let Self { namespace, before, from, .. } = self;
+        id(["first table", namespace, &before.to_string(), &from.to_string()])
     }
 }
 
 impl fmt::Display for Shortfall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { namespace, before, now } = self;
+        let Self { namespace, before, now, .. } = self;
         write!(f, "{now} services are on their waypoints for the gateways ")?;
         match &**namespace {
             "" => write!(f, "outside the cluster")?,
@@ -80,7 +83,7 @@ impl FirstTable {
     /// Why it does not, or not yet.
     pub fn check(&mut self, on_waypoints: usize, now: Instant) -> Result<(), String> {
         let Limits { delay, .. } = self.limits;
-        let shortfall = match &self.recorded {
+        let mut shortfall = match &self.recorded {
             Recorded::Unread(_) => None,
             Recorded::Numbers(numbers) => {
                 let before = numbers.get(&self.namespace).copied().unwrap_or_default();
@@ -88,7 +91,7 @@ impl FirstTable {
                     return Ok(());
                 }
                 let namespace = self.namespace.clone();
-                Some(Shortfall { namespace, before, now: on_waypoints })
+                Some(Shortfall { namespace, before, now: on_waypoints, from: on_waypoints })
             }
         };
         // If many more are missing than when it began, that has to last too.
@@ -98,6 +101,9 @@ impl FirstTable {
         };
         let begun = self.waiting.as_ref().filter(goes_on).map(|it| (it.since, it.from));
         let (since, from) = begun.unwrap_or((now, on_waypoints));
+        if let Some(shortfall) = &mut shortfall {
+            shortfall.from = from;
+        }
         let why = match (&self.recorded, &shortfall) {
             (_, Some(short)) => {
                 let (delay, confirm) = (short_text(delay), self.lease.confirm(&short.id()));
@@ -247,9 +253,14 @@ mod tests {
         let others = [
             Shortfall { namespace: String::new(), ..shortfall.clone() },
             Shortfall { before: 101, ..shortfall.clone() },
-            Shortfall { now: 9, ..shortfall },
+            Shortfall { from: 1, ..shortfall },
         ];
         assert!(others.iter().all(|other| !held.is_released(Some(&other.id()), 0)));
+        // Services that come and go do not make the command wrong; many that go do.
+        assert!(held.check(9, 0).is_err());
+        assert!(held.is_released(Some(&id), 0));
+        assert!(held.check(2, 0).is_err());
+        assert!(!held.is_released(Some(&id), 0));
     }
 
     #[test]

@@ -128,9 +128,9 @@ impl Served {
         false
     }
 
-    /// Publishes the table if it changed and passes.
+    /// Publishes the table if it changed and passes. One into which nothing was taken yet is none.
     pub fn publish(&mut self, publisher: &mut Publisher, status: &Status) {
-        if !self.passes(status) {
+        if self.updated.is_none() || !self.passes(status) {
             return;
         }
         let revision = self.view.table().revision();
@@ -247,5 +247,49 @@ impl Served {
             held: self.view.guard().len(),
             missing: self.shortfall().map_or(0, |it| it.before.saturating_sub(it.now)),
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::Mutex;
+
+    use gateway::table::config::Configuration;
+    use mesh::{MeshConfigChoice, OF_SERVICES, Rules};
+
+    use super::*;
+    use crate::guard::Limits;
+    use crate::xds::Resources;
+
+    /// The mesh is known as soon as all kinds are listed, which is before the next update.
+    #[test]
+    fn nothing_is_published_before_the_objects_are_taken_in() {
+        let (rules, settings) = (Rules::default(), Configuration::default());
+        let limits = Limits::default();
+        let view = View::new(&rules, &settings, MeshConfigChoice::Found, limits, false);
+        let mut served = Served::new(view, Duration::ZERO);
+        let (written, status) = (Arc::new(Mutex::new(0)), Status::default());
+        let counted = Arc::clone(&written);
+        let mut publisher = Publisher {
+            resources: Arc::new(Resources::default()),
+            wasm: None,
+            write: Some(Box::new(move |_: &str| {
+                *counted.lock().unwrap() += 1;
+                Ok(())
+            })),
+            written: None,
+        };
+        assert!(served.update(&status).is_err(), "nothing is listed yet");
+        for kind in OF_SERVICES {
+            served.view.state_mut().begin(kind);
+            served.view.state_mut().end(kind);
+        }
+        assert!(served.view.is_known());
+        served.publish(&mut publisher, &status);
+        assert_eq!(*written.lock().unwrap(), 0);
+        served.update(&status).unwrap();
+        served.publish(&mut publisher, &status);
+        assert_eq!(*written.lock().unwrap(), 1);
     }
 }

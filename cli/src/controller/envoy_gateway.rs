@@ -15,6 +15,7 @@ use gateway::envoy::Form;
 use gateway::envoy::fragments::Wasm;
 use gateway::envoy::native::Module;
 use gateway::envoy::xds_server::{Live, NodeName};
+use gateway::table::routes::ENVOY_GATEWAY_CONTROLLER;
 use source::watch::Connection;
 use tokio::net::{UnixListener, UnixStream};
 
@@ -34,6 +35,13 @@ pub async fn server(
 ) -> anyhow::Result<Option<ExtensionServer>> {
     let own = &args.envoy_gateway;
     let Some(address) = &own.envoy_gateway_addr else { return Ok(None) };
+    ensure!(
+        !args.follows_routes()
+            || own.envoy_gateway_controller.starts_with(ENVOY_GATEWAY_CONTROLLER),
+        "--envoy-gateway-controller: {:?} does not begin with {ENVOY_GATEWAY_CONTROLLER:?}, and the clusters of its routes \
+         would not be known (--route-clusters, and the mode filter)",
+        own.envoy_gateway_controller
+    );
     let filter = filter(args)?;
     let namespace = namespace(&args.node)?;
     let socket = match address.strip_prefix("unix:") {

@@ -90,7 +90,8 @@ impl Gateways {
                 () = begins => {}
             }
             let leads = term.as_ref().is_none_or(Term::leads);
-            if !(hook.was_asked() || leads && each_change) {
+            // Without a table nobody can be answered: that somebody asked is kept until there is one.
+            if hook.version().is_none() || !(hook.was_asked() || leads && each_change) {
                 continue;
             }
             // The newest, also if this one waits.

@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use controller::envoy_gateway::resync::{ANNOTATION, Gateways, Timing};
-use controller::envoy_gateway::{Counts, ExtensionServer, Hook, Socket};
+use controller::envoy_gateway::{Counts, ExtensionServer, Filter, Hook, Socket};
 use controller::lease::Term;
+use gateway::envoy::Form;
+use gateway::envoy::native::Module;
 use ingress_waypoint::Policy;
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -57,6 +59,15 @@ struct Server {
 
 impl Server {
     async fn start(api: &Api, term: Option<Term>, selector: Option<&str>) -> Self {
+        Self::with(api, term, selector, None).await
+    }
+
+    async fn with(
+        api: &Api,
+        term: Option<Term>,
+        selector: Option<&str>,
+        filter: Option<Filter>,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let gateways = Gateways {
@@ -69,7 +80,7 @@ impl Server {
             socket: Socket::Tcp(listener),
             namespace: None,
             gateways: Some(gateways),
-            filter: None,
+            filter,
         };
         let (hook, counts) = (Arc::new(Hook::default()), Arc::new(Counts::default()));
         let missing = Arc::new(|| vec!["all".to_owned()]);
@@ -86,9 +97,16 @@ impl Server {
 
     /// As Envoy Gateway does, whatever the answer.
     async fn ask(&self) {
+        self.call("/envoygateway.extension.EnvoyGatewayExtension/PostEndpointsModify").await;
+    }
+
+    async fn translate(&self) {
+        self.call("/envoygateway.extension.EnvoyGatewayExtension/PostTranslateModify").await;
+    }
+
+    async fn call(&self, path: &'static str) {
         let mut grpc = tonic::client::Grpc::new(self.channel.clone());
         grpc.ready().await.unwrap();
-        let path = "/envoygateway.extension.EnvoyGatewayExtension/PostEndpointsModify";
         let codec = ProstCodec::<Single, Single>::default();
         let request = tonic::Request::new(Single { resource: None });
         drop(grpc.unary(request, PathAndQuery::from_static(path), codec).await);
@@ -191,4 +209,20 @@ async fn who_was_refused_is_told_once_there_is_an_answer() {
     server.ask().await;
     server.publish("1");
     server.until_told(&api, "1").await;
+}
+
+/// In the mode that puts the filter in, only who refused a call asks again: also if it began to lead meanwhile.
+#[tokio::test]
+async fn who_refused_a_call_and_then_leads_asks_again() {
+    let api = api().await;
+    let leader = Running::leading(&api).await;
+    let other = Running::start(&api, PATIENCE).await;
+    let filter = Filter::new(Form::Module(Module::default()), Vec::new());
+    let server = Server::with(&api, Some(other.replica.term()), None, Some(filter)).await;
+    server.translate().await;
+    drop(leader.stop);
+    until("the other one leads", || other.replica.leads()).await;
+    sleep(A_WHILE).await;
+    server.publish("1");
+    until("the annotation", || annotation(&api, OF_EDGE).is_some()).await;
 }

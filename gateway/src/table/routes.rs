@@ -4,7 +4,7 @@ use mesh::route::Target;
 use mesh::{GatewayFacts, Key, World};
 
 /// The names of Envoy Gateway's controllers begin with this.
-const CONTROLLER: &str = "gateway.envoyproxy.io/";
+pub const ENVOY_GATEWAY_CONTROLLER: &str = "gateway.envoyproxy.io/";
 
 /// The names of Istio's controllers begin with this.
 const ISTIO_CONTROLLER: &str = "istio.io/";
@@ -55,7 +55,7 @@ impl Routes<'_> {
         }
         let Some(gateway) = world.gateways.get(key) else { return true };
         match world.classes.get(&gateway.class) {
-            Some(class) => class.controller.starts_with(CONTROLLER),
+            Some(class) => class.controller.starts_with(ENVOY_GATEWAY_CONTROLLER),
             None => !is_istios(world, gateway),
         }
     }

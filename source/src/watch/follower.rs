@@ -159,20 +159,21 @@ impl<'a> Follower<'a> {
                 done => return done,
             }
         }
-        self.begin().await?;
+        self.send(Change::Begin).await?;
+        let mut objects = 0;
         let mut page = ListParams::default().limit(PAGE);
         loop {
             let request = self.request(version).list(&page).map_err(anyhow::Error::from)?;
             let list = client.request::<ObjectList<Item>>(request);
             let list = timeout(PAGE_TIMEOUT, list).await.map_err(|_| no_answer(PAGE_TIMEOUT))??;
-            self.objects += list.items.len();
+            objects += list.items.len();
             for item in list.items {
                 self.send(self.read(item, version)).await?;
             }
             page.continue_token = list.metadata.continue_.filter(|token| !token.is_empty());
             if page.continue_token.is_none() {
                 let resource_version = list.metadata.resource_version.unwrap_or_default();
-                return self.listed(version, resource_version).await;
+                return self.listed(version, resource_version, objects).await;
             }
         }
     }
@@ -185,17 +186,18 @@ impl<'a> Follower<'a> {
         let params = WatchParams { send_initial_events: true, ..WatchParams::default() };
         // Without a version: not older than what the server has now.
         let mut changes = self.open(client, version, &params, "").await?;
-        self.begin().await?;
+        self.send(Change::Begin).await?;
+        let mut objects = 0;
         loop {
             let next = changes.next(self.silence).await?;
-            self.count(&next);
+            count(&next, &mut objects);
             match next {
                 Next::Event(WatchEvent::Added(item) | WatchEvent::Modified(item)) => {
                     self.send(self.read(item, version)).await?;
                 }
                 Next::Event(WatchEvent::Bookmark(mark)) => {
                     if mark.metadata.annotations.contains_key("k8s.io/initial-events-end") {
-                        self.listed(version, mark.metadata.resource_version).await?;
+                        self.listed(version, mark.metadata.resource_version, objects).await?;
                         return self.follow(changes, version).await;
                     }
                 }
@@ -212,23 +214,11 @@ impl<'a> Follower<'a> {
         }
     }
 
-    async fn begin(&mut self) -> Result<(), Stop> {
-        self.objects = 0;
-        self.send(Change::Begin).await
-    }
-
-    fn count(&mut self, next: &Next) {
-        match next {
-            Next::Event(WatchEvent::Added(_)) => self.objects += 1,
-            Next::Event(WatchEvent::Deleted(_)) => self.objects = self.objects.saturating_sub(1),
-            _ => {}
-        }
-    }
-
     async fn listed(
         &mut self,
         version: &'static str,
         resource_version: String,
+        objects: usize,
     ) -> Result<(), Stop> {
         if resource_version.is_empty() {
             // A watch without one does not tell of deletions.
@@ -236,6 +226,8 @@ impl<'a> Follower<'a> {
         }
         self.send(Change::Listed).await?;
         self.known = Known::Listed;
+        // Not before: those of a list that fails are not known.
+        self.objects = objects;
         self.has_renewed = false;
         self.lost = None;
         self.position = Some(Position { version, resource_version });
@@ -246,7 +238,7 @@ impl<'a> Follower<'a> {
     async fn follow(&mut self, mut changes: Response, version: &'static str) -> Result<(), Stop> {
         loop {
             let wait = if self.lost.is_some() { SETTLED.min(self.silence) } else { self.silence };
-            let next = changes.next(wait).await.inspect(|next| self.count(next));
+            let next = changes.next(wait).await.inspect(|next| count(next, &mut self.objects));
             let event = match next {
                 Ok(Next::Event(WatchEvent::Error(status))) => return Err(status.into()),
                 Ok(Next::Event(event)) => event,
@@ -385,6 +377,15 @@ impl<'a> Follower<'a> {
 
     fn wait(&mut self) -> Duration {
         self.backoff.next().map_or(LONGEST_WAIT, |wait| wait.min(LONGEST_WAIT))
+    }
+}
+
+/// Counts objects by what a watch tells.
+fn count(next: &Next, objects: &mut usize) {
+    match next {
+        Next::Event(WatchEvent::Added(_)) => *objects += 1,
+        Next::Event(WatchEvent::Deleted(_)) => *objects = objects.saturating_sub(1),
+        _ => {}
     }
 }
 

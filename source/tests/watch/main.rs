@@ -270,7 +270,14 @@ async fn missing_rights_leave_a_kind_unlisted_unless_it_is_optional() {
 
 #[tokio::test]
 async fn a_crd_may_come_later_and_go() {
+    for streams in [true, false] {
+        comes_later_and_goes(streams).await;
+    }
+}
+
+async fn comes_later_and_goes(streams: bool) {
     let server = Server::start().await;
+    server.cluster().streams = streams;
     let versions = [0, 1, 2].map(|version| path_of(Kind::ServiceEntry, version));
     server.cluster().missing.extend(versions.clone());
     let mut followed = Followed::of(&server).await;
