@@ -166,8 +166,13 @@ fn envoy_gateway_objects_hold_what_envoy_and_the_filter_take() -> Result<()> {
     assert_eq!(wasm["failOpen"], false);
     Policy::from_json(wasm["config"].to_string().as_bytes(), None).unwrap();
 
-    let patch = example("envoy-gateway/patch-policy.yaml");
-    let patches = patch["spec"]["jsonPatches"].as_array().unwrap();
+    // The clusters, and a policy for each route configuration, of which there is one here.
+    let file = workspace().join("envoy/envoy-gateway/patch-policy.yaml");
+    let policies: Vec<Value> =
+        serde_saphyr::from_multiple(&std::fs::read_to_string(file)?).unwrap();
+    assert_eq!(policies.len(), 2);
+    let patches = policies.iter().map(|policy| policy["spec"]["jsonPatches"].as_array().unwrap());
+    let patches: Vec<_> = patches.flatten().collect();
     let of = |kind: &str| -> Vec<Value> {
         let kinds = patches.iter().filter(|patch| patch["type"].as_str().unwrap().ends_with(kind));
         kinds.map(|patch| patch["operation"]["value"].clone()).collect()
