@@ -92,7 +92,7 @@ impl ApiServer {
 
     /// Whether a real one can be started.
     pub fn is_installed() -> bool {
-        std::env::var_os("KUBEBUILDER_ASSETS").is_some()
+        std::env::var_os("KUBEBUILDER_ASSETS").filter(|it| !it.is_empty()).is_some()
             || ["etcd", "kube-apiserver"].into_iter().all(|name| binary(name).is_ok())
     }
 
@@ -350,7 +350,7 @@ async fn client(kubeconfig: &Value) -> Result<Client> {
 
 /// What `scripts/install-kube` builds, or the folder that is named in its place.
 pub fn binary(name: &str) -> Result<PathBuf> {
-    if let Some(folder) = std::env::var_os("KUBEBUILDER_ASSETS") {
+    if let Some(folder) = std::env::var_os("KUBEBUILDER_ASSETS").filter(|it| !it.is_empty()) {
         let file = PathBuf::from(folder).join(name);
         ensure!(file.is_file(), "KUBEBUILDER_ASSETS has no {name}: there is no {}", file.display());
         return Ok(file);
