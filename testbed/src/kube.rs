@@ -92,7 +92,7 @@ impl ApiServer {
 
     /// Whether a real one can be started.
     pub fn is_installed() -> bool {
-        std::env::var_os("KUBEBUILDER_ASSETS").filter(|it| !it.is_empty()).is_some()
+        std::env::var_os("KUBEBUILDER_ASSETS").is_some_and(|it| !it.is_empty())
             || ["etcd", "kube-apiserver"].into_iter().all(|name| binary(name).is_ok())
     }
 
