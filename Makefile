@@ -50,7 +50,7 @@ help: ## this list (default)
 	@echo '  KEEP=1           `make run` keeps Envoy running until Ctrl-C'
 	@echo '  QUICK=1          `make bench` takes fewer rounds and sizes'
 	@echo '  SERVICES=…, UPDATES=…  how much `make bench-controller` measures (default 100000, 1000)'
-	@echo '  CASES=…, SEED=…  how many random sets of objects `make conformance-istiod` compares, and which (default 250, 1)'
+	@echo '  CASES=…, SEED=…  how many random sets of objects `make conformance-istiod` compares, and which (default 280, 1)'
 	@echo '  FUZZ_SECONDS=…   how long each fuzz target runs (default $(FUZZ_SECONDS))'
 
 wasm: $(WASM) ## build the filter: dist/ingress_waypoint.wasm

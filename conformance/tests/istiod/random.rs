@@ -531,7 +531,7 @@ fn smallest(
 
 #[test]
 fn random_objects_are_decided_as_istio_decides() {
-    let (cases, seed) = (number("CASES", 250), number("SEED", 1));
+    let (cases, seed) = (number("CASES", 280), number("SEED", 1));
     let known = Differences::read();
     let begin = Instant::now();
     let sets: Vec<_> = (0..cases).map(|case| tree(seed, case).current()).collect();
