@@ -39,7 +39,7 @@ heading = printf '\n=== %s\n' '$(1)'
 
 help: ## this list (default)
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | \
-		while IFS='|' read -r target text; do printf '%-20s %s\n' "$$target" "$$text"; done
+		while IFS='|' read -r target text; do printf '%-31s %s\n' "$$target" "$$text"; done
 	@echo
 	@echo 'Variables:'
 	@echo '  ENVOY_PATH=…     an Envoy of your own, instead of the one that is downloaded'
